@@ -1,0 +1,138 @@
+"""A chip: the plans of a network with programmed conductances and the drawn periphery.
+
+One sample of a study. The same object is emitted as a netlist, solved exactly and read by the
+surrogate, so that all of them see the same components.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from compact_models.errors import InputError
+from compact_models.variation import normal
+from netlists.hardware import Hardware
+from netlists.mapping import LayerPlan
+
+Array = NDArray[np.float64]
+
+
+@dataclass(frozen=True, eq=False)
+class TilePeriphery:
+    """The amplifiers of a tile.
+
+    Args:
+        r_feedback_ohm: [col].
+        v_offset_v: [col].
+    """
+
+    r_feedback_ohm: Array
+    v_offset_v: Array
+
+
+@dataclass(frozen=True, eq=False)
+class LayerPeriphery:
+    """Everything of a layer that is drawn and is not a cell.
+
+    Args:
+        tiles: the amplifiers, tile by tile.
+        neuron_offset_v: [out].
+        adc_offset_v: [out].
+        adc_gain: [out], about 1.
+    """
+
+    tiles: tuple[TilePeriphery, ...]
+    neuron_offset_v: Array
+    adc_offset_v: Array
+    adc_gain: Array
+
+
+@dataclass(frozen=True, eq=False)
+class Chip:
+    """One programmed chip.
+
+    Args:
+        hardware: the description that all chips share.
+        plans: the layers.
+        periphery: the drawn periphery, layer by layer.
+        conductance_s: programmed conductances [layer][tile] -> [row, col] in siemens.
+        weights: the weights that the cells stand for, [layer] -> [row, out], for comments.
+    """
+
+    hardware: Hardware
+    plans: tuple[LayerPlan, ...]
+    periphery: tuple[LayerPeriphery, ...]
+    conductance_s: tuple[tuple[Array, ...], ...]
+    weights: tuple[Array, ...] = ()
+
+    def __post_init__(self) -> None:
+        """Checks that every tile has conductances of its shape."""
+        for plan, layer in zip(self.plans, self.conductance_s, strict=True):
+            for tile, conductance in zip(plan.tiles, layer, strict=True):
+                if conductance.shape != (tile.rows, tile.cols):
+                    raise InputError(
+                        "wrong shape",
+                        where=f"{plan.name}.{tile.name}",
+                        value=conductance.shape,
+                        allowed=f"[row, col] = ({tile.rows}, {tile.cols})",
+                    )
+
+
+def draw_periphery(
+    hardware: Hardware, plans: Sequence[LayerPlan], *, seed: int, sample: int
+) -> tuple[LayerPeriphery, ...]:
+    """Draws amplifiers, neurons and converters of one sample."""
+
+    def draw(path: str, sigma: float, count: int) -> Array:
+        return normal(seed, sample, path, sigma, (count,))
+
+    tia, adc = hardware.tia, hardware.adc
+    layers: list[LayerPeriphery] = []
+    for plan in plans:
+        tiles = tuple(
+            TilePeriphery(
+                # Bounded below: a normal draw must never make a resistor negative.
+                r_feedback_ohm=plan.r_feedback_ohm
+                * np.maximum(
+                    1 + draw(f"{plan.name}/{tile.name}/tia/rf", tia.sigma_feedback, tile.cols), 0.1
+                ),
+                v_offset_v=draw(f"{plan.name}/{tile.name}/tia/vos", tia.sigma_offset_v, tile.cols),
+            )
+            for tile in plan.tiles
+        )
+        layers.append(
+            LayerPeriphery(
+                tiles=tiles,
+                neuron_offset_v=draw(
+                    f"{plan.name}/neuron/vos", hardware.neuron.sigma_offset_v, plan.outputs
+                ),
+                adc_offset_v=draw(f"{plan.name}/adc/vos", adc.sigma_offset_v, plan.outputs),
+                adc_gain=np.maximum(
+                    1 + draw(f"{plan.name}/adc/gain", adc.sigma_gain, plan.outputs), 0.1
+                ),
+            )
+        )
+    return tuple(layers)
+
+
+def program(
+    hardware: Hardware,
+    plans: Sequence[LayerPlan],
+    targets: Sequence[Sequence[Array]],
+    *,
+    seed: int,
+    sample: int,
+) -> tuple[tuple[Array, ...], ...]:
+    """Programs target conductances, [layer][tile] -> [row, col], with the cells' errors."""
+    return tuple(
+        tuple(
+            hardware.cell.program(
+                target, seed=seed, sample=sample, path=f"{plan.name}/{tile.name}/cells"
+            )
+            for tile, target in zip(plan.tiles, layer, strict=True)
+        )
+        for plan, layer in zip(plans, targets, strict=True)
+    )

@@ -1,0 +1,166 @@
+"""A circuit as data: elements, subcircuits and the top level, in no simulator's language.
+
+Dialects turn it into text (`netlists.dialects`), `netlists.pyspice` into PySpice objects.
+Expressions of behavioural sources use `V(node)`, `I(source)`, arithmetic, `min`, `max`, `floor`,
+`sqrt`, `exp`, `tanh`, `pwl` and names of parameters in braces; parentheses are always explicit.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+
+from netlists.crossbar import Crossbar
+
+
+@dataclass(frozen=True)
+class Resistor:
+    """A resistor; `resistance_ohm` is a positive number or an expression of parameters."""
+
+    name: str
+    a: str
+    b: str
+    resistance_ohm: float | str
+
+
+@dataclass(frozen=True)
+class VoltageSource:
+    """A DC voltage source; with 0 V it is also how a current is measured."""
+
+    name: str
+    plus: str
+    minus: str
+    dc_v: float | str
+
+
+@dataclass(frozen=True)
+class Vcvs:
+    """A linear voltage-controlled voltage source."""
+
+    name: str
+    plus: str
+    minus: str
+    control_plus: str
+    control_minus: str
+    gain: float
+
+
+@dataclass(frozen=True)
+class BehaviouralVoltage:
+    """A voltage source whose value is an expression of node voltages and currents."""
+
+    name: str
+    plus: str
+    minus: str
+    expression: str
+
+
+@dataclass(frozen=True)
+class BehaviouralCurrent:
+    """A current source from `plus` through itself to `minus`, given by an expression."""
+
+    name: str
+    plus: str
+    minus: str
+    expression: str
+
+
+@dataclass(frozen=True)
+class Instance:
+    """An instance of a subcircuit; `nodes` in the order of its ports."""
+
+    name: str
+    subcircuit: str
+    nodes: tuple[str, ...]
+    parameters: Mapping[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Note:
+    """A comment for the designer who reads the deck."""
+
+    text: str
+
+
+Element = (
+    Resistor
+    | VoltageSource
+    | Vcvs
+    | BehaviouralVoltage
+    | BehaviouralCurrent
+    | Instance
+    | Note
+    | Crossbar
+)
+
+
+@dataclass(frozen=True)
+class Subcircuit:
+    """A block: ports, elements, parameters with defaults and a line that says what it is.
+
+    A `Crossbar` among the items stands for all its segments and cells: an array of a million
+    cells is one object here.
+    """
+
+    name: str
+    ports: tuple[str, ...]
+    items: tuple[Element, ...]
+    parameters: Mapping[str, float] = field(default_factory=dict)
+    description: str = ""
+
+
+@dataclass(frozen=True)
+class ForeignSubcircuit:
+    """A user's own block as finished text, plugged in where a cell, neuron or amplifier goes.
+
+    Args:
+        name: the name after `.subckt`.
+        ports: its ports, in order.
+        text: the whole definition, `.subckt` to `.ends`, other subcircuits it needs included.
+        parameters: the parameters that an instance may set, with their defaults.
+    """
+
+    name: str
+    ports: tuple[str, ...]
+    text: str
+    parameters: Mapping[str, float] = field(default_factory=dict)
+    description: str = "the user's own block"
+
+
+@dataclass(frozen=True)
+class Circuit:
+    """A whole circuit: header lines, block definitions and the top level."""
+
+    title: str
+    subcircuits: tuple[Subcircuit | ForeignSubcircuit, ...]
+    items: tuple[Element, ...]
+    header: tuple[str, ...] = ()
+
+    def subcircuit(self, name: str) -> Subcircuit | ForeignSubcircuit:
+        """The block of that name.
+
+        Raises:
+            KeyError: there is none.
+        """
+        for block in self.subcircuits:
+            if block.name == name:
+                return block
+        raise KeyError(name)
+
+    def element_count(self) -> int:
+        """How many elements the flattened circuit has: the size that run times follow."""
+        return sum(self._counts(self.items))
+
+    def _counts(self, items: tuple[Element, ...]) -> Iterator[int]:
+        sizes: dict[str, int] = {}
+        for item in items:
+            if isinstance(item, Instance):
+                if item.subcircuit not in sizes:
+                    block = self.subcircuit(item.subcircuit)
+                    own = block.items if isinstance(block, Subcircuit) else None
+                    sizes[item.subcircuit] = 10 if own is None else sum(self._counts(own))
+                yield sizes[item.subcircuit]
+            elif isinstance(item, Crossbar):
+                yield 3 * item.conductance_s.size
+            elif not isinstance(item, Note):
+                yield 1

@@ -1,0 +1,92 @@
+"""The array itself: conductances, wires and the names of its nodes.
+
+Row = word line, driven from the left at `wl_<row>`; col = bit line, sensed at the bottom at
+`bl_<col>`, below the highest row. Inside, `w_<row>_<col>` and `b_<row>_<col>` are the two ends
+of `xcell_<row>_<col>`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from compact_models.errors import InputError
+from netlists.wires import Wires
+
+Array = NDArray[np.float64]
+
+
+@dataclass(frozen=True, eq=False)
+class Crossbar:
+    """A programmed array of two-terminal cells.
+
+    Args:
+        conductance_s: programmed conductances in siemens, [row, col]; 0 is an open cell.
+        wires: the segment resistances.
+        cell: the name of the cell's subcircuit, ports (wl, bl), parameter `g` in siemens.
+        notes: a comment per cell, row by row ([row][col]), or empty.
+
+    Raises:
+        InputError: a conductance is negative or not finite, or the shape is not [row, col].
+    """
+
+    conductance_s: Array
+    wires: Wires
+    cell: str = "cell"
+    notes: tuple[tuple[str, ...], ...] = ()
+
+    def __post_init__(self) -> None:
+        """Checks the conductances."""
+        check_conductances(self.conductance_s)
+
+    @property
+    def rows(self) -> int:
+        """Number of word lines."""
+        return int(self.conductance_s.shape[0])
+
+    @property
+    def cols(self) -> int:
+        """Number of bit lines."""
+        return int(self.conductance_s.shape[1])
+
+    def word_node(self, row: int, col: int) -> str:
+        """The cell's end on its word line."""
+        return f"w_{row}_{col}" if self.wires.r_wordline_ohm > 0 else f"wl_{row}"
+
+    def bit_node(self, row: int, col: int) -> str:
+        """The cell's end on its bit line."""
+        return f"b_{row}_{col}" if self.wires.r_bitline_ohm > 0 else f"bl_{col}"
+
+    @property
+    def ports(self) -> tuple[str, ...]:
+        """`wl_0 ...` then `bl_0 ...`."""
+        return (
+            *(f"wl_{row}" for row in range(self.rows)),
+            *(f"bl_{col}" for col in range(self.cols)),
+        )
+
+
+def check_conductances(conductance_s: Array, where: str = "conductance_s") -> None:
+    """Checks that conductances form an array that can be built.
+
+    Raises:
+        InputError: names the first offending cell.
+    """
+    if conductance_s.ndim != 2 or 0 in conductance_s.shape:
+        raise InputError(
+            "wrong shape",
+            where=where,
+            value=conductance_s.shape,
+            allowed="[row, col], at least 1x1",
+        )
+    bad = ~np.isfinite(conductance_s) | (conductance_s < 0)
+    if bad.any():
+        row, col = (int(k) for k in np.argwhere(bad)[0])
+        raise InputError(
+            f"{int(bad.sum())} of {bad.size} conductances cannot be built",
+            where=f"{where}[{row}, {col}]",
+            value=float(conductance_s[row, col]),
+            allowed="finite and >= 0 siemens (0 is an open cell)",
+        )

@@ -1,0 +1,1 @@
+"""Dialects: one file each, a function `render(circuit) -> str`."""

@@ -1,0 +1,1 @@
+"""Word-line drivers: one file each."""

@@ -1,0 +1,63 @@
+"""The level driver: a DAC that puts one of 2^n voltages on a word line, behind a resistance.
+
+Its input is a digital value carried as a voltage: a pixel, or the code of the converter before
+it. `code_full` is the value that stands for 1.
+"""
+
+from __future__ import annotations
+
+import torch
+from pydantic import Field
+
+from compact_models.spec import Spec
+from netlists.circuit import BehaviouralVoltage, Resistor, Subcircuit
+from netlists.names import number
+
+# A pixel of 8/16 lies exactly between two steps of an 8-bit DAC; simulators and Python would
+# round it apart by the last bit. Half a millionth of a step settles it in both alike.
+TIE_BREAK = 5e-7
+
+
+class DriverSpec(Spec):
+    """A word-line driver."""
+
+    v_read_v: float = Field(0.2, gt=0, le=10, description="voltage that stands for 1 [V]")
+    r_driver_ohm: float = Field(50.0, ge=0, le=1e7, description="output resistance [ohm]")
+    dac_bits: int = Field(8, ge=1, le=16, description="resolution of the DAC")
+
+
+def steps(spec: DriverSpec, signed: bool) -> int:
+    """How many steps lie between 0 and the voltage that stands for 1."""
+    return max(1, int(2 ** (spec.dac_bits - 1)) - 1) if signed else int(2**spec.dac_bits) - 1
+
+
+def subcircuit(spec: DriverSpec, *, signed: bool) -> Subcircuit:
+    """The driver's block, ports (code, wl), for inputs of one or of both signs."""
+    count = steps(spec, signed)
+    low = -count if signed else 0
+    level = f"floor(V(code)/({{code_full}})*{count}+{number(0.5 + TIE_BREAK)})"
+    value = f"{number(spec.v_read_v)}*min(max({level},{low}),{count})/{count}"
+    output = "wl" if spec.r_driver_ohm == 0 else "drive"
+    source = BehaviouralVoltage("bdac", output, "0", value)
+    resistor = Resistor("rdriver", "drive", "wl", spec.r_driver_ohm)
+    kind = "signed" if signed else "unsigned"
+    return Subcircuit(
+        name=name(signed=signed),
+        ports=("code", "wl"),
+        items=(source,) if spec.r_driver_ohm == 0 else (source, resistor),
+        parameters={"code_full": 1.0},
+        description=f"driver: {spec.dac_bits}-bit {kind} DAC, +-{spec.v_read_v:g} V at full code,"
+        f" {spec.r_driver_ohm:g} ohm output resistance",
+    )
+
+
+def name(*, signed: bool) -> str:
+    """The block's name: an array may need both kinds."""
+    return "driver_signed" if signed else "driver"
+
+
+def level(x: torch.Tensor, spec: DriverSpec, *, signed: bool) -> torch.Tensor:
+    """The source voltage for digital values `x` (1 = full), any shape, in volts."""
+    count = steps(spec, signed)
+    code = torch.floor(x * count + (0.5 + TIE_BREAK)).clamp(-count if signed else 0, count)
+    return spec.v_read_v * code / count

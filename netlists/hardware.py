@@ -1,0 +1,32 @@
+"""The hardware in one description: what the netlist, the solver and the surrogate all read."""
+
+from __future__ import annotations
+
+from pydantic import Field
+
+from compact_models.ohmic import OhmicCell
+from compact_models.spec import Spec
+from netlists.adcs.quantiser import AdcSpec
+from netlists.drivers.level import DriverSpec
+from netlists.neurons.spec import NeuronSpec
+from netlists.readout.tia import TiaSpec
+from netlists.wires import Wires
+
+
+class TileSpec(Spec):
+    """The largest array that is built; larger layers are cut."""
+
+    max_rows: int = Field(64, ge=1, le=4096, description="word lines of a tile")
+    max_cols: int = Field(64, ge=2, le=4096, description="bit lines of a tile, two a weight")
+
+
+class Hardware(Spec):
+    """Cells, wires, drivers, amplifiers, neurons and converters of a chip."""
+
+    cell: OhmicCell = OhmicCell()
+    wires: Wires = Wires()
+    tile: TileSpec = TileSpec()
+    driver: DriverSpec = DriverSpec()
+    tia: TiaSpec = TiaSpec()
+    neuron: NeuronSpec = NeuronSpec()
+    adc: AdcSpec = AdcSpec()

@@ -1,0 +1,227 @@
+"""The circuit of a whole chip: drivers, tiles, amplifiers, neurons and converters, by layer.
+
+`network` has ports `in_<k>` (digital values as voltages) and `code_<k>` (the codes of the last
+layer's converters). Inside it `xlayer_<n>`, inside that `xtile_<n>` and its periphery.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from netlists.adcs import quantiser
+from netlists.cells import ohmic
+from netlists.chip import Chip
+from netlists.circuit import (
+    BehaviouralVoltage,
+    Circuit,
+    Element,
+    ForeignSubcircuit,
+    Instance,
+    Note,
+    Subcircuit,
+    VoltageSource,
+)
+from netlists.crossbar import Crossbar
+from netlists.drivers import level
+from netlists.mapping import LayerPlan, TilePlan, block_name
+from netlists.neurons.spec import neuron_by_name
+from netlists.neurons.spec import subcircuit as neuron_subcircuit
+from netlists.readout import tia
+
+Block = Subcircuit | ForeignSubcircuit
+
+
+def network_circuit(
+    chip: Chip,
+    *,
+    title: str,
+    header: tuple[str, ...] = (),
+    foreign: Mapping[str, Block] | None = None,
+) -> Circuit:
+    """The circuit of a chip, without sources at its inputs.
+
+    Args:
+        chip: the chip.
+        title: first line of the deck.
+        header: further comment lines.
+        foreign: the user's own blocks by role: `cell` (ports wl, bl; parameter g), `tia`
+            (ports in, out; parameters rf, vos) or `neuron` (ports in, out; parameter vos).
+    """
+    own = dict(foreign or {})
+    hardware = chip.hardware
+    blocks: dict[str, Block] = {}
+
+    def add(block: Block) -> str:
+        blocks[block.name] = block
+        return block.name
+
+    cell = add(own.get("cell") or ohmic.subcircuit())
+    amplifier = add(own.get("tia") or tia.subcircuit(hardware.tia))
+    items: list[Element] = []
+    for index, plan in enumerate(chip.plans):
+        driver = add(level.subcircuit(hardware.driver, signed=plan.signed_input))
+        bias = add(level.subcircuit(hardware.driver, signed=False)) if plan.has_bias else driver
+        neuron = add(neuron_block(chip, index, own))
+        adc = add(quantiser.subcircuit(hardware.adc, signed=plan.signed_output))
+        for tile in range(len(plan.tiles)):
+            add(_tile(chip, index, tile, cell))
+        names = {"driver": driver, "bias": bias, "tia": amplifier, "neuron": neuron, "adc": adc}
+        add(_layer(chip, index, names, blocks))
+        nodes = (
+            *(f"{'in' if index == 0 else f'h{index}'}_{k}" for k in range(plan.inputs)),
+            *(
+                f"{'code' if plan is chip.plans[-1] else f'h{index + 1}'}_{k}"
+                for k in range(plan.outputs)
+            ),
+        )
+        items.append(
+            Note(f"{plan.name} is {plan.source}: {plan.inputs} inputs, {plan.outputs} outputs")
+        )
+        items.append(Instance(f"xlayer_{index}", plan.name, nodes))
+    ports = (
+        *(f"in_{k}" for k in range(chip.plans[0].inputs)),
+        *(f"code_{k}" for k in range(chip.plans[-1].outputs)),
+    )
+    add(Subcircuit("network", ports, tuple(items), description="network: the whole chip"))
+    return Circuit(
+        title=title,
+        header=header,
+        subcircuits=tuple(blocks.values()),
+        items=(Instance("xnetwork", "network", ports),),
+    )
+
+
+def neuron_block(chip: Chip, layer: int, foreign: Mapping[str, Block]) -> Block:
+    """The neuron of a layer: the user's own, or ours; a layer without activation keeps a buffer."""
+    plan = chip.plans[layer]
+    if "neuron" in foreign and plan.neuron != "identity":
+        return foreign["neuron"]
+    return neuron_subcircuit(
+        neuron_by_name(plan.neuron),
+        chip.hardware.neuron,
+        name=f"{plan.name}_neuron",
+        v_full_v=chip.hardware.adc.v_full_scale_v,
+        span=plan.span,
+    )
+
+
+def _tile(chip: Chip, layer: int, tile: int, cell: str) -> Subcircuit:
+    plan = chip.plans[layer]
+    part = plan.tiles[tile]
+    array = Crossbar(
+        chip.conductance_s[layer][tile],
+        chip.hardware.wires,
+        cell=cell,
+        notes=_weight_notes(chip, layer, part),
+    )
+    return Subcircuit(
+        name=block_name(plan, part),
+        ports=array.ports,
+        items=(array,),
+        description=f"{plan.source}, word lines {part.row_start} to {part.row_stop - 1},"
+        f" outputs {part.out_start} to {part.out_stop - 1}",
+    )
+
+
+def _weight_notes(chip: Chip, layer: int, part: TilePlan) -> tuple[tuple[str, ...], ...]:
+    if not chip.weights:
+        return ()
+    plan = chip.plans[layer]
+    weights = chip.weights[layer]
+    notes: list[tuple[str, ...]] = []
+    for row in range(part.row_start, part.row_stop):
+        of_bias = plan.has_bias and row == plan.inputs
+        line: list[str] = []
+        for out in range(part.out_start, part.out_stop):
+            place = (
+                f"{plan.source}.bias[{out}]" if of_bias else f"{plan.source}.weight[{out}, {row}]"
+            )
+            value = weights[row, out] * (plan.input_scale if of_bias else 1.0)
+            line += [f"{place} = {value:+.5g}, plus", f"{place} = {value:+.5g}, minus"]
+        notes.append(tuple(line))
+    return tuple(notes)
+
+
+def _layer(
+    chip: Chip, index: int, names: Mapping[str, str], blocks: Mapping[str, Block]
+) -> Subcircuit:
+    plan, periphery = chip.plans[index], chip.periphery[index]
+    items: list[Element] = []
+    if plan.has_bias:
+        items += [
+            Note("the bias word line is always driven with 1"),
+            VoltageSource("vone", "one", "0", 1.0),
+        ]
+    code_full = input_code_full(chip, index)
+    for number, tile in enumerate(plan.tiles):
+        for row in range(tile.rows):
+            wire = tile.row_start + row
+            if plan.has_bias and wire == plan.inputs:
+                source, block, full = "one", names["bias"], 1.0
+            else:
+                source, block, full = f"in_{wire}", names["driver"], code_full
+            nodes = (source, f"wl_{number}_{row}")
+            items.append(Instance(f"xdriver_{number}_{row}", block, nodes, {"code_full": full}))
+        lines = (
+            *(f"wl_{number}_{row}" for row in range(tile.rows)),
+            *(f"bl_{number}_{col}" for col in range(tile.cols)),
+        )
+        items.append(Instance(f"xtile_{number}", block_name(plan, tile), lines))
+        amplifiers = periphery.tiles[number]
+        for col in range(tile.cols):
+            parameters = {
+                "rf": float(amplifiers.r_feedback_ohm[col]),
+                "vos": float(amplifiers.v_offset_v[col]),
+            }
+            nodes = (f"bl_{number}_{col}", f"v_{number}_{col}")
+            items.append(
+                Instance(
+                    f"xtia_{number}_{col}",
+                    names["tia"],
+                    nodes,
+                    known(blocks[names["tia"]], parameters),
+                )
+            )
+    for out in range(plan.outputs):
+        items.append(_difference(plan, out))
+        items.append(
+            Instance(
+                f"xneuron_{out}",
+                names["neuron"],
+                (f"sum_{out}", f"act_{out}"),
+                known(blocks[names["neuron"]], {"vos": float(periphery.neuron_offset_v[out])}),
+            )
+        )
+        adc = {"vos": float(periphery.adc_offset_v[out]), "gain": float(periphery.adc_gain[out])}
+        items.append(Instance(f"xadc_{out}", names["adc"], (f"act_{out}", f"code_{out}"), adc))
+    ports = (
+        *(f"in_{k}" for k in range(plan.inputs)),
+        *(f"code_{k}" for k in range(plan.outputs)),
+    )
+    description = (
+        f"{plan.name} ({plan.source}): 1 V/V_full stands for {plan.span:.6g} before {plan.neuron}"
+    )
+    return Subcircuit(plan.name, ports, tuple(items), description=description)
+
+
+def _difference(plan: LayerPlan, out: int) -> BehaviouralVoltage:
+    """Minus less plus, summed over the tiles that share the output: amplifiers invert."""
+    terms: list[str] = []
+    for number, tile in enumerate(plan.tiles):
+        if tile.out_start <= out < tile.out_stop:
+            col = 2 * (out - tile.out_start)
+            terms.append(f"V(v_{number}_{col + 1})-V(v_{number}_{col})")
+    return BehaviouralVoltage(f"bsum_{out}", f"sum_{out}", "0", " + ".join(terms))
+
+
+def input_code_full(chip: Chip, layer: int) -> float:
+    """The digital value that stands for 1 at a layer's inputs."""
+    if layer == 0:
+        return 1.0
+    before = chip.plans[layer - 1]
+    return float(quantiser.code_range(chip.hardware.adc, signed=before.signed_output)[1])
+
+
+def known(block: Block, parameters: Mapping[str, float]) -> dict[str, float]:
+    """Those of `parameters` that a block declares: a user's own block may have fewer."""
+    return {name: value for name, value in parameters.items() if name in block.parameters}

@@ -1,0 +1,1 @@
+"""Neurons: one activation a file, found by scanning this folder."""
