@@ -1,0 +1,180 @@
+"""Reading ngspice's log: what went wrong, on which line of the deck, and the `.meas` results.
+
+All patterns are anchored at the words that ngspice itself puts at the start of a line. A search for
+"error" anywhere would hit a node of that name in the table of node voltages.
+"""
+
+from __future__ import annotations
+
+import re
+
+# The analysis could not be solved, whatever the exit code says.
+_STUCK = re.compile(
+    r"^(?:doAnalyses:.*(?:timestep too small|iteration limit|no convergence|too many iterations).*"
+    r"|(?:Error: |Warning: )?(?:Transient op failed|DC solution failed|no convergence)\b.*)$",
+    re.IGNORECASE | re.MULTILINE,
+)
+_DO_ANALYSES = re.compile(r"^doAnalyses:.*$", re.IGNORECASE | re.MULTILINE)
+# What usually lies behind a failed analysis, the most telling first.
+_CAUSES = (
+    re.compile(r"^Error: .*out of range for .*(?:\n\s+in line \S+)?", re.MULTILINE),
+    re.compile(r"^Warning: singular matrix:.*$", re.IGNORECASE | re.MULTILINE),
+    re.compile(r"^Warning: (?:source|\w+ gmin) stepping failed.*$", re.IGNORECASE | re.MULTILINE),
+)
+
+_ERROR_LINE = re.compile(
+    r"^\s*(?:(?:fatal |internal )?error(?:\s*:|\s+on line|\s+in |!)|undefined parameter \[)",
+    re.IGNORECASE,
+)
+# Lines after which the numbers are not those of the circuit that was meant, the most telling first.
+_DISTRUSTED = (
+    re.compile(r"^Warning:.*instance line, ignored", re.IGNORECASE),
+    re.compile(r"^Warning: redefinition of .*ignored", re.IGNORECASE),
+    re.compile(r"^Warning, can't find model", re.IGNORECASE),
+    re.compile(r"^Warning: Value of resistor \S+ is too small", re.IGNORECASE),
+    re.compile(r"^Warning: \S+: resistance to+ low", re.IGNORECASE),
+    re.compile(r"^Warning:\s+singular matrix:", re.IGNORECASE),
+    # An operating point by transient is where a decaying circuit happened to be, not a solution.
+    re.compile(r"^Note:\s+Transient op started", re.IGNORECASE),
+    _ERROR_LINE,
+    re.compile(r"^Warning:.*stepping failed", re.IGNORECASE),
+    re.compile(r"^\s*run simulation\(s\) aborted", re.IGNORECASE),
+    re.compile(r"^\s*Simulation interrupted", re.IGNORECASE),
+)
+_ANY_DISTRUSTED = re.compile(
+    "|".join(f"(?:{pattern.pattern})" for pattern in _DISTRUSTED), re.IGNORECASE
+)
+_NOISE = re.compile(r"^\s*(?:Note:|Simulation interrupted|Circuit:|Error: there aren't)", re.I)
+
+_LINE_NUMBER = re.compile(r"\bline (?:no\.? )?(\d+)", re.IGNORECASE)
+_NAMED = re.compile(r"\[([^\]\s]+)\]|'([^']+)'|include file (\S+)")
+_MEASURE_TITLE = re.compile(r"^\s*Measurements for ", re.IGNORECASE)
+_MEASURE = re.compile(r"^(\S+)\s+=\s+(\S+)")
+
+
+def convergence_failure(log_text: str) -> str:
+    """The sentence about an analysis that could not be solved; empty when there is none."""
+    stuck = _STUCK.search(log_text)
+    if stuck is None:
+        return ""
+    analysis = _DO_ANALYSES.search(log_text)
+    parts = [(analysis or stuck).group(0)]
+    cause = next((hit for pattern in _CAUSES if (hit := pattern.search(log_text))), None)
+    if cause is not None:
+        parts.append(cause.group(0))
+    return "; ".join(_one_line(part) for part in parts)
+
+
+def first_error(log_text: str, deck_text: str) -> str:
+    """The first error in the log with the deck line it belongs to; empty when there is none."""
+    lines = log_text.splitlines()
+    for number, line in enumerate(lines):
+        if _ERROR_LINE.match(line):
+            return _with_deck_line(lines[number : number + 4], deck_text)
+    return ""
+
+
+def distrusted_line(log_text: str, deck_text: str, tolerated: tuple[str, ...]) -> str:
+    """The most telling log line after which the results cannot be believed; empty when none.
+
+    Args:
+        log_text: the log.
+        deck_text: the deck, to name the line in it.
+        tolerated: pieces of lines that the deck accepts, in any case.
+    """
+    lines = log_text.splitlines()
+    accepted = [piece.lower() for piece in tolerated]
+    suspects = [
+        number
+        for number, line in enumerate(lines)
+        if _ANY_DISTRUSTED.match(line) and not any(piece in line.lower() for piece in accepted)
+    ]
+    for pattern in _DISTRUSTED:
+        for number in suspects:
+            if pattern.match(lines[number]):
+                return "log: " + _with_deck_line(lines[number : number + 4], deck_text)
+    return ""
+
+
+def measure_failure(log_text: str, name: str) -> str:
+    """What the log says about a `.meas` that gave no number; empty when nothing."""
+    pattern = re.compile(
+        rf"^\s*Error: measure\s+{re.escape(name)}\s.*$", re.IGNORECASE | re.MULTILINE
+    )
+    hit = pattern.search(log_text)
+    return _one_line(hit.group(0)) if hit else ""
+
+
+def parse_measures(log_text: str) -> dict[str, float]:
+    """The `.meas` results by name in lower case; those that failed are absent."""
+    found: dict[str, float] = {}
+    inside = False
+    for line in log_text.splitlines():
+        if _MEASURE_TITLE.match(line):
+            inside = True
+            continue
+        hit = _MEASURE.match(line) if inside else None
+        if hit is not None:
+            try:
+                found[hit.group(1).lower()] = float(hit.group(2))
+            except ValueError:
+                continue  # "failed" stands where the number should be
+    return found
+
+
+def solver_used(log_text: str) -> str:
+    """`KLU` or `Sparse`: the linear solver that the run really used; empty if it got to none."""
+    if "Using KLU as Direct Linear Solver" in log_text:
+        return "KLU"
+    return "Sparse" if "Doing analysis at" in log_text else ""
+
+
+def _with_deck_line(lines: list[str], deck_text: str) -> str:
+    """The first of `lines` with the lines that belong to it and the place in the deck."""
+    kept = [lines[0].strip()]
+    for line in lines[1:]:
+        announced = kept[-1].endswith(":")  # "Error in netlist line no. 5:" says it on the next
+        if not line.strip():
+            if len(kept) > 1:
+                break
+            continue
+        if _NOISE.match(line) or (_ANY_DISTRUSTED.match(line) and not announced):
+            break
+        if announced or line[0].isspace() or len(kept) > 1:
+            kept.append(line.strip())
+    message = _one_line(" / ".join(kept))
+    place = _deck_line(kept, deck_text)
+    return f"{message} (deck line {place})" if place else message
+
+
+def _deck_line(message: list[str], deck_text: str) -> int:
+    """The number of the deck line that a message is about, counted from 1; 0 if unknown.
+
+    ngspice counts wrongly after it has expanded parameters and continuation lines, so the text
+    that it echoes is looked for first and its number is the last resort.
+    """
+    deck = [_one_line(line).lower() for line in deck_text.splitlines()]
+    whole = [_one_line(line).lower() for line in message]
+    for part in [*whole, *(line.rpartition(": ")[2] for line in whole)]:
+        # The last one, because of two equal names the later is the one that is refused.
+        hits = [place for place, line in enumerate(deck, 1) if line and line == part]
+        if hits:
+            return hits[-1]
+    text = " ".join(whole)
+    for groups in _NAMED.findall(text):
+        word = _one_line("".join(groups))
+        hits = [place for place, line in enumerate(deck, 1) if _holds(line, word)]
+        if hits:
+            return hits[0]
+    number = _LINE_NUMBER.search(text)
+    return int(number.group(1)) if number and int(number.group(1)) <= len(deck) else 0
+
+
+def _holds(line: str, word: str) -> bool:
+    return not line.startswith("*") and bool(
+        re.search(rf"(?<![\w.]){re.escape(word)}(?![\w.])", line)
+    )
+
+
+def _one_line(text: str) -> str:
+    return " ".join(text.split())
