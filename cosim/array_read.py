@@ -1,0 +1,217 @@
+"""Reading one array at any of the four fidelities, behind one interface.
+
+A fidelity is a function of (array, input voltages, context); all of them return `ArrayCurrents`,
+which carries the name of the engine that made it.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from compact_models.errors import InputError, closest
+from cosim.bench import sweep_deck
+from cosim.kirchhoff import ArrayVoltages, check_array
+from cosim.ngspice import Ngspice, Outcome, RawPlot, find_ngspice, run_decks, timeout_for
+from cosim.nodal.transfer import solve_transfer
+from cosim.surrogate.wires import wire_model
+from netlists.array import ReadArray, array_circuit
+
+Array = NDArray[np.float64]
+
+# Node voltages of a sweep are held in memory at once: 256 MB of doubles a deck.
+_MAX_VALUES = 32_000_000
+
+
+@dataclass(frozen=True, eq=False)
+class ArrayCurrents:
+    """The currents of one read.
+
+    Args:
+        current_a: [batch, col] in amperes, out of the bit lines; NaN where it failed.
+        fidelity: which of the four.
+        engine: what computed it, e.g. `ngspice-46 KLU`.
+        outcome: how it ended.
+        reason: why, if it did not end well.
+        wall_s: seconds.
+    """
+
+    current_a: Array
+    fidelity: str
+    engine: str
+    outcome: Outcome
+    reason: str
+    wall_s: float
+
+
+def read_array(
+    array: ReadArray,
+    input_v: Array,
+    fidelity: str,
+    *,
+    ngspice: Ngspice | None = None,
+    jobs: int = 1,
+) -> ArrayCurrents:
+    """Currents out of the bit lines of an array.
+
+    Args:
+        array: the array.
+        input_v: [batch, row] in volts.
+        fidelity: ideal, surrogate, exact or spice.
+        ngspice: the simulator for `spice`; found if not given.
+        jobs: decks at a time for `spice`.
+
+    Raises:
+        InputError: inputs of a wrong shape or not finite, or an unknown fidelity.
+    """
+    rows = array.crossbar.rows
+    if input_v.ndim != 2 or input_v.shape[1] != rows or not len(input_v):
+        raise InputError(
+            "wrong shape",
+            where="input_v",
+            value=input_v.shape,
+            allowed=f"[batch, row] = (n, {rows})",
+        )
+    if not np.isfinite(input_v).all():
+        index = [int(k) for k in np.argwhere(~np.isfinite(input_v))[0]]
+        raise InputError(
+            "inputs must be finite", where=f"input_v{index}", value=float(input_v[tuple(index)])
+        )
+    if fidelity not in FIDELITIES:
+        raise InputError(
+            "unknown fidelity",
+            value=fidelity,
+            allowed=", ".join(FIDELITIES),
+            hint=closest(fidelity, FIDELITIES),
+        )
+    started = time.perf_counter()
+    current, engine, outcome, reason = FIDELITIES[fidelity](array, input_v, ngspice, jobs)
+    wall_s = time.perf_counter() - started
+    return ArrayCurrents(current, fidelity, engine, outcome, reason, wall_s)
+
+
+_Answer = tuple[Array, str, Outcome, str]
+
+
+def _ideal(array: ReadArray, input_v: Array, _ngspice: Ngspice | None, _jobs: int) -> _Answer:
+    return input_v @ array.crossbar.conductance_s, "V @ G", Outcome.OK, ""
+
+
+def _surrogate(array: ReadArray, input_v: Array, _ngspice: Ngspice | None, _jobs: int) -> _Answer:
+    crossbar = array.crossbar
+    model = wire_model(
+        crossbar.rows,
+        crossbar.cols,
+        r_wordline_ohm=crossbar.wires.r_wordline_ohm,
+        r_bitline_ohm=crossbar.wires.r_bitline_ohm,
+        r_driver_ohm=array.r_driver_ohm,
+        r_sense_ohm=torch.from_numpy(array.sense_ohm.copy()),
+    )
+    transfer = model.transfer_s(torch.from_numpy(crossbar.conductance_s))
+    return input_v @ transfer.numpy(), "closed-form wires, second order", Outcome.OK, ""
+
+
+def _exact(array: ReadArray, input_v: Array, _ngspice: Ngspice | None, _jobs: int) -> _Answer:
+    crossbar = array.crossbar
+    transfer = solve_transfer(
+        torch.from_numpy(crossbar.conductance_s),
+        r_wordline_ohm=crossbar.wires.r_wordline_ohm,
+        r_bitline_ohm=crossbar.wires.r_bitline_ohm,
+        r_driver_ohm=array.r_driver_ohm,
+        r_sense_ohm=torch.from_numpy(array.sense_ohm.copy()),
+    )
+    current = transfer.current_a(torch.from_numpy(input_v)).numpy()
+    if not np.isfinite(current).all():
+        return current, "nodal solver", Outcome.INVALID, "the solver returned a non-finite current"
+    return current, "nodal solver", Outcome.OK, ""
+
+
+def _spice(array: ReadArray, input_v: Array, ngspice: Ngspice | None, jobs: int) -> _Answer:
+    simulator = ngspice or find_ngspice()
+    circuit = array_circuit(array, title="spiceloop: one array")
+    elements = circuit.element_count()
+    rows, cols = array.crossbar.rows, array.crossbar.cols
+    per_deck = max(1, min(-(-len(input_v) // jobs), _MAX_VALUES // elements))
+    parts = [slice(k, k + per_deck) for k in range(0, len(input_v), per_deck)]
+    signals = tuple(f"i(vsense_{col})" for col in range(cols))
+    inputs = [f"in_{row}" for row in range(rows)]
+    results = run_decks(
+        [
+            sweep_deck(
+                circuit,
+                inputs,
+                input_v[part],
+                name=f"vectors_{part.start}",
+                expected_signals=signals,
+            )
+            for part in parts
+        ],
+        simulator,
+        jobs=jobs,
+        timeout_s=timeout_for(elements, per_deck, simulator),
+    )
+    current = np.full((len(input_v), cols), np.nan)
+    engine = simulator.label
+    for part, result in zip(parts, results, strict=True):
+        engine = result.engine
+        if not result.ok:
+            return current, engine, result.outcome, result.reason
+        measured = result.plot.matrix(signals)
+        broken = _law_broken(array, result.plot, measured)
+        if broken:
+            return np.full_like(current, np.nan), engine, Outcome.INVALID, broken
+        current[part] = measured
+    return current, engine, Outcome.OK, ""
+
+
+def _law_broken(array: ReadArray, plot: RawPlot, measured: Array) -> str:
+    crossbar = array.crossbar
+    check = check_array(crossbar.conductance_s, crossbar.wires, _voltages(array, plot))
+    if not check.ok.all():
+        worst = float(np.nanmax(check.residual))
+        return f"Kirchhoff's current law is broken: {worst:.1e} of the largest current is left over"
+    # The last segment's current and the source's own must agree too.
+    largest = max(float(np.abs(measured).max()), np.finfo(np.float64).tiny)
+    if crossbar.wires.r_bitline_ohm > 0:
+        total = np.abs(check.current_a - measured).max() / largest
+        if total > check.limit:
+            return f"cell currents and sense currents differ by {total:.1e} of the largest"
+    return ""
+
+
+def _voltages(array: ReadArray, plot: RawPlot) -> ArrayVoltages:
+    crossbar = array.crossbar
+    zero = np.zeros(plot.points)
+
+    def node(name: str) -> Array:
+        kind, _, index = name.partition("_")
+        if kind in ("w", "b"):
+            return plot.signal(f"v(xtile_0.{name})")
+        if kind == "wl":
+            return plot.signal(f"v({name if array.r_driver_ohm > 0 else f'in_{index}'})")
+        return plot.signal(f"v({name})") if plot.has(f"v({name})") else zero
+
+    rows, cols = range(crossbar.rows), range(crossbar.cols)
+    return ArrayVoltages(
+        wordline=np.stack([node(f"wl_{row}") for row in rows], axis=1),
+        word=np.stack(
+            [np.stack([node(crossbar.word_node(r, c)) for c in cols], axis=1) for r in rows], axis=1
+        ),
+        bit=np.stack(
+            [np.stack([node(crossbar.bit_node(r, c)) for c in cols], axis=1) for r in rows], axis=1
+        ),
+        bitline=np.stack([node(f"bl_{col}") for col in cols], axis=1),
+    )
+
+
+FIDELITIES: dict[str, Callable[[ReadArray, Array, Ngspice | None, int], _Answer]] = {
+    "ideal": _ideal,
+    "surrogate": _surrogate,
+    "exact": _exact,
+    "spice": _spice,
+}

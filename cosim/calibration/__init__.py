@@ -1,0 +1,1 @@
+"""Calibration: what ngspice says about blocks and wires, and the surrogate fitted to it."""

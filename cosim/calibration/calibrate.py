@@ -1,0 +1,262 @@
+"""The whole calibration of a chip: benches out, ngspice, fits back, errors on held-out data."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from cosim.calibration import evidence, periphery, wires
+from cosim.calibration.evidence import HeldOutError, MeasuredCurve
+from cosim.fidelities.spice import SimulationRecord
+from cosim.fidelities.surrogate import FittedLayer, FittedTile, SurrogateModel
+from cosim.ngspice import (
+    Deck,
+    Ngspice,
+    RawPlot,
+    SimulationResult,
+    run_decks,
+    timeout_for,
+)
+from cosim.surrogate.curves import Curves
+from netlists.chip import Chip
+from netlists.circuit import ForeignSubcircuit, Subcircuit
+from netlists.network import neuron_block
+from netlists.readout import tia
+
+Array = NDArray[np.float64]
+
+
+@dataclass(frozen=True, eq=False)
+class Calibration:
+    """The surrogate of a chip with its measured errors.
+
+    Args:
+        model: the surrogate.
+        errors: errors on held-out data.
+        curves: a measured curve of each kind of block and layer.
+        simulations: every ngspice run.
+        engine: the simulator.
+    """
+
+    model: SurrogateModel
+    errors: tuple[HeldOutError, ...]
+    curves: tuple[MeasuredCurve, ...]
+    simulations: tuple[SimulationRecord, ...]
+    engine: str
+
+
+def calibrate(
+    chip: Chip,
+    ngspice: Ngspice,
+    *,
+    arrays: int,
+    held_out: int,
+    seed: int,
+    jobs: int,
+    foreign: Mapping[str, Subcircuit | ForeignSubcircuit] | None = None,
+    on_progress: Callable[[int, int], None] | None = None,
+) -> Calibration:
+    """Calibrates the surrogate of a chip against ngspice.
+
+    Args:
+        chip: the chip; its conductances are not used, only its periphery and wires.
+        ngspice: the simulator.
+        arrays: random arrays per tile shape that the wires are fitted to.
+        held_out: further arrays per tile shape that only measure the error.
+        seed: the study's seed.
+        jobs: decks at a time.
+        foreign: the user's own blocks, see `network_circuit`.
+        on_progress: called with (decks done, decks).
+
+    Raises:
+        SimulationFailedError: a calibration run failed; there is no surrogate without it.
+    """
+    layers = range(len(chip.plans))
+    blocks = dict(foreign or {})
+    amplifiers = [
+        periphery.amplifier_sweep(chip, k, blocks.get("tia") or tia.subcircuit(chip.hardware.tia))
+        for k in layers
+    ]
+    neurons = [periphery.neuron_sweep(chip, k, neuron_block(chip, k, blocks)) for k in layers]
+    converters = [periphery.converter_sweep(chip, k) for k in layers]
+    groups = _groups(chip)
+    total = 3 * len(layers) + len(groups) * (arrays + held_out)
+    runner = _Runner(ngspice, jobs, total, on_progress)
+    sweeps = [*amplifiers, *neurons, *converters]
+    plots = runner.run([sweep.deck for sweep in sweeps], [len(sweep.x) for sweep in sweeps])
+    by_layer = [plots[k :: len(layers)] for k in layers]  # amplifier, neuron, converter of each
+    amplifier_fits = [periphery.fit_amplifiers(amplifiers[k], by_layer[k][0]) for k in layers]
+    neuron_fits = [periphery.fit_neurons(neurons[k], by_layer[k][1]) for k in layers]
+    converter_fits = [
+        periphery.fit_converters(converters[k], by_layer[k][2], chip, k) for k in layers
+    ]
+    wire_fits = _fit_groups(chip, groups, amplifier_fits, runner, arrays, held_out, seed)
+
+    fitted = [
+        FittedLayer(
+            _tiles(chip, k, amplifier_fits[k], groups, wire_fits),
+            neuron_fits[k].curves,
+            torch.from_numpy(converter_fits[k].gain),
+            torch.from_numpy(converter_fits[k].offset_v),
+        )
+        for k in layers
+    ]
+    errors: list[HeldOutError] = []
+    curves: list[MeasuredCurve] = []
+    for k in layers:
+        errors += evidence.periphery_errors(
+            chip, k, amplifier_fits[k], neuron_fits[k], converter_fits[k]
+        )
+        layer_sweeps = (amplifiers[k], neurons[k], converters[k])
+        curves += evidence.periphery_curves(chip, k, layer_sweeps, tuple(by_layer[k]), fitted[k])
+    for group, fit in zip(groups, wire_fits, strict=True):
+        errors += evidence.wire_errors(chip, group[0][0], group[0][1], fit)
+    return Calibration(
+        SurrogateModel(chip.hardware, chip.plans, fitted),
+        tuple(errors),
+        tuple(curves),
+        tuple(runner.records),
+        runner.engine,
+    )
+
+
+Group = list[tuple[int, int]]
+
+
+def _groups(chip: Chip) -> list[Group]:
+    """Tiles (layer, tile) of one layer and one shape: they share the weights of the closed form."""
+    groups: dict[tuple[int, int, int], Group] = {}
+    for layer, plan in enumerate(chip.plans):
+        for number, tile in enumerate(plan.tiles):
+            groups.setdefault((layer, tile.rows, tile.cols), []).append((layer, number))
+    return list(groups.values())
+
+
+def _tile_slice(chip: Chip, layer: int, tile: int) -> slice:
+    """Where a tile's amplifiers stand among those of its layer."""
+    tiles = chip.plans[layer].tiles
+    start = sum(part.cols for part in tiles[:tile])
+    return slice(start, start + tiles[tile].cols)
+
+
+def _fit_groups(
+    chip: Chip,
+    groups: list[Group],
+    amplifier_fits: list[periphery.AmplifierFit],
+    runner: _Runner,
+    arrays: int,
+    held_out: int,
+    seed: int,
+) -> list[wires.WireFit]:
+    sense: list[Array] = []
+    sweeps: list[tuple[wires.WireSweep, ...]] = []
+    for group in groups:
+        layer, tile = group[0]
+        part = chip.plans[layer].tiles[tile]
+        # An amplifier's fitted input resistance can come out below 0 by rounding alone.
+        ohm = np.maximum(amplifier_fits[layer].input_ohm[_tile_slice(chip, layer, tile)], 0.0)
+        sense.append(ohm)
+        sweeps.append(
+            wires.wire_sweeps(
+                chip.hardware,
+                part.rows,
+                part.cols,
+                ohm,
+                arrays=arrays + held_out,
+                seed=seed,
+                path=f"{chip.plans[layer].name}_{part.name}",
+            )
+        )
+    flat = [sweep for group_sweeps in sweeps for sweep in group_sweeps]
+    plots = iter(
+        runner.run([sweep.deck for sweep in flat], [len(sweep.vectors_v) for sweep in flat])
+    )
+    return [
+        wires.fit_wires(
+            chip.hardware,
+            ohm,
+            group_sweeps,
+            tuple(next(plots) for _ in group_sweeps),
+            held_out=held_out,
+        )
+        for ohm, group_sweeps in zip(sense, sweeps, strict=True)
+    ]
+
+
+def _tiles(
+    chip: Chip,
+    layer: int,
+    amplifiers: periphery.AmplifierFit,
+    groups: list[Group],
+    fits: list[wires.WireFit],
+) -> tuple[FittedTile, ...]:
+    tiles: list[FittedTile] = []
+    for number in range(len(chip.plans[layer].tiles)):
+        place = _tile_slice(chip, layer, number)
+        fit = next(f for g, f in zip(groups, fits, strict=True) if (layer, number) in g)
+        sense = torch.from_numpy(np.maximum(amplifiers.input_ohm[place], 0.0))
+        curves = amplifiers.curves
+        tiles.append(
+            FittedTile(
+                dataclasses.replace(fit.model, sense_ohm=sense),
+                torch.from_numpy(amplifiers.held_v[place]),
+                Curves(curves.start, curves.step, curves.value[place], curves.slope[place]),
+            )
+        )
+    return tuple(tiles)
+
+
+class _Runner:
+    """Runs calibration decks and keeps their records; a failed one ends the calibration."""
+
+    def __init__(
+        self,
+        ngspice: Ngspice,
+        jobs: int,
+        total: int,
+        on_progress: Callable[[int, int], None] | None,
+    ) -> None:
+        self.records: list[SimulationRecord] = []
+        self.engine = ngspice.label
+        self._ngspice = ngspice
+        self._jobs = jobs
+        self._total = total
+        self._done = 0
+        self._on_progress = on_progress
+
+    def run(self, decks: list[Deck], points: list[int]) -> list[RawPlot]:
+        """The plots of `decks`, in order.
+
+        Raises:
+            SimulationFailedError: one of them failed.
+        """
+        elements = {deck.name: deck.text.count("\n") for deck in decks}
+        limits = {
+            deck.name: timeout_for(elements[deck.name], count, self._ngspice)
+            for deck, count in zip(decks, points, strict=True)
+        }
+        results = run_decks(
+            decks,
+            self._ngspice,
+            jobs=self._jobs,
+            timeout_s=lambda deck: limits[deck.name],
+            on_done=self._one_done,
+        )
+        for result, count in zip(results, points, strict=True):
+            self.engine = result.engine
+            self.records.append(
+                SimulationRecord(
+                    result.deck_name, str(result.outcome), result.reason, result.wall_s, count
+                )
+            )
+        return [result.plot for result in results]
+
+    def _one_done(self, _index: int, _result: SimulationResult) -> None:
+        self._done += 1
+        if self._on_progress is not None:
+            self._on_progress(self._done, self._total)

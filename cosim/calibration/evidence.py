@@ -1,0 +1,145 @@
+"""What a calibration can show for itself: held-out errors and measured curves."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from cosim.calibration.periphery import AmplifierFit, BlockSweep, ConverterFit, NeuronFit
+from cosim.calibration.wires import WireFit
+from cosim.fidelities.surrogate import FittedLayer
+from cosim.ngspice import RawPlot
+from cosim.surrogate.curves import Curves
+from netlists.adcs import quantiser
+from netlists.chip import Chip
+
+Array = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class HeldOutError:
+    """How far the surrogate is from ngspice on data that it was not fitted to."""
+
+    quantity: str
+    held_out: str
+    n: int
+    median: float
+    p95: float
+    worst: float
+    unit: str
+
+
+@dataclass(frozen=True, eq=False)
+class MeasuredCurve:
+    """One block's transfer curve in ngspice and in the surrogate, for figures."""
+
+    name: str
+    kind: Literal["tia", "neuron", "adc"]
+    x: Array
+    x_label: str
+    spice_y: Array
+    surrogate_y: Array
+    y_label: str
+    note: str
+
+
+def periphery_errors(
+    chip: Chip, layer: int, amplifiers: AmplifierFit, neurons: NeuronFit, converters: ConverterFit
+) -> list[HeldOutError]:
+    """Held-out errors of a layer's blocks, all in LSB of its converter."""
+    plan = chip.plans[layer]
+    lsb = quantiser.lsb_v(chip.hardware.adc, signed=plan.signed_output)
+    return [
+        _row(f"{plan.name} amplifiers", "vectors", amplifiers.error_v / lsb, "LSB"),
+        _row(f"{plan.name} neurons", "vectors", neurons.error_v / lsb, "LSB"),
+        _row(f"{plan.name} converters", "vectors", converters.error_lsb, "LSB"),
+    ]
+
+
+def wire_errors(chip: Chip, layer: int, tile: int, fit: WireFit) -> list[HeldOutError]:
+    """Held-out errors of a tile shape: whole transfers, and currents as the converter sees them."""
+    plan = chip.plans[layer]
+    part = plan.tiles[tile]
+    lsb = quantiser.lsb_v(chip.hardware.adc, signed=plan.signed_output)
+    name = (
+        f"{plan.name} wires {part.rows}x{part.cols}, {100 * fit.mean_drop:.1f} % mean current loss"
+    )
+    in_lsb = fit.vector_error_a * (plan.r_feedback_ohm / lsb)
+    return [
+        _row(f"{name}: transfer (Frobenius)", "arrays", 100 * fit.array_error, "%"),
+        _row(f"{name}: currents", "vectors", in_lsb, "LSB"),
+    ]
+
+
+def _row(quantity: str, held_out: str, error: Array, unit: str) -> HeldOutError:
+    size = np.abs(error)
+    return HeldOutError(
+        quantity,
+        held_out,
+        int(size.size),
+        float(np.median(size)),
+        float(np.quantile(size, 0.95)),
+        float(size.max()),
+        unit,
+    )
+
+
+def periphery_curves(
+    chip: Chip,
+    layer: int,
+    sweeps: tuple[BlockSweep, BlockSweep, BlockSweep],
+    plots: tuple[RawPlot, ...],
+    fitted: FittedLayer,
+) -> list[MeasuredCurve]:
+    """Transfer curves of the first instance of each block, on held-out points only."""
+    plan = chip.plans[layer]
+    signed = plan.signed_output
+    lsb = quantiser.lsb_v(chip.hardware.adc, signed=signed)
+    low, high = quantiser.code_range(chip.hardware.adc, signed=signed)
+    first = [
+        (sweep.x[1::2], plot.signal(sweep.outputs[0])[1::2])
+        for sweep, plot in zip(sweeps, plots, strict=True)
+    ]
+    (amp_x, amp_y), (neuron_x, neuron_y), (adc_x, adc_y) = first
+    line = (adc_x * float(fitted.adc_gain[0]) + float(fitted.adc_offset_v[0])) / lsb
+    return [
+        MeasuredCurve(
+            f"{plan.name} xtia_0_0",
+            "tia",
+            amp_x * 1e6,
+            "input current [uA]",
+            amp_y,
+            _read(fitted.tiles[0].amplifiers, amp_x),
+            "output [V]",
+            f"closed-loop transimpedance {plan.r_feedback_ohm:.0f} ohm nominal",
+        ),
+        MeasuredCurve(
+            f"{plan.name} xneuron_0",
+            "neuron",
+            neuron_x,
+            "input [V]",
+            neuron_y,
+            _read(fitted.neurons, neuron_x),
+            "output [V]",
+            f"{plan.neuron}; {chip.hardware.adc.v_full_scale_v:g} V stands for {plan.span:.3g}",
+        ),
+        MeasuredCurve(
+            f"{plan.name} xadc_0",
+            "adc",
+            adc_x,
+            "input [V]",
+            adc_y,
+            np.clip(np.floor(line + 0.5), low, high),
+            "code",
+            f"1 LSB = {lsb * 1e3:.3f} mV",
+        ),
+    ]
+
+
+def _read(curves: Curves, x: Array) -> Array:
+    every = torch.from_numpy(x)[:, None].expand(-1, curves.value.shape[0])
+    return np.asarray(curves(every)[:, 0].numpy())

@@ -1,0 +1,201 @@
+"""Calibrating amplifiers, neurons and converters: every instance is swept in ngspice.
+
+Each role has one bench with all its instances of a layer side by side. Every second point of a
+sweep becomes a sample of the curve; the points between them are held out and give the error.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from cosim.bench import sweep_deck
+from cosim.ngspice import Deck, RawPlot
+from cosim.surrogate.curves import Curves, fit_curves
+from netlists.adcs import quantiser
+from netlists.chip import Chip
+from netlists.circuit import (
+    BehaviouralCurrent,
+    Circuit,
+    Element,
+    ForeignSubcircuit,
+    Instance,
+    Subcircuit,
+)
+from netlists.names import number
+from netlists.network import known
+
+Array = NDArray[np.float64]
+Block = Subcircuit | ForeignSubcircuit
+
+TIA_SAMPLES = 257
+NEURON_SAMPLES = 1025
+ADC_POINTS = 4097
+# How far beyond their full-scale range blocks are swept.
+TIA_RANGE = 1.5
+NEURON_RANGE = 1.5
+ADC_RANGE = 1.1
+
+
+@dataclass(frozen=True, eq=False)
+class BlockSweep:
+    """A bench and how to read it.
+
+    Args:
+        deck: the bench.
+        x: swept input, [point]; amperes for amplifiers, volts for the others.
+        outputs: output signals, one per instance.
+        inputs: input-node signals of amplifiers, one per instance; empty for the others.
+    """
+
+    deck: Deck
+    x: Array
+    outputs: tuple[str, ...]
+    inputs: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, eq=False)
+class AmplifierFit:
+    """Amplifiers of a layer as the surrogate knows them, tiles one after another.
+
+    Args:
+        curves: output voltage over input current, one per amplifier.
+        input_ohm: resistance seen by the bit line, [amplifier].
+        held_v: voltage behind it, [amplifier].
+        error_v: held-out output errors, [point, amplifier].
+    """
+
+    curves: Curves
+    input_ohm: Array
+    held_v: Array
+    error_v: Array
+
+
+@dataclass(frozen=True, eq=False)
+class NeuronFit:
+    """Neurons of a layer: output over input voltage; held-out errors [point, neuron]."""
+
+    curves: Curves
+    error_v: Array
+
+
+@dataclass(frozen=True, eq=False)
+class ConverterFit:
+    """Converters of a layer as straight lines: code = (gain v + offset) / lsb, each [converter].
+
+    `error_lsb` is the held-out difference between the rounded line and the code, [point, conv].
+    """
+
+    gain: Array
+    offset_v: Array
+    error_lsb: Array
+
+
+def amplifier_sweep(chip: Chip, layer: int, block: Block) -> BlockSweep:
+    """All amplifiers of a layer, each fed by a current source.
+
+    Args:
+        chip: the chip.
+        layer: index of the layer.
+        block: the amplifier.
+    """
+    feedback = chip.plans[layer].r_feedback_ohm
+    reach = TIA_RANGE * chip.hardware.tia.v_rail_v
+    volts = np.linspace(-reach, reach, 2 * TIA_SAMPLES - 1)
+    items: list[Element] = []
+    count = 0
+    for tile in chip.periphery[layer].tiles:
+        for rf, vos in zip(tile.r_feedback_ohm, tile.v_offset_v, strict=True):
+            source = f"V(drive)/{number(feedback)}"
+            items.append(BehaviouralCurrent(f"bin_{count}", "0", f"in_{count}", source))
+            parameters = known(block, {"rf": float(rf), "vos": float(vos)})
+            nodes = (f"in_{count}", f"out_{count}")
+            items.append(Instance(f"xtia_{count}", block.name, nodes, parameters))
+            count += 1
+    deck = _deck(f"amplifiers of {chip.plans[layer].name}", block, items, volts)
+    return BlockSweep(
+        deck,
+        volts / feedback,
+        tuple(f"v(out_{k})" for k in range(count)),
+        tuple(f"v(in_{k})" for k in range(count)),
+    )
+
+
+def neuron_sweep(chip: Chip, layer: int, block: Block) -> BlockSweep:
+    """All neurons of a layer on one input voltage."""
+    plan = chip.plans[layer]
+    reach = NEURON_RANGE * chip.hardware.adc.v_full_scale_v
+    volts = np.linspace(-reach, reach, 2 * NEURON_SAMPLES - 1)
+    items = [
+        Instance(f"xneuron_{k}", block.name, ("drive", f"out_{k}"), known(block, {"vos": float(v)}))
+        for k, v in enumerate(chip.periphery[layer].neuron_offset_v)
+    ]
+    deck = _deck(f"neurons of {plan.name}", block, items, volts)
+    return BlockSweep(deck, volts, tuple(f"v(out_{k})" for k in range(plan.outputs)))
+
+
+def converter_sweep(chip: Chip, layer: int) -> BlockSweep:
+    """All converters of a layer on one input voltage."""
+    plan, periphery = chip.plans[layer], chip.periphery[layer]
+    block = quantiser.subcircuit(chip.hardware.adc, signed=plan.signed_output)
+    reach = ADC_RANGE * chip.hardware.adc.v_full_scale_v
+    low = -reach if plan.signed_output else -0.1 * reach
+    volts = np.linspace(low, reach, ADC_POINTS)
+    items = [
+        Instance(
+            f"xadc_{k}",
+            block.name,
+            ("drive", f"out_{k}"),
+            {"vos": float(vos), "gain": float(gain)},
+        )
+        for k, (vos, gain) in enumerate(
+            zip(periphery.adc_offset_v, periphery.adc_gain, strict=True)
+        )
+    ]
+    deck = _deck(f"converters of {plan.name}", block, items, volts)
+    return BlockSweep(deck, volts, tuple(f"v(out_{k})" for k in range(plan.outputs)))
+
+
+def _deck(name: str, block: Block, items: Sequence[Element], volts: Array) -> Deck:
+    circuit = Circuit(f"spiceloop: {name}", (block,), tuple(items))
+    return sweep_deck(circuit, ["drive"], volts[:, None], name=name.replace(" ", "_"))
+
+
+def fit_amplifiers(sweep: BlockSweep, plot: RawPlot) -> AmplifierFit:
+    """Fits curves to the outputs and a straight line to the inputs of amplifiers."""
+    out, at_input = plot.matrix(sweep.outputs), plot.matrix(sweep.inputs)
+    curves, error = _curves(sweep.x, out)
+    # The virtual ground: v = held + input_ohm i, over all points.
+    slope, held = np.polyfit(sweep.x, at_input, 1)
+    return AmplifierFit(curves, slope, held, error)
+
+
+def fit_neurons(sweep: BlockSweep, plot: RawPlot) -> NeuronFit:
+    """Fits curves to the outputs of neurons."""
+    return NeuronFit(*_curves(sweep.x, plot.matrix(sweep.outputs)))
+
+
+def _curves(x: Array, y: Array) -> tuple[Curves, Array]:
+    curves = fit_curves(x[::2], y[::2])
+    between = torch.from_numpy(np.repeat(x[1::2, None], y.shape[1], axis=1))
+    return curves, curves(between).numpy() - y[1::2]
+
+
+def fit_converters(sweep: BlockSweep, plot: RawPlot, chip: Chip, layer: int) -> ConverterFit:
+    """Fits straight lines through the unclipped codes of converters."""
+    signed = chip.plans[layer].signed_output
+    low, high = quantiser.code_range(chip.hardware.adc, signed=signed)
+    lsb = quantiser.lsb_v(chip.hardware.adc, signed=signed)
+    codes = plot.matrix(sweep.outputs)
+    gain, offset = np.empty(codes.shape[1]), np.empty(codes.shape[1])
+    for k in range(codes.shape[1]):
+        inside = (codes[::2, k] > low) & (codes[::2, k] < high)
+        slope, start = np.polyfit(sweep.x[::2][inside], codes[::2, k][inside], 1)
+        gain[k], offset[k] = slope * lsb, start * lsb
+    line = (sweep.x[1::2, None] * gain + offset) / lsb
+    rounded = np.clip(np.floor(line + 0.5), low, high)
+    return ConverterFit(gain, offset, rounded - codes[1::2])

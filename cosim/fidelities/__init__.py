@@ -1,0 +1,1 @@
+"""The four fidelities, one file each: ideal, surrogate, exact and spice."""

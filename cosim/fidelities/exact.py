@@ -1,0 +1,99 @@
+"""The `exact` fidelity: the equations of the netlist, solved without a simulator."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+
+from cosim.nodal.transfer import Transfer, solve_transfer
+from netlists.adcs import quantiser
+from netlists.chip import LayerPeriphery
+from netlists.hardware import Hardware
+from netlists.mapping import LayerPlan
+from netlists.neurons.spec import neuron_by_name
+from netlists.readout import tia
+
+
+class ExactModel:
+    """Wires by the nodal solver, every instance by its own equation.
+
+    The transfer of a tile is solved once per programmed state: a conductance tensor that was
+    seen last is not solved again.
+    """
+
+    name = "exact"
+
+    def __init__(
+        self,
+        hardware: Hardware,
+        plans: Sequence[LayerPlan],
+        periphery: Sequence[LayerPeriphery],
+    ) -> None:
+        self._hardware = hardware
+        self._plans = tuple(plans)
+        self._feedback = [
+            [torch.from_numpy(tile.r_feedback_ohm) for tile in layer.tiles] for layer in periphery
+        ]
+        self._offset = [
+            [torch.from_numpy(tile.v_offset_v) for tile in layer.tiles] for layer in periphery
+        ]
+        self._neuron = [torch.from_numpy(layer.neuron_offset_v) for layer in periphery]
+        self._adc_offset = [torch.from_numpy(layer.adc_offset_v) for layer in periphery]
+        self._adc_gain = [torch.from_numpy(layer.adc_gain) for layer in periphery]
+        self._solved: dict[tuple[int, int], tuple[torch.Tensor, int, Transfer]] = {}
+
+    def tile_current_a(
+        self, layer: int, tile: int, drive_v: torch.Tensor, conductance_s: torch.Tensor
+    ) -> torch.Tensor:
+        """See `LayerModel`."""
+        transfer = self._transfer(layer, tile, conductance_s)
+        held = tia.input_offset_v(self._hardware.tia, self._offset[layer][tile])
+        return transfer.current_a(drive_v, held)
+
+    def _transfer(self, layer: int, tile: int, conductance_s: torch.Tensor) -> Transfer:
+        seen = self._solved.get((layer, tile))
+        version = conductance_s._version  # torch counts writes in place: a stale solution is none
+        if (
+            seen is not None
+            and seen[0] is conductance_s
+            and seen[1] == version
+            and not conductance_s.requires_grad
+        ):
+            return seen[2]
+        wires = self._hardware.wires
+        solved = solve_transfer(
+            conductance_s,
+            r_wordline_ohm=wires.r_wordline_ohm,
+            r_bitline_ohm=wires.r_bitline_ohm,
+            r_driver_ohm=self._hardware.driver.r_driver_ohm,
+            r_sense_ohm=tia.input_resistance_ohm(self._hardware.tia, self._feedback[layer][tile]),
+        )
+        self._solved[layer, tile] = (conductance_s, version, solved)
+        return solved
+
+    def amplify_v(self, layer: int, tile: int, current_a: torch.Tensor) -> torch.Tensor:
+        """See `LayerModel`."""
+        return tia.output_v(
+            current_a, self._hardware.tia, self._feedback[layer][tile], self._offset[layer][tile]
+        )
+
+    def activate_v(self, layer: int, sum_v: torch.Tensor) -> torch.Tensor:
+        """See `LayerModel`."""
+        plan = self._plans[layer]
+        return neuron_by_name(plan.neuron).output_v(
+            sum_v + self._neuron[layer],
+            self._hardware.neuron,
+            v_full_v=self._hardware.adc.v_full_scale_v,
+            span=plan.span,
+        )
+
+    def continuous_code(self, layer: int, v: torch.Tensor) -> torch.Tensor:
+        """See `LayerModel`."""
+        return quantiser.continuous_code(
+            v,
+            self._hardware.adc,
+            signed=self._plans[layer].signed_output,
+            v_offset_v=self._adc_offset[layer],
+            gain=self._adc_gain[layer],
+        )

@@ -1,0 +1,256 @@
+"""The `spice` fidelity: ngspice on the emitted netlist of the whole chip.
+
+All layers with their periphery are one circuit; no number passes through Python between an
+input and a logit. Every tile's node voltages come back too and must obey Kirchhoff's law.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cosim.bench import sweep_deck
+from cosim.kirchhoff import ArrayVoltages, check_array
+from cosim.ngspice import Ngspice, Outcome, RawPlot, SimulationResult, run_decks, timeout_for
+from netlists.chip import Chip
+from netlists.circuit import Circuit, ForeignSubcircuit, Subcircuit
+from netlists.crossbar import Crossbar
+from netlists.network import network_circuit
+
+Array = NDArray[np.float64]
+Index = NDArray[np.intp]
+
+# Node voltages of one deck's sweep are held in memory at once; 256 MB of doubles.
+_MAX_VALUES = 32_000_000
+
+
+@dataclass(frozen=True)
+class SimulationRecord:
+    """One ngspice run, kept whether it succeeded or not."""
+
+    deck: str
+    outcome: str
+    reason: str
+    wall_s: float
+    points: int
+
+
+@dataclass(frozen=True, eq=False)
+class ChipRead:
+    """What ngspice says about a chip.
+
+    Args:
+        codes: [image, out]; NaN where the simulation failed.
+        ir_drop: share of the applied voltage that each cell does not get, [layer][tile] ->
+            [row, col], averaged over images with the square of the drive as weight; NaN where a
+            word line was never driven.
+        worst_residual: largest relative Kirchhoff residual seen.
+        engine: the simulator that made the numbers.
+        simulations: every run, failed ones included.
+    """
+
+    codes: Array
+    ir_drop: tuple[tuple[Array, ...], ...]
+    worst_residual: float
+    engine: str
+    simulations: tuple[SimulationRecord, ...]
+
+
+def read_chip(
+    chip: Chip,
+    images: Array,
+    ngspice: Ngspice,
+    *,
+    jobs: int,
+    title: str = "chip",
+    foreign: Mapping[str, Subcircuit | ForeignSubcircuit] | None = None,
+    on_progress: Callable[[int, int], None] | None = None,
+) -> ChipRead:
+    """Sends images through a chip in ngspice.
+
+    Images are shared out over `jobs` decks. A deck that ends without convergence or fails its
+    checks is cut in two and run again, so that one bad image costs one image; what still fails
+    alone is a failed image.
+
+    Args:
+        chip: the chip.
+        images: digital inputs [image, in], 1 = full.
+        ngspice: the simulator.
+        jobs: decks at a time.
+        title: first line of the decks.
+        foreign: the user's own blocks, see `network_circuit`.
+        on_progress: called with (images done, images).
+    """
+    circuit = network_circuit(chip, title=title, foreign=foreign)
+    elements = circuit.element_count()
+    per_deck = max(1, min(-(-len(images) // jobs), _MAX_VALUES // max(1, elements)))
+    waiting = [
+        np.arange(first, min(first + per_deck, len(images)))
+        for first in range(0, len(images), per_deck)
+    ]
+    outputs = tuple(f"v(code_{k})" for k in range(chip.plans[-1].outputs))
+    gathered = _Gathered(chip, np.full((len(images), len(outputs)), np.nan), ngspice.label)
+
+    def progress(result: SimulationResult, part: Index) -> None:
+        gathered.settled += len(part) if result.ok or len(part) == 1 else 0
+        if on_progress is not None:
+            on_progress(gathered.settled, len(images))
+
+    while waiting:
+        results = _run_parts(circuit, images, waiting, outputs, ngspice, jobs, progress)
+        parts, waiting = waiting, []
+        for part, result in zip(parts, results, strict=True):
+            if (
+                gathered.take(part, result, images[part], outputs) in _WORTH_HALVING
+                and len(part) > 1
+            ):
+                waiting += np.array_split(part, 2)
+    return ChipRead(
+        gathered.codes,
+        gathered.mean_drop(),
+        gathered.worst_residual,
+        gathered.engine,
+        tuple(gathered.records),
+    )
+
+
+# A deck that timed out or crashed would only do so again, for longer.
+_WORTH_HALVING = (Outcome.NO_CONVERGENCE, Outcome.INVALID)
+
+
+def _run_parts(
+    circuit: Circuit,
+    images: Array,
+    parts: Sequence[Index],
+    outputs: tuple[str, ...],
+    ngspice: Ngspice,
+    jobs: int,
+    progress: Callable[[SimulationResult, Index], None],
+) -> list[SimulationResult]:
+    inputs = [f"in_{k}" for k in range(images.shape[1])]
+    decks = [
+        sweep_deck(
+            circuit,
+            inputs,
+            images[part],
+            name=f"images_{part[0]}_to_{part[-1]}",
+            expected_signals=outputs,
+        )
+        for part in parts
+    ]
+    elements = circuit.element_count()
+    limits = {
+        deck.name: timeout_for(elements, len(part), ngspice)
+        for deck, part in zip(decks, parts, strict=True)
+    }
+    return run_decks(
+        decks,
+        ngspice,
+        jobs=jobs,
+        timeout_s=lambda deck: limits[deck.name],
+        on_done=lambda index, result: progress(result, parts[index]),
+    )
+
+
+class _Gathered:
+    """Codes, voltage losses and records of the decks so far."""
+
+    def __init__(self, chip: Chip, codes: Array, engine: str) -> None:
+        self.codes = codes
+        self.engine = engine
+        self.settled = 0
+        self.worst_residual = 0.0
+        self.records: list[SimulationRecord] = []
+        self._chip = chip
+        self._received = [[np.zeros(g.shape) for g in layer] for layer in chip.conductance_s]
+        self._applied = [[np.zeros(len(g)) for g in layer] for layer in chip.conductance_s]
+
+    def take(
+        self, part: Index, result: SimulationResult, images: Array, outputs: tuple[str, ...]
+    ) -> Outcome:
+        """Judges one deck's result and, if it can be believed, adds it."""
+        outcome, reason = result.outcome, result.reason
+        if result.ok:
+            self.engine = result.engine
+            broken = self._take_tiles(result.plot)
+            if broken:
+                outcome, reason = Outcome.INVALID, broken
+            else:
+                self.codes[part] = result.plot.matrix(outputs)
+        self.records.append(
+            SimulationRecord(result.deck_name, str(outcome), reason, result.wall_s, len(part))
+        )
+        return outcome
+
+    def _take_tiles(self, plot: RawPlot) -> str:
+        checked: list[tuple[Array, Array]] = []
+        for layer, plan in enumerate(self._chip.plans):
+            for tile in range(len(plan.tiles)):
+                conductance = self._chip.conductance_s[layer][tile]
+                v = tile_voltages(self._chip, layer, tile, plot)
+                check = check_array(conductance, self._chip.hardware.wires, v)
+                self.worst_residual = max(self.worst_residual, float(check.residual.max()))
+                if not check.ok.all():
+                    worst = float(np.nanmax(check.residual))
+                    return (
+                        f"Kirchhoff's current law is broken in {plan.name}.{plan.tiles[tile].name}:"
+                        f" {worst:.1e} of the largest current is left over"
+                    )
+                drive = _drive_voltages(self._chip, layer, tile, plot)
+                across = np.einsum("pr,prc->rc", drive, v.word - v.bit)
+                checked.append((across, np.einsum("pr,pr->r", drive, drive)))
+        pairs = iter(checked)
+        for received, applied in zip(self._received, self._applied, strict=True):
+            for tile in range(len(received)):
+                across, squared = next(pairs)
+                received[tile] += across
+                applied[tile] += squared
+        return ""
+
+    def mean_drop(self) -> tuple[tuple[Array, ...], ...]:
+        """One less the share of the drive that cells received."""
+        with np.errstate(invalid="ignore"):  # a word line that was never driven: 0/0 is NaN
+            return tuple(
+                tuple(1 - r / a[:, None] for r, a in zip(layer, applied, strict=True))
+                for layer, applied in zip(self._received, self._applied, strict=True)
+            )
+
+
+def tile_voltages(chip: Chip, layer: int, tile: int, plot: RawPlot) -> ArrayVoltages:
+    """The node voltages of one tile in a raw plot."""
+    array = Crossbar(chip.conductance_s[layer][tile], chip.hardware.wires)
+    outside = f"xnetwork.xlayer_{layer}"
+    inside = f"{outside}.xtile_{tile}"
+
+    def node(name: str) -> str:
+        # Nodes of merged wires are the tile's ports, which belong to the layer.
+        place = inside if name.startswith(("w_", "b_")) else outside
+        return f"v({place}.{name if place is inside else _port(name, tile)})"
+
+    def cells(of: Callable[[int, int], str]) -> Array:
+        names = [node(of(row, col)) for row in range(array.rows) for col in range(array.cols)]
+        return plot.matrix(names).reshape(-1, array.rows, array.cols)
+
+    return ArrayVoltages(
+        wordline=plot.matrix([node(f"wl_{row}") for row in range(array.rows)]),
+        word=cells(array.word_node),
+        bit=cells(array.bit_node),
+        bitline=plot.matrix([node(f"bl_{col}") for col in range(array.cols)]),
+    )
+
+
+def _port(name: str, tile: int) -> str:
+    kind, _, index = name.partition("_")
+    return f"{kind}_{tile}_{index}"
+
+
+def _drive_voltages(chip: Chip, layer: int, tile: int, plot: RawPlot) -> Array:
+    """What the DACs put out, before the drivers' resistance, [point, row]."""
+    rows = chip.plans[layer].tiles[tile].rows
+    place = f"xnetwork.xlayer_{layer}"
+    if chip.hardware.driver.r_driver_ohm > 0:
+        return plot.matrix([f"v({place}.xdriver_{tile}_{row}.drive)" for row in range(rows)])
+    return plot.matrix([f"v({place}.wl_{tile}_{row})" for row in range(rows)])

@@ -1,0 +1,87 @@
+"""Kirchhoff's current law, checked on what a simulator returned.
+
+Independent of any solver: currents are recomputed from node voltages by Ohm's law and must add
+up to nothing at every node inside an array.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from netlists.wires import Wires
+
+Array = NDArray[np.float64]
+
+# A right result leaves rounding errors only; a wrong pivot or a lost node leaves per cents.
+TOLERANCE = 1e-6
+_ROUNDING = 64 * np.finfo(np.float64).eps
+
+
+@dataclass(frozen=True, eq=False)
+class ArrayVoltages:
+    """Node voltages of an array, in volts; a first axis of points throughout.
+
+    Args:
+        wordline: at the driver ports, [point, row].
+        word: word side of each cell, [point, row, col].
+        bit: bit side of each cell, [point, row, col].
+        bitline: at the sense ports, [point, col].
+    """
+
+    wordline: Array
+    word: Array
+    bit: Array
+    bitline: Array
+
+
+@dataclass(frozen=True, eq=False)
+class KirchhoffCheck:
+    """What the check found.
+
+    Args:
+        residual: largest current that is left over at a node, relative to the largest current of
+            the array, [point].
+        limit: the largest residual that rounding can explain.
+        current_a: current out of each bit line, from the last segment, [point, col].
+    """
+
+    residual: Array
+    limit: float
+    current_a: Array
+
+    @property
+    def ok(self) -> NDArray[np.bool_]:
+        """Which points obey the law, [point]; NaN does not."""
+        return self.residual <= self.limit
+
+
+def check_array(conductance_s: Array, wires: Wires, v: ArrayVoltages) -> KirchhoffCheck:
+    """Checks every node of an array and returns the currents out of its bit lines.
+
+    Args:
+        conductance_s: [row, col] in siemens.
+        wires: the segment resistances.
+        v: the voltages to be checked.
+    """
+    cell = conductance_s * (v.word - v.bit)
+    largest = max(float(np.abs(cell).max()), np.finfo(np.float64).tiny)
+    left_over = np.zeros(len(cell))
+    limit = TOLERANCE
+    voltage = max(float(np.abs(v.wordline).max()), float(np.abs(v.bitline).max()))
+    if wires.r_wordline_ohm > 0:
+        nodes = np.concatenate([v.wordline[:, :, None], v.word], axis=2)
+        along = -np.diff(nodes, axis=2) / wires.r_wordline_ohm
+        onward = np.concatenate([along[:, :, 1:], np.zeros_like(along[:, :, :1])], axis=2)
+        left_over = np.maximum(left_over, np.abs(along - onward - cell).max(axis=(1, 2)))
+        limit += _ROUNDING * voltage / wires.r_wordline_ohm / largest
+    out = cell.sum(axis=1)
+    if wires.r_bitline_ohm > 0:
+        nodes = np.concatenate([v.bit, v.bitline[:, None, :]], axis=1)
+        along = -np.diff(nodes, axis=1) / wires.r_bitline_ohm
+        before = np.concatenate([np.zeros_like(along[:, :1]), along[:, :-1]], axis=1)
+        left_over = np.maximum(left_over, np.abs(before + cell - along).max(axis=(1, 2)))
+        limit += _ROUNDING * voltage / wires.r_bitline_ohm / largest
+    return KirchhoffCheck(left_over / largest, limit, out)

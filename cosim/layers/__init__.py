@@ -1,0 +1,1 @@
+"""Torch modules that compute what a chip computes."""

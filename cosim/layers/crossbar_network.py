@@ -1,0 +1,121 @@
+"""A chain of layers on crossbars as one torch module."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import nn
+
+from compact_models.errors import InputError
+from cosim.forward import LayerModel, forward
+from netlists.adcs import quantiser
+from netlists.graph import LinearStage
+from netlists.hardware import Hardware
+from netlists.mapping import LayerPlan, augmented, differential
+
+Array = NDArray[np.float64]
+
+
+class CrossbarNetwork(nn.Module):
+    """The network as its chip computes it: trainable weights, conductances made from them.
+
+    Parameters are the weights as they stand in the arrays, one tensor `[row, out]` a layer in
+    units of the layer's weight scale, the bias as its last word line. They are kept in [-1, 1]:
+    no cell goes beyond its range (`clip_weights`).
+
+    Args:
+        hardware: the chip's description.
+        plans: the layers.
+        stages: the weights to start from.
+        model: the fidelity of the analogue stages; `with_model` gives the same weights another.
+
+    Raises:
+        InputError: weights and plans do not fit together.
+    """
+
+    def __init__(
+        self,
+        hardware: Hardware,
+        plans: Sequence[LayerPlan],
+        stages: Sequence[LinearStage],
+        model: LayerModel,
+    ) -> None:
+        super().__init__()
+        self.hardware = hardware
+        self.plans = tuple(plans)
+        self.model = model
+        shares = [
+            torch.from_numpy(
+                augmented(stage.weight, stage.bias, plan.input_scale) / plan.weight_scale
+            )
+            for stage, plan in zip(stages, plans, strict=True)
+        ]
+        for share, plan in zip(shares, self.plans, strict=True):
+            if share.shape != (plan.rows, plan.outputs):
+                raise InputError(
+                    "weights do not fit their plan",
+                    where=plan.name,
+                    value=tuple(share.shape),
+                    allowed=f"({plan.rows}, {plan.outputs})",
+                )
+        self.shares = nn.ParameterList([nn.Parameter(share.clone()) for share in shares])
+        self.clip_weights()
+
+    def clip_weights(self) -> None:
+        """Brings weights that have left the cells' range back to its edge."""
+        with torch.no_grad():
+            for share in self.shares:
+                share.clamp_(-1.0, 1.0)
+
+    def target_conductances(self) -> list[list[torch.Tensor]]:
+        """What the cells are to be programmed to, [layer][tile] -> [row, col] in siemens."""
+        return [
+            [
+                differential(
+                    share[tile.row_start : tile.row_stop, tile.out_start : tile.out_stop],
+                    self.hardware.cell,
+                )
+                for tile in plan.tiles
+            ]
+            for share, plan in zip(self.shares, self.plans, strict=True)
+        ]
+
+    def codes(
+        self, x: torch.Tensor, cell_factors: Sequence[Sequence[torch.Tensor]] | None = None
+    ) -> torch.Tensor:
+        """Codes of the output converters, [batch, out], in LSB.
+
+        Args:
+            x: digital inputs [batch, in], 1 = full.
+            cell_factors: programming errors to train with, [layer][tile] -> [row, col].
+        """
+        targets = self.target_conductances()
+        if cell_factors is not None:
+            targets = [
+                [g * f for g, f in zip(layer, factors, strict=True)]
+                for layer, factors in zip(targets, cell_factors, strict=True)
+            ]
+        return forward(self.hardware, self.plans, targets, self.model, x.to(torch.float64))
+
+    def forward(
+        self, x: torch.Tensor, cell_factors: Sequence[Sequence[torch.Tensor]] | None = None
+    ) -> torch.Tensor:
+        """Outputs in the network's own numbers, [batch, out]."""
+        return self.codes(x, cell_factors) * self.output_per_lsb
+
+    @property
+    def output_per_lsb(self) -> float:
+        """What one LSB of the output converters stands for, in the network's own numbers."""
+        last = self.plans[-1]
+        full = quantiser.code_range(self.hardware.adc, signed=last.signed_output)[1]
+        return last.output_scale / full
+
+    def weights(self) -> tuple[Array, ...]:
+        """The weights, [layer] -> [row, out]: network numbers, bias over its input scale."""
+        return tuple(
+            np.asarray(share.detach().cpu().numpy() * plan.weight_scale, dtype=np.float64)
+            for share, plan in zip(self.shares, self.plans, strict=True)
+        )

@@ -1,0 +1,1 @@
+"""The circuit equations of an array, solved by ourselves: the `exact` fidelity."""

@@ -1,0 +1,1 @@
+"""The fast differentiable model: closed-form wires, fitted curves for the periphery."""

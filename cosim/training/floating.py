@@ -1,0 +1,71 @@
+"""Ordinary floating-point training: the reference that a chip is measured against."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from itertools import pairwise
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import nn
+
+from compact_models.variation import component_rng
+from cosim.training.backprop import BackpropSpec
+
+Array = NDArray[np.float64]
+Labels = NDArray[np.int64]
+
+
+def initial_network(
+    features: int,
+    hidden: tuple[int, ...],
+    classes: int,
+    activation: type[nn.Module],
+    *,
+    bias: bool,
+    seed: int,
+) -> nn.Sequential:
+    """A network of Linear layers with torch's own initial weights, in double precision."""
+    sizes = (features, *hidden, classes)
+    with torch.random.fork_rng(devices=[]):  # the caller's random state stays as it was
+        torch.manual_seed(seed)
+        modules: list[nn.Module] = []
+        for index, (inputs, outputs) in enumerate(pairwise(sizes)):
+            if index:
+                modules.append(activation())
+            modules.append(nn.Linear(inputs, outputs, bias=bias, dtype=torch.float64))
+    return nn.Sequential(*modules)
+
+
+def train_floating(
+    network: nn.Module,
+    train_x: Array,
+    train_y: Labels,
+    spec: BackpropSpec,
+    *,
+    seed: int,
+    on_epoch: Callable[[int], None] | None = None,
+) -> None:
+    """Trains a network in place with the same batches and schedule as a chip."""
+    x, y = torch.from_numpy(train_x), torch.from_numpy(train_y)
+    steps = -(-len(x) // spec.batch_size) * spec.epochs
+    optimiser = torch.optim.Adam(network.parameters(), lr=spec.learning_rate)
+    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, steps)
+    for epoch in range(spec.epochs):
+        order = torch.from_numpy(component_rng(seed, epoch, "training/order").permutation(len(x)))
+        for batch in order.split(spec.batch_size):
+            loss = nn.functional.cross_entropy(network(x[batch]), y[batch])
+            optimiser.zero_grad()
+            loss.backward()
+            optimiser.step()
+            schedule.step()
+        if on_epoch is not None:
+            on_epoch(epoch)
+
+
+def accuracy(network: nn.Module, x: Array, y: Labels) -> float:
+    """Share of inputs whose largest output is their label."""
+    with torch.no_grad():
+        output = network(torch.from_numpy(x))
+    return float((output.argmax(1).numpy() == y).mean())
