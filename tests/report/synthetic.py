@@ -1,0 +1,198 @@
+"""A made-up run, realistic enough to look at: two layers on three tiles, 200 images."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+
+from workflows.report import (
+    CurveData,
+    ErrorRow,
+    ReportData,
+    Simulation,
+    TileData,
+)
+
+CONFIG = """\
+[study]
+seed = 7
+
+[network]
+dataset = "digits"
+layers = [64, 32, 10]
+
+[wires]
+r_wordline_ohm = 1.0
+r_bitline_ohm = 1.0
+r_driver_ohm = 50.0
+
+[adc]
+bits = 9
+v_full_scale_v = 0.9
+"""
+HOSTILE = "<script>alert('x')</script>&\"$x^2$"
+
+
+def tile(name: str, layer: int, rows: int, cols: int, drop: float = 0.25) -> TileData:
+    """A tile with differential columns, a bias row and a drop that grows away from the corner."""
+    rng = np.random.default_rng([layer, rows, cols])
+    weight = rng.normal(0, 0.35, (rows, (cols + 1) // 2))
+    pairs = np.stack([np.clip(weight, 0, 1), np.clip(-weight, 0, 1)], axis=-1)
+    conductance = 2e-6 + 98e-6 * pairs.reshape(rows, -1)[:, :cols]
+    along, down = np.meshgrid(np.arange(cols), np.arange(rows)[::-1])
+    far = (along + 1) / cols * 0.6 + (down + 1) / rows * 0.4
+    ir_drop = drop * far * (0.75 + 0.25 * rng.random((rows, 1)))
+    if rows > 4:
+        ir_drop[3] = np.nan
+    heads = [f"x{i}" for i in range(rows - 1)] + ["bias"]
+    feet = [f"o{j // 2}{'+-'[j % 2]}" for j in range(cols)]
+    return TileData(name, layer, conductance, ir_drop, tuple(heads), tuple(feet))
+
+
+def curves() -> tuple[CurveData, ...]:
+    """An amplifier with a soft rail, a rectifier and a 9-bit converter."""
+    i_ua = np.linspace(-120, 120, 49)
+    v_out = 0.9 * np.tanh(i_ua * 9e-3 / 0.9)
+    v_in = np.linspace(-0.8, 0.8, 65)
+    soft = 0.03 * np.log1p(np.exp(v_in / 0.03))
+    fine = np.linspace(-0.05, 0.05, 161)
+    step = 1.8 / 512
+    return (
+        CurveData(
+            "column amplifier", "tia", i_ua, "input current (µA)", v_out,
+            v_out + 4e-4 * np.sin(i_ua / 20), "output voltage (V)", "rail at 0.9 V",
+        ),
+        CurveData(
+            "rectifying neuron", "neuron", v_in, "input voltage (V)",
+            np.where(np.arange(65) == 40, np.nan, soft), soft + 1.1e-3 * np.exp(-(v_in**2) / 0.01),
+            "output voltage (V)",
+        ),
+        CurveData(
+            "9-bit converter", "adc", fine, "input voltage (V)", np.floor(fine / step + 0.5),
+            np.floor(fine / step + 0.5 + 0.04), "code (LSB)", "shown around zero only",
+        ),
+    )  # fmt: skip
+
+
+def report_data(n_images: int = 200, n_failed: int = 3, seed: int = 1) -> ReportData:
+    """The run; `n_failed` images have no SPICE result."""
+    rng = np.random.default_rng(seed)
+    n_classes = 10
+    labels = rng.integers(0, n_classes, n_images)
+    logits = rng.normal(-70, 45, (n_images, n_classes))
+    logits[np.arange(n_images), labels] += rng.normal(140, 55, n_images)
+    spice = np.clip(np.round(logits), -256, 255)
+    exact = np.clip(np.round(logits + rng.normal(0, 0.12, logits.shape)), -256, 255)
+    surrogate = np.clip(np.round(logits + rng.normal(0, 0.6, logits.shape)), -256, 255)
+    ideal = np.clip(np.round(logits * 1.14 + rng.normal(3, 8, logits.shape)), -256, 255)
+    broken = rng.choice(n_images, n_failed, replace=False)
+    spice[broken] = np.nan
+    ok = np.isfinite(spice).all(axis=1)
+
+    def right(codes: np.ndarray) -> float:
+        finite = np.isfinite(codes).all(axis=1)
+        guess = np.where(finite, np.nan_to_num(codes, nan=-1e9).argmax(axis=1), -1)
+        return float((guess == labels).mean())
+
+    def same(codes: np.ndarray) -> float:
+        return float((ok & (codes.argmax(1) == np.nan_to_num(spice).argmax(1))).mean())
+
+    def rmse(codes: np.ndarray) -> float | None:
+        return float(np.sqrt(np.mean((codes - spice)[ok] ** 2))) if ok.any() else None
+
+    epoch = np.arange(1, 16)
+    return ReportData(
+        title="Digits on three memristor tiles",
+        created_utc="2026-11-22T13:25:01+00:00",
+        command="spiceloop demo --out runs/digits --seed 7",
+        repeat_commands=(
+            "spiceloop train runs/digits/config.toml --out again",
+            "spiceloop verify again --images 200",
+            "spiceloop report again",
+        ),
+        config_toml=CONFIG,
+        config_hash="9f2c51d07be84a3e",
+        versions={
+            "spiceloop": "0.1.0",
+            "ngspice": "46 with KLU",
+            "Python": "3.11.7",
+            "torch": "2.13.0",
+            "numpy": "2.4.1",
+        },
+        seeds={"study": 7, "training": 190233, "device variation": 55120},
+        stages=(("train", 12.4), ("map to tiles", 0.081), ("calibrate", 8.2), ("verify", 215.0)),
+        hardware=(
+            ("word-line segment", "1 Ω"), ("bit-line segment", "1 Ω"), ("driver", "50 Ω"),
+            ("conductance range", "2 to 100 µS"), ("read voltage", "0.2 V"),
+            ("amplifier feedback", "9 kΩ, A0 = 1e4"), ("converter", "9 bits, ±0.9 V"),
+            ("largest tile", "33 by 64"),
+        ),
+        n_images=n_images,
+        accuracy_float=0.985,
+        accuracy={
+            "ideal": right(ideal),
+            "surrogate": right(surrogate),
+            "exact": right(exact),
+            "spice": right(spice),
+        },
+        agreement=same(surrogate),
+        logit_rmse_lsb=rmse(surrogate),
+        logit_max_lsb=float(np.abs(surrogate - spice)[ok].max()) if ok.any() else None,
+        control_agreement=same(ideal),
+        control_logit_rmse_lsb=rmse(ideal),
+        failed=n_failed,
+        labels=labels,
+        codes={"ideal": ideal, "surrogate": surrogate, "exact": exact, "spice": spice},
+        class_names=tuple(str(k) for k in range(n_classes)),
+        tiles=(
+            tile("xtile_0", 0, 33, 64),
+            tile("xtile_1", 0, 32, 64, drop=0.2),
+            tile("xtile_2", 1, 33, 20, drop=0.09),
+        ),
+        curves=curves(),
+        calibration=(
+            ErrorRow("bit-line current", "vectors", 12800, 0.041, 0.18, 0.43, "% of full scale"),
+            ErrorRow("bit-line current", "arrays", 6400, 0.062, 0.27, 0.71, "% of full scale"),
+            ErrorRow("amplifier output", "vectors", 2000, 0.12, 0.38, 0.41, "mV"),
+            ErrorRow("output code", "images", 2000, 0.0, 1.0, 3.0, "LSB"),
+        ),
+        training={
+            "epoch": epoch.astype(float),
+            "loss": 2.2 * np.exp(-epoch / 3.5) + 0.06,
+            "train_accuracy": 1 - 0.75 * np.exp(-epoch / 2.6),
+            "test_accuracy": 0.97 - 0.72 * np.exp(-epoch / 2.6),
+        },
+        simulations=(
+            *(Simulation(f"layer0_tile{k % 2}_batch{k // 2}", "ok", "", 4.1 + 0.3 * (k % 5), 25)
+              for k in range(16)),
+            *(Simulation(f"layer1_batch{k}", "ok", "", 1.3 + 0.1 * (k % 3), 25) for k in range(7)),
+            Simulation("layer1_batch7", "no_convergence",
+                       "gmin and source stepping failed at point 14 of 25", 31.5, 25),
+            Simulation("layer0_tile0_retry", "timeout", "killed after 60 s", 60.0, 3),
+        ),
+        notes=("The converter's noise is not modelled in this run.",),
+    )  # fmt: skip
+
+
+def hostile(data: ReportData) -> ReportData:
+    """The same run with markup in every name that a user chooses."""
+    names = tuple(f"{HOSTILE}{k}" for k in range(len(data.class_names)))
+    return replace(
+        data,
+        title=HOSTILE, created_utc=HOSTILE, command=HOSTILE, repeat_commands=(HOSTILE,),
+        config_toml=f'name = "{HOSTILE}"\x00</pre>', config_hash=HOSTILE,
+        versions={HOSTILE: HOSTILE}, seeds={HOSTILE: 1}, stages=((HOSTILE, 1.0),),
+        hardware=((HOSTILE, HOSTILE),), class_names=names, notes=(HOSTILE,),
+        tiles=tuple(
+            replace(t, name=HOSTILE + t.name, row_labels=(HOSTILE,) * len(t.row_labels),
+                    col_labels=("\x07</svg>",) * len(t.col_labels))
+            for t in data.tiles
+        ),
+        curves=tuple(
+            replace(c, name=HOSTILE + c.name, note=HOSTILE, x_label=HOSTILE, y_label=HOSTILE)
+            for c in data.curves
+        ),
+        calibration=tuple(replace(r, quantity=HOSTILE, unit=HOSTILE) for r in data.calibration),
+        simulations=(Simulation(HOSTILE, HOSTILE, HOSTILE, 1.0, 1), *data.simulations),
+    )  # fmt: skip

@@ -1,0 +1,372 @@
+"""The report: complete, escaped, self-contained, reproducible, and honest about failures."""
+
+from __future__ import annotations
+
+import csv
+import re
+from collections.abc import Callable
+from dataclasses import replace
+from html.parser import HTMLParser
+from pathlib import Path
+from xml.etree import ElementTree
+
+import numpy as np
+import pytest
+
+from compact_models.errors import InputError
+from tests.report.synthetic import HOSTILE, hostile, report_data, tile
+from workflows.report import FIDELITIES, ReportData, build_report
+from workflows.report.figures import find_figures
+from workflows.report.statistics import quantile_of_all, wilson_interval
+from workflows.report.text import label, seconds, significant
+
+
+class Page(HTMLParser):
+    """Collects what the tests ask about."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.tags: list[str] = []
+        self.ids: list[str] = []
+        self.targets: list[str] = []
+        self.words: list[str] = []
+        self.feed(text)
+        self.text = " ".join(" ".join(self.words).split())
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append(tag)
+        for key, value in attrs:
+            if key == "id":
+                self.ids.append(value or "")
+            elif key in {"src", "href", "xlink:href", "data", "action", "poster", "srcset"}:
+                self.targets.append(value or "")
+            elif key.startswith("on"):
+                self.tags.append(f"handler {key}")
+
+    def handle_data(self, data: str) -> None:
+        self.words.append(data)
+
+
+def read(path: Path) -> tuple[list[str], list[dict[str, str]]]:
+    with path.open(newline="", encoding="utf-8") as stream:
+        rows = csv.DictReader(stream)
+        return list(rows.fieldnames or ()), list(rows)
+
+
+@pytest.fixture(scope="module")
+def data() -> ReportData:
+    return report_data()
+
+
+@pytest.fixture(scope="module")
+def slim() -> ReportData:
+    """Images and codes alone: quick to draw."""
+    return replace(report_data(n_images=30), tiles=(), curves=(), training={}, simulations=())
+
+
+@pytest.fixture(scope="module")
+def folder(data: ReportData, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return build_report(data, tmp_path_factory.mktemp("run") / "report").parent
+
+
+@pytest.fixture(scope="module")
+def page(folder: Path) -> Page:
+    return Page((folder / "index.html").read_text("utf-8"))
+
+
+def test_each_figure_file_gives_a_drawing_numbers_and_a_place_in_the_page(
+    folder: Path, page: Page
+) -> None:
+    files = {p.stem for p in Path("workflows/report/figures").glob("*.py")} - {"__init__"}
+    assert {entry.name for entry in find_figures()} == files
+    for name in files:
+        ElementTree.parse(folder / "figures" / f"{name}.svg")  # noqa: S314 # our own file
+        assert read(folder / "figures" / f"{name}.csv")[1], name
+        assert f"figure-{name}" in page.ids
+    assert page.tags.count("svg") == len(files)
+
+
+def test_page_needs_nothing_but_itself(folder: Path, page: Page) -> None:
+    assert not {"script", "link", "iframe", "object", "embed", "base"} & set(page.tags)
+    assert not [tag for tag in page.tags if tag.startswith("handler")]
+    for target in page.targets:
+        local = target.startswith("data:image/png;base64,") or (folder / target).is_file()
+        inside = target.startswith("#") and target[1:] in page.ids
+        assert local or inside, target[:80]
+    text = (folder / "index.html").read_text("utf-8")
+    names = {'xmlns="http://www.w3.org/2000/svg"', 'xmlns:xlink="http://www.w3.org/1999/xlink"'}
+    for found in re.finditer(r'[\w:]*="?https?://[^"\s]*"?|https?://\S+', text):
+        assert found.group() in names
+    assert "@import" not in text
+    for target in re.findall(r"url\(([^)]*)\)", text):
+        assert target.startswith("#")
+        assert target[1:] in page.ids
+
+
+def test_ids_of_the_inlined_drawings_do_not_collide(page: Page) -> None:
+    assert len(page.ids) > 100
+    assert len(page.ids) == len(set(page.ids))
+
+
+def test_same_data_give_the_same_bytes(data: ReportData, folder: Path, tmp_path: Path) -> None:
+    again = build_report(data, tmp_path / "again").parent
+    names = sorted(p.relative_to(folder) for p in folder.rglob("*") if p.is_file())
+    assert names == sorted(p.relative_to(again) for p in again.rglob("*") if p.is_file())
+    for name in names:
+        assert (again / name).read_bytes() == (folder / name).read_bytes(), name
+
+
+def test_markup_in_names_stays_text(data: ReportData, tmp_path: Path) -> None:
+    short = replace(data, curves=data.curves[:1], tiles=data.tiles[:1])
+    found = build_report(hostile(short), tmp_path / "report")
+    text = found.read_text("utf-8")
+    page = Page(text)
+    assert "script" not in page.tags
+    assert "<script" not in text
+    assert page.tags.count("svg") == len(find_figures())
+    assert HOSTILE in page.text  # shown as it was written, not dropped
+    for svg in (found.parent / "figures").glob("*.svg"):
+        tree = ElementTree.parse(svg)  # noqa: S314 # our own file
+        assert not [e for e in tree.iter() if e.tag.endswith("script")]
+    _, rows = read(found.parent / "figures" / "simulations.csv")
+    assert rows[0]["deck"] == HOSTILE
+
+
+def test_csv_holds_the_numbers_of_the_data(data: ReportData, folder: Path) -> None:
+    header, rows = read(folder / "figures" / "ir_drop.csv")
+    assert header[-1] == "ir_drop_share"
+    for t in data.tiles:
+        values = [float(r["ir_drop_share"]) for r in rows if r["tile"] == t.name]
+        np.testing.assert_array_equal(np.reshape(values, t.ir_drop.shape), t.ir_drop)
+    corner = next(r for r in rows if (r["row"], r["col"]) == ("0", "5"))
+    assert (corner["word_line"], corner["bit_line"]) == ("x0", "o2-")
+    _, rows = read(folder / "figures" / "parity.csv")
+    for fidelity in ("spice", "surrogate", "ideal"):
+        codes = np.reshape([float(r[f"{fidelity}_code_lsb"]) for r in rows], (200, 10))
+        np.testing.assert_array_equal(codes, data.codes[fidelity])
+    _, rows = read(folder / "figures" / "transfer_curves.csv")
+    for curve in data.curves:
+        mine = [r for r in rows if r["curve"] == curve.name]
+        np.testing.assert_array_equal([float(r["spice_y"]) for r in mine], curve.spice_y)
+        np.testing.assert_array_equal([float(r["surrogate_y"]) for r in mine], curve.surrogate_y)
+    _, rows = read(folder / "figures" / "training.csv")
+    np.testing.assert_array_equal([float(r["loss"]) for r in rows], data.training["loss"])
+
+
+def test_failed_images_stay_in_every_count(data: ReportData, folder: Path, page: Page) -> None:
+    assert "3 of 200 images failed in SPICE" in page.text
+    assert "30 without a result (1.5 %)" in page.text
+    assert "3 without a result." in page.text
+    _, rows = read(folder / "figures" / "confusion.csv")
+    assert sum(int(r["images"]) for r in rows) == 200
+    assert sum(int(r["images"]) for r in rows if r["spice_answer"] == "(no result)") == 3
+    right = sum(int(r["images"]) for r in rows if r["true_class"] == r["spice_answer"])
+    assert right / 200 == data.accuracy["spice"]
+    _, rows = read(folder / "figures" / "error_quantiles.csv")
+    top = max(float(r["cumulative_share"]) for r in rows)
+    assert top == pytest.approx(0.985)
+    assert {r["n_without_result"] for r in rows} == {"30"}
+
+
+def test_each_failed_simulation_is_listed(page: Page) -> None:
+    assert "2 failed of 25 simulations: 1 no convergence, 1 timeout." in page.text
+    assert "layer1_batch7" in page.text
+    assert "gmin and source stepping failed at point 14 of 25" in page.text
+
+
+def test_no_failure_is_said_plainly(tmp_path: Path) -> None:
+    data = report_data(n_images=40, n_failed=0)
+    ok = tuple(s for s in data.simulations if s.outcome == "ok")
+    data = replace(data, simulations=ok, tiles=(), curves=(), training={})
+    page = Page(build_report(data, tmp_path / "r").read_text("utf-8"))
+    assert "0 of 40 images failed in SPICE" in page.text
+    assert "0 failed of 23 simulations." in page.text
+
+
+def test_provenance_is_complete(data: ReportData, page: Page) -> None:
+    assert "98.5 %" in page.text
+    for words in (data.config_hash, data.command, *data.repeat_commands, *data.versions.values()):
+        assert words in page.text
+    assert " ".join(data.config_toml.split()) in page.text
+    for label_, value in (*data.hardware, *((k, str(v)) for k, v in data.seeds.items())):
+        assert label_ in page.text
+        assert value in page.text
+    for row in data.calibration:
+        assert row.quantity in page.text
+
+
+def all_failed(data: ReportData) -> ReportData:
+    failed = report_data(n_images=30, n_failed=30)
+    return replace(failed, tiles=data.tiles, curves=data.curves, training=data.training)
+
+
+def spice_not_run(data: ReportData) -> ReportData:
+    codes = {f: c for f, c in data.codes.items() if f != "spice"}
+    accuracy = {**data.accuracy, "spice": None, "exact": None}
+    return replace(
+        data, codes=codes, accuracy=accuracy, agreement=None, logit_rmse_lsb=None,
+        logit_max_lsb=None, control_agreement=None, control_logit_rmse_lsb=None,
+    )  # fmt: skip
+
+
+def nearly_empty(data: ReportData) -> ReportData:
+    return replace(
+        data, tiles=(), curves=(), training={}, simulations=(), calibration=(), hardware=(),
+        versions={}, seeds={}, stages=(), notes=(), repeat_commands=(), command="", config_toml="",
+        accuracy={}, accuracy_float=None, codes={}, n_images=0, failed=0,
+        labels=np.zeros(0, dtype=np.int64), agreement=float("nan"), logit_rmse_lsb=float("nan"),
+    )  # fmt: skip
+
+
+def one_cell(data: ReportData) -> ReportData:
+    return replace(data, codes={}, tiles=(tile("only", 0, 1, 1),))
+
+
+def many_tiles(data: ReportData) -> ReportData:
+    few = tuple(tile(f"xtile_{k}", k // 5, 5, 2 + 2 * (k % 3)) for k in range(17))
+    return replace(data, codes={}, tiles=few)
+
+
+def long_tile_of_dead_cells(data: ReportData) -> ReportData:
+    wide = tile("wide", 0, 2, 600)
+    dead = replace(wide, name="dead", ir_drop=np.full((2, 600), np.nan))
+    flat = replace(wide, name="flat", conductance_s=np.zeros((2, 600)))
+    return replace(data, codes={}, tiles=(wide, dead, flat))
+
+
+def perfect(data: ReportData) -> ReportData:
+    spice = data.codes["spice"]
+    return replace(data, codes=dict.fromkeys(FIDELITIES, spice))
+
+
+def one_class_constant_codes(data: ReportData) -> ReportData:
+    return replace(
+        data, labels=np.zeros(1, dtype=np.int64), class_names=("數字",), n_images=1, failed=0,
+        codes=dict.fromkeys(FIDELITIES, np.zeros((1, 1))), accuracy=dict.fromkeys(FIDELITIES, 1.0),
+        accuracy_float=1.0,
+    )  # fmt: skip
+
+
+def many_classes(data: ReportData) -> ReportData:
+    return replace(
+        data, class_names=tuple(f"class with a long name {k}" for k in range(40)),
+        codes={f: np.tile(c, 4) for f, c in data.codes.items()},
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        (all_failed, "30 of 30 images failed in SPICE"),
+        (spice_not_run, "SPICE has not been asked"),
+        (nearly_empty, "No accuracy was measured."),
+        (one_cell, "word line bias, bit line o0+"),
+        (many_tiles, "1 more tile in the CSV only"),
+        (long_tile_of_dead_cells, "never driven"),
+        (perfect, "300 codes per model"),
+        (one_class_constant_codes, "n = 1 image, none of them failed"),
+        (many_classes, "class w…name 2"),
+    ],
+)
+def test_unusual_runs_have_a_report(
+    slim: ReportData,
+    tmp_path: Path,
+    change: Callable[[ReportData], ReportData],
+    says: str,
+) -> None:
+    page = Page(build_report(change(slim), tmp_path / "report").read_text("utf-8"))
+    assert says in page.text
+    assert not re.search(r"\bnan\b|\bNone\b|\binf\b", page.text)
+
+
+def test_a_figure_without_data_is_named_with_its_reason(slim: ReportData, tmp_path: Path) -> None:
+    page = Page(build_report(slim, tmp_path / "r").read_text("utf-8"))
+    assert "Training history: the run recorded no training." in page.text
+    assert not (tmp_path / "r" / "figures" / "training.svg").exists()
+
+
+def test_a_new_report_replaces_the_old_one_whole(data: ReportData, tmp_path: Path) -> None:
+    small = replace(data, tiles=(), curves=(), codes={}, simulations=())
+    build_report(replace(small, training=data.training), tmp_path / "report")
+    build_report(replace(small, title="second", training={}), tmp_path / "report")
+    assert not (tmp_path / "report" / "figures" / "training.svg").exists()
+    assert "second" in (tmp_path / "report" / "index.html").read_text("utf-8")
+    assert [p.name for p in tmp_path.iterdir()] == ["report"]
+
+
+def test_a_folder_with_other_files_is_never_replaced(data: ReportData, tmp_path: Path) -> None:
+    home = tmp_path / "home"
+    home.mkdir()
+    (home / "index.html").write_text("my own page")
+    with pytest.raises(InputError, match="no report"):
+        build_report(data, home)
+    assert (home / "index.html").read_text() == "my own page"
+    (home / "index.html").unlink()
+    (home / "thesis.tex").write_text("years")
+    with pytest.raises(InputError, match=r"thesis\.tex"):
+        build_report(data, home)
+    with pytest.raises(InputError, match="does not exist"):
+        build_report(data, tmp_path / "missing" / "report")
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["home"]
+
+
+def test_reader_settings_of_matplotlib_play_no_part(folder: Path, data: ReportData) -> None:
+    from matplotlib import rc_context
+
+    from workflows.report.figures import accuracy
+    from workflows.report.style import figure_style
+    from workflows.report.svg import svg_text
+
+    theirs = {"font.size": 23, "axes.facecolor": "red", "svg.fonttype": "path"}
+    with rc_context(theirs), figure_style():
+        drawn = svg_text(accuracy.figure(data), "accuracy")
+    assert drawn in (folder / "figures" / "accuracy.svg").read_text("utf-8")
+
+
+def test_wilson_interval_at_published_points() -> None:
+    # R. G. Newcombe, Statistics in Medicine 17 (1998), table I, method 3.
+    for right, n, low, high in (
+        (81, 263, 0.2553, 0.3662),
+        (15, 148, 0.0624, 0.1605),
+        (0, 20, 0.0, 0.1611),
+        (1, 29, 0.0061, 0.1718),
+    ):
+        assert wilson_interval(right / n, n) == pytest.approx((low, high), abs=5e-5)
+
+
+def test_failed_samples_count_as_the_worst_in_a_quantile() -> None:
+    eight = np.array([3.0, 1.0, 2.0, 4.0, 5.0, 6.0, 7.0, 8.0])
+    assert quantile_of_all(eight, n=10, share=0.5) == 5.0
+    assert quantile_of_all(eight, n=10, share=0.95) == np.inf
+    assert quantile_of_all(eight, n=8, share=0.95) == 8.0
+    assert quantile_of_all(np.zeros(0), n=10, share=0.5) == np.inf
+
+
+@pytest.mark.parametrize(
+    ("value", "words"),
+    [(0.0, "0"), (3.0, "3"), (0.0410, "0.0410"), (12.345, "12.3"), (2.5e-7, "2.50e-07"),
+     (None, "not measured"), (float("nan"), "not measured"), (999.6, "1000")],
+)  # fmt: skip
+def test_numbers_in_words(value: float | None, words: str) -> None:
+    assert significant(value) == words
+
+
+def test_times_and_labels_in_words() -> None:
+    assert [seconds(t) for t in (0.085, 4.62, 200.0, 7500.0)] == [
+        "85 ms", "4.6 s", "3 min 20 s", "2 h 05 min",
+    ]  # fmt: skip
+    assert label("line\nbreak\x00") == "line break"
+    assert label("xcell_123456789_987654321", 11) == "xcell…54321"
+
+
+def test_shapes_that_do_not_fit_are_refused(data: ReportData) -> None:
+    with pytest.raises(ValueError, match=r"codes of spice .*\(200, 10\)"):
+        replace(data, codes={"spice": np.zeros((200, 9))})
+    with pytest.raises(ValueError, match="unknown fidelity"):
+        replace(data, codes={"spcie": np.zeros((200, 10))})
+    with pytest.raises(ValueError, match="labels must be"):
+        replace(data, labels=np.full(200, 10))
+    with pytest.raises(ValueError, match="row_labels"):
+        replace(data.tiles[0], row_labels=("x0",))
+    with pytest.raises(ValueError, match="one shape"):
+        replace(data.curves[0], spice_y=np.zeros(3))

@@ -1,0 +1,216 @@
+"""What a report is made of: plain records, filled by whoever read the run folder.
+
+The report draws and writes; it computes nothing that a run has not recorded, and it knows
+no simulator, no network and no run-folder layout. These records are the whole seam: fill
+a `ReportData`, hand it to `build_report`. Everything is in SI units unless a name says
+otherwise; logits are ADC codes, so their unit is one LSB of the output converter.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+FloatArray = NDArray[np.float64]
+IntArray = NDArray[np.int64]
+
+FIDELITIES = ("ideal", "surrogate", "exact", "spice")
+"""The four ways of computing one network, from the crudest to the reference."""
+
+CurveKind = Literal["tia", "neuron", "adc"]
+
+
+@dataclass(frozen=True, eq=False)
+class TileData:
+    """One crossbar tile as programmed, and how much of its drive the wires ate.
+
+    Attributes:
+        name: the tile's name in the netlist.
+        layer: index of the network layer that it belongs to, 0 first.
+        conductance_s: `[row, col]` programmed conductance in siemens; row = word line,
+            col = bit line.
+        ir_drop: `[row, col]` share (0..1) of the applied voltage lost at each cell, averaged
+            over the verified images with the applied voltage as weight. NaN where a cell was
+            never driven.
+        row_labels: one name per word line, in wiring order (row 0 at the top).
+        col_labels: one name per bit line, in wiring order (col 0 next to the driver).
+    """
+
+    name: str
+    layer: int
+    conductance_s: FloatArray
+    ir_drop: FloatArray
+    row_labels: tuple[str, ...]
+    col_labels: tuple[str, ...]
+
+    def __post_init__(self) -> None:
+        """Checks that arrays and labels describe the same grid of cells."""
+        shape = self.conductance_s.shape
+        wanted = (len(self.row_labels), len(self.col_labels))
+        if shape != wanted or self.ir_drop.shape != wanted:
+            raise ValueError(
+                f"tile {self.name}: conductance_s {shape} and ir_drop {self.ir_drop.shape} must "
+                f"both be [row, col] = {wanted}, the numbers of row_labels and col_labels"
+            )
+
+
+@dataclass(frozen=True, eq=False)
+class CurveData:
+    """One transfer curve of the periphery: what ngspice gave and what the surrogate says.
+
+    Attributes:
+        name: which circuit it is, unique among the curves of a report.
+        kind: what sort of circuit.
+        x: `[n]` input, in the unit that `x_label` names.
+        x_label: what is on the x axis, with its unit: `input current (µA)`.
+        spice_y: `[n]` simulated output, NaN where the simulation failed.
+        surrogate_y: `[n]` output of the fitted model at the same inputs.
+        y_label: what is on the y axis, with its unit.
+        note: one sentence for the caption, or empty.
+    """
+
+    name: str
+    kind: CurveKind
+    x: FloatArray
+    x_label: str
+    spice_y: FloatArray
+    surrogate_y: FloatArray
+    y_label: str
+    note: str = ""
+
+    def __post_init__(self) -> None:
+        """Checks that the three columns have one length."""
+        if not self.x.shape == self.spice_y.shape == self.surrogate_y.shape or self.x.ndim != 1:
+            raise ValueError(
+                f"curve {self.name}: x {self.x.shape}, spice_y {self.spice_y.shape} and "
+                f"surrogate_y {self.surrogate_y.shape} must be of one shape [n]"
+            )
+
+
+@dataclass(frozen=True)
+class ErrorRow:
+    """A calibrated quantity and its error on samples that the fit has not seen.
+
+    Attributes:
+        quantity: what was calibrated: `bit-line current`.
+        held_out: what was held out: `vectors`, `arrays`, `images`.
+        n: how many values the quantiles are taken over.
+        median: median absolute error, in `unit`.
+        p95: 95th percentile of the absolute error.
+        worst: the largest absolute error.
+        unit: unit of the three numbers: `%`, `LSB`, `mV`.
+    """
+
+    quantity: str
+    held_out: str
+    n: int
+    median: float
+    p95: float
+    worst: float
+    unit: str
+
+
+@dataclass(frozen=True)
+class Simulation:
+    """One run of the simulator and how it ended.
+
+    Attributes:
+        deck: the deck's name.
+        outcome: `ok`, `no_convergence`, `timeout`, `crashed` or `invalid`.
+        reason: why, in a sentence; empty when ok.
+        wall_s: seconds that it took.
+        points: operating points (images) in the deck.
+    """
+
+    deck: str
+    outcome: str
+    reason: str
+    wall_s: float
+    points: int
+
+
+@dataclass(frozen=True, eq=False)
+class ReportData:
+    """Everything that a report shows.
+
+    Rates are shares (0..1). A failed image stays in every denominator: it is neither right
+    nor in agreement. `None` means not measured, and is said so in the report.
+
+    Attributes:
+        title: headline of the run, from the user's file.
+        created_utc: when the run ended, ISO 8601.
+        command: the command line of the run.
+        repeat_commands: command lines that rebuild the run and the report, in order.
+        config_toml: the resolved configuration.
+        config_hash: its hash.
+        versions: program or library -> version.
+        seeds: purpose -> seed.
+        stages: (name, wall seconds) in the order in which they ran.
+        hardware: (label, value with its unit), the main numbers of the circuit.
+        n_images: verified images, the failed ones included.
+        accuracy_float: accuracy of the floating-point network on the same images.
+        accuracy: fidelity -> accuracy.
+        agreement: share of images with one predicted class in surrogate and spice.
+        logit_rmse_lsb: root mean square of surrogate - spice over images and classes, in LSB.
+        logit_max_lsb: largest absolute surrogate - spice, in LSB.
+        control_agreement: as `agreement`, for the ideal model: the negative control.
+        control_logit_rmse_lsb: as `logit_rmse_lsb`, for the ideal model.
+        failed: images without a valid spice result.
+        labels: `[image]` true class, an index into `class_names`.
+        codes: fidelity -> `[image, class]` output codes in LSB; a row with NaN is a failed image.
+        class_names: one name per class.
+        tiles: the crossbar tiles, in network order.
+        curves: transfer curves of the periphery.
+        calibration: errors of the calibrated surrogate on held-out samples.
+        training: `[epoch]` columns `epoch`, `loss`, `train_accuracy`, `test_accuracy`; any may
+            be absent.
+        simulations: every run of the simulator, the failed ones included.
+        notes: sentences that a reader must know, shown near the top.
+    """
+
+    title: str
+    created_utc: str
+    command: str
+    repeat_commands: tuple[str, ...]
+    config_toml: str
+    config_hash: str
+    versions: Mapping[str, str]
+    seeds: Mapping[str, int]
+    stages: tuple[tuple[str, float], ...]
+    hardware: tuple[tuple[str, str], ...]
+    n_images: int
+    accuracy_float: float | None
+    accuracy: Mapping[str, float | None]
+    agreement: float | None
+    logit_rmse_lsb: float | None
+    logit_max_lsb: float | None
+    control_agreement: float | None
+    control_logit_rmse_lsb: float | None
+    failed: int
+    labels: IntArray
+    codes: Mapping[str, FloatArray]
+    class_names: tuple[str, ...]
+    tiles: tuple[TileData, ...] = ()
+    curves: tuple[CurveData, ...] = ()
+    calibration: tuple[ErrorRow, ...] = ()
+    training: Mapping[str, FloatArray] = field(default_factory=dict)
+    simulations: tuple[Simulation, ...] = ()
+    notes: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        """Checks that codes, labels and classes fit together."""
+        wanted = (len(self.labels), len(self.class_names))
+        if len(self.labels) and not 0 <= self.labels.min() <= self.labels.max() < wanted[1]:
+            raise ValueError(f"labels must be indices into the {wanted[1]} class_names, from 0")
+        for fidelity, codes in self.codes.items():
+            if fidelity not in FIDELITIES:
+                raise ValueError(f"codes: unknown fidelity {fidelity!r}; known: {FIDELITIES}")
+            if codes.shape != wanted:
+                raise ValueError(
+                    f"codes of {fidelity} {codes.shape} must be [image, class] = {wanted}, "
+                    "the numbers of labels and class_names"
+                )

@@ -1,0 +1,90 @@
+"""How the conductance range is used: one histogram per tile, all on the same axes."""
+
+from __future__ import annotations
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from workflows.report.data import FloatArray, ReportData, TileData
+from workflows.report.figures import Table
+from workflows.report.style import MUTED, WIDTH_IN, percent_axis
+from workflows.report.text import count, label, significant
+from workflows.report.tile_grid import MOST_TILES
+
+ORDER = 65
+TITLE = "Conductance histogram: how the range is used"
+CAPTION = (
+    "Distribution of the programmed conductances, one panel per tile on the same axes. Cells "
+    "crowded at the lower end are the unused halves of differential pairs."
+)
+_BINS = 40
+_PER_LINE = 4
+
+
+def absent(data: ReportData) -> str:
+    """Why there is nothing to draw."""
+    known = any(np.isfinite(t.conductance_s).any() for t in data.tiles)
+    return "" if known else "the run recorded no conductances"
+
+
+def note(data: ReportData) -> str:
+    """How many cells, and what is not drawn."""
+    hidden = len(data.tiles) - len(_shown(data))
+    cells = count(sum(t.conductance_s.size for t in data.tiles), "cell")
+    return f"{cells} in {count(len(data.tiles), 'tile')}." + (
+        f" {count(hidden, 'more tile')} in the CSV only." if hidden else ""
+    )
+
+
+def _shown(data: ReportData) -> tuple[TileData, ...]:
+    return data.tiles[:MOST_TILES]
+
+
+def _edges_s(data: ReportData) -> FloatArray:
+    values = np.concatenate([t.conductance_s.ravel() for t in data.tiles])
+    values = values[np.isfinite(values)]
+    top = float(values.max())
+    low = min(float(values.min()), 0.0)
+    return np.linspace(low, top if top > low else low + 1e-6, _BINS + 1)
+
+
+def _counts(tile: TileData, edges_s: FloatArray) -> FloatArray:
+    values = tile.conductance_s[np.isfinite(tile.conductance_s)]
+    return np.histogram(values, edges_s)[0].astype(np.float64)
+
+
+def figure(data: ReportData) -> Figure:
+    """Filled steps, share of the tile's cells per bin."""
+    tiles, edges_s = _shown(data), _edges_s(data)
+    across = min(_PER_LINE, max(len(tiles), 2))
+    lines = -(-len(tiles) // across)
+    fig = Figure(figsize=(WIDTH_IN, 0.5 + (1.9 if lines == 1 else 1.55) * lines),
+                 layout="constrained")  # fmt: skip
+    axes = fig.subplots(lines, across, sharex=True, sharey=True, squeeze=False)
+    for ax, tile in zip(axes.flat, tiles, strict=False):
+        share = _counts(tile, edges_s) / max(tile.conductance_s.size, 1)
+        ax.stairs(share, edges_s * 1e6, fill=True, color="#22768f", alpha=0.3)
+        ax.stairs(share, edges_s * 1e6, color="#22768f", linewidth=1.2)
+        finite = tile.conductance_s[np.isfinite(tile.conductance_s)]
+        ax.set_title(label(tile.name, 15))
+        if finite.size:
+            words = f"median {significant(float(np.median(finite)) * 1e6)} µS"
+            ax.set_title(words, loc="right", fontsize=8, weight="normal", color=MUTED)
+        ax.grid(axis="y")
+        percent_axis(ax)
+    for ax in axes.flat[len(tiles) :]:
+        ax.set_axis_off()
+    fig.supxlabel("conductance (µS)", fontsize=9)
+    fig.supylabel("share of cells", fontsize=9)
+    return fig
+
+
+def table(data: ReportData) -> Table:
+    """Counts per bin and tile."""
+    edges_s = _edges_s(data)
+    rows = [
+        (t.name, low, high, int(n))
+        for t in data.tiles
+        for low, high, n in zip(edges_s[:-1], edges_s[1:], _counts(t, edges_s), strict=True)
+    ]
+    return ("tile", "bin_low_s", "bin_high_s", "cells"), rows

@@ -1,0 +1,214 @@
+"""The page: the headline in words, and the figures and tables of the template.
+
+Names and texts come from users' files, so the template escapes everything; the only markup
+that enters unescaped is what this package itself has made: the stylesheet and the drawings.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib.resources import files
+
+import numpy as np
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+
+from workflows.report.data import FIDELITIES, ReportData, Simulation
+from workflows.report.statistics import pairs
+from workflows.report.style import FAILED, FIDELITY_COLOUR, FIDELITY_NAME
+from workflows.report.text import (
+    NOT_MEASURED,
+    count,
+    known,
+    lsb,
+    moment,
+    percent,
+    printable,
+    seconds,
+    significant,
+)
+
+MARK = '<meta name="generator" content="spiceloop report">'
+"""In the head of each page: tells a report from a stranger's index.html."""
+
+
+@dataclass(frozen=True)
+class ShownFigure:
+    """A drawn figure.
+
+    Attributes:
+        name: file name without its ending.
+        title: heading.
+        caption: plain text.
+        svg: the `<svg>` element.
+    """
+
+    name: str
+    title: str
+    caption: str
+    svg: str
+
+    @property
+    def markup(self) -> Markup:
+        """The drawing, for the template: made by this package, all its text escaped."""
+        label = Markup('<svg role="img" aria-label="{}"').format(self.title)
+        return Markup(self.svg.replace("<svg", str(label), 1))  # noqa: S704 # own drawing
+
+
+@dataclass(frozen=True)
+class KeyNumber:
+    """A number of the page's head: what, how much, in which colour, and a word beside it."""
+
+    name: str
+    value: str
+    colour: str
+    aside: str
+
+
+def render_page(
+    data: ReportData, shown: Sequence[ShownFigure], left_out: Sequence[tuple[str, str]]
+) -> str:
+    """The whole HTML page.
+
+    Args:
+        data: what to show.
+        shown: the figures, in reading order.
+        left_out: (title, reason) of the figures that had nothing to draw.
+    """
+    environment = Environment(
+        loader=PackageLoader("workflows.report", "templates"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+    environment.filters.update(
+        seconds=seconds, significant=significant, percent=percent, printable=printable
+    )
+    css = files("workflows.report").joinpath("templates", "report.css").read_text("utf-8")
+    failed = [s for s in data.simulations if s.outcome != "ok"]
+    return environment.get_template("page.html.j2").render(
+        data=data,
+        mark=Markup(MARK),  # noqa: S704 # a constant of this file
+        css=Markup(css),  # noqa: S704 # a file of this package
+        created=moment(printable(data.created_utc)),
+        headline=headline(data),
+        accuracies=_accuracies(data),
+        comparisons=_comparisons(data),
+        failed_colour=FAILED,
+        figures=shown,
+        left_out=left_out,
+        failed_simulations=failed,
+        outcome_words=_outcomes(data.simulations),
+        stage_total=sum(wall for _, wall in data.stages),
+    )
+
+
+def headline(data: ReportData) -> tuple[str, ...]:
+    """The result in sentences: accuracy, agreement against the control, failures."""
+    return tuple(s for s in (_accuracy_words(data), _agreement_words(data), _failed(data)) if s)
+
+
+def _accuracy_words(data: ReportData) -> str:
+    spice, float_network = data.accuracy.get("spice"), data.accuracy_float
+    images = count(data.n_images, "image")
+    if known(spice):
+        words = (
+            f"As a circuit in ngspice, the network classifies {percent(spice)} of {images} right"
+        )
+    elif known(best := data.accuracy.get("surrogate")):
+        words = (
+            f"In the surrogate, the network classifies {percent(best)} of {images} right; "
+            "SPICE has not been asked"
+        )
+    else:
+        return "No accuracy was measured."
+    if known(float_network):
+        return f"{words}; as a floating-point program {percent(float_network)}."
+    return f"{words}."
+
+
+def _agreement_words(data: ReportData) -> str:
+    if not known(data.agreement) and not known(data.logit_rmse_lsb):
+        return "The surrogate was not compared with SPICE."
+    parts = []
+    if known(data.agreement):
+        parts.append(f"gives the same class as SPICE for {percent(data.agreement)} of the images")
+    if known(data.logit_rmse_lsb):
+        size = lsb(data.logit_rmse_lsb)
+        parts.append(f"misses SPICE's output codes by {size} (root mean square)")
+    words = f"The surrogate {' and '.join(parts)}"
+    control = []
+    if known(data.control_agreement):
+        control.append(f"agrees for {percent(data.control_agreement)}")
+    if known(data.control_logit_rmse_lsb):
+        control.append(f"misses by {lsb(data.control_logit_rmse_lsb)}")
+    if not control:
+        return f"{words}."
+    return f"{words}; the ideal model, the negative control, {' and '.join(control)}."
+
+
+def _failed(data: ReportData) -> str:
+    if data.n_images < 1:
+        return ""
+    if not data.failed:
+        return f"0 of {count(data.n_images, 'image')} failed in SPICE."
+    return (
+        f"{data.failed:,} of {count(data.n_images, 'image')} failed in SPICE; they count as wrong "
+        "and as disagreeing, and stay in every count and figure."
+    )
+
+
+def _accuracies(data: ReportData) -> list[KeyNumber]:
+    asides = {
+        "ideal": "no wires, no circuit",
+        "surrogate": "the fast model",
+        "exact": "wired arrays solved",
+        "spice": "ngspice, the reference",
+    }
+    return [
+        KeyNumber(FIDELITY_NAME[f], percent(data.accuracy.get(f)), FIDELITY_COLOUR[f], asides[f])
+        for f in FIDELITIES
+    ]
+
+
+def _comparisons(data: ReportData) -> list[tuple[str, str, str]]:
+    """(what, the surrogate's number, the ideal model's) against SPICE."""
+    failed = f"{data.failed:,} of {data.n_images:,}"
+    return [
+        ("same class as SPICE", percent(data.agreement), percent(data.control_agreement)),
+        (
+            "error of the output codes, RMS",
+            lsb(data.logit_rmse_lsb),
+            lsb(data.control_logit_rmse_lsb),
+        ),
+        ("largest error of an output code", lsb(data.logit_max_lsb), lsb(_largest(data, "ideal"))),
+        ("images without a SPICE result", failed, failed),
+    ]
+
+
+def _largest(data: ReportData, fidelity: str) -> float | None:
+    found = pairs(data, fidelity)
+    return float(np.abs(found.error).max()) if found is not None and found.error.size else None
+
+
+def _outcomes(simulations: Sequence[Simulation]) -> str:
+    if not simulations:
+        return "The run recorded no simulations."
+    counts = Counter(s.outcome for s in simulations)
+    failed = sum(n for outcome, n in counts.items() if outcome != "ok")
+    total = count(len(simulations), "simulation")
+    if not failed:
+        return f"0 failed of {total}."
+    kinds = ", ".join(
+        f"{n:,} {printable(outcome).replace('_', ' ')}"
+        for outcome, n in sorted(counts.items())
+        if outcome != "ok"
+    )
+    return f"{failed:,} failed of {total}: {kinds}."
+
+
+__all__ = ["MARK", "NOT_MEASURED", "ShownFigure", "headline", "render_page"]
