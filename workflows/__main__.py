@@ -1,0 +1,5 @@
+"""`python -m workflows`: the command line."""
+
+from workflows.cli import main
+
+main()

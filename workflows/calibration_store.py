@@ -1,0 +1,135 @@
+"""A calibration on disk: `calibration.json` for what is read, `calibration.npz` for the numbers."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from cosim.calibration.calibrate import Calibration
+from cosim.calibration.evidence import HeldOutError, MeasuredCurve
+from cosim.fidelities.spice import SimulationRecord
+from cosim.fidelities.surrogate import FittedLayer, FittedTile, SurrogateModel
+from cosim.surrogate.curves import Curves
+from cosim.surrogate.wires import wire_model
+from netlists.chip import Chip
+from workflows.runfolder import Stored, read_json, write_json, write_npz
+
+Array = NDArray[np.float64]
+
+
+@dataclasses.dataclass(frozen=True)
+class _CurveText:
+    name: str
+    kind: Literal["tia", "neuron", "adc"]
+    x_label: str
+    y_label: str
+    note: str
+
+
+@dataclasses.dataclass(frozen=True)
+class _Text:
+    engine: str
+    errors: tuple[HeldOutError, ...]
+    simulations: tuple[SimulationRecord, ...]
+    curves: tuple[_CurveText, ...]
+
+
+def write_calibration(folder: Path, calibration: Calibration) -> None:
+    """Writes a calibration."""
+    arrays: dict[str, Array] = {}
+    for k, layer in enumerate(calibration.model.layers):
+        _put_curves(arrays, f"layer_{k}.neurons", layer.neurons)
+        arrays[f"layer_{k}.adc_gain"] = layer.adc_gain.numpy()
+        arrays[f"layer_{k}.adc_offset_v"] = layer.adc_offset_v.numpy()
+        for t, tile in enumerate(layer.tiles):
+            name = f"layer_{k}.tile_{t}"
+            _put_curves(arrays, f"{name}.amplifiers", tile.amplifiers)
+            arrays[f"{name}.held_v"] = tile.held_v.numpy()
+            arrays[f"{name}.sense_ohm"] = tile.wires.sense_ohm.numpy()
+            arrays[f"{name}.wire_weights"] = np.array(tile.wires.weights)
+    texts = []
+    for n, curve in enumerate(calibration.curves):
+        arrays[f"curve_{n}"] = np.stack([curve.x, curve.spice_y, curve.surrogate_y])
+        texts.append(_CurveText(curve.name, curve.kind, curve.x_label, curve.y_label, curve.note))
+    write_npz(folder / "calibration.npz", arrays)
+    write_json(
+        folder / "calibration.json",
+        dataclasses.asdict(
+            _Text(calibration.engine, calibration.errors, calibration.simulations, tuple(texts))
+        ),
+    )
+
+
+def _put_curves(arrays: dict[str, Array], name: str, curves: Curves) -> None:
+    arrays[f"{name}.grid"] = np.array([curves.start, curves.step])
+    arrays[f"{name}.value"] = curves.value.numpy()
+    arrays[f"{name}.slope"] = curves.slope.numpy()
+
+
+def read_calibration(run: Path, chip: Chip) -> Calibration:
+    """Reads the calibration of a run, the surrogate included.
+
+    Raises:
+        InputError: a file is missing or is not what it should be.
+    """
+    text: _Text = read_json(run / "calibration.json", _Text)
+    stored = Stored(run / "calibration.npz")
+    hardware = chip.hardware
+    layers: list[FittedLayer] = []
+    for k, plan in enumerate(chip.plans):
+        tiles: list[FittedTile] = []
+        for t, part in enumerate(plan.tiles):
+            name = f"layer_{k}.tile_{t}"
+            t0, t1, t2, t3 = stored[f"{name}.wire_weights", (4,)].tolist()
+            wires = wire_model(
+                part.rows,
+                part.cols,
+                r_wordline_ohm=hardware.wires.r_wordline_ohm,
+                r_bitline_ohm=hardware.wires.r_bitline_ohm,
+                r_driver_ohm=hardware.driver.r_driver_ohm,
+                r_sense_ohm=torch.from_numpy(stored[f"{name}.sense_ohm", (part.cols,)]),
+                weights=(t0, t1, t2, t3),
+            )
+            held = torch.from_numpy(stored[f"{name}.held_v", (part.cols,)])
+            amplifiers = _take_curves(stored, f"{name}.amplifiers", part.cols)
+            tiles.append(FittedTile(wires, held, amplifiers))
+        layers.append(
+            FittedLayer(
+                tuple(tiles),
+                _take_curves(stored, f"layer_{k}.neurons", plan.outputs),
+                torch.from_numpy(stored[f"layer_{k}.adc_gain", (plan.outputs,)]),
+                torch.from_numpy(stored[f"layer_{k}.adc_offset_v", (plan.outputs,)]),
+            )
+        )
+    curves = []
+    for n, curve in enumerate(text.curves):
+        x, spice_y, surrogate_y = stored[f"curve_{n}", (3, -1)]
+        curves.append(
+            MeasuredCurve(
+                curve.name,
+                curve.kind,
+                x,
+                curve.x_label,
+                spice_y,
+                surrogate_y,
+                curve.y_label,
+                curve.note,
+            )
+        )
+    model = SurrogateModel(hardware, chip.plans, layers)
+    return Calibration(model, text.errors, tuple(curves), text.simulations, text.engine)
+
+
+def _take_curves(stored: Stored, name: str, count: int) -> Curves:
+    start, step = stored[f"{name}.grid", (2,)].tolist()
+    return Curves(
+        start,
+        step,
+        torch.from_numpy(stored[f"{name}.value", (count, -1)]),
+        torch.from_numpy(stored[f"{name}.slope", (count, -1)]),
+    )

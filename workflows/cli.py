@@ -1,0 +1,239 @@
+"""The command line: arguments in, one command's function called, its result printed.
+
+Exit codes: 0 done, 1 it ran and did not end well, 2 bad input, 130 stopped with Ctrl-C.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import signal
+import sys
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from workflows.console import Reporter
+
+app = typer.Typer(
+    name="spiceloop",
+    help="SPICE in the training loop: PyTorch networks as memristor crossbar circuits.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+Json = Annotated[bool, typer.Option("--json", help="print one JSON object on stdout")]
+Out = Annotated[Path, typer.Option("-o", "--out", help="where the result goes")]
+
+
+def main() -> None:
+    """Entry point: bad input is one sentence and exit code 2, never a traceback."""
+    # A queue that stops a job sends SIGTERM: clean up as for Ctrl-C.
+    signal.signal(signal.SIGTERM, _interrupt)
+    app()
+
+
+def _interrupt(_number: int, _frame: object) -> None:
+    raise KeyboardInterrupt
+
+
+def _run(as_json: bool, work: Callable[[Reporter], tuple[dict[str, Any], list[str], int]]) -> None:
+    """Runs a command and prints what it returns: (JSON object, lines of text, exit code)."""
+    from compact_models.errors import InputError
+    from cosim.ngspice import SimulationFailedError
+    from workflows.console import Reporter, print_json
+
+    reporter = Reporter()
+    try:
+        result, lines, code = work(reporter)
+    except InputError as error:
+        result, lines, code = {"error": error.sentence()}, [], 2
+        reporter.say(f"spiceloop: {error.sentence()}")
+    except SimulationFailedError as error:
+        result, lines, code = {"error": str(error).splitlines()[0]}, [], 1
+        reporter.say(f"spiceloop: {error}")
+    except MemoryError:
+        result, lines, code = {"error": "out of memory"}, [], 1
+        reporter.say("spiceloop: out of memory; use smaller tiles, fewer images or fewer jobs")
+    except KeyboardInterrupt:
+        reporter.say("spiceloop: stopped; nothing half-written was left behind")
+        sys.exit(130)
+    if as_json:
+        print_json(result)
+    else:
+        for line in lines:
+            typer.echo(line)
+    sys.exit(code)
+
+
+@app.command()
+def check(json: Json = False) -> None:
+    """Look at Python, torch and ngspice, and run two resistors."""
+
+    def work(_reporter: Reporter) -> tuple[dict[str, Any], list[str], int]:
+        from workflows.check import check_machine
+
+        found = check_machine()
+        solver = "KLU" if found.klu else "Sparse 1.3, slower"
+        simulator = f"{found.ngspice} ({solver}{', OSDI' if found.osdi else ''})"
+        lines = [
+            f"Python   {found.python}",
+            f"torch    {found.torch}",
+            f"ngspice  {simulator if found.ngspice else 'not found'} {found.ngspice_path}",
+            f"smoke    {found.smoke}",
+            *found.advice,
+            "usable" if found.usable else "not usable yet",
+        ]
+        return found.to_dict(), lines, 0 if found.usable else 1
+
+    _run(json, work)
+
+
+@app.command()
+def demo(
+    out: Annotated[
+        Path | None, typer.Option("-o", "--out", help="run folder [default: runs/demo-TIME]")
+    ] = None,
+    quick: Annotated[
+        bool, typer.Option("--quick", help="fewer epochs and images: a smoke test")
+    ] = False,
+    json: Json = False,
+) -> None:
+    """Train on the digits, program, verify in ngspice and write the report."""
+
+    def work(reporter: Reporter) -> tuple[dict[str, Any], list[str], int]:
+        from workflows.demo import demo_config, full_run
+
+        stamp = datetime.now(UTC).strftime("%Y%m%d-%H%M%S")
+        place = out or Path("runs") / f"demo-{stamp}"
+        return full_run(demo_config(quick=quick), place, reporter, command=_command())
+
+    _run(json, work)
+
+
+@app.command()
+def train(
+    config: Annotated[Path, typer.Argument(help="configuration, TOML")],
+    out: Out,
+    json: Json = False,
+) -> None:
+    """Train a network on a chip; RUN gets the weights, the chip and its calibration."""
+
+    def work(reporter: Reporter) -> tuple[dict[str, Any], list[str], int]:
+        from cosim.ngspice import find_ngspice
+        from workflows.config import load_config
+        from workflows.train import train_run
+
+        loaded = load_config(config)
+        summary = train_run(loaded, out, find_ngspice(), reporter, command=_command())
+        lines = [
+            f"floating point {summary['accuracy_float']:.4f},"
+            f" chip (surrogate) {summary['accuracy_surrogate']:.4f}"
+            f" on {summary['test_images']} held-out images",
+            f"next: spiceloop verify {out}",
+        ]
+        return summary, lines, 0
+
+    _run(json, work)
+
+
+@app.command()
+def verify(
+    run: Annotated[Path, typer.Argument(help="run folder")],
+    images: Annotated[
+        int | None, typer.Option("--images", help="held-out images [default: as configured]")
+    ] = None,
+    json: Json = False,
+) -> None:
+    """Send held-out images through the whole programmed chip in ngspice."""
+
+    def work(reporter: Reporter) -> tuple[dict[str, Any], list[str], int]:
+        from cosim.ngspice import find_ngspice
+        from workflows.demo import verification_lines
+        from workflows.verify import verify_run
+
+        result = verify_run(run, images, find_ngspice(), reporter)
+        lines = [*verification_lines(result), f"next: spiceloop report {run}"]
+        return dataclasses.asdict(result), lines, 1 if result.failed else 0
+
+    _run(json, work)
+
+
+@app.command()
+def report(
+    run: Annotated[Path, typer.Argument(help="run folder, verified")], json: Json = False
+) -> None:
+    """Write the report of a verified run: RUN/report/index.html."""
+
+    def work(reporter: Reporter) -> tuple[dict[str, Any], list[str], int]:
+        from workflows.report_run import report_run
+
+        with reporter.stage("writing the report"):
+            page = report_run(run)
+        return {"report": str(page)}, [str(page)], 0
+
+    _run(json, work)
+
+
+@app.command()
+def solve(
+    array: Annotated[Path, typer.Argument(help="the array, .npz")],
+    out: Out,
+    fidelity: Annotated[
+        str, typer.Option("--fidelity", help="ideal, surrogate, exact or spice")
+    ] = "exact",
+    json: Json = False,
+) -> None:
+    """Bit-line currents of one array for a batch of input voltages."""
+
+    def work(_reporter: Reporter) -> tuple[dict[str, Any], list[str], int]:
+        from workflows.solve import solve_file
+
+        result = solve_file(array, out, fidelity)
+        summary = {
+            "fidelity": result.fidelity,
+            "outcome": str(result.outcome),
+            "wall_s": result.wall_s,
+            "engine": result.engine,
+            "reason": result.reason,
+            "shape": list(result.current_a.shape),
+        }
+        text = f"{result.fidelity} ({result.engine}): {result.outcome} {result.reason}".strip()
+        done = str(result.outcome) == "ok"
+        return summary, [f"{text}, {result.wall_s:.3f} s"], 0 if done else 1
+
+    _run(json, work)
+
+
+@app.command()
+def netlist(
+    target: Annotated[str, typer.Argument(help="CONFIG.toml, a run folder or MODULE.py:FACTORY")],
+    out: Out,
+    config: Annotated[
+        Path | None, typer.Option("--config", help="the chip for MODULE.py:FACTORY")
+    ] = None,
+    json: Json = False,
+) -> None:
+    """Write a deck that a designer can read and run with `ngspice -b network.cir`."""
+
+    def work(reporter: Reporter) -> tuple[dict[str, Any], list[str], int]:
+        from workflows.netlist import netlist_target
+
+        summary = netlist_target(target, out, reporter, config_file=config)
+        return summary, [f"{out / 'network.cir'}: {summary['elements']} elements"], 0
+
+    _run(json, work)
+
+
+def _command() -> str:
+    import shlex
+
+    return shlex.join(["spiceloop", *sys.argv[1:]])
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,200 @@
+"""Configuration files: TOML, checked whole before anything runs.
+
+The sections of a chip are the parameter sets of the blocks themselves, so that a key, its unit
+and its bounds are written once, beside the block's equation.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import tomllib
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import tomli_w
+from pydantic import BaseModel, Field, ValidationError
+
+from compact_models.errors import InputError, closest
+from compact_models.ohmic import OhmicCell
+from compact_models.spec import Spec
+from cosim.training.backprop import BackpropSpec
+from netlists.adcs.quantiser import AdcSpec
+from netlists.drivers.level import DriverSpec
+from netlists.hardware import Hardware, TileSpec
+from netlists.neurons.spec import NeuronSpec
+from netlists.readout.tia import TiaSpec
+from netlists.wires import Wires
+
+
+class StudySpec(Spec):
+    """What every random draw starts from."""
+
+    seed: int = Field(0, ge=0, lt=2**63)
+    sample: int = Field(0, ge=0, lt=2**31, description="which chip of the study")
+
+
+class DataSpec(Spec):
+    """What is learnt."""
+
+    name: Literal["digits", "iris", "wine", "breast_cancer", "file"] = "digits"
+    file: str = Field("", description="an .npz with x [sample, feature] and y [sample]")
+    test_share: float = Field(0.25, gt=0, lt=1, description="share of samples that only measure")
+
+
+class NetworkSpec(Spec):
+    """The network between the data's features and its classes."""
+
+    hidden: tuple[Annotated[int, Field(ge=1, le=65536)], ...] = Field(
+        (32,), max_length=16, description="neurons per hidden layer"
+    )
+    activation: Literal["relu", "tanh", "sigmoid"] = "relu"
+    bias: bool = True
+
+
+class CalibrationSpec(Spec):
+    """How the surrogate is fitted."""
+
+    arrays: int = Field(3, ge=1, le=1000, description="arrays per tile shape to fit to")
+    held_out_arrays: int = Field(2, ge=1, le=1000, description="arrays that measure the error")
+
+
+class VerifySpec(Spec):
+    """How a trained network is verified."""
+
+    images: int = Field(200, ge=1, le=10_000_000, description="held-out images through ngspice")
+
+
+class SimulatorSpec(Spec):
+    """How ngspice is run."""
+
+    jobs: int = Field(0, ge=0, le=4096, description="decks at a time; 0 is one per core")
+
+
+class Config(Spec):
+    """A whole study: chip, data, network and how to train and verify it."""
+
+    study: StudySpec = StudySpec()
+    data: DataSpec = DataSpec()
+    network: NetworkSpec = NetworkSpec()
+    cell: OhmicCell = OhmicCell()
+    wires: Wires = Wires()
+    tile: TileSpec = TileSpec()
+    driver: DriverSpec = DriverSpec()
+    tia: TiaSpec = TiaSpec()
+    neuron: NeuronSpec = NeuronSpec()
+    adc: AdcSpec = AdcSpec()
+    calibration: CalibrationSpec = CalibrationSpec()
+    train: BackpropSpec = BackpropSpec()
+    verify: VerifySpec = VerifySpec()
+    simulator: SimulatorSpec = SimulatorSpec()
+
+    @property
+    def hardware(self) -> Hardware:
+        """The chip's part of the configuration."""
+        return Hardware(
+            cell=self.cell,
+            wires=self.wires,
+            tile=self.tile,
+            driver=self.driver,
+            tia=self.tia,
+            neuron=self.neuron,
+            adc=self.adc,
+        )
+
+    def to_toml(self) -> str:
+        """Every key with its value, as a file that reads back to the same configuration."""
+        return tomli_w.dumps(self.model_dump(mode="json"))
+
+    @property
+    def hash(self) -> str:
+        """Twelve hexadecimal digits that change with every value."""
+        return hashlib.sha256(self.to_toml().encode()).hexdigest()[:12]
+
+
+def load_config(path: Path) -> Config:
+    """Reads a configuration file.
+
+    Args:
+        path: a TOML file; a data file that it names is taken relative to its folder.
+
+    Raises:
+        InputError: it cannot be read, is no TOML, or has an unknown key or a bad value; the
+            message names file, key, value, allowed range and the closest valid key.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
+        raise InputError(f"cannot read this configuration ({reason})", where=str(path)) from error
+    config = parse_config(text, where=str(path))
+    if config.data.file:
+        data = config.data.model_copy(
+            update={"file": str((path.parent / config.data.file).resolve())}
+        )
+        config = config.model_copy(update={"data": data})
+    return config
+
+
+def parse_config(text: str, *, where: str) -> Config:
+    """The configuration in a TOML text; see `load_config`."""
+    try:
+        values = tomllib.loads(text)
+    except (tomllib.TOMLDecodeError, RecursionError) as error:
+        raise InputError(f"this is not TOML ({error})", where=where) from error
+    try:
+        return Config.model_validate(values)
+    except ValidationError as error:
+        raise _explain(error, where) from error
+
+
+def _explain(error: ValidationError, where: str) -> InputError:
+    first = error.errors()[0]
+    place = [str(part) for part in first["loc"]]
+    section, key = ".".join(place[:-1]), place[-1] if place else ""
+    more = f" (and {error.error_count() - 1} more)" if error.error_count() > 1 else ""
+    at = f"{where}: [{section}] {key}" if section else f"{where}: {key}"
+    value = first.get("input")
+    if first["type"] == "extra_forbidden":
+        model = _section_model(place[:-1])
+        kind = "key" if section else "section"
+        return InputError(
+            f"unknown {kind}{more}",
+            where=at,
+            allowed=", ".join(model.model_fields),
+            hint=closest(key, model.model_fields),
+        )
+    return InputError(
+        f"{first['msg'].removeprefix('Value error, ')}{more}".rstrip("."),
+        where=at,
+        value=None if isinstance(value, dict) else value,
+        allowed=_range(place),
+    )
+
+
+def _section_model(place: list[str]) -> type[BaseModel]:
+    model: type[BaseModel] = Config
+    for part in place:
+        annotation = model.model_fields[part].annotation if part in model.model_fields else None
+        if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+            model = annotation
+    return model
+
+
+def _range(place: list[str]) -> str:
+    """The allowed range of a key in words, from the field's own bounds."""
+    keys = [part for part in place if not part.isdigit()]
+    if not keys:
+        return ""
+    properties = _section_model(keys[:-1]).model_json_schema().get("properties", {})
+    schema: dict[str, Any] = properties.get(keys[-1], {})
+    words = {
+        "exclusiveMinimum": "> {}",
+        "minimum": ">= {}",
+        "exclusiveMaximum": "< {}",
+        "maximum": "<= {}",
+    }
+    bounds = [form.format(f"{schema[k]:g}") for k, form in words.items() if k in schema]
+    kind = {"integer": "an integer", "number": "a number", "boolean": "true or false"}.get(
+        str(schema.get("type")), ""
+    )
+    return " ".join(part for part in (kind, " and ".join(bounds)) if part)

@@ -1,0 +1,70 @@
+"""A chip as a deck that a designer can read, and run with `ngspice -b network.cir`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from compact_models.files import write_text_atomic
+from cosim.bench import sweep_deck
+from cosim.fidelities.exact import ExactModel
+from cosim.forward import forward
+from netlists.chip import Chip
+from netlists.network import network_circuit
+
+Array = NDArray[np.float64]
+
+
+def write_chip_deck(
+    folder: Path, chip: Chip, inputs: Array, *, title: str, header: tuple[str, ...]
+) -> dict[str, object]:
+    """Writes `network.cir` and, for its inputs, the codes to expect, `expected.csv`.
+
+    Args:
+        folder: where to; it is made.
+        chip: the chip.
+        inputs: digital inputs that the deck steps through, [image, in].
+        title: first line of the deck.
+        header: further comment lines.
+
+    Returns:
+        A summary: files, elements, layers, tiles.
+    """
+    folder.mkdir(exist_ok=True)
+    outputs = chip.plans[-1].outputs
+    lines = (
+        *header,
+        *(
+            f"{plan.name} = {plan.source}: {plan.rows} word lines"
+            f"{' (the last one is the bias)' if plan.has_bias else ''}, {plan.outputs} outputs,"
+            f" {plan.neuron}, {len(plan.tiles)} tile(s); weight scale {plan.weight_scale:.6g},"
+            f" input scale {plan.input_scale:.6g}, full scale {plan.span:.6g}"
+            for plan in chip.plans
+        ),
+        "weights: pairs of bit lines, plus first; w = weight scale (G+ - G-)/(g_on - g_off)",
+        "run: ngspice -b network.cir; it prints the codes of the output converters,"
+        " expected.csv has the codes of the exact solver",
+    )
+    circuit = network_circuit(chip, title=title, header=lines)
+    deck = sweep_deck(
+        circuit, [f"in_{k}" for k in range(chip.plans[0].inputs)], inputs, name="network"
+    )
+    printed = " ".join(f"v(code_{k})" for k in range(outputs))
+    body, _, end = deck.text.rpartition(".end")
+    write_text_atomic(folder / "network.cir", f"{body}.print dc {printed}\n.end{end}")
+    conductances = [[torch.from_numpy(g) for g in layer] for layer in chip.conductance_s]
+    model = ExactModel(chip.hardware, chip.plans, chip.periphery)
+    codes = forward(chip.hardware, chip.plans, conductances, model, torch.from_numpy(inputs))
+    table = [",".join(["index", *(f"code_{k}" for k in range(outputs))])]
+    table += [",".join([str(k), *(f"{c:g}" for c in row)]) for k, row in enumerate(codes.tolist())]
+    write_text_atomic(folder / "expected.csv", "\n".join(table) + "\n")
+    return {
+        "files": ["network.cir", "expected.csv"],
+        "elements": circuit.element_count(),
+        "layers": len(chip.plans),
+        "tiles": sum(len(plan.tiles) for plan in chip.plans),
+        "subcircuits": [block.name for block in circuit.subcircuits],
+    }

@@ -1,0 +1,67 @@
+"""`spiceloop demo`: the main job from end to end on the handwritten digits."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+from typing import Any
+
+from cosim.ngspice import find_ngspice
+from cosim.training.backprop import BackpropSpec
+from workflows.config import Config, VerifySpec
+from workflows.console import Reporter
+from workflows.report_run import report_run
+from workflows.train import train_run
+from workflows.verify import Verification, verify_run
+
+
+def demo_config(*, quick: bool) -> Config:
+    """The defaults: digits, 64-32-10, 1 ohm per segment; `quick` only shows that it runs."""
+    if not quick:
+        return Config()
+    return Config(train=BackpropSpec(epochs=8), verify=VerifySpec(images=40))
+
+
+def full_run(
+    config: Config, out: Path, reporter: Reporter, *, command: str
+) -> tuple[dict[str, Any], list[str], int]:
+    """Trains, verifies and reports; returns (JSON object, lines of text, exit code)."""
+    ngspice = find_ngspice()
+    reporter.say(f"spiceloop: {config.data.name} on a chip, ngspice-{ngspice.version}, into {out}")
+    trained = train_run(config, out, ngspice, reporter, command=command)
+    verifying = Reporter(reporter.console)
+    result = verify_run(out, None, ngspice, verifying)
+    with verifying.stage("writing the report"):
+        page = report_run(out)
+    total = sum(wall for _, wall in (*reporter.stages, *verifying.stages))
+    summary = {
+        "run": str(out),
+        "report": str(page),
+        "wall_s": total,
+        "train": trained,
+        "verify": dataclasses.asdict(result),
+    }
+    lines = [
+        *verification_lines(result),
+        f"report     {page}",
+        f"time       {total:.0f} s",
+    ]
+    return summary, lines, 1 if result.failed else 0
+
+
+def verification_lines(result: Verification) -> list[str]:
+    """A verification in words."""
+
+    def lsb(value: float | None) -> str:
+        return "none" if value is None else f"{value:.3f}"
+
+    return [
+        f"images     {result.images} held out, {result.failed} failed, engine {result.engine}",
+        f"accuracy   ideal {result.accuracy_ideal:.4f}   surrogate {result.accuracy_surrogate:.4f}"
+        f"   exact {result.accuracy_exact:.4f}   spice {result.accuracy_spice:.4f}"
+        f"   (floating point {result.accuracy_float:.4f})",
+        f"surrogate  agreement with spice {result.agreement:.4f}, logit error"
+        f" {lsb(result.logit_rmse_lsb)} LSB rms, {lsb(result.logit_max_lsb)} LSB largest",
+        f"control    ideal model: agreement {result.control_agreement:.4f}, logit error"
+        f" {lsb(result.control_logit_rmse_lsb)} LSB rms",
+    ]

@@ -1,0 +1,160 @@
+"""`spiceloop netlist`: the deck of a configuration, of a run or of the user's module."""
+
+from __future__ import annotations
+
+import importlib.util
+import sys
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import nn
+
+from compact_models.errors import InputError
+from compact_models.variation import component_rng
+from cosim.training import floating
+from netlists.chip import Chip, draw_periphery, program
+from netlists.graph import LinearStage, linear_stages, network_graph
+from netlists.mapping import augmented, differential, plan_layers
+from workflows import runfolder
+from workflows.config import Config, load_config
+from workflows.console import Reporter
+from workflows.data import load_split
+from workflows.deck import write_chip_deck
+from workflows.train import float_network
+
+Array = NDArray[np.float64]
+
+_VECTORS = 4  # input vectors that a deck steps through
+
+
+def netlist_target(
+    target: str, out: Path, reporter: Reporter, *, config_file: Path | None = None
+) -> dict[str, object]:
+    """Writes the deck of a target into a new folder.
+
+    Args:
+        target: a configuration file, a run folder, or `MODULE.py:FACTORY` where FACTORY returns
+            a torch module.
+        out: the folder; it must not exist, or be empty.
+        reporter: where progress goes.
+        config_file: the chip for a module; the default chip without it.
+
+    Raises:
+        InputError: the target cannot become a circuit.
+    """
+    if out.is_dir() and not any(out.iterdir()):
+        out.rmdir()
+    runfolder.refuse_existing(out)
+    if Path(target).is_dir():
+        run = Path(target)
+        runfolder.read_record(run)
+        config = runfolder.read_config(run)
+        chip = runfolder.read_chip(run, config)
+        inputs = load_split(config.data, seed=config.study.seed).test_x[:_VECTORS]
+        origin = "the trained and programmed chip of a run"
+    elif ".py:" in target:
+        config = Config() if config_file is None else load_config(config_file)
+        module = load_module(target)
+        stages = linear_stages(network_graph(module))
+        features = stages[0].weight.shape[1]
+        inputs = component_rng(config.study.seed, 0, "netlist/inputs").uniform(
+            0, 1, (256, features)
+        )
+        chip = chip_of(config, stages, inputs)
+        origin = f"{target}, weights as its factory returned them, random inputs"
+        inputs = inputs[:_VECTORS]
+    else:
+        config = load_config(Path(target))
+        split = load_split(config.data, seed=config.study.seed)
+        network = float_network(config, split.train_x.shape[1], len(split.class_names))
+        with reporter.stage("training the weights in floating point"):
+            floating.train_floating(
+                network, split.train_x, split.train_y, config.train, seed=config.study.seed
+            )
+        chip = chip_of(config, linear_stages(network_graph(network)), split.train_x)
+        inputs = split.test_x[:_VECTORS]
+        origin = f"{target}, weights trained in floating point; held-out inputs"
+    with runfolder.new_folder(out) as folder, reporter.stage("writing the deck"):
+        summary = write_chip_deck(
+            folder,
+            chip,
+            np.asarray(inputs),
+            title="spiceloop netlist",
+            header=(f"config {config.hash}; {origin}",),
+        )
+    return {"netlist": str(out), "config_hash": config.hash, **summary}
+
+
+def chip_of(config: Config, stages: tuple[LinearStage, ...], sample_inputs: Array) -> Chip:
+    """A chip programmed with the weights of `stages`, as `sample` of the study."""
+    hardware, seed, sample = config.hardware, config.study.seed, config.study.sample
+    plans = plan_layers(stages, hardware, sample_inputs)
+    weights = tuple(
+        augmented(stage.weight, stage.bias, plan.input_scale)
+        for stage, plan in zip(stages, plans, strict=True)
+    )
+    targets = [
+        [
+            differential(
+                torch.from_numpy(
+                    layer[tile.row_start : tile.row_stop, tile.out_start : tile.out_stop]
+                    / plan.weight_scale
+                ),
+                hardware.cell,
+            ).numpy()
+            for tile in plan.tiles
+        ]
+        for layer, plan in zip(weights, plans, strict=True)
+    ]
+    return Chip(
+        hardware,
+        plans,
+        draw_periphery(hardware, plans, seed=seed, sample=sample),
+        program(hardware, plans, targets, seed=seed, sample=sample),
+        weights,
+    )
+
+
+def load_module(target: str) -> nn.Module:
+    """Runs the user's file and its factory.
+
+    Args:
+        target: `MODULE.py:FACTORY`.
+
+    Raises:
+        InputError: there is no such file or factory, or it returns no torch module.
+    """
+    file, _, factory = target.rpartition(":")
+    path = Path(file)
+    if not path.is_file():
+        raise InputError("there is no such file", where=file)
+    spec = importlib.util.spec_from_file_location("spiceloop_user_module", path)
+    if spec is None or spec.loader is None:
+        raise InputError("this file cannot be imported", where=file)
+    module = importlib.util.module_from_spec(spec)
+    # Its neighbours may be imported by it, as if it had been run as a script.
+    sys.path.insert(0, str(path.resolve().parent))
+    try:
+        spec.loader.exec_module(module)
+        found = getattr(module, factory, None)
+        if not callable(found):
+            names = [k for k, v in vars(module).items() if callable(v) and not k.startswith("_")]
+            raise InputError(
+                f"it has no factory {factory!r}", where=file, allowed=", ".join(names) or "none"
+            )
+        network = found()
+    except InputError:
+        raise
+    except Exception as error:  # the user's code may raise anything
+        raise InputError(
+            f"the user's code failed ({type(error).__name__}: {error})", where=target
+        ) from error
+    finally:
+        sys.path.pop(0)
+    if not isinstance(network, nn.Module):
+        raise InputError(
+            "the factory returned no torch module", where=target, value=type(network).__name__
+        )
+    return network

@@ -1,0 +1,154 @@
+"""`spiceloop report`: reads a run folder and hands it to the report."""
+
+from __future__ import annotations
+
+import shlex
+from pathlib import Path
+
+import numpy as np
+
+from compact_models.errors import InputError
+from cosim.training.backprop import Epoch
+from netlists.chip import Chip
+from netlists.mapping import LayerPlan
+from workflows import runfolder
+from workflows.calibration_store import read_calibration
+from workflows.config import Config
+from workflows.report import (
+    FIDELITIES,
+    CurveData,
+    ErrorRow,
+    ReportData,
+    Simulation,
+    TileData,
+    build_report,
+)
+from workflows.verify import Verification
+
+
+def report_run(run: Path) -> Path:
+    """Writes `report/index.html` into a run folder.
+
+    Raises:
+        InputError: this is no run, or it has not been verified yet.
+    """
+    record = runfolder.read_record(run)
+    if not (run / "verify.json").exists():
+        raise InputError(
+            "this run has not been verified yet",
+            where=str(run),
+            hint=f"run: spiceloop verify {shlex.quote(str(run))}",
+        )
+    config = runfolder.read_config(run)
+    chip = runfolder.read_chip(run, config)
+    calibration = read_calibration(run, chip)
+    verified: Verification = runfolder.read_json(run / "verify.json", Verification)
+    history: list[Epoch] = runfolder.read_json(run / "training.json", list[Epoch])
+    stored = runfolder.VerifiedArrays(run / "verify.npz")
+    classes = len(record.class_names)
+    data = ReportData(
+        title=record.title,
+        created_utc=record.created_utc,
+        command=record.command,
+        repeat_commands=_repeat(run, verified.images),
+        config_toml=config.to_toml(),
+        config_hash=record.config_hash,
+        versions=record.versions,
+        seeds=record.seeds,
+        stages=(*((name, wall) for name, wall in record.stages), ("verification", verified.wall_s)),
+        hardware=_hardware(config, chip),
+        n_images=verified.images,
+        accuracy_float=verified.accuracy_float,
+        accuracy={
+            "ideal": verified.accuracy_ideal,
+            "surrogate": verified.accuracy_surrogate,
+            "exact": verified.accuracy_exact,
+            "spice": verified.accuracy_spice,
+        },
+        agreement=verified.agreement,
+        logit_rmse_lsb=verified.logit_rmse_lsb,
+        logit_max_lsb=verified.logit_max_lsb,
+        control_agreement=verified.control_agreement,
+        control_logit_rmse_lsb=verified.control_logit_rmse_lsb,
+        failed=verified.failed,
+        labels=stored.labels(verified.images, classes),
+        codes={name: stored.codes(name, verified.images, classes) for name in FIDELITIES},
+        class_names=tuple(record.class_names),
+        tiles=tuple(
+            TileData(
+                name=f"{plan.name}.{part.name}",
+                layer=layer,
+                conductance_s=chip.conductance_s[layer][number],
+                ir_drop=stored.ir_drop(layer, number, (part.rows, part.cols)),
+                row_labels=_row_labels(plan, part.row_start, part.row_stop),
+                col_labels=tuple(
+                    f"out {out} {sign}"
+                    for out in range(part.out_start, part.out_stop)
+                    for sign in ("plus", "minus")
+                ),
+            )
+            for layer, plan in enumerate(chip.plans)
+            for number, part in enumerate(plan.tiles)
+        ),
+        curves=tuple(
+            CurveData(c.name, c.kind, c.x, c.x_label, c.spice_y, c.surrogate_y, c.y_label, c.note)
+            for c in calibration.curves
+        ),
+        calibration=tuple(
+            ErrorRow(e.quantity, e.held_out, e.n, e.median, e.p95, e.worst, e.unit)
+            for e in calibration.errors
+        ),
+        training={
+            key: np.array([getattr(line, key) for line in history], dtype=np.float64)
+            for key in ("epoch", "loss", "train_accuracy", "test_accuracy")
+        },
+        simulations=tuple(
+            Simulation(s.deck, s.outcome, s.reason, s.wall_s, s.points)
+            for s in (*calibration.simulations, *verified.simulations)
+        ),
+    )
+    return build_report(data, run / "report")
+
+
+def _repeat(run: Path, images: int) -> tuple[str, ...]:
+    place = shlex.quote(str(run))
+    again = shlex.quote(f"{run}-again")
+    return (
+        f"spiceloop train {shlex.quote(str(run / 'config.toml'))} -o {again}",
+        f"spiceloop verify {again} --images {images}",
+        f"spiceloop report {again}",
+        f"spiceloop report {place}  # this page, from the numbers already there",
+    )
+
+
+def _row_labels(plan: LayerPlan, start: int, stop: int) -> tuple[str, ...]:
+    return tuple(
+        "bias" if plan.has_bias and row == plan.inputs else f"in {row}"
+        for row in range(start, stop)
+    )
+
+
+def _hardware(config: Config, chip: Chip) -> tuple[tuple[str, str], ...]:
+    cell, wires, tia, adc = config.cell, config.wires, config.tia, config.adc
+    driver = config.driver
+    tiles = [f"{part.rows}x{part.cols}" for plan in chip.plans for part in plan.tiles]
+    feedback = [f"{plan.r_feedback_ohm / 1e3:.2f} kohm" for plan in chip.plans]
+    return (
+        ("Tiles (word lines x bit lines)", ", ".join(tiles)),
+        ("Cell conductance", f"{cell.g_off_s * 1e6:g} to {cell.g_on_s * 1e6:g} uS"),
+        ("Programming error", f"sigma of ln G {cell.sigma_program:g}"),
+        ("Word-line segment", f"{wires.r_wordline_ohm:g} ohm"),
+        ("Bit-line segment", f"{wires.r_bitline_ohm:g} ohm"),
+        (
+            "Driver",
+            f"{driver.dac_bits}-bit DAC, {driver.v_read_v:g} V full scale,"
+            f" {driver.r_driver_ohm:g} ohm output",
+        ),
+        (
+            "Transimpedance amplifier",
+            f"gain {tia.open_loop_gain:g}, offset sigma {tia.sigma_offset_v * 1e3:g} mV,"
+            f" rails +-{tia.v_rail_v:g} V",
+        ),
+        ("Feedback resistor by layer", ", ".join(feedback)),
+        ("ADC", f"{adc.bits} bit, {adc.v_full_scale_v:g} V full scale"),
+    )

@@ -1,0 +1,104 @@
+"""`spiceloop solve`: the currents of one array, from a file to a file."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from compact_models.errors import InputError, closest
+from cosim.array_read import ArrayCurrents, read_array
+from cosim.ngspice import Outcome
+from netlists.array import ReadArray
+from netlists.crossbar import Crossbar, check_conductances
+from netlists.wires import Wires
+from workflows.data import numeric, read_npz
+from workflows.runfolder import write_npz
+
+Array = NDArray[np.float64]
+
+_REQUIRED = ("conductance_s", "input_v", "r_wordline_ohm", "r_bitline_ohm")
+_OPTIONAL = ("r_driver_ohm", "r_sense_ohm")
+
+
+def solve_file(array_file: Path, out: Path, fidelity: str) -> ArrayCurrents:
+    """Solves the array in a file and writes `current_a` [batch, col].
+
+    Args:
+        array_file: .npz with conductance_s [row, col], input_v [batch, row], r_wordline_ohm,
+            r_bitline_ohm and optionally r_driver_ohm and r_sense_ohm.
+        out: .npz to write; nothing is written unless the outcome is ok.
+        fidelity: ideal, surrogate, exact or spice.
+
+    Raises:
+        InputError: the file does not hold what it should, or `out` cannot be written.
+    """
+    if out.is_dir():
+        raise InputError("this is a folder", where=str(out), hint="give a file name with -o")
+    array, input_v = load_array(array_file)
+    result = read_array(array, input_v, fidelity, jobs=len(os.sched_getaffinity(0)))
+    if result.outcome is Outcome.OK:
+        write_npz(out, {"current_a": result.current_a})
+    return result
+
+
+def load_array(path: Path) -> tuple[ReadArray, Array]:
+    """The array and the inputs in a file."""
+    stored = read_npz(path)
+    where = str(path)
+    known = (*_REQUIRED, *_OPTIONAL)
+    for name in stored:
+        if name not in known:
+            raise InputError(
+                f"unknown key {name!r}",
+                where=where,
+                allowed=", ".join(known),
+                hint=closest(name, known),
+            )
+    for name in _REQUIRED:
+        if name not in stored:
+            raise InputError(f"the key {name!r} is missing", where=where, value=sorted(stored))
+    values = {name: numeric(array, f"{where}: {name}") for name, array in stored.items()}
+    resistances = {
+        name: _resistance(values.get(name, np.zeros(())), f"{where}: {name}")
+        for name in known
+        if name.startswith("r_")
+    }
+    check_conductances(values["conductance_s"], f"{where}: conductance_s")
+    input_v = values["input_v"]
+    rows = values["conductance_s"].shape[0]
+    if input_v.ndim != 2 or input_v.shape[1] != rows or not len(input_v):
+        raise InputError(
+            "wrong shape",
+            where=f"{where}: input_v",
+            value=input_v.shape,
+            allowed=f"[batch, row] with {rows} rows, as many as conductance_s has",
+        )
+    if not np.isfinite(input_v).all():
+        index = [int(k) for k in np.argwhere(~np.isfinite(input_v))[0]]
+        raise InputError(
+            "inputs must be finite",
+            where=f"{where}: input_v{index}",
+            value=float(input_v[tuple(index)]),
+        )
+    crossbar = Crossbar(
+        values["conductance_s"],
+        Wires(
+            r_wordline_ohm=resistances["r_wordline_ohm"], r_bitline_ohm=resistances["r_bitline_ohm"]
+        ),
+    )
+    array = ReadArray(crossbar, resistances["r_driver_ohm"], resistances["r_sense_ohm"])
+    return array, input_v
+
+
+def _resistance(array: Array, where: str) -> float:
+    if array.size != 1:
+        raise InputError("not one number", where=where, value=array.shape, allowed="a scalar")
+    value = float(array.reshape(()))
+    if not 0 <= value <= 1e9:
+        raise InputError(
+            "a resistance cannot be built", where=where, value=value, allowed="0 to 1e9 ohm"
+        )
+    return value

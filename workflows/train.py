@@ -1,0 +1,188 @@
+"""`spiceloop train`: from a configuration to a trained, programmed chip in a run folder."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from compact_models.files import write_text_atomic
+from cosim.calibration.calibrate import Calibration, calibrate
+from cosim.layers.crossbar_network import CrossbarNetwork
+from cosim.ngspice import Ngspice
+from cosim.training import backprop, floating
+from netlists.chip import Chip, draw_periphery, program
+from netlists.graph import linear_stages, network_graph
+from netlists.mapping import LayerPlan, plan_layers
+from netlists.neurons.spec import neuron_by_name
+from workflows.calibration_store import write_calibration
+from workflows.config import Config
+from workflows.console import Reporter
+from workflows.data import Split, load_split
+from workflows.deck import write_chip_deck
+from workflows.runfolder import (
+    RunRecord,
+    new_folder,
+    refuse_existing,
+    write_chip,
+    write_json,
+    write_weights,
+)
+from workflows.versions import now_utc, versions
+
+
+def train_run(
+    config: Config, out: Path, ngspice: Ngspice, reporter: Reporter, *, command: str
+) -> dict[str, object]:
+    """Trains a network on a chip and writes a run folder.
+
+    Args:
+        config: the study.
+        out: the run folder; it must not exist.
+        ngspice: the simulator.
+        reporter: where progress goes.
+        command: the command line, for the record.
+
+    Returns:
+        The summary that `--json` prints.
+
+    Raises:
+        InputError: the configuration or the place cannot be used.
+        SimulationFailedError: a calibration run failed.
+    """
+    refuse_existing(out)
+    seed = config.study.seed
+    split = load_split(config.data, seed=seed)
+    with new_folder(out) as folder:
+        trained = _train(config, split, ngspice, reporter)
+        title = f"{config.data.name}, {'-'.join(str(n) for n in _sizes(config, split))}"
+        write_text_atomic(folder / "config.toml", config.to_toml())
+        write_chip(folder, trained.chip)
+        write_weights(folder / "model.pt", trained.network)
+        write_weights(folder / "model_float.pt", trained.reference)
+        write_calibration(folder, trained.calibration)
+        write_json(folder / "training.json", [dataclasses.asdict(line) for line in trained.history])
+        write_chip_deck(
+            folder / "netlist",
+            trained.chip,
+            split.test_x[:4],
+            title=f"spiceloop: {title}",
+            header=(f"config {config.hash}, seed {seed}, sample {config.study.sample}",),
+        )
+        record = RunRecord(
+            title=title,
+            created_utc=now_utc(),
+            command=command,
+            config_hash=config.hash,
+            versions=versions(ngspice),
+            seeds={"study": seed, "sample": config.study.sample},
+            stages=reporter.stages,
+            accuracy_float=trained.accuracy_float,
+            accuracy_trained=trained.history[-1].test_accuracy,
+            class_names=list(split.class_names),
+        )
+        write_json(folder / "run.json", record.model_dump())
+    return {
+        "run": str(out),
+        "accuracy_float": record.accuracy_float,
+        "accuracy_surrogate": record.accuracy_trained,
+        "test_images": len(split.test_y),
+        "epochs": config.train.epochs,
+        "calibration_errors": [dataclasses.asdict(row) for row in trained.calibration.errors],
+        "config_hash": config.hash,
+    }
+
+
+@dataclasses.dataclass(frozen=True)
+class _Trained:
+    chip: Chip
+    network: CrossbarNetwork
+    reference: torch.nn.Module
+    calibration: Calibration
+    history: list[backprop.Epoch]
+    accuracy_float: float
+
+
+def _sizes(config: Config, split: Split) -> tuple[int, ...]:
+    return (split.train_x.shape[1], *config.network.hidden, len(split.class_names))
+
+
+def float_network(config: Config, features: int, classes: int) -> torch.nn.Sequential:
+    """The network of a configuration with the study's initial weights."""
+    return floating.initial_network(
+        features,
+        config.network.hidden,
+        classes,
+        neuron_by_name(config.network.activation).module,
+        bias=config.network.bias,
+        seed=config.study.seed,
+    )
+
+
+def jobs(config: Config) -> int:
+    """Decks at a time."""
+    return config.simulator.jobs or len(os.sched_getaffinity(0))
+
+
+def _train(config: Config, split: Split, ngspice: Ngspice, reporter: Reporter) -> _Trained:
+    seed, sample, spec = config.study.seed, config.study.sample, config.train
+    features, classes = split.train_x.shape[1], len(split.class_names)
+    reference = float_network(config, features, classes)
+    with reporter.stage("floating-point reference") as progress:
+        floating.train_floating(
+            reference,
+            split.train_x,
+            split.train_y,
+            spec,
+            seed=seed,
+            on_epoch=lambda epoch: progress(epoch + 1, spec.epochs),
+        )
+    accuracy_float = floating.accuracy(reference, split.test_x, split.test_y)
+    # The trained reference only sets ranges; the chip itself learns from the initial weights.
+    plans = plan_layers(linear_stages(network_graph(reference)), config.hardware, split.train_x)
+    periphery = draw_periphery(config.hardware, plans, seed=seed, sample=sample)
+    blank = Chip(config.hardware, plans, periphery, _blank(plans))
+    with reporter.stage("calibrating the surrogate in ngspice") as progress:
+        calibration = calibrate(
+            blank,
+            ngspice,
+            arrays=config.calibration.arrays,
+            held_out=config.calibration.held_out_arrays,
+            seed=seed,
+            jobs=jobs(config),
+            on_progress=progress,
+        )
+    for row in calibration.errors:
+        reporter.say(
+            f"    held-out {row.held_out:<8} {row.quantity}: median {row.median:.2g},"
+            f" 95 % {row.p95:.2g}, worst {row.worst:.2g} {row.unit} (n = {row.n})"
+        )
+    start = float_network(config, features, classes)
+    network = CrossbarNetwork(
+        config.hardware, plans, linear_stages(network_graph(start)), calibration.model
+    )
+    with reporter.stage("training through the surrogate") as progress:
+        history = backprop.train(
+            network,
+            split.train_x,
+            split.train_y,
+            split.test_x,
+            split.test_y,
+            spec,
+            seed=seed,
+            on_epoch=lambda line: progress(line.epoch + 1, spec.epochs),
+        )
+    targets = [[g.detach().numpy() for g in layer] for layer in network.target_conductances()]
+    programmed = program(config.hardware, plans, targets, seed=seed, sample=sample)
+    chip = Chip(config.hardware, plans, periphery, programmed, network.weights())
+    return _Trained(chip, network, reference, calibration, history, accuracy_float)
+
+
+def _blank(plans: Sequence[LayerPlan]) -> tuple[tuple[NDArray[np.float64], ...], ...]:
+    """Conductances of a chip before programming."""
+    return tuple(tuple(np.zeros((tile.rows, tile.cols)) for tile in plan.tiles) for plan in plans)

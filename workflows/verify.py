@@ -1,0 +1,186 @@
+"""`spiceloop verify`: held-out images through the whole programmed chip, at all four fidelities."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from compact_models.errors import InputError
+from cosim.fidelities.exact import ExactModel
+from cosim.fidelities.ideal import IdealModel
+from cosim.fidelities.spice import ChipRead, SimulationRecord, read_chip
+from cosim.forward import LayerModel, forward
+from cosim.ngspice import Ngspice
+from cosim.training.floating import accuracy as float_accuracy
+from netlists.chip import Chip
+from workflows import runfolder
+from workflows.calibration_store import read_calibration
+from workflows.config import Config
+from workflows.console import Reporter
+from workflows.data import Split, load_split
+from workflows.train import float_network, jobs
+
+Array = NDArray[np.float64]
+Labels = NDArray[np.int64]
+
+
+@dataclasses.dataclass(frozen=True)
+class Verification:
+    """`verify.json`: what the fidelities say of the same images.
+
+    Failed images count as wrong and as not agreeing; errors in LSB are over the others.
+    """
+
+    images: int
+    accuracy_float: float
+    accuracy_ideal: float
+    accuracy_surrogate: float
+    accuracy_exact: float
+    accuracy_spice: float
+    agreement: float
+    logit_rmse_lsb: float | None
+    logit_max_lsb: float | None
+    control_agreement: float
+    control_logit_rmse_lsb: float | None
+    exact_logit_max_lsb: float | None
+    failed: int
+    worst_kirchhoff_residual: float
+    engine: str
+    wall_s: float
+    simulations: tuple[SimulationRecord, ...]
+
+
+def verify_run(run: Path, images: int | None, ngspice: Ngspice, reporter: Reporter) -> Verification:
+    """Verifies a run and writes `verify.json` and `verify.npz` into it.
+
+    Args:
+        run: a run folder.
+        images: how many held-out images; None is what the configuration says.
+        ngspice: the simulator.
+        reporter: where progress goes.
+
+    Raises:
+        InputError: this is no run, or it has fewer held-out images.
+    """
+    runfolder.read_record(run)
+    config = runfolder.read_config(run)
+    chip = runfolder.read_chip(run, config)
+    calibration = read_calibration(run, chip)
+    split = load_split(config.data, seed=config.study.seed)
+    _check_fits(run, chip, split)
+    count = config.verify.images if images is None else images
+    if not 1 <= count <= len(split.test_y):
+        if images is None:
+            count = len(split.test_y)
+        else:
+            raise InputError(
+                "there are not that many held-out images",
+                where="--images",
+                value=count,
+                allowed=f"1 to {len(split.test_y)}",
+            )
+    x, labels = split.test_x[:count], split.test_y[:count]
+    models: tuple[LayerModel, ...] = (
+        IdealModel(chip.hardware, chip.plans),
+        calibration.model,
+        ExactModel(chip.hardware, chip.plans, chip.periphery),
+    )
+    codes: dict[str, Array] = {}
+    with reporter.stage("ideal, surrogate and exact"), torch.no_grad():
+        conductances = [[torch.from_numpy(g) for g in layer] for layer in chip.conductance_s]
+        for model in models:
+            out = forward(chip.hardware, chip.plans, conductances, model, torch.from_numpy(x))
+            codes[model.name] = out.numpy()
+    with reporter.stage("spice: the whole chip in ngspice") as progress:
+        read = read_chip(
+            chip, x, ngspice, jobs=jobs(config), title=f"spiceloop {run.name}", on_progress=progress
+        )
+    codes["spice"] = read.codes
+    result = _summary(codes, labels, read, _float_accuracy(run, config, split, count), reporter)
+    arrays = {"labels": labels, **{f"codes_{name}": value for name, value in codes.items()}}
+    for layer, drops in enumerate(read.ir_drop):
+        for tile, drop in enumerate(drops):
+            arrays[f"layer_{layer}.tile_{tile}.ir_drop"] = drop
+    runfolder.write_npz(run / "verify.npz", arrays)
+    runfolder.write_json(run / "verify.json", dataclasses.asdict(result))
+    return result
+
+
+def _check_fits(run: Path, chip: Chip, split: Split) -> None:
+    features, classes = split.test_x.shape[1], len(split.class_names)
+    if (chip.plans[0].inputs, chip.plans[-1].outputs) != (features, classes):
+        raise InputError(
+            "the chip of this run does not fit its data",
+            where=str(run),
+            value=f"{chip.plans[0].inputs} inputs, {chip.plans[-1].outputs} outputs",
+            allowed=f"{features} inputs, {classes} outputs",
+        )
+
+
+def _float_accuracy(run: Path, config: Config, split: Split, count: int) -> float:
+    network = float_network(config, split.test_x.shape[1], len(split.class_names))
+    state = runfolder.read_weights(run / "model_float.pt")
+    try:
+        network.load_state_dict(state)
+    except RuntimeError as error:
+        raise InputError(
+            "these weights do not fit the configuration", where=str(run / "model_float.pt")
+        ) from error
+    return float_accuracy(network, split.test_x[:count], split.test_y[:count])
+
+
+def _summary(
+    codes: dict[str, Array],
+    labels: Labels,
+    read: ChipRead,
+    accuracy_float: float,
+    reporter: Reporter,
+) -> Verification:
+    failed = np.isnan(codes["spice"]).any(axis=1)
+    # A failed image has no prediction: -1 is no class.
+    predicted = {
+        name: np.where(np.isnan(c).any(axis=1), -1, np.nan_to_num(c).argmax(axis=1))
+        for name, c in codes.items()
+    }
+
+    def accuracy(name: str) -> float:
+        return float((predicted[name] == labels).mean())
+
+    def agreement(name: str) -> float:
+        return float((predicted[name] == predicted["spice"])[~failed].sum() / len(labels))
+
+    def error(name: str) -> Array | None:
+        return None if failed.all() else (codes[name] - codes["spice"])[~failed]
+
+    surrogate, control, exact = error("surrogate"), error("ideal"), error("exact")
+    return Verification(
+        images=len(labels),
+        accuracy_float=accuracy_float,
+        accuracy_ideal=accuracy("ideal"),
+        accuracy_surrogate=accuracy("surrogate"),
+        accuracy_exact=accuracy("exact"),
+        accuracy_spice=accuracy("spice"),
+        agreement=agreement("surrogate"),
+        logit_rmse_lsb=_rms(surrogate),
+        logit_max_lsb=_largest(surrogate),
+        control_agreement=agreement("ideal"),
+        control_logit_rmse_lsb=_rms(control),
+        exact_logit_max_lsb=_largest(exact),
+        failed=int(failed.sum()),
+        worst_kirchhoff_residual=read.worst_residual,
+        engine=read.engine,
+        wall_s=sum(wall for _, wall in reporter.stages),
+        simulations=read.simulations,
+    )
+
+
+def _rms(error: Array | None) -> float | None:
+    return None if error is None else float(np.sqrt(np.mean(error**2)))
+
+
+def _largest(error: Array | None) -> float | None:
+    return None if error is None else float(np.abs(error).max())
