@@ -82,9 +82,9 @@ def report_run(run: Path) -> Path:
                 ir_drop=stored.ir_drop(layer, number, (part.rows, part.cols)),
                 row_labels=_row_labels(plan, part.row_start, part.row_stop),
                 col_labels=tuple(
-                    f"out {out} {sign}"
+                    f"{out}{sign}"
                     for out in range(part.out_start, part.out_stop)
-                    for sign in ("plus", "minus")
+                    for sign in ("+", "-")
                 ),
             )
             for layer, plan in enumerate(chip.plans)
@@ -123,8 +123,7 @@ def _repeat(run: Path, images: int) -> tuple[str, ...]:
 
 def _row_labels(plan: LayerPlan, start: int, stop: int) -> tuple[str, ...]:
     return tuple(
-        "bias" if plan.has_bias and row == plan.inputs else f"in {row}"
-        for row in range(start, stop)
+        "bias" if plan.has_bias and row == plan.inputs else str(row) for row in range(start, stop)
     )
 
 

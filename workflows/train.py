@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import os
 from collections.abc import Sequence
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -33,6 +34,7 @@ from workflows.runfolder import (
     write_json,
     write_weights,
 )
+from workflows.threads import threads_for
 from workflows.versions import now_utc, versions
 
 
@@ -59,7 +61,8 @@ def train_run(
     seed = config.study.seed
     split = load_split(config.data, seed=seed)
     with new_folder(out) as folder:
-        trained = _train(config, split, ngspice, reporter)
+        with threads_for(_cells(_sizes(config, split))):
+            trained = _train(config, split, ngspice, reporter)
         title = f"{config.data.name}, {'-'.join(str(n) for n in _sizes(config, split))}"
         write_text_atomic(folder / "config.toml", config.to_toml())
         write_chip(folder, trained.chip)
@@ -110,6 +113,10 @@ class _Trained:
 
 def _sizes(config: Config, split: Split) -> tuple[int, ...]:
     return (split.train_x.shape[1], *config.network.hidden, len(split.class_names))
+
+
+def _cells(sizes: tuple[int, ...]) -> int:
+    return sum(2 * (inputs + 1) * outputs for inputs, outputs in pairwise(sizes))
 
 
 def float_network(config: Config, features: int, classes: int) -> torch.nn.Sequential:

@@ -7,12 +7,13 @@ line `row`, with * the product cell by cell:
   T = G (1 - a - b + ...),  a = G R_word,  b = R_bit G,
   second order  (G*a) R_word  +  R_bit (G*b)  +  a*b  +  C/G.
 
-C is the sneak path: current that leaves a bit line through a third cell. It needs a sum over
-cells of cells; here the third cell is replaced by the mean conductance of its word line, seen
-through R_word. The rational form below agrees with the expansion to second order and stays
-bounded where the expansion does not:
+C is the sneak path: current that leaves a bit line through a third cell (`WireModel._sneak`). The
+rational form below agrees with the expansion to second order and stays
+bounded where the expansion does not (D is its denominator, and the sneak path is damped once
+more by the wires it passes):
 
-  T = (G + t3 C) / (1 + a + b + t0 (a*a - (G*a) R_word) + t1 (b*b - R_bit (G*b)) + t2 a*b)
+  T = (G + t3 C / (1 + a + b)) / D
+  D = 1 + a + b + t0 (a*a - (G*a) R_word) + t1 (b*b - R_bit (G*b)) + t2 a*b
 
 The four weights are 1 by theory; calibration against ngspice moves them by what higher orders
 do at the chip's own resistances. All sums are products with two fixed small matrices.
@@ -77,15 +78,31 @@ class WireModel:
     def _terms(self, g: torch.Tensor) -> _Terms:
         a = g @ self.wordline_ohm
         b = self._along_bitline(g)
-        # Mean conductance of a word line as the cell at `col` sees it; 0/0 where wires are ideal.
-        mean = a / self.wordline_ohm.sum(0).clamp(min=torch.finfo(g.dtype).tiny)
+        first = 1 + a + b
         return _Terms(
-            first=1 + a + b,
+            first=first,
             word=a * a - (g * a) @ self.wordline_ohm,
             bit=b * b - self._along_bitline(g * b),
             mixed=a * b,
-            sneak=a * self._along_bitline(g * mean),
+            sneak=self._sneak(g, a) / first,
         )
+
+    def _sneak(self, g: torch.Tensor, a: torch.Tensor) -> torch.Tensor:
+        """C_ij = sum over k, l of R_bit,ik G_kj R_word,jl G_kl G_il, in O(cells).
+
+        The terms that come back through the cell's own word line (k = i) or bit line (l = j) are
+        taken exactly: in an array of few strong cells they are all there is. In the others the
+        third cell G_kl is the mean of its word line, weighted as R_word,j weights it.
+        """
+        word_own = self.wordline_ohm.diagonal()
+        bit_own = self.bitline_ohm.diagonal().unsqueeze(-1) + self.sense_ohm
+        squares = g * g
+        own_word_line = bit_own * g * (squares @ self.wordline_ohm)
+        own_bit_line = word_own * g * (self._along_bitline(squares) - bit_own * squares)
+        others = self.wordline_ohm.sum(0) - word_own  # 0 where there is no other, or no wire
+        mean = (a - word_own * g) / others.clamp(min=torch.finfo(g.dtype).tiny)
+        elsewhere = self._along_bitline(g * mean) - bit_own * g * mean
+        return own_word_line + own_bit_line + (a - word_own * g) * elsewhere
 
     def _along_bitline(self, x: torch.Tensor) -> torch.Tensor:
         return self.bitline_ohm @ x + self.sense_ohm * x.sum(-2, keepdim=True)

@@ -1,0 +1,71 @@
+"""Small chips for tests: several tiles a layer, every neuron, both signs of inputs."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from torch import nn
+
+from netlists.chip import Chip, draw_periphery, program
+from netlists.graph import linear_stages, network_graph
+from netlists.hardware import Hardware, TileSpec
+from netlists.mapping import augmented, differential, plan_layers
+from netlists.wires import Wires
+
+
+def small_hardware(r_ohm: float = 5.0) -> Hardware:
+    """Tiles of 4 word lines and 3 outputs at most, so that small layers are cut both ways."""
+    return Hardware(
+        wires=Wires(r_wordline_ohm=r_ohm, r_bitline_ohm=0.6 * r_ohm),
+        tile=TileSpec(max_rows=4, max_cols=6),
+    )
+
+
+def small_network(
+    activation: type[nn.Module] = nn.ReLU, *, bias: bool = True, seed: int = 0
+) -> nn.Sequential:
+    """6-5-4, in double precision."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        return nn.Sequential(
+            nn.Linear(6, 5, bias=bias), activation(), nn.Linear(5, 4, bias=bias)
+        ).double()
+
+
+def small_inputs(count: int, *, signed: bool = False, seed: int = 1) -> np.ndarray:
+    """Digital inputs [count, 6]."""
+    low = -1.0 if signed else 0.0
+    return np.random.default_rng(seed).uniform(low, 1.0, (count, 6))
+
+
+def chip_of(network: nn.Module, hardware: Hardware, inputs: np.ndarray, *, seed: int = 0) -> Chip:
+    """A chip programmed with a network's weights."""
+    stages = linear_stages(network_graph(network))
+    plans = plan_layers(stages, hardware, inputs)
+    weights = [
+        augmented(stage.weight, stage.bias, plan.input_scale)
+        for stage, plan in zip(stages, plans, strict=True)
+    ]
+    targets = [
+        [
+            differential(
+                torch.from_numpy(w[t.row_start : t.row_stop, t.out_start : t.out_stop])
+                / plan.weight_scale,
+                hardware.cell,
+            ).numpy()
+            for t in plan.tiles
+        ]
+        for w, plan in zip(weights, plans, strict=True)
+    ]
+    return Chip(
+        hardware,
+        plans,
+        draw_periphery(hardware, plans, seed=seed, sample=0),
+        program(hardware, plans, targets, seed=seed, sample=0),
+        tuple(weights),
+    )
+
+
+def conductances(chip: Chip) -> list[list[torch.Tensor]]:
+    """The chip's conductances as tensors."""
+    return [[torch.from_numpy(g) for g in layer] for layer in chip.conductance_s]

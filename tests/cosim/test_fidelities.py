@@ -1,0 +1,187 @@
+"""A whole chip at the four fidelities: what must agree agrees, and the control does not."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from cosim.calibration.calibrate import Calibration, calibrate
+from cosim.fidelities.exact import ExactModel
+from cosim.fidelities.ideal import IdealModel
+from cosim.fidelities.spice import read_chip
+from cosim.forward import LayerModel, forward
+from cosim.ngspice import Ngspice
+from netlists.adcs.quantiser import AdcSpec
+from netlists.chip import Chip
+from netlists.hardware import Hardware
+from netlists.readout.tia import TiaSpec
+from netlists.wires import Wires
+from tests.cosim.chips import chip_of, conductances, small_hardware, small_inputs, small_network
+
+pytestmark = pytest.mark.ngspice
+
+
+def _codes(chip: Chip, model: LayerModel, x: np.ndarray) -> np.ndarray:
+    with torch.no_grad():
+        out = forward(chip.hardware, chip.plans, conductances(chip), model, torch.from_numpy(x))
+    return out.numpy()
+
+
+def _exact(chip: Chip) -> ExactModel:
+    return ExactModel(chip.hardware, chip.plans, chip.periphery)
+
+
+@pytest.mark.parametrize("activation", [nn.ReLU, nn.Tanh, nn.Sigmoid])
+@pytest.mark.parametrize("bias", [True, False])
+@pytest.mark.parametrize("signed", [True, False])
+def test_exact_gives_the_codes_of_ngspice(
+    activation: type[nn.Module], bias: bool, signed: bool, ngspice: Ngspice
+) -> None:
+    """Tiles cut both ways, every neuron, with and without bias word line, both signs of input."""
+    x = small_inputs(12, signed=signed)
+    chip = chip_of(small_network(activation, bias=bias), small_hardware(), x)
+    assert len(chip.plans[0].tiles) > 2
+    read = read_chip(chip, x, ngspice, jobs=1)
+    assert [s.outcome for s in read.simulations] == ["ok"], read.simulations
+    exact = _codes(chip, _exact(chip), x)
+    np.testing.assert_array_equal(exact, read.codes)
+    assert len(np.unique(read.codes)) > 8  # or equal codes would say little
+
+
+@pytest.fixture(scope="module")
+def calibrated(ngspice: Ngspice) -> tuple[Chip, Calibration, np.ndarray]:
+    x = small_inputs(40)
+    chip = chip_of(small_network(), small_hardware(r_ohm=40.0), x)
+    found = calibrate(chip, ngspice, arrays=2, held_out=2, seed=0, jobs=2)
+    return chip, found, read_chip(chip, x, ngspice, jobs=2).codes
+
+
+def test_surrogate_is_near_and_the_ideal_model_is_not(
+    calibrated: tuple[Chip, Calibration, np.ndarray],
+) -> None:
+    chip, found, spice = calibrated
+    x = small_inputs(40)
+    surrogate = _codes(chip, found.model, x) - spice
+    ideal = _codes(chip, IdealModel(chip.hardware, chip.plans), x) - spice
+    assert np.sqrt(np.mean(surrogate**2)) <= 0.5
+    assert np.abs(surrogate).max() <= 2
+    assert np.sqrt(np.mean(ideal**2)) >= 3 * max(np.sqrt(np.mean(surrogate**2)), 0.5)
+
+
+def test_calibration_reports_held_out_errors_of_every_block(
+    calibrated: tuple[Chip, Calibration, np.ndarray],
+) -> None:
+    chip, found, _ = calibrated
+    text = [row.quantity for row in found.errors]
+    for plan in chip.plans:
+        for role in ("amplifiers", "neurons", "converters", "wires"):
+            assert any(plan.name in line and role in line for line in text), (plan.name, role)
+    assert {row.held_out for row in found.errors} == {"vectors", "arrays"}
+    assert all(row.n > 0 and row.median <= row.p95 <= row.worst for row in found.errors)
+    assert all(s.outcome == "ok" for s in found.simulations)
+
+
+def test_images_are_dealt_out_and_come_back_in_order(ngspice: Ngspice) -> None:
+    x = small_inputs(7)
+    chip = chip_of(small_network(), small_hardware(), x)
+    together = read_chip(chip, x, ngspice, jobs=1)
+    apart = read_chip(chip, x, ngspice, jobs=3)
+    assert len(apart.simulations) == 3
+    np.testing.assert_array_equal(apart.codes, together.codes)
+    reversed_order = read_chip(chip, x[::-1].copy(), ngspice, jobs=2)
+    np.testing.assert_array_equal(reversed_order.codes[::-1], together.codes)
+
+
+def test_a_single_image(ngspice: Ngspice) -> None:
+    x = small_inputs(1)
+    chip = chip_of(small_network(), small_hardware(), x)
+    np.testing.assert_array_equal(
+        read_chip(chip, x, ngspice, jobs=2).codes, _codes(chip, _exact(chip), x)
+    )
+
+
+def test_rails_and_converter_range_clip_alike(ngspice: Ngspice) -> None:
+    """Inputs far above those that set the ranges drive amplifiers and converters to their ends."""
+    hardware = small_hardware().model_copy(update={"tia": TiaSpec(v_rail_v=0.6)})
+    chip = chip_of(small_network(), hardware, 0.2 * small_inputs(20))
+    x = np.ones((3, 6)) * np.array([[1.0], [0.8], [0.1]])
+    spice = read_chip(chip, x, ngspice, jobs=1).codes
+    exact = _codes(chip, _exact(chip), x)
+    np.testing.assert_array_equal(exact, spice)
+    free = hardware.model_copy(update={"tia": TiaSpec(v_rail_v=100)})
+    unclipped = _codes(chip, ExactModel(free, chip.plans, chip.periphery), x)
+    assert np.abs(unclipped - spice)[:2].max() > 10  # the rails were really met
+
+
+def test_ideal_limit(ngspice: Ngspice) -> None:
+    """With every imperfection switched off, SPICE gives the ideal model's codes."""
+    perfect = Hardware.model_validate(
+        {
+            "cell": {"sigma_program": 0},
+            "wires": {"r_wordline_ohm": 0, "r_bitline_ohm": 0},
+            "driver": {"r_driver_ohm": 0},
+            "tia": {
+                "open_loop_gain": 1e9,
+                "v_rail_v": 100,
+                "sigma_offset_v": 0,
+                "sigma_feedback": 0,
+            },
+            "neuron": {"v_knee_v": 1e-9, "sigma_offset_v": 0},
+            "adc": {"sigma_offset_v": 0, "sigma_gain": 0},
+        }
+    )
+    x = small_inputs(20)
+    chip = chip_of(small_network(), perfect, x)
+    spice = read_chip(chip, x, ngspice, jobs=1)
+    ideal = _codes(chip, IdealModel(chip.hardware, chip.plans), x)
+    # tanh at a hundredth of its rails is 3e-5 off: a code on a step's edge may fall the other way.
+    assert np.abs(spice.codes - ideal).max() <= 1
+    assert np.mean(spice.codes != ideal) < 0.05
+
+
+def test_the_ideal_codes_are_the_networks_own_outputs() -> None:
+    """Scales undone, a fine converter and no programming error: the torch network itself."""
+    network = small_network(nn.Tanh)
+    x = small_inputs(30, signed=True)
+    hardware = small_hardware().model_copy(
+        update={
+            "adc": AdcSpec(bits=16),
+            "wires": Wires(),
+            "cell": small_hardware().cell.model_copy(update={"sigma_program": 0.0}),
+            "driver": small_hardware().driver.model_copy(update={"dac_bits": 16}),
+        }
+    )
+    chip = chip_of(network, hardware, x)
+    codes = _codes(chip, IdealModel(chip.hardware, chip.plans), x)
+    last = chip.plans[-1]
+    with torch.no_grad():
+        expected = network(torch.from_numpy(x)).numpy()
+    inside = np.abs(expected) < last.span
+    measured = codes * last.output_scale / (2**15 - 1)
+    assert inside.mean() > 0.9
+    np.testing.assert_allclose(measured[inside], expected[inside], atol=2e-3 * last.span)
+
+
+def test_ir_drop_grows_away_from_driver_and_sense(ngspice: Ngspice) -> None:
+    """Equal cells, equal drive: the far top corner gets least, the near bottom corner most."""
+    hardware = Hardware.model_validate(
+        {
+            "cell": {"sigma_program": 0},
+            "wires": {"r_wordline_ohm": 30, "r_bitline_ohm": 30},
+            "tia": {"sigma_offset_v": 0},
+        }
+    )
+    network = nn.Sequential(nn.Linear(6, 4, bias=False)).double()
+    with torch.no_grad():
+        network[0].weight.fill_(1e-9)
+        network[0].weight[0, 0] = 1.0  # sets the scale; all other cells are off
+    chip = chip_of(network, hardware, np.ones((2, 6)))
+    flat = (np.full((6, 8), 5e-5),)
+    chip = Chip(chip.hardware, chip.plans, chip.periphery, (flat,))
+    drop = read_chip(chip, np.ones((2, 6)), ngspice, jobs=1).ir_drop[0][0]
+    assert np.unravel_index(drop.argmax(), drop.shape) == (0, 7)
+    assert np.unravel_index(drop.argmin(), drop.shape) == (5, 0)
+    assert (np.diff(drop, axis=1) > 0).all()
+    assert (np.diff(drop, axis=0) < 0).all()

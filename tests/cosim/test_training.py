@@ -1,0 +1,145 @@
+"""Training through the surrogate: gradients, bounds, repeatability, and that it learns."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from cosim.calibration.calibrate import calibrate
+from cosim.fidelities.exact import ExactModel
+from cosim.fidelities.ideal import IdealModel
+from cosim.forward import forward
+from cosim.layers.crossbar_network import CrossbarNetwork
+from cosim.ngspice import Ngspice
+from cosim.training.backprop import BackpropSpec, accuracy, programming_factors, train
+from cosim.training.floating import initial_network, train_floating
+from netlists.adcs.quantiser import AdcSpec
+from netlists.chip import draw_periphery
+from netlists.graph import linear_stages, network_graph
+from netlists.mapping import plan_layers
+from tests.cosim.chips import chip_of, conductances, small_hardware, small_inputs, small_network
+
+
+def _network(model_name: str = "exact", seed: int = 0) -> CrossbarNetwork:
+    hardware = small_hardware()
+    stages = linear_stages(network_graph(small_network(seed=seed)))
+    plans = plan_layers(stages, hardware, small_inputs(20))
+    periphery = draw_periphery(hardware, plans, seed=0, sample=0)
+    model = (
+        ExactModel(hardware, plans, periphery)
+        if model_name == "exact"
+        else IdealModel(hardware, plans)
+    )
+    return CrossbarNetwork(hardware, plans, stages, model)
+
+
+def _task(count: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """Four classes by the largest of four sums of inputs: learnable, not trivial."""
+    rng = np.random.default_rng(seed)
+    x = rng.uniform(0, 1, (count, 6))
+    sums = x @ np.array(
+        [[1, 0, 0, 0], [1, 1, 0, 0], [0, 1, 1, 0], [0, 0, 1, 1], [0, 0, 0, 1], [0, 0, 0, 0.5]]
+    )
+    return x, (sums - sums.mean(0)).argmax(1).astype(np.int64)
+
+
+def test_training_learns_and_keeps_cells_in_range() -> None:
+    x, y = _task(300, 0)
+    test_x, test_y = _task(200, 1)
+    spec = BackpropSpec(epochs=12, learning_rate=0.03)
+    reference = small_network()
+    train_floating(reference, x, y, spec, seed=0)  # sets the ranges
+    hardware = small_hardware()
+    plans = plan_layers(linear_stages(network_graph(reference)), hardware, x)
+    model = ExactModel(hardware, plans, draw_periphery(hardware, plans, seed=0, sample=0))
+    fresh = linear_stages(network_graph(small_network(seed=5)))
+    network = CrossbarNetwork(hardware, plans, fresh, model)
+    before = accuracy(network, test_x, test_y)
+    history = train(network, x, y, test_x, test_y, spec, seed=0)
+    assert [line.epoch for line in history] == list(range(12))
+    assert history[-1].loss < 0.7 * history[0].loss
+    assert history[-1].test_accuracy > before + 0.2
+    cell = network.hardware.cell
+    for layer in network.target_conductances():
+        for target in layer:
+            g = target.detach()
+            assert cell.g_off_s <= float(g.min()) <= float(g.max()) <= cell.g_on_s
+
+
+def test_the_same_seed_trains_the_same_weights_and_another_does_not() -> None:
+    x, y = _task(64, 0)
+    trained = []
+    for seed in (3, 3, 4):
+        network = _network("ideal")
+        train(network, x, y, x, y, BackpropSpec(epochs=1), seed=seed)
+        trained.append(network.weights()[0])
+    np.testing.assert_array_equal(trained[0], trained[1])
+    assert np.abs(trained[0] - trained[2]).max() > 1e-6
+
+
+def test_programming_errors_are_fresh_every_step_and_have_the_cells_spread() -> None:
+    network = _network()
+    first, again, later = (programming_factors(network, 0, step) for step in (0, 0, 1))
+    torch.testing.assert_close(first[0][0], again[0][0], rtol=0, atol=0)
+    assert not torch.equal(first[0][0], later[0][0])
+    many = torch.cat([programming_factors(network, 0, k)[0][0].flatten() for k in range(300)])
+    sigma = network.hardware.cell.sigma_program
+    assert float(many.log().std()) == pytest.approx(sigma, rel=0.05)
+    assert float(many.log().mean()) == pytest.approx(0, abs=0.05 * sigma)
+
+
+def test_weights_survive_the_way_into_the_module() -> None:
+    """Asymmetric shapes: weights leave as they came in, bias last, inputs as rows."""
+    source = small_network()
+    weights = _network().weights()
+    first = source[0]
+    np.testing.assert_allclose(weights[0][:6], first.weight.detach().numpy().T, rtol=1e-12)
+    np.testing.assert_allclose(weights[0][6], first.bias.detach().numpy(), rtol=1e-12)
+
+
+@pytest.mark.ngspice
+def test_the_surrogates_gradient_is_the_slope_of_its_output(ngspice: Ngspice) -> None:
+    """Through wires, amplifiers and neurons, with converters too fine to be felt.
+
+    Finite differences of the whole forward pass are the second route; 16-bit steps are averaged
+    by a step that spans thousands of codes.
+    """
+    hardware = small_hardware().model_copy(
+        update={
+            "adc": AdcSpec(bits=16),
+            "driver": small_hardware().driver.model_copy(update={"dac_bits": 16}),
+        }
+    )
+    x = small_inputs(1)
+    chip = chip_of(small_network(nn.Tanh), hardware, small_inputs(30))
+    model = calibrate(chip, ngspice, arrays=1, held_out=1, seed=0, jobs=2).model
+    states = [[g.clone().requires_grad_() for g in layer] for layer in conductances(chip)]
+    out = forward(hardware, chip.plans, states, model, torch.from_numpy(x))
+    out[0, 1].backward()
+    for layer, tile, row, col in [(0, 0, 1, 3), (0, 3, 0, 0), (1, 0, 2, 2), (1, 1, 1, 1)]:
+        g = states[layer][tile]
+        step = 5e-6
+        ends = []
+        for sign in (1, -1):
+            moved = [[s.detach().clone() for s in line] for line in states]
+            moved[layer][tile][row, col] += sign * step
+            with torch.no_grad():
+                ends.append(
+                    float(forward(hardware, chip.plans, moved, model, torch.from_numpy(x))[0, 1])
+                )
+        slope = (ends[0] - ends[1]) / (2 * step)
+        assert g.grad is not None
+        measured = float(g.grad[row, col])
+        assert measured == pytest.approx(slope, rel=0.05, abs=2 / step), (layer, tile, row, col)
+
+
+def test_initial_networks_leave_the_callers_random_state_alone() -> None:
+    torch.manual_seed(7)
+    expected = torch.rand(3)
+    torch.manual_seed(7)
+    network = initial_network(4, (3,), 2, nn.ReLU, bias=True, seed=0)
+    torch.testing.assert_close(torch.rand(3), expected, rtol=0, atol=0)
+    other = initial_network(4, (3,), 2, nn.ReLU, bias=True, seed=1)
+    assert not torch.equal(network[0].weight, other[0].weight)
