@@ -19,7 +19,7 @@ from cosim.bench import sweep_deck
 from cosim.kirchhoff import ArrayVoltages, check_array
 from cosim.ngspice import Ngspice, Outcome, RawPlot, find_ngspice, run_decks, timeout_for
 from cosim.nodal.transfer import solve_transfer
-from cosim.surrogate.wires import wire_model
+from cosim.surrogate.wires import REGION, wire_model
 from netlists.array import ReadArray, array_circuit
 
 Array = NDArray[np.float64]
@@ -39,6 +39,7 @@ class ArrayCurrents:
         outcome: how it ended.
         reason: why, if it did not end well.
         wall_s: seconds.
+        note: what the user must know about the numbers; empty when there is nothing.
     """
 
     current_a: Array
@@ -47,6 +48,7 @@ class ArrayCurrents:
     outcome: Outcome
     reason: str
     wall_s: float
+    note: str = ""
 
 
 def read_array(
@@ -90,16 +92,30 @@ def read_array(
             hint=closest(fidelity, FIDELITIES),
         )
     started = time.perf_counter()
-    current, engine, outcome, reason = FIDELITIES[fidelity](array, input_v, ngspice, jobs)
+    answer = FIDELITIES[fidelity](array, input_v, ngspice, jobs)
     wall_s = time.perf_counter() - started
-    return ArrayCurrents(current, fidelity, engine, outcome, reason, wall_s)
+    return ArrayCurrents(
+        answer.current_a,
+        fidelity,
+        answer.engine,
+        answer.outcome,
+        answer.reason,
+        wall_s,
+        answer.note,
+    )
 
 
-_Answer = tuple[Array, str, Outcome, str]
+@dataclass(frozen=True, eq=False)
+class _Answer:
+    current_a: Array
+    engine: str
+    outcome: Outcome = Outcome.OK
+    reason: str = ""
+    note: str = ""
 
 
 def _ideal(array: ReadArray, input_v: Array, _ngspice: Ngspice | None, _jobs: int) -> _Answer:
-    return input_v @ array.crossbar.conductance_s, "V @ G", Outcome.OK, ""
+    return _Answer(input_v @ array.crossbar.conductance_s, "V @ G")
 
 
 def _surrogate(array: ReadArray, input_v: Array, _ngspice: Ngspice | None, _jobs: int) -> _Answer:
@@ -112,8 +128,16 @@ def _surrogate(array: ReadArray, input_v: Array, _ngspice: Ngspice | None, _jobs
         r_driver_ohm=array.r_driver_ohm,
         r_sense_ohm=torch.from_numpy(array.sense_ohm.copy()),
     )
-    transfer = model.transfer_s(torch.from_numpy(crossbar.conductance_s))
-    return input_v @ transfer.numpy(), "closed-form wires, second order", Outcome.OK, ""
+    conductance = torch.from_numpy(crossbar.conductance_s)
+    loss = model.mean_loss(conductance)
+    note = ""
+    if loss > REGION:
+        note = (
+            f"wires take about {100 * loss:.0f} % of the current; the closed form is within 1 %"
+            f" up to {100 * REGION:.0f} %: use exact"
+        )
+    current = input_v @ model.transfer_s(conductance).numpy()
+    return _Answer(current, "closed-form wires, second order", note=note)
 
 
 def _exact(array: ReadArray, input_v: Array, _ngspice: Ngspice | None, _jobs: int) -> _Answer:
@@ -127,8 +151,9 @@ def _exact(array: ReadArray, input_v: Array, _ngspice: Ngspice | None, _jobs: in
     )
     current = transfer.current_a(torch.from_numpy(input_v)).numpy()
     if not np.isfinite(current).all():
-        return current, "nodal solver", Outcome.INVALID, "the solver returned a non-finite current"
-    return current, "nodal solver", Outcome.OK, ""
+        reason = "the solver returned a current that is not finite"
+        return _Answer(current, "nodal solver", Outcome.INVALID, reason)
+    return _Answer(current, "nodal solver")
 
 
 def _spice(array: ReadArray, input_v: Array, ngspice: Ngspice | None, jobs: int) -> _Answer:
@@ -160,13 +185,13 @@ def _spice(array: ReadArray, input_v: Array, ngspice: Ngspice | None, jobs: int)
     for part, result in zip(parts, results, strict=True):
         engine = result.engine
         if not result.ok:
-            return current, engine, result.outcome, result.reason
+            return _Answer(current, engine, result.outcome, result.reason)
         measured = result.plot.matrix(signals)
         broken = _law_broken(array, result.plot, measured)
         if broken:
-            return np.full_like(current, np.nan), engine, Outcome.INVALID, broken
+            return _Answer(np.full_like(current, np.nan), engine, Outcome.INVALID, broken)
         current[part] = measured
-    return current, engine, Outcome.OK, ""
+    return _Answer(current, engine)
 
 
 def _law_broken(array: ReadArray, plot: RawPlot, measured: Array) -> str:
@@ -175,37 +200,35 @@ def _law_broken(array: ReadArray, plot: RawPlot, measured: Array) -> str:
     if not check.ok.all():
         worst = float(np.nanmax(check.residual))
         return f"Kirchhoff's current law is broken: {worst:.1e} of the largest current is left over"
-    # The last segment's current and the source's own must agree too.
+    # The cells' currents and those of the sense sources must agree too.
     largest = max(float(np.abs(measured).max()), np.finfo(np.float64).tiny)
-    if crossbar.wires.r_bitline_ohm > 0:
-        total = np.abs(check.current_a - measured).max() / largest
-        if total > check.limit:
-            return f"cell currents and sense currents differ by {total:.1e} of the largest"
+    total = np.abs(check.current_a - measured).max() / largest
+    if total > check.limit:
+        return f"cell currents and sense currents differ by {total:.1e} of the largest"
     return ""
 
 
 def _voltages(array: ReadArray, plot: RawPlot) -> ArrayVoltages:
     crossbar = array.crossbar
-    zero = np.zeros(plot.points)
-
-    def node(name: str) -> Array:
-        kind, _, index = name.partition("_")
-        if kind in ("w", "b"):
-            return plot.signal(f"v(xtile_0.{name})")
-        if kind == "wl":
-            return plot.signal(f"v({name if array.r_driver_ohm > 0 else f'in_{index}'})")
-        return plot.signal(f"v({name})") if plot.has(f"v({name})") else zero
-
     rows, cols = range(crossbar.rows), range(crossbar.cols)
+
+    def node(name: str) -> str:
+        if name.startswith(("w_", "b_")):
+            return f"v(xtile_0.{name})"
+        # Nodes of merged wires are the tile's ports; without a driver those are the inputs.
+        if name.startswith("wl_") and array.r_driver_ohm == 0:
+            return f"v(in_{name.removeprefix('wl_')})"
+        return f"v({name})"
+
+    def cells(of: Callable[[int, int], str]) -> Array:
+        names = [node(of(row, col)) for row in rows for col in cols]
+        return plot.matrix(names).reshape(-1, crossbar.rows, crossbar.cols)
+
     return ArrayVoltages(
-        wordline=np.stack([node(f"wl_{row}") for row in rows], axis=1),
-        word=np.stack(
-            [np.stack([node(crossbar.word_node(r, c)) for c in cols], axis=1) for r in rows], axis=1
-        ),
-        bit=np.stack(
-            [np.stack([node(crossbar.bit_node(r, c)) for c in cols], axis=1) for r in rows], axis=1
-        ),
-        bitline=np.stack([node(f"bl_{col}") for col in cols], axis=1),
+        wordline=plot.matrix([node(f"wl_{row}") for row in rows]),
+        word=cells(crossbar.word_node),
+        bit=cells(crossbar.bit_node),
+        bitline=plot.matrix([node(f"bl_{col}") for col in cols]),
     )
 
 

@@ -1,7 +1,8 @@
 """Kirchhoff's current law, checked on what a simulator returned.
 
 Independent of any solver: currents are recomputed from node voltages by Ohm's law and must add
-up to nothing at every node inside an array.
+up to nothing at every node inside an array. Where the cells are the user's own only the wires
+obey Ohm's law: what a cell takes from its word line must then arrive on its bit line.
 """
 
 from __future__ import annotations
@@ -45,7 +46,7 @@ class KirchhoffCheck:
         residual: largest current that is left over at a node, relative to the largest current of
             the array, [point].
         limit: the largest residual that rounding can explain.
-        current_a: current out of each bit line, from the last segment, [point, col].
+        current_a: current out of each bit line, [point, col].
     """
 
     residual: Array
@@ -85,3 +86,38 @@ def check_array(conductance_s: Array, wires: Wires, v: ArrayVoltages) -> Kirchho
         left_over = np.maximum(left_over, np.abs(before + cell - along).max(axis=(1, 2)))
         limit += _ROUNDING * voltage / wires.r_bitline_ohm / largest
     return KirchhoffCheck(left_over / largest, limit, out)
+
+
+def check_wires(wires: Wires, v: ArrayVoltages) -> KirchhoffCheck:
+    """The check for cells of unknown law: currents from wire segments only.
+
+    Every cell's current is measured twice, by what its word line loses and by what its bit line
+    gains; in sum, what enters by the word lines leaves by the bit lines. Where the wires of one
+    direction are ideal there is one measurement and nothing to compare: the residual is then 0,
+    and without bit-line segments `current_a` is NaN.
+
+    Args:
+        wires: the segment resistances.
+        v: the voltages to be checked.
+    """
+    points, cols = v.bitline.shape
+    word, bit = wires.r_wordline_ohm > 0, wires.r_bitline_ohm > 0
+    unknown = np.full((points, cols), np.nan)
+    if bit:
+        nodes = np.concatenate([v.bit, v.bitline[:, None, :]], axis=1)
+        down = -np.diff(nodes, axis=1) / wires.r_bitline_ohm
+    if not (word and bit):
+        return KirchhoffCheck(np.zeros(points), TOLERANCE, down[:, -1] if bit else unknown)
+    nodes = np.concatenate([v.wordline[:, :, None], v.word], axis=2)
+    along = -np.diff(nodes, axis=2) / wires.r_wordline_ohm
+    taken = -np.diff(along, axis=2, append=0.0)
+    given = np.diff(down, axis=1, prepend=0.0)
+    tiny = np.finfo(np.float64).tiny
+    largest = max(float(np.abs(given).max()), tiny)
+    in_each = np.abs(taken - given).max(axis=(1, 2)) / largest
+    total = max(float(np.abs(down[:, -1]).sum(axis=1).max()), tiny)
+    in_sum = np.abs(along[:, :, 0].sum(axis=1) - down[:, -1].sum(axis=1)) / total
+    voltage = max(float(np.abs(v.wordline).max()), float(np.abs(v.bitline).max()))
+    per_ohm = 1 / wires.r_wordline_ohm + 1 / wires.r_bitline_ohm
+    limit = TOLERANCE + _ROUNDING * voltage * per_ohm / largest
+    return KirchhoffCheck(np.maximum(in_each, in_sum), limit, down[:, -1])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import dataclass
 
 import numpy as np
@@ -9,7 +10,15 @@ from numpy.typing import NDArray
 
 from compact_models.errors import InputError
 from netlists.cells import ohmic
-from netlists.circuit import Circuit, Element, Instance, Resistor, Subcircuit, VoltageSource
+from netlists.circuit import (
+    Circuit,
+    Element,
+    ForeignSubcircuit,
+    Instance,
+    Resistor,
+    Subcircuit,
+    VoltageSource,
+)
 from netlists.crossbar import Crossbar
 
 Array = NDArray[np.float64]
@@ -52,9 +61,23 @@ class ReadArray:
         )
 
 
-def array_circuit(array: ReadArray, *, title: str, header: tuple[str, ...] = ()) -> Circuit:
-    """The circuit of an array: inputs `in_<row>`, currents through the sources `vsense_<col>`."""
-    crossbar = array.crossbar
+def array_circuit(
+    array: ReadArray,
+    *,
+    title: str,
+    header: tuple[str, ...] = (),
+    cell: Subcircuit | ForeignSubcircuit | None = None,
+) -> Circuit:
+    """The circuit of an array: inputs `in_<row>`, currents through the sources `vsense_<col>`.
+
+    Args:
+        array: the array.
+        title: first line of the deck.
+        header: further comment lines.
+        cell: the cell's block, ports (wl, bl), parameter g; without it the ohmic cell.
+    """
+    block = ohmic.subcircuit() if cell is None else cell
+    crossbar = dataclasses.replace(array.crossbar, cell=block.name)
     tile = Subcircuit("tile_0", crossbar.ports, (crossbar,), description="the array")
     items: list[Element] = []
     words: list[str] = []
@@ -73,4 +96,4 @@ def array_circuit(array: ReadArray, *, title: str, header: tuple[str, ...] = ())
             end = f"sense_{col}"
             items.append(Resistor(f"rsense_{col}", f"bl_{col}", end, resistance))
         items.append(VoltageSource(f"vsense_{col}", end, "0", 0.0))
-    return Circuit(title, (ohmic.subcircuit(), tile), tuple(items), header)
+    return Circuit(title, (block, tile), tuple(items), header)

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from pydantic import Field
+from collections.abc import Mapping
+
+from pydantic import Field, field_validator
 
 from compact_models.ohmic import OhmicCell
 from compact_models.spec import Spec
 from netlists.adcs.quantiser import AdcSpec
+from netlists.circuit import ForeignSubcircuit
 from netlists.drivers.level import DriverSpec
+from netlists.foreign import check_block
 from netlists.neurons.spec import NeuronSpec
 from netlists.readout.tia import TiaSpec
 from netlists.wires import Wires
@@ -21,7 +25,11 @@ class TileSpec(Spec):
 
 
 class Hardware(Spec):
-    """Cells, wires, drivers, amplifiers, neurons and converters of a chip."""
+    """Cells, wires, drivers, amplifiers, neurons and converters of a chip.
+
+    `blocks` are the user's own, by role (`netlists.foreign.ROLES`), in place of ours. Netlist,
+    calibration and SPICE use them; fidelities that have no equations for them refuse them.
+    """
 
     cell: OhmicCell = OhmicCell()
     wires: Wires = Wires()
@@ -30,3 +38,11 @@ class Hardware(Spec):
     tia: TiaSpec = TiaSpec()
     neuron: NeuronSpec = NeuronSpec()
     adc: AdcSpec = AdcSpec()
+    blocks: Mapping[str, ForeignSubcircuit] = Field(default_factory=dict)
+
+    @field_validator("blocks")
+    @classmethod
+    def _blocks_fit(
+        cls, blocks: Mapping[str, ForeignSubcircuit]
+    ) -> Mapping[str, ForeignSubcircuit]:
+        return {role: check_block(role, block) for role, block in blocks.items()}

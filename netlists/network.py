@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from compact_models.errors import InputError
 from netlists.adcs import quantiser
 from netlists.cells import ohmic
 from netlists.chip import Chip
@@ -31,28 +32,30 @@ from netlists.readout import tia
 Block = Subcircuit | ForeignSubcircuit
 
 
-def network_circuit(
-    chip: Chip,
-    *,
-    title: str,
-    header: tuple[str, ...] = (),
-    foreign: Mapping[str, Block] | None = None,
-) -> Circuit:
+def network_circuit(chip: Chip, *, title: str, header: tuple[str, ...] = ()) -> Circuit:
     """The circuit of a chip, without sources at its inputs.
 
     Args:
         chip: the chip.
         title: first line of the deck.
         header: further comment lines.
-        foreign: the user's own blocks by role: `cell` (ports wl, bl; parameter g), `tia`
-            (ports in, out; parameters rf, vos) or `neuron` (ports in, out; parameter vos).
+
+    Raises:
+        InputError: a block of the user has the name of another block of the chip.
     """
-    own = dict(foreign or {})
+    own = chip.hardware.blocks
     hardware = chip.hardware
     blocks: dict[str, Block] = {}
 
     def add(block: Block) -> str:
-        blocks[block.name] = block
+        if blocks.setdefault(block.name, block) != block:
+            raise InputError(
+                "two blocks of the chip have this name",
+                where="a block of the user",
+                value=block.name,
+                allowed="a name of its own",
+                hint="rename the user's subcircuit",
+            )
         return block.name
 
     cell = add(own.get("cell") or ohmic.subcircuit())
@@ -61,7 +64,7 @@ def network_circuit(
     for index, plan in enumerate(chip.plans):
         driver = add(level.subcircuit(hardware.driver, signed=plan.signed_input))
         bias = add(level.subcircuit(hardware.driver, signed=False)) if plan.has_bias else driver
-        neuron = add(neuron_block(chip, index, own))
+        neuron = add(neuron_block(chip, index))
         adc = add(quantiser.subcircuit(hardware.adc, signed=plan.signed_output))
         for tile in range(len(plan.tiles)):
             add(_tile(chip, index, tile, cell))
@@ -91,11 +94,11 @@ def network_circuit(
     )
 
 
-def neuron_block(chip: Chip, layer: int, foreign: Mapping[str, Block]) -> Block:
+def neuron_block(chip: Chip, layer: int) -> Block:
     """The neuron of a layer: the user's own, or ours; a layer without activation keeps a buffer."""
-    plan = chip.plans[layer]
-    if "neuron" in foreign and plan.neuron != "identity":
-        return foreign["neuron"]
+    plan, own = chip.plans[layer], chip.hardware.blocks
+    if "neuron" in own and plan.neuron != "identity":
+        return own["neuron"]
     return neuron_subcircuit(
         neuron_by_name(plan.neuron),
         chip.hardware.neuron,
@@ -118,7 +121,7 @@ def _tile(chip: Chip, layer: int, tile: int, cell: str) -> Subcircuit:
         name=block_name(plan, part),
         ports=array.ports,
         items=(array,),
-        description=f"{plan.source}, word lines {part.row_start} to {part.row_stop - 1},"
+        description=f"a tile of {plan.source}: word lines {part.row_start} to {part.row_stop - 1},"
         f" outputs {part.out_start} to {part.out_stop - 1}",
     )
 

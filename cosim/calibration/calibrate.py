@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from cosim.calibration import evidence, periphery, wires
+from cosim.calibration import cells, evidence, periphery, wires
 from cosim.calibration.evidence import HeldOutError, MeasuredCurve
 from cosim.fidelities.spice import SimulationRecord
 from cosim.fidelities.surrogate import FittedLayer, FittedTile, SurrogateModel
@@ -24,7 +24,6 @@ from cosim.ngspice import (
 )
 from cosim.surrogate.curves import Curves
 from netlists.chip import Chip
-from netlists.circuit import ForeignSubcircuit, Subcircuit
 from netlists.network import neuron_block
 from netlists.readout import tia
 
@@ -58,7 +57,6 @@ def calibrate(
     held_out: int,
     seed: int,
     jobs: int,
-    foreign: Mapping[str, Subcircuit | ForeignSubcircuit] | None = None,
     on_progress: Callable[[int, int], None] | None = None,
 ) -> Calibration:
     """Calibrates the surrogate of a chip against ngspice.
@@ -70,22 +68,19 @@ def calibrate(
         held_out: further arrays per tile shape that only measure the error.
         seed: the study's seed.
         jobs: decks at a time.
-        foreign: the user's own blocks, see `network_circuit`.
         on_progress: called with (decks done, decks).
 
     Raises:
         SimulationFailedError: a calibration run failed; there is no surrogate without it.
     """
     layers = range(len(chip.plans))
-    blocks = dict(foreign or {})
-    amplifiers = [
-        periphery.amplifier_sweep(chip, k, blocks.get("tia") or tia.subcircuit(chip.hardware.tia))
-        for k in layers
-    ]
-    neurons = [periphery.neuron_sweep(chip, k, neuron_block(chip, k, blocks)) for k in layers]
+    amplifier = chip.hardware.blocks.get("tia") or tia.subcircuit(chip.hardware.tia)
+    amplifiers = [periphery.amplifier_sweep(chip, k, amplifier) for k in layers]
+    neurons = [periphery.neuron_sweep(chip, k, neuron_block(chip, k)) for k in layers]
     converters = [periphery.converter_sweep(chip, k) for k in layers]
+    own_cell = chip.hardware.blocks.get("cell")
     groups = _groups(chip)
-    total = 3 * len(layers) + len(groups) * (arrays + held_out)
+    total = 3 * len(layers) + (own_cell is not None) + len(groups) * (arrays + held_out)
     runner = _Runner(ngspice, jobs, total, on_progress)
     sweeps = [*amplifiers, *neurons, *converters]
     plots = runner.run([sweep.deck for sweep in sweeps], [len(sweep.x) for sweep in sweeps])
@@ -95,7 +90,12 @@ def calibrate(
     converter_fits = [
         periphery.fit_converters(converters[k], by_layer[k][2], chip, k) for k in layers
     ]
-    wire_fits = _fit_groups(chip, groups, amplifier_fits, runner, arrays, held_out, seed)
+    cell_fits: list[cells.CellFit | None] = [None for _ in layers]
+    if own_cell is not None:
+        bench = cells.cell_sweep(chip.hardware, own_cell)
+        (plot,) = runner.run([bench.deck], [len(bench.volts)])
+        cell_fits = [cells.fit_cell(bench, plot, lowest=_lowest(chip, k)) for k in layers]
+    wire_fits = _fit_groups(chip, groups, amplifier_fits, cell_fits, runner, arrays, held_out, seed)
 
     fitted = [
         FittedLayer(
@@ -137,6 +137,11 @@ def _groups(chip: Chip) -> list[Group]:
     return list(groups.values())
 
 
+def _lowest(chip: Chip, layer: int) -> float:
+    """The lowest input of a layer, as a share of the read voltage."""
+    return -1.0 if chip.plans[layer].signed_input else 0.0
+
+
 def _tile_slice(chip: Chip, layer: int, tile: int) -> slice:
     """Where a tile's amplifiers stand among those of its layer."""
     tiles = chip.plans[layer].tiles
@@ -148,6 +153,7 @@ def _fit_groups(
     chip: Chip,
     groups: list[Group],
     amplifier_fits: list[periphery.AmplifierFit],
+    cell_fits: list[cells.CellFit | None],
     runner: _Runner,
     arrays: int,
     held_out: int,
@@ -167,6 +173,7 @@ def _fit_groups(
                 part.rows,
                 part.cols,
                 ohm,
+                lowest=_lowest(chip, layer),
                 arrays=arrays + held_out,
                 seed=seed,
                 path=f"{chip.plans[layer].name}_{part.name}",
@@ -183,8 +190,9 @@ def _fit_groups(
             group_sweeps,
             tuple(next(plots) for _ in group_sweeps),
             held_out=held_out,
+            cell=cell_fits[group[0][0]],
         )
-        for ohm, group_sweeps in zip(sense, sweeps, strict=True)
+        for group, ohm, group_sweeps in zip(groups, sense, sweeps, strict=True)
     ]
 
 

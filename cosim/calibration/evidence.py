@@ -50,11 +50,12 @@ class MeasuredCurve:
 def periphery_errors(
     chip: Chip, layer: int, amplifiers: AmplifierFit, neurons: NeuronFit, converters: ConverterFit
 ) -> list[HeldOutError]:
-    """Held-out errors of a layer's blocks, all in LSB of its converter."""
+    """Held-out errors of a layer's blocks, in LSB of its converter; at amplifiers' inputs in V."""
     plan = chip.plans[layer]
     lsb = quantiser.lsb_v(chip.hardware.adc, signed=plan.signed_output)
     return [
         _row(f"{plan.name} amplifiers", "vectors", amplifiers.error_v / lsb, "LSB"),
+        _row(f"{plan.name} amplifiers' inputs", "vectors", amplifiers.input_error_v, "V"),
         _row(f"{plan.name} neurons", "vectors", neurons.error_v / lsb, "LSB"),
         _row(f"{plan.name} converters", "vectors", converters.error_lsb, "LSB"),
     ]

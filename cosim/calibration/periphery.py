@@ -26,6 +26,7 @@ from netlists.circuit import (
     Instance,
     Subcircuit,
 )
+from netlists.mapping import RAIL_SHARE
 from netlists.names import number
 from netlists.network import known
 
@@ -67,12 +68,14 @@ class AmplifierFit:
         input_ohm: resistance seen by the bit line, [amplifier].
         held_v: voltage behind it, [amplifier].
         error_v: held-out output errors, [point, amplifier].
+        input_error_v: held-out errors of the straight line at the inputs, [point, amplifier].
     """
 
     curves: Curves
     input_ohm: Array
     held_v: Array
     error_v: Array
+    input_error_v: Array
 
 
 @dataclass(frozen=True, eq=False)
@@ -169,9 +172,13 @@ def fit_amplifiers(sweep: BlockSweep, plot: RawPlot) -> AmplifierFit:
     """Fits curves to the outputs and a straight line to the inputs of amplifiers."""
     out, at_input = plot.matrix(sweep.outputs), plot.matrix(sweep.inputs)
     curves, error = _curves(sweep.x, out)
-    # The virtual ground: v = held + input_ohm i, over all points.
-    slope, held = np.polyfit(sweep.x, at_input, 1)
-    return AmplifierFit(curves, slope, held, error)
+    # The virtual ground: v = held + input_ohm i, where mapping lets amplifiers work. Beyond, a
+    # user's amplifier may be in its rails, and its input anywhere.
+    inside = np.abs(sweep.x) <= RAIL_SHARE / TIA_RANGE * np.abs(sweep.x).max()
+    x, volts = sweep.x[inside], at_input[inside]
+    slope, held = np.polyfit(x[::2], volts[::2], 1)
+    input_error = held + slope * x[1::2, None] - volts[1::2]
+    return AmplifierFit(curves, slope, held, error, input_error)
 
 
 def fit_neurons(sweep: BlockSweep, plot: RawPlot) -> NeuronFit:

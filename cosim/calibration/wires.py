@@ -1,4 +1,8 @@
-"""Calibrating the closed form of the wires on arrays that ngspice has solved."""
+"""Calibrating the closed form of the wires on arrays that ngspice has solved.
+
+The arrays are built of the chip's own cells. The closed form takes ohmic cells; the user's enter
+it by their curves, and the held-out vectors, at all levels of the drivers, show what that costs.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +14,9 @@ from numpy.typing import NDArray
 
 from compact_models.variation import component_rng
 from cosim.bench import sweep_deck
+from cosim.calibration.cells import CellFit
 from cosim.ngspice import Deck, RawPlot
+from cosim.surrogate.cells import OwnCellWires, effective_s
 from cosim.surrogate.wires import WireModel, fit_weights, wire_model
 from netlists.array import ReadArray, array_circuit
 from netlists.crossbar import Crossbar
@@ -55,37 +61,52 @@ class WireFit:
 
 
 def wire_sweeps(
-    hardware: Hardware, rows: int, cols: int, sense_ohm: Array, *, arrays: int, seed: int, path: str
+    hardware: Hardware,
+    rows: int,
+    cols: int,
+    sense_ohm: Array,
+    *,
+    lowest: float,
+    arrays: int,
+    seed: int,
+    path: str,
 ) -> tuple[WireSweep, ...]:
     """Benches of random arrays of one shape, with conductances as trained weights have them.
 
     Weights are normal with a width that differs from array to array, clipped to the range, as
-    differential pairs: training moves through such states.
+    differential pairs: training moves through such states. With the user's own cells weights are
+    spread evenly over the whole range: what the closed form cannot know of a cell grows with its
+    conductance, and the held-out error must show it.
 
     Args:
         hardware: the chip's description.
         rows: word lines.
         cols: bit lines.
         sense_ohm: resistance at each sense node, [col].
+        lowest: the lowest input of the layer, -1 or 0, as a share of the read voltage.
         arrays: how many arrays.
         seed: the study's seed.
         path: names the tile in the draws.
     """
+    own_cell = hardware.blocks.get("cell")
     sweeps: list[WireSweep] = []
     for index in range(arrays):
         rng = component_rng(seed, index, f"calibration/wires/{path}")
-        width = rng.uniform(0.1, 0.5)
-        share = torch.from_numpy(rng.normal(0, width, (rows, cols // 2)))
-        conductance = differential(share, hardware.cell).numpy()
+        if own_cell is None:
+            share = rng.normal(0, rng.uniform(0.1, 0.5), (rows, cols // 2))
+        else:
+            share = rng.uniform(-1, 1, (rows, cols // 2))
+        conductance = differential(torch.from_numpy(share), hardware.cell).numpy()
         v_read = hardware.driver.v_read_v
         vectors = np.concatenate(
-            [v_read * np.eye(rows), v_read * rng.uniform(0, 1, (HELD_OUT_VECTORS, rows))]
+            [v_read * np.eye(rows), v_read * rng.uniform(lowest, 1, (HELD_OUT_VECTORS, rows))]
         )
         array = ReadArray(
             Crossbar(conductance, hardware.wires), hardware.driver.r_driver_ohm, sense_ohm
         )
+        title = f"spiceloop: calibration array {index} of {path}"
         deck = sweep_deck(
-            array_circuit(array, title=f"spiceloop: calibration array {index} of {path}"),
+            array_circuit(array, title=title, cell=own_cell),
             [f"in_{row}" for row in range(rows)],
             vectors,
             name=f"wires_{path}_{index}",
@@ -101,8 +122,18 @@ def fit_wires(
     plots: tuple[RawPlot, ...],
     *,
     held_out: int,
+    cell: CellFit | None = None,
 ) -> WireFit:
-    """Fits the closed form to all but the last `held_out` arrays and measures it on those."""
+    """Fits the closed form to all but the last `held_out` arrays and measures it on those.
+
+    Args:
+        hardware: the chip's description.
+        sense_ohm: resistance at each sense node, [col].
+        sweeps: the arrays.
+        plots: what ngspice made of them.
+        held_out: how many arrays only measure.
+        cell: the curves of the user's own cell; without it cells are ohmic.
+    """
     measured = [_currents(sweep, plot) for sweep, plot in zip(sweeps, plots, strict=True)]
     rows, cols = sweeps[0].conductance_s.shape
     v_read = hardware.driver.v_read_v
@@ -122,13 +153,19 @@ def fit_wires(
         )
 
     theory = model((1.0, 1.0, 1.0, 1.0))
-    best = model(fit_weights(theory, conductances[:fitted], transfers[:fitted]))
+    # Unit vectors are at the full read voltage: what cells conduct there is what the wires see.
+    at_read = [g if cell is None else effective_s(cell.at_read, g) for g in conductances]
+    best = model(fit_weights(theory, at_read[:fitted], transfers[:fitted]))
+    if cell is not None:
+        best = OwnCellWires(
+            best.wordline_ohm, best.bitline_ohm, best.sense_ohm, best.weights, cell=cell.mean
+        )
     errors, vectors, drops = [], [], []
     for k in range(fitted, len(sweeps)):
         predicted = best.transfer_s(conductances[k])
         errors.append(float((predicted - transfers[k]).norm() / transfers[k].norm()))
         vectors.append(sweeps[k].vectors_v[rows:] @ predicted.numpy() - measured[k][rows:])
-        drops.append(1 - float(transfers[k].sum() / conductances[k].sum()))
+        drops.append(1 - float(transfers[k].sum() / at_read[k].sum()))
     return WireFit(best, np.array(errors), np.concatenate(vectors), float(np.mean(drops)))
 
 

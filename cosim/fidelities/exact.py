@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import torch
 
+from cosim.fidelities.own_blocks import refuse_own_blocks
 from cosim.nodal.transfer import Transfer, solve_transfer
 from netlists.adcs import quantiser
 from netlists.chip import LayerPeriphery
@@ -20,6 +21,9 @@ class ExactModel:
 
     The transfer of a tile is solved once per programmed state: a conductance tensor that was
     seen last is not solved again.
+
+    Raises:
+        InputError: the chip has blocks of the user's own.
     """
 
     name = "exact"
@@ -30,6 +34,7 @@ class ExactModel:
         plans: Sequence[LayerPlan],
         periphery: Sequence[LayerPeriphery],
     ) -> None:
+        refuse_own_blocks(hardware, self.name)
         self._hardware = hardware
         self._plans = tuple(plans)
         self._feedback = [

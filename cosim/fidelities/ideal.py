@@ -10,6 +10,7 @@ from collections.abc import Sequence
 
 import torch
 
+from cosim.fidelities.own_blocks import refuse_own_blocks
 from netlists.adcs import quantiser
 from netlists.hardware import Hardware
 from netlists.mapping import LayerPlan
@@ -17,11 +18,16 @@ from netlists.neurons.spec import neuron_by_name
 
 
 class IdealModel:
-    """No wires, no offsets, no rails."""
+    """No wires, no offsets, no rails.
+
+    Raises:
+        InputError: the chip has blocks of the user's own.
+    """
 
     name = "ideal"
 
     def __init__(self, hardware: Hardware, plans: Sequence[LayerPlan]) -> None:
+        refuse_own_blocks(hardware, self.name)
         self._hardware = hardware
         self._plans = tuple(plans)
 

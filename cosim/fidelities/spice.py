@@ -6,17 +6,17 @@ input and a logit. Every tile's node voltages come back too and must obey Kirchh
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from cosim.bench import sweep_deck
-from cosim.kirchhoff import ArrayVoltages, check_array
+from cosim.kirchhoff import ArrayVoltages, check_array, check_wires
 from cosim.ngspice import Ngspice, Outcome, RawPlot, SimulationResult, run_decks, timeout_for
 from netlists.chip import Chip
-from netlists.circuit import Circuit, ForeignSubcircuit, Subcircuit
+from netlists.circuit import Circuit
 from netlists.crossbar import Crossbar
 from netlists.network import network_circuit
 
@@ -25,6 +25,11 @@ Index = NDArray[np.intp]
 
 # Node voltages of one deck's sweep are held in memory at once; 256 MB of doubles.
 _MAX_VALUES = 32_000_000
+# Output nodes carry whole numbers; what an ADC's floor gives is off by the solver's rounding only.
+_CODE_ROUNDING = 1e-6
+# A word line that images hardly drive (rms, of the read voltage) shows its neighbours' sneak
+# voltages and the amplifiers' offsets, not a drop along wires.
+_LEAST_DRIVE = 0.05
 
 
 @dataclass(frozen=True)
@@ -46,7 +51,7 @@ class ChipRead:
         codes: [image, out]; NaN where the simulation failed.
         ir_drop: share of the applied voltage that each cell does not get, [layer][tile] ->
             [row, col], averaged over images with the square of the drive as weight; NaN where a
-            word line was never driven.
+            word line was hardly ever driven.
         worst_residual: largest relative Kirchhoff residual seen.
         engine: the simulator that made the numbers.
         simulations: every run, failed ones included.
@@ -66,7 +71,6 @@ def read_chip(
     *,
     jobs: int,
     title: str = "chip",
-    foreign: Mapping[str, Subcircuit | ForeignSubcircuit] | None = None,
     on_progress: Callable[[int, int], None] | None = None,
 ) -> ChipRead:
     """Sends images through a chip in ngspice.
@@ -81,10 +85,9 @@ def read_chip(
         ngspice: the simulator.
         jobs: decks at a time.
         title: first line of the decks.
-        foreign: the user's own blocks, see `network_circuit`.
         on_progress: called with (images done, images).
     """
-    circuit = network_circuit(chip, title=title, foreign=foreign)
+    circuit = network_circuit(chip, title=title)
     elements = circuit.element_count()
     per_deck = max(1, min(-(-len(images) // jobs), _MAX_VALUES // max(1, elements)))
     waiting = [
@@ -175,11 +178,16 @@ class _Gathered:
         outcome, reason = result.outcome, result.reason
         if result.ok:
             self.engine = result.engine
+            codes = result.plot.matrix(outputs)
+            whole = np.rint(codes)  # a node voltage carries the solver's rounding
+            worst = float(np.abs(codes - whole).max())
             broken = self._take_tiles(result.plot)
             if broken:
                 outcome, reason = Outcome.INVALID, broken
+            elif worst > _CODE_ROUNDING:
+                outcome, reason = Outcome.INVALID, f"a code is {worst:.1e} off a whole number"
             else:
-                self.codes[part] = result.plot.matrix(outputs)
+                self.codes[part] = whole
         self.records.append(
             SimulationRecord(result.deck_name, str(outcome), reason, result.wall_s, len(part))
         )
@@ -190,8 +198,10 @@ class _Gathered:
         for layer, plan in enumerate(self._chip.plans):
             for tile in range(len(plan.tiles)):
                 conductance = self._chip.conductance_s[layer][tile]
+                wires = self._chip.hardware.wires
                 v = tile_voltages(self._chip, layer, tile, plot)
-                check = check_array(conductance, self._chip.hardware.wires, v)
+                own_cell = "cell" in self._chip.hardware.blocks
+                check = check_wires(wires, v) if own_cell else check_array(conductance, wires, v)
                 self.worst_residual = max(self.worst_residual, float(check.residual.max()))
                 if not check.ok.all():
                     worst = float(np.nanmax(check.residual))
@@ -212,11 +222,19 @@ class _Gathered:
 
     def mean_drop(self) -> tuple[tuple[Array, ...], ...]:
         """One less the share of the drive that cells received."""
-        with np.errstate(invalid="ignore"):  # a word line that was never driven: 0/0 is NaN
-            return tuple(
-                tuple(1 - r / a[:, None] for r, a in zip(layer, applied, strict=True))
-                for layer, applied in zip(self._received, self._applied, strict=True)
-            )
+        taken = max(1, int((~np.isnan(self.codes).any(axis=1)).sum()))
+        least = taken * (_LEAST_DRIVE * self._chip.hardware.driver.v_read_v) ** 2
+
+        def drop(received: Array, applied: Array) -> Array:
+            share = np.full_like(received, np.nan)
+            driven = applied > least
+            share[driven] = 1 - received[driven] / applied[driven, None]
+            return share
+
+        return tuple(
+            tuple(drop(r, a) for r, a in zip(layer, applied, strict=True))
+            for layer, applied in zip(self._received, self._applied, strict=True)
+        )
 
 
 def tile_voltages(chip: Chip, layer: int, tile: int, plot: RawPlot) -> ArrayVoltages:

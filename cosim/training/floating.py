@@ -30,12 +30,13 @@ def initial_network(
     sizes = (features, *hidden, classes)
     with torch.random.fork_rng(devices=[]):  # the caller's random state stays as it was
         torch.manual_seed(seed)
-        modules: list[nn.Module] = []
-        for index, (inputs, outputs) in enumerate(pairwise(sizes)):
-            if index:
-                modules.append(activation())
-            modules.append(nn.Linear(inputs, outputs, bias=bias, dtype=torch.float64))
-    return nn.Sequential(*modules)
+        network = nn.Sequential()
+        for index, (inputs, outputs) in enumerate(pairwise(sizes), start=1):
+            if index > 1:
+                network.add_module(f"act{index - 1}", activation())
+            linear = nn.Linear(inputs, outputs, bias=bias, dtype=torch.float64)
+            network.add_module(f"fc{index}", linear)
+    return network
 
 
 def train_floating(

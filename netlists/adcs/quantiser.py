@@ -53,7 +53,8 @@ def subcircuit(spec: AdcSpec, *, signed: bool) -> Subcircuit:
         ports=("in", "code"),
         items=(BehaviouralVoltage("bcode", "code", "0", f"min(max({code},{low}),{high})"),),
         parameters={"vos": 0.0, "gain": 1.0},
-        description=f"adc: {spec.bits} bit, codes {low} to {high}, 1 LSB = {lsb} V;"
+        description=f"adc: {spec.bits} bit, codes {low} to {high},"
+        f" 1 LSB = {1e3 * lsb_v(spec, signed=signed):.6g} mV;"
         " the code is the voltage of its output node",
     )
 
