@@ -262,7 +262,7 @@ def many_classes(data: ReportData) -> ReportData:
         (nearly_empty, "No accuracy was measured."),
         (one_cell, "word line bias, bit line o0+"),
         (many_tiles, "1 more tile in the CSV only"),
-        (long_tile_of_dead_cells, "never driven"),
+        (long_tile_of_dead_cells, "hardly driven"),
         (perfect, "300 codes per model"),
         (one_class_constant_codes, "n = 1 image, none of them failed"),
         (many_classes, "class w…name 2"),

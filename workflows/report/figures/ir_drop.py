@@ -18,7 +18,7 @@ CAPTION = (
     "line, the bit line, the driver and the sense node; mean over the verified images. Tiles are "
     "drawn as they are wired and share one colour scale: word line 0 at the top, "
     "drivers at the left, sense nodes at the bottom. The ring marks the worst cell of each "
-    "tile; grey cells were never driven."
+    "tile; grey cells were never or hardly driven (below 5 % of the read voltage, rms)."
 )
 _HEAT = LinearSegmentedColormap.from_list(
     "drop", ["#fffbe8", "#fdd98b", "#f59b51", "#d8504f", "#8f2469", "#3b0f4f"]
@@ -67,7 +67,7 @@ def _map(tile: TileData) -> TileMap:
     cell = _worst(tile)
     first = f"layer {tile.layer} · {grid(tile.ir_drop.shape)}"
     if cell is None:
-        return TileMap(tile, tile.ir_drop, (first, "never driven"))
+        return TileMap(tile, tile.ir_drop, (first, "hardly driven"))
     mean = float(np.nanmean(tile.ir_drop))
     worst = float(tile.ir_drop[cell])
     second = f"mean {percent(mean)}, worst {percent(worst)}"

@@ -1,0 +1,1 @@
+"""What spiceloop measures of itself: `./run bench [NAME ...] [--write]`."""
