@@ -59,17 +59,20 @@ def network_graph(module: nn.Module) -> nx.DiGraph:
     Raises:
         InputError: it cannot be traced, or holds an operation that has no circuit.
     """
+    if type(module) is nn.Linear:
+        module = nn.Sequential(module)  # traced by itself it would dissolve into functions
     try:
-        traced = fx.symbolic_trace(module)
+        # Only traced: a GraphModule would write the attribute names into Python code and run it.
+        traced = fx.Tracer().trace(module)
     except Exception as error:  # tracing runs the user's forward: anything can come out of it
         raise InputError(
             f"the network cannot be traced ({type(error).__name__}: {error})",
             where=type(module).__name__,
             hint="its forward must not branch on tensor values",
         ) from error
-    modules = dict(traced.named_modules())
+    modules = dict(module.named_modules(remove_duplicate=False))
     graph = nx.DiGraph()
-    for node in traced.graph.nodes:
+    for node in traced.nodes:
         attributes = _describe(node, modules)
         graph.add_node(node.name, **attributes)
         for source in node.all_input_nodes:
@@ -109,17 +112,23 @@ def linear_stages(graph: nx.DiGraph) -> tuple[LinearStage, ...]:
     """The chain of stages of a graph.
 
     Raises:
-        InputError: the graph is no chain, an activation stands before the first Linear, or a
-            weight is not finite.
+        InputError: the graph is no chain, a layer stands in it twice, an activation stands
+            before the first Linear, or a weight is not finite.
     """
     stages: list[LinearStage] = []
-    for name in nx.topological_sort(graph):
+    for name in nx.topological_sort(_connected(graph)):
         node = graph.nodes[name]
         if graph.in_degree(name) > 1 or graph.out_degree(name) > 1:
             raise InputError(
                 "the network is not a chain", where=f"network.{node['path']}", allowed=supported()
             )
         if node["kind"] == "linear":
+            if any(stage.name == node["path"] for stage in stages):
+                raise InputError(
+                    "this layer is used twice, and one array cannot stand in two places",
+                    where=f"network.{node['path']}",
+                    allowed=supported(),
+                )
             stages.append(_linear_stage(node["path"], node["module"]))
         elif node["kind"] == "activation" and node["neuron"] != "identity":
             if not stages or stages[-1].activation != "identity":
@@ -127,6 +136,7 @@ def linear_stages(graph: nx.DiGraph) -> tuple[LinearStage, ...]:
                     "an activation must follow a Linear",
                     where=f"network.{node['path']}",
                     value=node["neuron"],
+                    allowed=supported(),
                 )
             last = stages.pop()
             stages.append(LinearStage(last.name, last.weight, last.bias, node["neuron"]))
@@ -142,13 +152,46 @@ def linear_stages(graph: nx.DiGraph) -> tuple[LinearStage, ...]:
     return tuple(stages)
 
 
+def _connected(graph: nx.DiGraph) -> nx.DiGraph:
+    """The graph without inputs that nothing reads; refuses results that nothing reads."""
+    unread = [name for name in nx.isolates(graph) if graph.nodes[name]["kind"] == "input"]
+    used = nx.restricted_view(graph, unread, [])
+    lost = [
+        graph.nodes[name]["path"]
+        for name in used
+        if used.out_degree(name) == 0 and graph.nodes[name]["kind"] != "output"
+    ]
+    if lost:
+        raise InputError("its result is not used", where=f"network.{lost[0]}", allowed=supported())
+    return used
+
+
 def _linear_stage(path: str, module: nn.Linear) -> LinearStage:
+    # Weight and spectral normalisation work through hooks: the stored weight is not what acts.
+    if module._forward_hooks or module._forward_pre_hooks:
+        raise InputError(
+            "this layer has forward hooks, which no circuit would follow",
+            where=f"network.{path}",
+            hint="remove them, or fold what they do into the weight",
+        )
+    if not module.weight.numel():
+        raise InputError(
+            "an array needs at least one input and one output",
+            where=f"network.{path}",
+            value=tuple(module.weight.shape),
+        )
     weight = _finite(module.weight, f"network.{path}.weight")
     bias = None if module.bias is None else _finite(module.bias, f"network.{path}.bias")
     return LinearStage(path, weight, bias, "identity")
 
 
 def _finite(tensor: torch.Tensor, where: str) -> Array:
+    if not tensor.is_floating_point() or tensor.is_meta or tensor.layout is not torch.strided:
+        raise InputError(
+            "weights must be real numbers in memory",
+            where=where,
+            value=f"{tensor.dtype} on {tensor.device}",
+        )
     array = tensor.detach().to(torch.float64).cpu().numpy().copy()
     if not np.isfinite(array).all():
         index = [int(k) for k in np.argwhere(~np.isfinite(array))[0]]

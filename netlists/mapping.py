@@ -32,6 +32,9 @@ Array = NDArray[np.float64]
 RANGE_QUANTILE = 0.999
 RAIL_SHARE = 0.6
 
+# Far wider than anything that can be made; beyond it simulators lose digits, then the range.
+LEAST_FEEDBACK_OHM, MOST_FEEDBACK_OHM = 1e-6, 1e15
+
 
 @dataclass(frozen=True)
 class TilePlan:
@@ -173,7 +176,8 @@ def _plan(
 
     # Volts after the amplifiers per ampere of difference: v_full must stand for `span`.
     per_unit_a = hardware.driver.v_read_v * (cell.g_on_s - cell.g_off_s)
-    r_feedback = v_full * weight_scale * input_scale / (span * per_unit_a)
+    for_span_a = span * per_unit_a
+    r_feedback = v_full * weight_scale * input_scale / for_span_a if for_span_a > 0 else math.inf
     # A single bit line carries more current than the difference of two: keep it off the rails.
     largest = 0.0
     for tile in tiles:
@@ -185,6 +189,14 @@ def _plan(
     if too_far > 1:
         r_feedback /= too_far
         span *= too_far
+    if not LEAST_FEEDBACK_OHM <= r_feedback <= MOST_FEEDBACK_OHM:
+        raise InputError(
+            "cells, read voltage and converter range ask for a feedback that nobody builds",
+            where=f"layer_{index} ({stage.name})",
+            value=r_feedback,
+            allowed=f"{LEAST_FEEDBACK_OHM:g} to {MOST_FEEDBACK_OHM:g} ohm",
+            hint="change g_on_s, v_read_v, v_full_scale_v or v_rail_v",
+        )
     plan = LayerPlan(
         name=f"layer_{index}",
         source=stage.name,

@@ -127,9 +127,8 @@ def read_calibration(run: Path, chip: Chip) -> Calibration:
 
 def _take_curves(stored: Stored, name: str, count: int) -> Curves:
     start, step = stored[f"{name}.grid", (2,)].tolist()
-    return Curves(
-        start,
-        step,
-        torch.from_numpy(stored[f"{name}.value", (count, -1)]),
-        torch.from_numpy(stored[f"{name}.slope", (count, -1)]),
-    )
+    value = stored[f"{name}.value", (count, -1)]
+    if step <= 0 or value.shape[1] < 2:
+        raise stored.wrong(f"{name} is no curve: {value.shape[1]} samples, step {step:g}")
+    slope = stored[f"{name}.slope", value.shape]
+    return Curves(start, step, torch.from_numpy(value), torch.from_numpy(slope))

@@ -6,6 +6,7 @@ Exit codes: 0 done, 1 it ran and did not end well, 2 bad input, 130 stopped with
 from __future__ import annotations
 
 import dataclasses
+import os
 import signal
 import sys
 from collections.abc import Callable
@@ -21,7 +22,6 @@ if TYPE_CHECKING:
 app = typer.Typer(
     name="spiceloop",
     help="SPICE in the training loop: PyTorch networks as memristor crossbar circuits.",
-    no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
 )
@@ -34,7 +34,26 @@ def main() -> None:
     """Entry point: bad input is one sentence and exit code 2, never a traceback."""
     # A queue that stops a job sends SIGTERM: clean up as for Ctrl-C.
     signal.signal(signal.SIGTERM, _interrupt)
-    app()
+    arguments = sys.argv[1:]
+    try:
+        sys.exit(app(arguments or ["--help"], standalone_mode=False))
+    except Exception as error:
+        # Wrong usage; typer has no public class for it, but all of its kinds have this method.
+        if not hasattr(error, "format_message"):
+            raise
+        said = str(error.format_message()).rstrip(".")
+        command = getattr(getattr(error, "ctx", None), "command_path", "spiceloop")
+        _refuse("--json" in arguments, f"{said}; see '{command} --help'")
+        sys.exit(2)
+
+
+def _refuse(as_json: bool, sentence: str) -> None:
+    """Says what is wrong on stderr, and as the JSON object that was asked for."""
+    from workflows.console import Reporter, print_json, printable
+
+    Reporter().say(f"spiceloop: {sentence}")
+    if as_json:
+        print_json({"error": printable(sentence)})
 
 
 def _interrupt(_number: int, _frame: object) -> None:
@@ -45,14 +64,18 @@ def _run(as_json: bool, work: Callable[[Reporter], tuple[dict[str, Any], list[st
     """Runs a command and prints what it returns: (JSON object, lines of text, exit code)."""
     from compact_models.errors import InputError
     from cosim.ngspice import SimulationFailedError
-    from workflows.console import Reporter, print_json
+    from workflows.console import Reporter, print_json, printable
 
     reporter = Reporter()
     try:
         result, lines, code = work(reporter)
     except InputError as error:
-        result, lines, code = {"error": error.sentence()}, [], 2
+        result, lines, code = {"error": printable(error.sentence())}, [], 2
         reporter.say(f"spiceloop: {error.sentence()}")
+    except OSError as error:  # what no command expects: a name too long, a disk that goes away
+        sentence = printable(f"{error.filename or 'a file'}: {error.strerror or error}")
+        result, lines, code = {"error": sentence}, [], 2
+        reporter.say(f"spiceloop: {sentence}")
     except SimulationFailedError as error:
         result, lines, code = {"error": str(error).splitlines()[0]}, [], 1
         reporter.say(f"spiceloop: {error}")
@@ -62,11 +85,19 @@ def _run(as_json: bool, work: Callable[[Reporter], tuple[dict[str, Any], list[st
     except KeyboardInterrupt:
         reporter.say("spiceloop: stopped; nothing half-written was left behind")
         sys.exit(130)
-    if as_json:
-        print_json(result)
-    else:
-        for line in lines:
-            typer.echo(line)
+    try:
+        if as_json:
+            print_json(result)
+        else:
+            for line in lines:
+                typer.echo(printable(line))
+    except BrokenPipeError:
+        raise  # `spiceloop ... | head`: typer ends it quietly
+    except OSError as error:
+        reporter.say(f"spiceloop: the result cannot be written to stdout ({error.strerror})")
+        # What is still in the buffer would be tried again, and fail again, when Python ends.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(1)
     sys.exit(code)
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import tomli_w
-from pydantic import BaseModel, Field, ValidationError
+from pydantic import BaseModel, BeforeValidator, Field, ValidationError, field_validator
 
 from compact_models.errors import InputError, closest
 from compact_models.ohmic import OhmicCell
@@ -24,6 +24,12 @@ from netlists.hardware import Hardware, TileSpec
 from netlists.neurons.spec import NeuronSpec
 from netlists.readout.tia import TiaSpec
 from netlists.wires import Wires
+
+# TOML has lists, a frozen parameter set holds a tuple.
+_Widths = Annotated[
+    tuple[Annotated[int, Field(ge=1, le=65536)], ...],
+    BeforeValidator(lambda value: tuple(value) if isinstance(value, list) else value),
+]
 
 
 class StudySpec(Spec):
@@ -40,13 +46,18 @@ class DataSpec(Spec):
     file: str = Field("", description="an .npz with x [sample, feature] and y [sample]")
     test_share: float = Field(0.25, gt=0, lt=1, description="share of samples that only measure")
 
+    @field_validator("file")
+    @classmethod
+    def _is_a_path(cls, file: str) -> str:
+        if "\0" in file:
+            raise ValueError("a file name has no null characters")
+        return file
+
 
 class NetworkSpec(Spec):
     """The network between the data's features and its classes."""
 
-    hidden: tuple[Annotated[int, Field(ge=1, le=65536)], ...] = Field(
-        (32,), max_length=16, description="neurons per hidden layer"
-    )
+    hidden: _Widths = Field((32,), max_length=16, description="neurons per hidden layer")
     activation: Literal["relu", "tanh", "sigmoid"] = "relu"
     bias: bool = True
 
@@ -139,10 +150,11 @@ def parse_config(text: str, *, where: str) -> Config:
     """The configuration in a TOML text; see `load_config`."""
     try:
         values = tomllib.loads(text)
-    except (tomllib.TOMLDecodeError, RecursionError) as error:
+    except (ValueError, RecursionError) as error:  # ValueError: also an integer of 5,000 digits
         raise InputError(f"this is not TOML ({error})", where=where) from error
     try:
-        return Config.model_validate(values)
+        # Strict: `bits = "9"` and `epochs = true` are slips, not other ways to write a number.
+        return Config.model_validate(values, strict=True)
     except ValidationError as error:
         raise _explain(error, where) from error
 
@@ -154,6 +166,8 @@ def _explain(error: ValidationError, where: str) -> InputError:
     more = f" (and {error.error_count() - 1} more)" if error.error_count() > 1 else ""
     at = f"{where}: [{section}] {key}" if section else f"{where}: {key}"
     value = first.get("input")
+    if isinstance(value, int) and value.bit_length() > 1000:
+        value = "an integer of hundreds of digits"  # Python refuses to print the longest
     if first["type"] == "extra_forbidden":
         model = _section_model(place[:-1])
         kind = "key" if section else "section"
@@ -167,7 +181,7 @@ def _explain(error: ValidationError, where: str) -> InputError:
         f"{first['msg'].removeprefix('Value error, ')}{more}".rstrip("."),
         where=at,
         value=None if isinstance(value, dict) else value,
-        allowed=_range(place),
+        allowed=allowed_range(place),
     )
 
 
@@ -180,7 +194,7 @@ def _section_model(place: list[str]) -> type[BaseModel]:
     return model
 
 
-def _range(place: list[str]) -> str:
+def allowed_range(place: list[str]) -> str:
     """The allowed range of a key in words, from the field's own bounds."""
     keys = [part for part in place if not part.isdigit()]
     if not keys:

@@ -31,12 +31,16 @@ OnProgress = Callable[[int, int], None]
 class Reporter:
     """Messages, progress bars and how long each stage took."""
 
-    console: Console = field(default_factory=lambda: Console(stderr=True, highlight=False))
+    console: Console = field(
+        # A path may hold `:bug:`: it is shown as it is, not as a picture.
+        default_factory=lambda: Console(stderr=True, highlight=False, emoji=False)
+    )
     stages: list[tuple[str, float]] = field(default_factory=list)
 
     def say(self, text: str) -> None:
-        """One line."""
-        self.console.print(text, markup=False, soft_wrap=True)
+        """One line, or several; nothing in it can steer the terminal."""
+        lines = "\n".join(printable(line) for line in text.split("\n"))
+        self.console.print(lines, markup=False, soft_wrap=True)
 
     @contextmanager
     def stage(self, name: str) -> Iterator[OnProgress]:
@@ -58,6 +62,11 @@ class Reporter:
         wall_s = time.perf_counter() - started
         self.stages.append((name, wall_s))
         self.say(f"  {name:<42} {wall_s:6.1f} s")
+
+
+def printable(text: str) -> str:
+    """Text that came from a file or a name, with `?` for what a terminal would obey."""
+    return "".join(c if c.isprintable() else "?" for c in text)
 
 
 def print_json(result: Mapping[str, object]) -> None:

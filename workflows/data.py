@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -94,14 +93,21 @@ def _from_file(path: Path) -> tuple[Array, Labels, tuple[str, ...]]:
             value=f"x {x.shape} {x.dtype}, y {y.shape} {y.dtype}",
             allowed="x [sample, feature] and integer y [sample]",
         )
-    if not len(x) or not np.isfinite(x).all() or np.abs(x).max() > 1:
+    if not x.size:
+        raise InputError(
+            "there is nothing to learn",
+            where=f"{where}: x",
+            value=x.shape,
+            allowed="[sample, feature], at least one of each",
+        )
+    if not np.isfinite(x).all() or np.abs(x).max() > 1:
         raise InputError(
             "inputs of a chip are shares of its read voltage",
             where=f"{where}: x",
             allowed="finite values in [0, 1] or [-1, 1]",
             hint="scale x before saving it",
         )
-    if y.min() < 0 or len(np.unique(y)) != y.max() + 1 or y.max() < 1:
+    if y.min() < 0 or len(np.unique(y)) != int(y.max()) + 1 or y.max() < 1:
         raise InputError(
             "labels must be 0, 1, ... without gaps",
             where=f"{where}: y",
@@ -121,17 +127,21 @@ def read_npz(path: Path) -> dict[str, NDArray[np.generic]]:
     except OSError as error:
         raise InputError(f"cannot read this file ({error.strerror})", where=str(path)) from error
     try:
-        with np.load(io.BytesIO(content), allow_pickle=False) as archive:
-            if not isinstance(archive, np.lib.npyio.NpzFile):
-                raise InputError("this is not an .npz file", where=str(path))
-            return {name: archive[name] for name in archive.files}
+        archive = np.load(io.BytesIO(content), allow_pickle=False)
+        if not isinstance(archive, np.lib.npyio.NpzFile):
+            raise InputError("this is one array, not an .npz file of named ones", where=str(path))
+        arrays = {name: archive[name] for name in archive.files}
     except InputError:
         raise
-    except (ValueError, OSError, EOFError, KeyError, zipfile.BadZipFile, SyntaxError) as error:
+    except Exception as error:  # of a spoilt archive: zlib, zipfile, tokenize, MemoryError, ...
+        reason = next(iter(str(error).splitlines()), type(error).__name__)
         raise InputError(
-            f"this is not an .npz file of plain arrays ({str(error).splitlines()[0]})",
-            where=str(path),
+            f"this is not an .npz file of plain arrays ({reason})", where=str(path)
         ) from error
+    for name, array in arrays.items():
+        if not isinstance(array, np.ndarray):  # numpy hands out what is no .npy as bytes
+            raise InputError(f"{name!r} is not an array", where=str(path))
+    return arrays
 
 
 def numeric(array: NDArray[np.generic], where: str) -> Array:
@@ -142,4 +152,5 @@ def numeric(array: NDArray[np.generic], where: str) -> Array:
     """
     if not (np.issubdtype(array.dtype, np.integer) or np.issubdtype(array.dtype, np.floating)):
         raise InputError("not real numbers", where=where, value=str(array.dtype))
-    return array.astype(np.float64)
+    with np.errstate(over="ignore"):  # beyond the largest double: infinite, which callers refuse
+        return array.astype(np.float64)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib.util
 import sys
 from pathlib import Path
@@ -44,9 +45,9 @@ def netlist_target(
     Raises:
         InputError: the target cannot become a circuit.
     """
-    if out.is_dir() and not any(out.iterdir()):
-        out.rmdir()
-    runfolder.refuse_existing(out)
+    stands_empty = out.is_dir() and not out.is_symlink() and not any(out.iterdir())
+    if not stands_empty:
+        runfolder.refuse_existing(out)
     if Path(target).is_dir():
         run = Path(target)
         runfolder.read_record(run)
@@ -76,6 +77,8 @@ def netlist_target(
         chip = chip_of(config, linear_stages(network_graph(network)), split.train_x)
         inputs = split.test_x[:_VECTORS]
         origin = f"{target}, weights trained in floating point; held-out inputs"
+    if stands_empty:
+        out.rmdir()
     with runfolder.new_folder(out) as folder, reporter.stage("writing the deck"):
         summary = write_chip_deck(
             folder,
@@ -134,25 +137,30 @@ def load_module(target: str) -> nn.Module:
     if spec is None or spec.loader is None:
         raise InputError("this file cannot be imported", where=file)
     module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module  # dataclasses look their module up there
     # Its neighbours may be imported by it, as if it had been run as a script.
+    paths = sys.path.copy()
     sys.path.insert(0, str(path.resolve().parent))
     try:
-        spec.loader.exec_module(module)
-        found = getattr(module, factory, None)
-        if not callable(found):
-            names = [k for k, v in vars(module).items() if callable(v) and not k.startswith("_")]
-            raise InputError(
-                f"it has no factory {factory!r}", where=file, allowed=", ".join(names) or "none"
-            )
-        network = found()
+        # Stdout is for results: what the user's code prints there goes to stderr.
+        with contextlib.redirect_stdout(sys.stderr):
+            spec.loader.exec_module(module)
+            found = getattr(module, factory, None)
+            if not callable(found):
+                names = [k for k, v in vars(module).items() if callable(v) and k[:1] != "_"]
+                raise InputError(
+                    f"it has no factory {factory!r}", where=file, allowed=", ".join(names) or "none"
+                )
+            network = found()
     except InputError:
         raise
-    except Exception as error:  # the user's code may raise anything
+    except (Exception, SystemExit) as error:  # the user's code may raise anything, and exit
         raise InputError(
             f"the user's code failed ({type(error).__name__}: {error})", where=target
         ) from error
     finally:
-        sys.path.pop(0)
+        sys.path[:] = paths
+        del sys.modules[spec.name]
     if not isinstance(network, nn.Module):
         raise InputError(
             "the factory returned no torch module", where=target, value=type(network).__name__

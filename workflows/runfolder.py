@@ -6,9 +6,12 @@ everything else TOML or JSON that is checked when read.
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
+import errno
 import io
-import pickle
+import math
+import os
 import shutil
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
@@ -24,7 +27,9 @@ from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 from compact_models.errors import InputError
 from compact_models.files import unwritable, write_bytes_atomic, write_text_atomic
 from netlists.chip import Chip, LayerPeriphery, TilePeriphery
-from netlists.mapping import LayerPlan
+from netlists.crossbar import check_conductances
+from netlists.mapping import LayerPlan, cut
+from netlists.neurons.spec import all_neurons
 from workflows.config import Config, parse_config
 from workflows.data import read_npz
 
@@ -52,6 +57,10 @@ class RunRecord(BaseModel):
     class_names: list[str]
 
 
+class _Version(BaseModel):
+    schema_version: int
+
+
 @contextmanager
 def new_folder(path: Path) -> Iterator[Path]:
     """A folder that appears under its name when it is complete, and not at all otherwise.
@@ -63,20 +72,27 @@ def new_folder(path: Path) -> Iterator[Path]:
         InputError: something of that name exists, or the place cannot be written.
     """
     refuse_existing(path)
+    missing = [folder for folder in (path.parent, *path.parent.parents) if not folder.exists()]
+    part: Path | None = None
     try:
+        if path.parent.exists() and not path.parent.is_dir():  # mkdir would say "File exists"
+            raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR))
         path.parent.mkdir(parents=True, exist_ok=True)
         part = Path(tempfile.mkdtemp(prefix=f".{path.name}.", suffix=".part", dir=path.parent))
-    except OSError as error:
-        raise unwritable(path, error) from error
-    try:
         yield part
-        part.chmod(0o755)
+        umask = os.umask(0)
+        os.umask(umask)
+        part.chmod(0o777 & ~umask)  # mkdtemp makes it private to its owner
         refuse_existing(path)
         part.rename(path)
     except OSError as error:
         raise unwritable(path, error) from error
     finally:
-        shutil.rmtree(part, ignore_errors=True)
+        if part is not None:
+            shutil.rmtree(part, ignore_errors=True)
+        with contextlib.suppress(OSError):  # the first that holds something ends it
+            for folder in missing:
+                folder.rmdir()
 
 
 def refuse_existing(path: Path) -> None:
@@ -138,8 +154,9 @@ def read_weights(path: Path) -> dict[str, torch.Tensor]:
         state = torch.load(path, weights_only=True, map_location="cpu")
     except OSError as error:
         raise _not_a_run(path, error.strerror or str(error)) from error
-    except (RuntimeError, pickle.UnpicklingError, EOFError, ValueError, KeyError) as error:
-        raise _not_a_run(path, str(error).splitlines()[0]) from error
+    except Exception as error:  # of a spoilt file: whatever zipfile, pickle or torch trip over
+        reason = next(iter(str(error).splitlines()), type(error).__name__)
+        raise _not_a_run(path, reason) from error
     if not isinstance(state, dict) or not all(
         isinstance(k, str) and isinstance(v, torch.Tensor) for k, v in state.items()
     ):
@@ -164,15 +181,17 @@ def read_record(run: Path) -> RunRecord:
     """
     if not run.is_dir():
         raise InputError("there is no such run folder", where=str(run))
-    record: RunRecord = read_json(run / "run.json", RunRecord)
-    if record.schema_version != SCHEMA_VERSION:
+    # The version first: another one may have other fields.
+    version: _Version = read_json(run / "run.json", _Version)
+    if version.schema_version != SCHEMA_VERSION:
         raise InputError(
             "this run was written by another version of spiceloop",
             where=str(run / "run.json"),
-            value=record.schema_version,
+            value=version.schema_version,
             allowed=str(SCHEMA_VERSION),
             hint="train again with this version",
         )
+    record: RunRecord = read_json(run / "run.json", RunRecord)
     return record
 
 
@@ -201,9 +220,14 @@ def write_chip(folder: Path, chip: Chip) -> None:
 
 
 def read_chip(run: Path, config: Config) -> Chip:
-    """The programmed chip of a run."""
+    """The programmed chip of a run.
+
+    Raises:
+        InputError: a file is missing, is not what it should be, or describes no chip.
+    """
     plans: Sequence[LayerPlan] = read_json(run / "plans.json", tuple[LayerPlan, ...])
     stored = Stored(run / "chip.npz")
+    _check_plans(run / "plans.json", plans, stored, config)
     layers = [
         (
             LayerPeriphery(
@@ -226,6 +250,12 @@ def read_chip(run: Path, config: Config) -> Chip:
         )
         for k, plan in enumerate(plans)
     ]
+    for k, (periphery, conductances, _) in enumerate(layers):
+        for t, conductance in enumerate(conductances):
+            name = f"{run / 'chip.npz'}: layer_{k}.tile_{t}"
+            check_conductances(conductance, f"{name}.conductance_s")
+            if (periphery.tiles[t].r_feedback_ohm <= 0).any():
+                raise _not_a_run(run / "chip.npz", f"layer_{k}.tile_{t}.r_feedback_ohm is not > 0")
     return Chip(
         config.hardware,
         tuple(plans),
@@ -235,6 +265,28 @@ def read_chip(run: Path, config: Config) -> Chip:
     )
 
 
+def _check_plans(path: Path, plans: Sequence[LayerPlan], stored: Stored, config: Config) -> None:
+    """Holds plans against the weights that are there and the tiles that were configured."""
+    if not plans:
+        raise _not_a_run(path, "it has no layer")
+    for k, plan in enumerate(plans):
+        # First of all: an array that is there bounds the numbers of a plan.
+        shape = stored[f"layer_{k}.weights", (-1, -1)].shape
+        scales = (plan.weight_scale, plan.input_scale, plan.span, plan.r_feedback_ohm)
+        entering = plan.inputs if k == 0 else plans[k - 1].outputs
+        for holds, what in (
+            (plan.name == f"layer_{k}", f"the name {plan.name!r}"),
+            ((plan.rows, plan.outputs) == shape and plan.inputs == entering, "its size"),
+            (plan.outputs > 0 and plan.inputs > 0, "its size"),
+            (all(0 < scale < math.inf for scale in scales), "a scale"),
+            (plan.neuron in {neuron.name for neuron in all_neurons()}, f"neuron {plan.neuron!r}"),
+        ):
+            if not holds:
+                raise _not_a_run(path, f"layer {k} cannot be: {what}")
+        if plan.tiles != cut(plan.rows, plan.outputs, config.tile):
+            raise _not_a_run(path, f"layer {k} is cut otherwise than config.toml says")
+
+
 class Stored:
     """The arrays of a run's .npz file, by name and shape."""
 
@@ -242,8 +294,9 @@ class Stored:
         self._path = path
         self._arrays = read_npz(path)
 
-    def __contains__(self, name: str) -> bool:
-        return name in self._arrays
+    def wrong(self, reason: str) -> InputError:
+        """The error that names this file."""
+        return _not_a_run(self._path, reason)
 
     def __getitem__(self, wanted: tuple[str, tuple[int, ...]]) -> Array:
         """The array `name` if it has the shape `shape` (-1 fits any length) and is finite.
@@ -288,9 +341,7 @@ class VerifiedArrays:
         name = f"layer_{layer}.tile_{tile}.ir_drop"
         return self._take(name, shape, np.floating).astype(np.float64)
 
-    def _take(
-        self, name: str, shape: tuple[int, ...], kind: Any
-    ) -> NDArray[np.generic]:
+    def _take(self, name: str, shape: tuple[int, ...], kind: Any) -> NDArray[np.generic]:
         array = self._arrays.get(name)
         if array is None or array.shape != shape or not np.issubdtype(array.dtype, kind):
             raise _not_a_run(self._path, f"it has no array {name!r} of shape {shape}")

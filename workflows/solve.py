@@ -37,6 +37,13 @@ def solve_file(array_file: Path, out: Path, fidelity: str) -> ArrayCurrents:
     """
     if out.is_dir():
         raise InputError("this is a folder", where=str(out), hint="give a file name with -o")
+    if out.exists() and not out.is_file():
+        # A finished file is renamed onto its name: root would replace /dev/null for everybody.
+        raise InputError(
+            "this is no regular file and is not replaced",
+            where=str(out),
+            hint="give a file name with -o",
+        )
     array, input_v = load_array(array_file)
     result = read_array(array, input_v, fidelity, jobs=len(os.sched_getaffinity(0)))
     if result.outcome is Outcome.OK:

@@ -1,0 +1,65 @@
+"""The four floors: imports only go down, every package says what it is, files stay short."""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+FLOORS = ("compact_models", "netlists", "cosim", "workflows")  # from the ground up
+FILES = [path for floor in FLOORS for path in sorted((ROOT / floor).rglob("*.py"))]
+
+
+def imported(path: Path) -> set[str]:
+    """The top-level packages that a file imports, wherever in it."""
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            found |= {alias.name.partition(".")[0] for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}:{node.lineno}: a relative import hides its floor"
+            found.add(str(node.module).partition(".")[0])
+        elif isinstance(node, ast.Call) and ast.unparse(node.func).endswith("import_module"):
+            # A name that is put together at run time may start with a floor's own name only.
+            text = ast.unparse(node.args[0]).lstrip("f'\"")
+            found |= {floor for floor in FLOORS if text.startswith(floor)}
+    return found
+
+
+@pytest.mark.parametrize("floor", FLOORS)
+def test_imports_only_go_down(floor: str) -> None:
+    above = set(FLOORS[FLOORS.index(floor) + 1 :]) | {"tests", "benchmarks"}
+    wrong = {
+        str(path.relative_to(ROOT)): sorted(imported(path) & above)
+        for path in FILES
+        if path.relative_to(ROOT).parts[0] == floor and imported(path) & above
+    }
+    assert wrong == {}
+
+
+def test_the_floors_are_seen_at_all() -> None:
+    assert imported(ROOT / "workflows" / "train.py") >= {"compact_models", "netlists", "cosim"}
+    assert "compact_models" in imported(ROOT / "netlists" / "crossbar.py")
+    assert len(FILES) > 60
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_a_file_says_what_it_is_and_stays_short(path: Path) -> None:
+    text = path.read_text(encoding="utf-8")
+    assert ast.get_docstring(ast.parse(text)), "no module docstring"
+    assert len(text.splitlines()) <= 400
+
+
+@pytest.mark.parametrize("floor", FLOORS)
+def test_every_folder_of_code_is_a_package(floor: str) -> None:
+    folders = {path.parent for path in FILES if path.relative_to(ROOT).parts[0] == floor}
+    assert [folder for folder in folders if not (folder / "__init__.py").is_file()] == []
+
+
+def test_the_ground_floors_know_nothing_of_simulators_and_training() -> None:
+    for path in FILES:
+        floor = path.relative_to(ROOT).parts[0]
+        if floor in ("compact_models", "netlists"):
+            assert not imported(path) & {"subprocess", "sklearn", "typer", "rich"}, path
