@@ -18,7 +18,8 @@ Array = NDArray[np.float64]
 
 # A right result leaves rounding errors only; a wrong pivot or a lost node leaves per cents.
 TOLERANCE = 1e-6
-_ROUNDING = 64 * np.finfo(np.float64).eps
+# Node voltages of a sparse LU are good to some hundred roundings of the largest.
+_ROUNDING = 1024 * np.finfo(np.float64).eps
 
 
 @dataclass(frozen=True, eq=False)

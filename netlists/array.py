@@ -20,6 +20,7 @@ from netlists.circuit import (
     VoltageSource,
 )
 from netlists.crossbar import Crossbar
+from netlists.wires import ALLOWED_OHM, LEAST_OHM, MOST_OHM
 
 Array = NDArray[np.float64]
 
@@ -45,12 +46,13 @@ class ReadArray:
         """Checks the resistances."""
         for name, value in (("r_driver_ohm", self.r_driver_ohm), ("r_sense_ohm", self.r_sense_ohm)):
             array = np.asarray(value, dtype=np.float64)
-            if not np.isfinite(array).all() or (array < 0).any():
+            computable = (array == 0) | ((array >= LEAST_OHM) & (array <= MOST_OHM))
+            if not computable.all():
                 raise InputError(
                     "a resistance cannot be built",
                     where=name,
                     value=float(array.min()) if array.size else None,
-                    allowed="finite and >= 0 ohm",
+                    allowed=ALLOWED_OHM,
                 )
 
     @property

@@ -73,11 +73,27 @@ def network_graph(module: nn.Module) -> nx.DiGraph:
     modules = dict(module.named_modules(remove_duplicate=False))
     graph = nx.DiGraph()
     for node in traced.nodes:
+        if _is_shape(node):  # x.size(0) in x.view(x.size(0), -1): a number, no tensor
+            continue
         attributes = _describe(node, modules)
         graph.add_node(node.name, **attributes)
         for source in node.all_input_nodes:
-            graph.add_edge(source.name, node.name)
+            if not _is_shape(source):
+                graph.add_edge(source.name, node.name)
     return graph
+
+
+def _is_shape(node: fx.Node) -> bool:
+    if node.op == "call_method":
+        return node.target in ("size", "dim")
+    if node.op == "call_function" and node.target is getattr:
+        return node.args[1] in ("shape", "ndim")
+    return (
+        node.op == "call_function"
+        and node.target is operator.getitem
+        and isinstance(node.args[0], fx.Node)
+        and _is_shape(node.args[0])
+    )
 
 
 def _describe(node: fx.Node, modules: dict[str, nn.Module]) -> dict[str, object]:

@@ -22,7 +22,9 @@ def _imported() -> set[str]:
                     names |= {alias.name.split(".")[0] for alias in node.names}
                 elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
                     names.add(node.module.split(".")[0])
-                elif isinstance(node, ast.Call) and ast.unparse(node.func).endswith("import_module"):
+                elif isinstance(node, ast.Call) and ast.unparse(node.func).endswith(
+                    "import_module"
+                ):
                     # A lazy import by name.
                     names |= {str(a.value).split(".")[0] for a in node.args if _is_text(a)}
     return names - set(sys.stdlib_module_names) - set(FLOORS)

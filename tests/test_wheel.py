@@ -18,7 +18,16 @@ ROOT = Path(__file__).resolve().parent.parent
 @pytest.mark.usefixtures("ngspice")
 def test_the_wheel_runs_the_demo_from_another_folder(tmp_path: Path) -> None:
     python = sys.executable
-    build = [python, "-m", "build", "--wheel", "--no-isolation", "--outdir", str(tmp_path), str(ROOT)]
+    build = [
+        python,
+        "-m",
+        "build",
+        "--wheel",
+        "--no-isolation",
+        "--outdir",
+        str(tmp_path),
+        str(ROOT),
+    ]
     subprocess.run(build, check=True, capture_output=True, timeout=120)
     (wheel,) = tmp_path.glob("*.whl")
     site = tmp_path / "site"

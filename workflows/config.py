@@ -35,14 +35,16 @@ _Widths = Annotated[
 class StudySpec(Spec):
     """What every random draw starts from."""
 
-    seed: int = Field(0, ge=0, lt=2**63)
+    seed: int = Field(0, ge=0, lt=2**63, description="seed of the study")
     sample: int = Field(0, ge=0, lt=2**31, description="which chip of the study")
 
 
 class DataSpec(Spec):
     """What is learnt."""
 
-    name: Literal["digits", "iris", "wine", "breast_cancer", "file"] = "digits"
+    name: Literal["digits", "iris", "wine", "breast_cancer", "file"] = Field(
+        "digits", description="a set that comes inside scikit-learn, or a file"
+    )
     file: str = Field("", description="an .npz with x [sample, feature] and y [sample]")
     test_share: float = Field(0.25, gt=0, lt=1, description="share of samples that only measure")
 
@@ -58,8 +60,10 @@ class NetworkSpec(Spec):
     """The network between the data's features and its classes."""
 
     hidden: _Widths = Field((32,), max_length=16, description="neurons per hidden layer")
-    activation: Literal["relu", "tanh", "sigmoid"] = "relu"
-    bias: bool = True
+    activation: Literal["relu", "tanh", "sigmoid"] = Field(
+        "relu", description="after each hidden layer"
+    )
+    bias: bool = Field(True, description="one more word line a layer, always driven with 1")
 
 
 class CalibrationSpec(Spec):
@@ -208,6 +212,8 @@ def allowed_range(place: list[str]) -> str:
         "maximum": "<= {}",
     }
     bounds = [form.format(f"{schema[k]:g}") for k, form in words.items() if k in schema]
+    if "enum" in schema:
+        return f"one of {', '.join(str(choice) for choice in schema['enum'])}"
     kind = {"integer": "an integer", "number": "a number", "boolean": "true or false"}.get(
         str(schema.get("type")), ""
     )

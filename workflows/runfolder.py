@@ -87,6 +87,14 @@ def new_folder(path: Path) -> Iterator[Path]:
         part.rename(path)
     except OSError as error:
         raise unwritable(path, error) from error
+    except InputError as error:
+        if part is None or str(part) not in error.where:
+            raise
+        # The user knows the folder by the name that it will have.
+        where = error.where.replace(str(part), str(path))
+        raise InputError(
+            error.what, where=where, value=error.value, allowed=error.allowed, hint=error.hint
+        ) from error
     finally:
         if part is not None:
             shutil.rmtree(part, ignore_errors=True)

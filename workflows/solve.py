@@ -13,7 +13,7 @@ from cosim.array_read import ArrayCurrents, read_array
 from cosim.ngspice import Outcome
 from netlists.array import ReadArray
 from netlists.crossbar import Crossbar, check_conductances
-from netlists.wires import Wires
+from netlists.wires import ALLOWED_OHM, Wires, zero_or_buildable
 from workflows.data import numeric, read_npz
 from workflows.runfolder import write_npz
 
@@ -104,8 +104,9 @@ def _resistance(array: Array, where: str) -> float:
     if array.size != 1:
         raise InputError("not one number", where=where, value=array.shape, allowed="a scalar")
     value = float(array.reshape(()))
-    if not 0 <= value <= 1e9:
+    try:
+        return zero_or_buildable(value)
+    except ValueError as error:
         raise InputError(
-            "a resistance cannot be built", where=where, value=value, allowed="0 to 1e9 ohm"
-        )
-    return value
+            "a resistance cannot be built", where=where, value=value, allowed=ALLOWED_OHM
+        ) from error

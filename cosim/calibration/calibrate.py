@@ -26,6 +26,7 @@ from cosim.surrogate.curves import Curves
 from netlists.chip import Chip
 from netlists.network import neuron_block
 from netlists.readout import tia
+from netlists.wires import LEAST_OHM
 
 Array = NDArray[np.float64]
 
@@ -149,6 +150,11 @@ def _tile_slice(chip: Chip, layer: int, tile: int) -> slice:
     return slice(start, start + tiles[tile].cols)
 
 
+def _sense_ohm(fitted_ohm: Array) -> Array:
+    """Input resistances as an array can be built with; fits may be below 0 by rounding alone."""
+    return np.where(fitted_ohm < LEAST_OHM, 0.0, fitted_ohm)
+
+
 def _fit_groups(
     chip: Chip,
     groups: list[Group],
@@ -164,8 +170,7 @@ def _fit_groups(
     for group in groups:
         layer, tile = group[0]
         part = chip.plans[layer].tiles[tile]
-        # An amplifier's fitted input resistance can come out below 0 by rounding alone.
-        ohm = np.maximum(amplifier_fits[layer].input_ohm[_tile_slice(chip, layer, tile)], 0.0)
+        ohm = _sense_ohm(amplifier_fits[layer].input_ohm[_tile_slice(chip, layer, tile)])
         sense.append(ohm)
         sweeps.append(
             wires.wire_sweeps(
@@ -207,7 +212,7 @@ def _tiles(
     for number in range(len(chip.plans[layer].tiles)):
         place = _tile_slice(chip, layer, number)
         fit = next(f for g, f in zip(groups, fits, strict=True) if (layer, number) in g)
-        sense = torch.from_numpy(np.maximum(amplifiers.input_ohm[place], 0.0))
+        sense = torch.from_numpy(_sense_ohm(amplifiers.input_ohm[place]))
         curves = amplifiers.curves
         tiles.append(
             FittedTile(

@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from compact_models.errors import InputError
 from cosim.bench import sweep_deck
 from cosim.ngspice import Deck, RawPlot
 from cosim.surrogate.curves import Curves, fit_curves
@@ -40,6 +41,7 @@ ADC_POINTS = 4097
 TIA_RANGE = 1.5
 NEURON_RANGE = 1.5
 ADC_RANGE = 1.1
+_LEAST_INSIDE = 32
 
 
 @dataclass(frozen=True, eq=False)
@@ -145,8 +147,10 @@ def converter_sweep(chip: Chip, layer: int) -> BlockSweep:
     """All converters of a layer on one input voltage."""
     plan, periphery = chip.plans[layer], chip.periphery[layer]
     block = quantiser.subcircuit(chip.hardware.adc, signed=plan.signed_output)
-    reach = ADC_RANGE * chip.hardware.adc.v_full_scale_v
-    low = -reach if plan.signed_output else -0.1 * reach
+    adc = chip.hardware.adc
+    beyond = 5 * adc.sigma_offset_v  # where converters with an offset have their range
+    reach = ADC_RANGE * (1 + 5 * adc.sigma_gain) * adc.v_full_scale_v + beyond
+    low = -reach if plan.signed_output else -(ADC_RANGE - 1) * adc.v_full_scale_v - beyond
     volts = np.linspace(low, reach, ADC_POINTS)
     items = [
         Instance(
@@ -201,6 +205,13 @@ def fit_converters(sweep: BlockSweep, plot: RawPlot, chip: Chip, layer: int) -> 
     gain, offset = np.empty(codes.shape[1]), np.empty(codes.shape[1])
     for k in range(codes.shape[1]):
         inside = (codes[::2, k] > low) & (codes[::2, k] < high)
+        if inside.sum() < _LEAST_INSIDE:
+            raise InputError(
+                "a converter's offset dwarfs its range: no line can be fitted to its codes",
+                where=f"{chip.plans[layer].name}.xadc_{k}",
+                value=f"{int(inside.sum())} of {len(inside)} swept points inside the range",
+                hint="lower [adc] sigma_offset_v or raise v_full_scale_v",
+            )
         slope, start = np.polyfit(sweep.x[::2][inside], codes[::2, k][inside], 1)
         gain[k], offset[k] = slope * lsb, start * lsb
     line = (sweep.x[1::2, None] * gain + offset) / lsb

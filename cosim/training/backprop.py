@@ -26,9 +26,9 @@ Labels = NDArray[np.int64]
 class BackpropSpec(Spec):
     """How to train."""
 
-    epochs: int = Field(40, ge=1, le=100_000)
-    batch_size: int = Field(32, ge=1, le=1_000_000)
-    learning_rate: float = Field(5e-3, gt=0, le=10)
+    epochs: int = Field(40, ge=1, le=100_000, description="passes over the training samples")
+    batch_size: int = Field(32, ge=1, le=1_000_000, description="samples per step")
+    learning_rate: float = Field(5e-3, gt=0, le=10, description="of Adam, at the start")
     programming_noise: bool = Field(True, description="train with fresh programming errors")
 
 

@@ -12,6 +12,7 @@ from pydantic import Field
 from compact_models.spec import Spec
 from netlists.circuit import BehaviouralVoltage, Resistor, Subcircuit
 from netlists.names import number
+from netlists.wires import SeriesOhm
 
 # A pixel of 8/16 lies exactly between two steps of an 8-bit DAC; simulators and Python would
 # round it apart by the last bit. Half a millionth of a step settles it in both alike.
@@ -22,7 +23,7 @@ class DriverSpec(Spec):
     """A word-line driver."""
 
     v_read_v: float = Field(0.2, gt=0, le=10, description="voltage that stands for 1 [V]")
-    r_driver_ohm: float = Field(50.0, ge=0, le=1e7, description="output resistance [ohm]")
+    r_driver_ohm: SeriesOhm = Field(50.0, description="output resistance [ohm]")
     dac_bits: int = Field(8, ge=1, le=16, description="resolution of the DAC")
 
 

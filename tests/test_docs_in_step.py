@@ -1,0 +1,38 @@
+"""Pages that are written by the code say what the code says."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from workflows.config import parse_config
+from workflows.config_reference import reference
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+def test_the_configuration_reference_is_in_step() -> None:
+    page = (ROOT / "docs" / "configuration.md").read_text(encoding="utf-8")
+    assert page == reference(), "run: python -m workflows.config_reference > docs/configuration.md"
+
+
+def _blocks(language: str) -> list[str]:
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    return re.findall(rf"```{language}\n(.*?)```", text, flags=re.DOTALL)
+
+
+def test_the_readmes_configuration_is_valid() -> None:
+    (block,) = _blocks("toml")
+    assert parse_config(block, where="README.md").network.hidden == (48, 32)
+
+
+@pytest.mark.ngspice
+@pytest.mark.usefixtures("ngspice")
+def test_the_readmes_python_runs(capsys: pytest.CaptureFixture[str]) -> None:
+    (block,) = _blocks("python")
+    exec(compile(block, "README.md", "exec"), {})  # noqa: S102 - our own page
+    engine, _, difference = capsys.readouterr().out.strip().rpartition(" ")
+    assert engine.startswith("ngspice-")
+    assert float(difference) < 1e-12
