@@ -27,11 +27,16 @@ def zero_or_buildable(resistance_ohm: float) -> float:
         ValueError: it lies between, or outside the range.
     """
     if resistance_ohm != 0 and not LEAST_OHM <= resistance_ohm <= MOST_OHM:
-        raise ValueError(f"a series resistance must be {ALLOWED_OHM}")
+        raise ValueError("a series resistance that nobody can compute with")
     return resistance_ohm
 
 
-SeriesOhm = Annotated[float, Field(ge=0, le=MOST_OHM), AfterValidator(zero_or_buildable)]
+# `allowed` is what messages and the reference say; bounds alone cannot say it.
+SeriesOhm = Annotated[
+    float,
+    Field(ge=0, le=MOST_OHM, json_schema_extra={"allowed": ALLOWED_OHM}),
+    AfterValidator(zero_or_buildable),
+]
 
 
 class Wires(Spec):

@@ -212,9 +212,14 @@ def allowed_range(place: list[str]) -> str:
         "maximum": "<= {}",
     }
     bounds = [form.format(f"{schema[k]:g}") for k, form in words.items() if k in schema]
+    if "allowed" in schema:
+        return str(schema["allowed"])
     if "enum" in schema:
         return f"one of {', '.join(str(choice) for choice in schema['enum'])}"
-    kind = {"integer": "an integer", "number": "a number", "boolean": "true or false"}.get(
-        str(schema.get("type")), ""
-    )
+    kind = {
+        "integer": "an integer",
+        "number": "a number",
+        "boolean": "true or false",
+        "array": "a list",
+    }.get(str(schema.get("type")), "")
     return " ".join(part for part in (kind, " and ".join(bounds)) if part)

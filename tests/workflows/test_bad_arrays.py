@@ -70,7 +70,10 @@ CASES: dict[str, tuple[dict[str, Any], list[str]]] = {
     "missing key": ({"input_v": None}, ["'input_v' is missing", "conductance_s"]),
     "unknown key": ({"temperature": 1.0}, ["'temperature'", "conductance_s"]),
     "misspelt key": ({"r_wordlin_ohm": 1.0}, ["'r_wordlin_ohm'", "did you mean 'r_wordline_ohm'?"]),
-    "negative resistance": ({"r_bitline_ohm": -1.0}, ["r_bitline_ohm", "-1.0", "0 to 1e9"]),
+    "negative resistance": (
+        {"r_bitline_ohm": -1.0},
+        ["r_bitline_ohm", "-1.0", "1e-06 to 1e+09 ohm"],
+    ),
     "NaN resistance": ({"r_driver_ohm": np.nan}, ["r_driver_ohm", "nan"]),
     "infinite resistance": ({"r_sense_ohm": np.inf}, ["r_sense_ohm", "inf"]),
     "two resistances": ({"r_wordline_ohm": np.ones(2)}, ["r_wordline_ohm", "(2,)", "a scalar"]),

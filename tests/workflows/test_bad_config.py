@@ -15,7 +15,7 @@ CASES = {
     "unknown section": ("[cells]\ng_on_s = 1e-4\n", ["cells", "unknown section", "'cell'"]),
     "unknown key far from all": ("[wires]\nzzz = 1\n", ["[wires] zzz", "r_wordline_ohm"]),
     "negative resistance": ("[wires]\nr_wordline_ohm = -1.0\n",
-                            ["[wires] r_wordline_ohm", "-1.0", ">= 0", "<= 1e+09"]),
+                            ["[wires] r_wordline_ohm", "-1.0", "or 1e-06 to 1e+09 ohm"]),
     "on below off": ("[cell]\ng_on_s = 1e-6\ng_off_s = 2e-6\n", ["cell", "1e-06", "2e-06"]),
     "on equals off": ("[cell]\ng_on_s = 1e-6\ng_off_s = 1e-6\n", ["cell", "larger"]),
     "too many bits": ("[adc]\nbits = 17\n", ["[adc] bits", "17", ">= 2", "<= 16"]),
