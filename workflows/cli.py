@@ -231,11 +231,13 @@ def solve(
             "wall_s": result.wall_s,
             "engine": result.engine,
             "reason": result.reason,
+            "note": result.note,
             "shape": list(result.current_a.shape),
         }
         text = f"{result.fidelity} ({result.engine}): {result.outcome} {result.reason}".strip()
         done = str(result.outcome) == "ok"
-        return summary, [f"{text}, {result.wall_s:.3f} s"], 0 if done else 1
+        lines = [f"{text}, {result.wall_s:.3f} s", *([result.note] if result.note else [])]
+        return summary, lines, 0 if done else 1
 
     _run(json, work)
 

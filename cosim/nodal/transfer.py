@@ -22,6 +22,10 @@ import torch
 from compact_models.errors import InputError
 
 
+# Word lines are eliminated in batches of at most this many doubles (256 MB).
+_MAX_VALUES = 32_000_000
+
+
 @dataclass(frozen=True)
 class Transfer:
     """What an array does between its ports: i = v_drive @ transfer_s - v_sense @ sense_s.
@@ -91,17 +95,19 @@ def solve_transfer(
     rows, cols = conductance_s.shape[-2:]
     eye = torch.eye(cols, dtype=conductance_s.dtype, device=conductance_s.device)
     shared = wordline_resistances(cols, r_wordline_ohm, r_driver_ohm, conductance_s)
-    # (I + G R)^-1 G, all word lines of all arrays in one batched solve.
-    lines = torch.linalg.solve(
-        eye + conductance_s.unsqueeze(-1) * shared, torch.diag_embed(conductance_s)
-    )
-    injected = lines.sum(-1)  # current into each bit line for 1 V at the driver, [..., row, col]
-
-    admittance, transfer = lines[..., 0, :, :], injected[..., 0:1, :]
-    for row in range(1, rows):
-        admittance, transfer = _through(admittance, transfer, r_bitline_ohm * eye, eye)
-        admittance = admittance + lines[..., row, :, :]
-        transfer = torch.cat([transfer, injected[..., row : row + 1, :]], dim=-2)
+    at_once = max(1, _MAX_VALUES // max(1, conductance_s.numel() // rows * cols))
+    admittance = torch.zeros_like(eye)
+    transfer = conductance_s[..., :0, :]
+    for first in range(0, rows, at_once):
+        g = conductance_s[..., first : first + at_once, :]
+        # (I + G R)^-1 G, many word lines of all arrays in one batched solve.
+        lines = torch.linalg.solve(eye + g.unsqueeze(-1) * shared, torch.diag_embed(g))
+        injected = lines.sum(-1)  # into each bit line for 1 V at the driver, [..., row, col]
+        for row in range(lines.shape[-3]):
+            if first + row > 0:
+                admittance, transfer = _through(admittance, transfer, r_bitline_ohm * eye, eye)
+            admittance = admittance + lines[..., row, :, :]
+            transfer = torch.cat([transfer, injected[..., row : row + 1, :]], dim=-2)
     end = torch.as_tensor(r_sense_ohm, dtype=eye.dtype, device=eye.device) + r_bitline_ohm
     admittance, transfer = _through(admittance, transfer, end.unsqueeze(-1) * eye, eye)
     return Transfer(transfer, 0.5 * (admittance + admittance.mT))

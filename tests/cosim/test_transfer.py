@@ -85,6 +85,15 @@ def test_several_arrays_at_once_are_the_arrays_one_by_one() -> None:
         torch.testing.assert_close(together.sense_s[k], alone.sense_s, rtol=1e-12, atol=1e-18)
 
 
+def test_batches_of_word_lines_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    g = torch.from_numpy(np.stack([random_array(11, 6, seed) for seed in range(2)]))
+    whole = solve_transfer(g, r_wordline_ohm=5, r_bitline_ohm=2, r_sense_ohm=1)
+    monkeypatch.setattr("cosim.nodal.transfer._MAX_VALUES", 4 * 2 * 6 * 6)  # four lines at a time
+    parts = solve_transfer(g, r_wordline_ohm=5, r_bitline_ohm=2, r_sense_ohm=1)
+    torch.testing.assert_close(parts.transfer_s, whole.transfer_s, rtol=1e-13, atol=0)
+    torch.testing.assert_close(parts.sense_s, whole.sense_s, rtol=1e-13, atol=1e-20)
+
+
 def test_gradients() -> None:
     scale = 1e-4  # gradcheck steps by 1e-6: conductances near 1 keep it far from rounding
 
