@@ -21,7 +21,6 @@ import torch
 
 from compact_models.errors import InputError
 
-
 # Word lines are eliminated in batches of at most this many doubles (256 MB).
 _MAX_VALUES = 32_000_000
 
