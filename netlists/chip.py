@@ -10,12 +10,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from compact_models.errors import InputError
 from compact_models.variation import normal
+from netlists.graph import LinearStage
 from netlists.hardware import Hardware
-from netlists.mapping import LayerPlan
+from netlists.mapping import LayerPlan, augmented, plan_layers, tile_targets
 
 Array = NDArray[np.float64]
 
@@ -79,6 +81,46 @@ class Chip:
                         value=conductance.shape,
                         allowed=f"[row, col] = ({tile.rows}, {tile.cols})",
                     )
+
+
+def map_network(
+    stages: Sequence[LinearStage],
+    hardware: Hardware,
+    sample_inputs: Array,
+    *,
+    seed: int,
+    sample: int,
+) -> Chip:
+    """A chip programmed with the weights of a network, as one sample of a study.
+
+    Args:
+        stages: the network.
+        hardware: the chip's description.
+        sample_inputs: typical inputs [batch, in], which set the ranges.
+        seed: the study's seed.
+        sample: which chip of the study.
+    """
+    plans = plan_layers(stages, hardware, sample_inputs)
+    weights = [
+        augmented(stage.weight, stage.bias, plan.input_scale)
+        for stage, plan in zip(stages, plans, strict=True)
+    ]
+    targets = [
+        [
+            target.numpy()
+            for target in tile_targets(
+                plan, torch.from_numpy(layer / plan.weight_scale), hardware.cell
+            )
+        ]
+        for layer, plan in zip(weights, plans, strict=True)
+    ]
+    return Chip(
+        hardware,
+        plans,
+        draw_periphery(hardware, plans, seed=seed, sample=sample),
+        program(hardware, plans, targets, seed=seed, sample=sample),
+        tuple(weights),
+    )
 
 
 def draw_periphery(

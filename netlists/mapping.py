@@ -237,6 +237,20 @@ def differential(share: torch.Tensor, cell: OhmicCell) -> torch.Tensor:
     return cell.g_off_s + span * pair.flatten(start_dim=-2)
 
 
+def tile_targets(plan: LayerPlan, share: torch.Tensor, cell: OhmicCell) -> list[torch.Tensor]:
+    """Target conductances of a layer's tiles, each [row, col] in siemens.
+
+    Args:
+        plan: the layer.
+        share: its weights as shares of the weight scale, [row, out].
+        cell: the conductance range.
+    """
+    return [
+        differential(share[tile.row_start : tile.row_stop, tile.out_start : tile.out_stop], cell)
+        for tile in plan.tiles
+    ]
+
+
 def block_name(layer: LayerPlan, tile: TilePlan) -> str:
     """The name of a tile's subcircuit."""
     return identifier(f"{layer.name}_{tile.name}")

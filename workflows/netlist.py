@@ -5,24 +5,24 @@ from __future__ import annotations
 import contextlib
 import importlib.util
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from torch import nn
 
 from compact_models.errors import InputError
 from compact_models.variation import component_rng
 from cosim.training import floating
-from netlists.chip import Chip, draw_periphery, program
+from netlists.chip import Chip, map_network
 from netlists.graph import LinearStage, linear_stages, network_graph
-from netlists.mapping import augmented, differential, plan_layers
 from workflows import runfolder
 from workflows.config import Config, load_config
 from workflows.console import Reporter
 from workflows.data import load_split
 from workflows.deck import write_chip_deck
+from workflows.threads import threads_for
 from workflows.train import float_network
 
 Array = NDArray[np.float64]
@@ -49,75 +49,71 @@ def netlist_target(
     if not stands_empty:
         runfolder.refuse_existing(out)
     if Path(target).is_dir():
-        run = Path(target)
-        runfolder.read_record(run)
-        config = runfolder.read_config(run)
-        chip = runfolder.read_chip(run, config)
-        inputs = load_split(config.data, seed=config.study.seed).test_x[:_VECTORS]
-        origin = "the trained and programmed chip of a run"
+        source = _of_run(Path(target))
     elif ".py:" in target:
-        config = Config() if config_file is None else load_config(config_file)
-        module = load_module(target)
-        stages = linear_stages(network_graph(module))
-        features = stages[0].weight.shape[1]
-        inputs = component_rng(config.study.seed, 0, "netlist/inputs").uniform(
-            0, 1, (256, features)
-        )
-        chip = chip_of(config, stages, inputs)
-        origin = f"{target}, weights as its factory returned them, random inputs"
-        inputs = inputs[:_VECTORS]
+        source = _of_module(target, Config() if config_file is None else load_config(config_file))
     else:
-        config = load_config(Path(target))
-        split = load_split(config.data, seed=config.study.seed)
-        network = float_network(config, split.train_x.shape[1], len(split.class_names))
-        with reporter.stage("training the weights in floating point"):
-            floating.train_floating(
-                network, split.train_x, split.train_y, config.train, seed=config.study.seed
-            )
-        chip = chip_of(config, linear_stages(network_graph(network)), split.train_x)
-        inputs = split.test_x[:_VECTORS]
-        origin = f"{target}, weights trained in floating point; held-out inputs"
+        source = _of_config(Path(target), reporter)
+    config = source.config
     if stands_empty:
         out.rmdir()
     with runfolder.new_folder(out) as folder, reporter.stage("writing the deck"):
         summary = write_chip_deck(
             folder,
-            chip,
-            np.asarray(inputs),
+            source.chip,
+            source.inputs[:_VECTORS],
             title="spiceloop netlist",
-            header=(f"config {config.hash}; {origin}",),
+            header=(f"config {config.hash}; {source.origin}",),
         )
     return {"netlist": str(out), "config_hash": config.hash, **summary}
 
 
-def chip_of(config: Config, stages: tuple[LinearStage, ...], sample_inputs: Array) -> Chip:
-    """A chip programmed with the weights of `stages`, as `sample` of the study."""
-    hardware, seed, sample = config.hardware, config.study.seed, config.study.sample
-    plans = plan_layers(stages, hardware, sample_inputs)
-    weights = tuple(
-        augmented(stage.weight, stage.bias, plan.input_scale)
-        for stage, plan in zip(stages, plans, strict=True)
-    )
-    targets = [
-        [
-            differential(
-                torch.from_numpy(
-                    layer[tile.row_start : tile.row_stop, tile.out_start : tile.out_stop]
-                    / plan.weight_scale
-                ),
-                hardware.cell,
-            ).numpy()
-            for tile in plan.tiles
-        ]
-        for layer, plan in zip(weights, plans, strict=True)
-    ]
-    return Chip(
-        hardware,
-        plans,
-        draw_periphery(hardware, plans, seed=seed, sample=sample),
-        program(hardware, plans, targets, seed=seed, sample=sample),
-        weights,
-    )
+@dataclass(frozen=True, eq=False)
+class _Source:
+    """A chip to be written, inputs for its deck [image, in], and where both come from."""
+
+    config: Config
+    chip: Chip
+    inputs: Array
+    origin: str
+
+
+def _of_run(run: Path) -> _Source:
+    runfolder.read_record(run)
+    config = runfolder.read_config(run)
+    inputs = load_split(config.data, seed=config.study.seed).test_x
+    origin = "the trained and programmed chip of a run; held-out inputs"
+    return _Source(config, runfolder.read_chip(run, config), inputs, origin)
+
+
+def _of_module(target: str, config: Config) -> _Source:
+    stages = linear_stages(network_graph(load_module(target)))
+    rng = component_rng(config.study.seed, 0, "netlist/inputs")
+    inputs = rng.uniform(0, 1, (256, stages[0].weight.shape[1]))
+    origin = f"{target}, weights as its factory returned them, random inputs"
+    return _Source(config, _chip(config, stages, inputs), inputs, origin)
+
+
+def _of_config(path: Path, reporter: Reporter) -> _Source:
+    config = load_config(path)
+    split = load_split(config.data, seed=config.study.seed)
+    features, classes = split.train_x.shape[1], len(split.class_names)
+    network = float_network(config, features, classes)
+    with (
+        reporter.stage("training the weights in floating point"),
+        threads_for(sum(weight.numel() for weight in network.parameters())),
+    ):
+        floating.train_floating(
+            network, split.train_x, split.train_y, config.train, seed=config.study.seed
+        )
+    chip = _chip(config, linear_stages(network_graph(network)), split.train_x)
+    origin = f"{path}, weights trained in floating point; held-out inputs"
+    return _Source(config, chip, split.test_x, origin)
+
+
+def _chip(config: Config, stages: tuple[LinearStage, ...], inputs: Array) -> Chip:
+    study = config.study
+    return map_network(stages, config.hardware, inputs, seed=study.seed, sample=study.sample)
 
 
 def load_module(target: str) -> nn.Module:

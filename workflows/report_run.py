@@ -16,10 +16,7 @@ from workflows.calibration_store import read_calibration
 from workflows.config import Config
 from workflows.report import (
     FIDELITIES,
-    CurveData,
-    ErrorRow,
     ReportData,
-    Simulation,
     TileData,
     build_report,
 )
@@ -90,22 +87,13 @@ def report_run(run: Path) -> Path:
             for layer, plan in enumerate(chip.plans)
             for number, part in enumerate(plan.tiles)
         ),
-        curves=tuple(
-            CurveData(c.name, c.kind, c.x, c.x_label, c.spice_y, c.surrogate_y, c.y_label, c.note)
-            for c in calibration.curves
-        ),
-        calibration=tuple(
-            ErrorRow(e.quantity, e.held_out, e.n, e.median, e.p95, e.worst, e.unit)
-            for e in calibration.errors
-        ),
+        curves=calibration.curves,
+        calibration=calibration.errors,
         training={
             key: np.array([getattr(line, key) for line in history], dtype=np.float64)
             for key in ("epoch", "loss", "train_accuracy", "test_accuracy")
         },
-        simulations=tuple(
-            Simulation(s.deck, s.outcome, s.reason, s.wall_s, s.points)
-            for s in (*calibration.simulations, *verified.simulations)
-        ),
+        simulations=(*calibration.simulations, *verified.simulations),
     )
     return build_report(data, run / "report")
 

@@ -22,7 +22,17 @@ Array = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class HeldOutError:
-    """How far the surrogate is from ngspice on data that it was not fitted to."""
+    """How far the surrogate is from ngspice on data that it was not fitted to.
+
+    Attributes:
+        quantity: what was calibrated.
+        held_out: what was held out: `vectors` or `arrays`.
+        n: how many values the quantiles are taken over.
+        median: median absolute error, in `unit`.
+        p95: 95th percentile of the absolute error.
+        worst: the largest absolute error.
+        unit: unit of the three numbers: `%`, `LSB`, `V`.
+    """
 
     quantity: str
     held_out: str
@@ -35,7 +45,18 @@ class HeldOutError:
 
 @dataclass(frozen=True, eq=False)
 class MeasuredCurve:
-    """One block's transfer curve in ngspice and in the surrogate, for figures."""
+    """One block's transfer curve in ngspice and in the surrogate, for figures.
+
+    Attributes:
+        name: which block it is, unique among the curves of a chip.
+        kind: what sort of block.
+        x: `[n]` input, in the unit that `x_label` names.
+        x_label: what is on the x axis, with its unit.
+        spice_y: `[n]` simulated output, NaN where the simulation failed.
+        surrogate_y: `[n]` output of the surrogate at the same inputs.
+        y_label: what is on the y axis, with its unit.
+        note: one sentence for a caption, or empty.
+    """
 
     name: str
     kind: Literal["tia", "neuron", "adc"]
@@ -44,7 +65,15 @@ class MeasuredCurve:
     spice_y: Array
     surrogate_y: Array
     y_label: str
-    note: str
+    note: str = ""
+
+    def __post_init__(self) -> None:
+        """Checks that the three columns have one length."""
+        if not self.x.shape == self.spice_y.shape == self.surrogate_y.shape or self.x.ndim != 1:
+            raise ValueError(
+                f"curve {self.name}: x {self.x.shape}, spice_y {self.spice_y.shape} and "
+                f"surrogate_y {self.surrogate_y.shape} must be of one shape [n]"
+            )
 
 
 def periphery_errors(

@@ -14,7 +14,7 @@ from cosim.forward import LayerModel, forward
 from netlists.adcs import quantiser
 from netlists.graph import LinearStage
 from netlists.hardware import Hardware
-from netlists.mapping import LayerPlan, augmented, differential
+from netlists.mapping import LayerPlan, augmented, tile_targets
 
 Array = NDArray[np.float64]
 
@@ -73,13 +73,7 @@ class CrossbarNetwork(nn.Module):
     def target_conductances(self) -> list[list[torch.Tensor]]:
         """What the cells are to be programmed to, [layer][tile] -> [row, col] in siemens."""
         return [
-            [
-                differential(
-                    share[tile.row_start : tile.row_stop, tile.out_start : tile.out_stop],
-                    self.hardware.cell,
-                )
-                for tile in plan.tiles
-            ]
+            tile_targets(plan, share, self.hardware.cell)
             for share, plan in zip(self.shares, self.plans, strict=True)
         ]
 

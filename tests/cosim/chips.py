@@ -6,10 +6,9 @@ import numpy as np
 import torch
 from torch import nn
 
-from netlists.chip import Chip, draw_periphery, program
+from netlists.chip import Chip, map_network
 from netlists.graph import linear_stages, network_graph
 from netlists.hardware import Hardware, TileSpec
-from netlists.mapping import augmented, differential, plan_layers
 from netlists.wires import Wires
 
 
@@ -41,29 +40,7 @@ def small_inputs(count: int, *, signed: bool = False, seed: int = 1) -> np.ndarr
 def chip_of(network: nn.Module, hardware: Hardware, inputs: np.ndarray, *, seed: int = 0) -> Chip:
     """A chip programmed with a network's weights."""
     stages = linear_stages(network_graph(network))
-    plans = plan_layers(stages, hardware, inputs)
-    weights = [
-        augmented(stage.weight, stage.bias, plan.input_scale)
-        for stage, plan in zip(stages, plans, strict=True)
-    ]
-    targets = [
-        [
-            differential(
-                torch.from_numpy(w[t.row_start : t.row_stop, t.out_start : t.out_stop])
-                / plan.weight_scale,
-                hardware.cell,
-            ).numpy()
-            for t in plan.tiles
-        ]
-        for w, plan in zip(weights, plans, strict=True)
-    ]
-    return Chip(
-        hardware,
-        plans,
-        draw_periphery(hardware, plans, seed=seed, sample=0),
-        program(hardware, plans, targets, seed=seed, sample=0),
-        tuple(weights),
-    )
+    return map_network(stages, hardware, inputs, seed=seed, sample=0)
 
 
 def conductances(chip: Chip) -> list[list[torch.Tensor]]:

@@ -12,6 +12,7 @@ from cosim.bench import sweep_deck
 from cosim.fidelities.spice import read_chip
 from cosim.ngspice import Ngspice
 from netlists.adcs.quantiser import AdcSpec
+from netlists.chip import map_network
 from netlists.drivers.level import DriverSpec
 from netlists.graph import LinearStage
 from netlists.hardware import TileSpec
@@ -21,7 +22,6 @@ from netlists.readout.tia import TiaSpec
 from netlists.wires import Wires
 from tests.netlists.decks import assert_only_known_cards, cards, subcircuits
 from workflows.config import Config
-from workflows.netlist import chip_of
 
 GOLDEN = Path(__file__).parent / "golden" / "two_by_two.cir"
 
@@ -44,7 +44,13 @@ def logits(
 ) -> tuple[np.ndarray, float]:
     """What ngspice's codes say in the network's own numbers, and what one code stands for."""
     # Repeated, so that the range is planned for the largest value itself: nothing is clipped.
-    chip = chip_of(config, stages, np.repeat(x, 400, axis=0))
+    chip = map_network(
+        stages,
+        config.hardware,
+        np.repeat(x, 400, axis=0),
+        seed=config.study.seed,
+        sample=config.study.sample,
+    )
     read = read_chip(chip, x, ngspice, jobs=1)
     assert [record.outcome for record in read.simulations] == ["ok"]
     last = chip.plans[-1]
@@ -99,7 +105,13 @@ def golden_text() -> str:
         }
     )
     weight, x = np.array([[1.0, 0.0], [0.25, -0.5]]), np.array([[0.0, 1.0], [0.5, 1.0]])
-    chip = chip_of(exact, (LinearStage("fc", weight, np.array([0.0, 0.5]), "relu"),), x)
+    chip = map_network(
+        (LinearStage("fc", weight, np.array([0.0, 0.5]), "relu"),),
+        exact.hardware,
+        x,
+        seed=exact.study.seed,
+        sample=exact.study.sample,
+    )
     circuit = network_circuit(chip, title="golden: 2-2", header=("reviewed by hand",))
     return sweep_deck(circuit, ["in_0", "in_1"], x, name="golden").text
 
@@ -128,7 +140,13 @@ def test_the_pair_of_a_weight_and_the_bias_row_stand_where_they_should() -> None
 
 
 def test_no_resistor_of_the_deck_is_zero_where_wires_and_drivers_are() -> None:
-    chip = chip_of(PERFECT, (LinearStage("fc", WEIGHT, BIAS, "relu"),), X)
+    chip = map_network(
+        (LinearStage("fc", WEIGHT, BIAS, "relu"),),
+        PERFECT.hardware,
+        X,
+        seed=PERFECT.study.seed,
+        sample=PERFECT.study.sample,
+    )
     text = sweep_deck(network_circuit(chip, title="t"), ["in_0", "in_1", "in_2"], X, name="t").text
     assert_only_known_cards(text)
     resistors = [card.split() for card in cards(text) if card.startswith("r")]

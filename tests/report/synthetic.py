@@ -6,11 +6,10 @@ from dataclasses import replace
 
 import numpy as np
 
+from cosim.calibration.evidence import HeldOutError, MeasuredCurve
+from cosim.fidelities.spice import SimulationRecord
 from workflows.report import (
-    CurveData,
-    ErrorRow,
     ReportData,
-    Simulation,
     TileData,
 )
 
@@ -50,7 +49,7 @@ def tile(name: str, layer: int, rows: int, cols: int, drop: float = 0.25) -> Til
     return TileData(name, layer, conductance, ir_drop, tuple(heads), tuple(feet))
 
 
-def curves() -> tuple[CurveData, ...]:
+def curves() -> tuple[MeasuredCurve, ...]:
     """An amplifier with a soft rail, a rectifier and a 9-bit converter."""
     i_ua = np.linspace(-120, 120, 49)
     v_out = 0.9 * np.tanh(i_ua * 9e-3 / 0.9)
@@ -59,16 +58,16 @@ def curves() -> tuple[CurveData, ...]:
     fine = np.linspace(-0.05, 0.05, 161)
     step = 1.8 / 512
     return (
-        CurveData(
+        MeasuredCurve(
             "column amplifier", "tia", i_ua, "input current (µA)", v_out,
             v_out + 4e-4 * np.sin(i_ua / 20), "output voltage (V)", "rail at 0.9 V",
         ),
-        CurveData(
+        MeasuredCurve(
             "rectifying neuron", "neuron", v_in, "input voltage (V)",
             np.where(np.arange(65) == 40, np.nan, soft), soft + 1.1e-3 * np.exp(-(v_in**2) / 0.01),
             "output voltage (V)",
         ),
-        CurveData(
+        MeasuredCurve(
             "9-bit converter", "adc", fine, "input voltage (V)", np.floor(fine / step + 0.5),
             np.floor(fine / step + 0.5 + 0.04), "code (LSB)", "shown around zero only",
         ),
@@ -152,10 +151,10 @@ def report_data(n_images: int = 200, n_failed: int = 3, seed: int = 1) -> Report
         ),
         curves=curves(),
         calibration=(
-            ErrorRow("bit-line current", "vectors", 12800, 0.041, 0.18, 0.43, "% of full scale"),
-            ErrorRow("bit-line current", "arrays", 6400, 0.062, 0.27, 0.71, "% of full scale"),
-            ErrorRow("amplifier output", "vectors", 2000, 0.12, 0.38, 0.41, "mV"),
-            ErrorRow("output code", "images", 2000, 0.0, 1.0, 3.0, "LSB"),
+            HeldOutError("bit-line current", "vectors", 12800, 0.041, 0.18, 0.43, "%"),
+            HeldOutError("bit-line current", "arrays", 6400, 0.062, 0.27, 0.71, "%"),
+            HeldOutError("amplifier output", "vectors", 2000, 0.12, 0.38, 0.41, "mV"),
+            HeldOutError("output code", "images", 2000, 0.0, 1.0, 3.0, "LSB"),
         ),
         training={
             "epoch": epoch.astype(float),
@@ -164,12 +163,17 @@ def report_data(n_images: int = 200, n_failed: int = 3, seed: int = 1) -> Report
             "test_accuracy": 0.97 - 0.72 * np.exp(-epoch / 2.6),
         },
         simulations=(
-            *(Simulation(f"layer0_tile{k % 2}_batch{k // 2}", "ok", "", 4.1 + 0.3 * (k % 5), 25)
-              for k in range(16)),
-            *(Simulation(f"layer1_batch{k}", "ok", "", 1.3 + 0.1 * (k % 3), 25) for k in range(7)),
-            Simulation("layer1_batch7", "no_convergence",
+            *(
+                SimulationRecord(f"layer0_batch{k}", "ok", "", 4.1 + 0.3 * (k % 5), 25)
+                for k in range(16)
+            ),
+            *(
+                SimulationRecord(f"layer1_batch{k}", "ok", "", 1.3 + 0.1 * (k % 3), 25)
+                for k in range(7)
+            ),
+            SimulationRecord("layer1_batch7", "no_convergence",
                        "gmin and source stepping failed at point 14 of 25", 31.5, 25),
-            Simulation("layer0_tile0_retry", "timeout", "killed after 60 s", 60.0, 3),
+            SimulationRecord("layer0_tile0_retry", "timeout", "killed after 60 s", 60.0, 3),
         ),
         notes=("The converter's noise is not modelled in this run.",),
     )  # fmt: skip
@@ -194,5 +198,5 @@ def hostile(data: ReportData) -> ReportData:
             for c in data.curves
         ),
         calibration=tuple(replace(r, quantity=HOSTILE, unit=HOSTILE) for r in data.calibration),
-        simulations=(Simulation(HOSTILE, HOSTILE, HOSTILE, 1.0, 1), *data.simulations),
+        simulations=(SimulationRecord(HOSTILE, HOSTILE, HOSTILE, 1.0, 1), *data.simulations),
     )  # fmt: skip

@@ -13,13 +13,13 @@ from hypothesis import HealthCheck, given, settings
 
 from compact_models.errors import InputError
 from cosim.bench import sweep_deck
+from netlists.chip import map_network
 from netlists.graph import LinearStage
 from netlists.network import network_circuit
 from tests.netlists.decks import assert_only_known_cards
 from tests.workflows.command import spiceloop
 from tests.workflows.drawn import documents
 from workflows.config import parse_config
-from workflows.netlist import chip_of
 
 quiet = settings(
     deadline=None, database=None, derandomize=True, suppress_health_check=list(HealthCheck)
@@ -41,7 +41,9 @@ def build(document: dict[str, Any]) -> str:
         return "no" if error.sentence().startswith("drawn.toml: ") else "no file named"
     assert parse_config(config.to_toml(), where="again.toml") == config
     try:
-        chip = chip_of(config, STAGES, INPUTS)
+        chip = map_network(
+            STAGES, config.hardware, INPUTS, seed=config.study.seed, sample=config.study.sample
+        )
         circuit = network_circuit(chip, title="drawn")
         text = sweep_deck(circuit, ["in_0", "in_1", "in_2"], INPUTS, name="drawn").text
     except InputError:

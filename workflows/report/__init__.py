@@ -7,19 +7,13 @@
 from workflows.report.build import build_report
 from workflows.report.data import (
     FIDELITIES,
-    CurveData,
-    ErrorRow,
     ReportData,
-    Simulation,
     TileData,
 )
 
 __all__ = [
     "FIDELITIES",
-    "CurveData",
-    "ErrorRow",
     "ReportData",
-    "Simulation",
     "TileData",
     "build_report",
 ]

@@ -1,7 +1,7 @@
 """What a report is made of: plain records, filled by whoever read the run folder.
 
 The report draws and writes; it computes nothing that a run has not recorded, and it knows
-no simulator, no network and no run-folder layout. These records are the whole seam: fill
+no run-folder layout. `ReportData` and the records of calibration are the whole seam: fill
 a `ReportData`, hand it to `build_report`. Everything is in SI units unless a name says
 otherwise; logits are ADC codes, so their unit is one LSB of the output converter.
 """
@@ -10,18 +10,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
+
+from cosim.calibration.evidence import HeldOutError, MeasuredCurve
+from cosim.fidelities.spice import SimulationRecord
 
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
 
 FIDELITIES = ("ideal", "surrogate", "exact", "spice")
 """The four ways of computing one network, from the crudest to the reference."""
-
-CurveKind = Literal["tia", "neuron", "adc"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,81 +56,6 @@ class TileData:
                 f"tile {self.name}: conductance_s {shape} and ir_drop {self.ir_drop.shape} must "
                 f"both be [row, col] = {wanted}, the numbers of row_labels and col_labels"
             )
-
-
-@dataclass(frozen=True, eq=False)
-class CurveData:
-    """One transfer curve of the periphery: what ngspice gave and what the surrogate says.
-
-    Attributes:
-        name: which circuit it is, unique among the curves of a report.
-        kind: what sort of circuit.
-        x: `[n]` input, in the unit that `x_label` names.
-        x_label: what is on the x axis, with its unit: `input current (µA)`.
-        spice_y: `[n]` simulated output, NaN where the simulation failed.
-        surrogate_y: `[n]` output of the fitted model at the same inputs.
-        y_label: what is on the y axis, with its unit.
-        note: one sentence for the caption, or empty.
-    """
-
-    name: str
-    kind: CurveKind
-    x: FloatArray
-    x_label: str
-    spice_y: FloatArray
-    surrogate_y: FloatArray
-    y_label: str
-    note: str = ""
-
-    def __post_init__(self) -> None:
-        """Checks that the three columns have one length."""
-        if not self.x.shape == self.spice_y.shape == self.surrogate_y.shape or self.x.ndim != 1:
-            raise ValueError(
-                f"curve {self.name}: x {self.x.shape}, spice_y {self.spice_y.shape} and "
-                f"surrogate_y {self.surrogate_y.shape} must be of one shape [n]"
-            )
-
-
-@dataclass(frozen=True)
-class ErrorRow:
-    """A calibrated quantity and its error on samples that the fit has not seen.
-
-    Attributes:
-        quantity: what was calibrated: `bit-line current`.
-        held_out: what was held out: `vectors`, `arrays`, `images`.
-        n: how many values the quantiles are taken over.
-        median: median absolute error, in `unit`.
-        p95: 95th percentile of the absolute error.
-        worst: the largest absolute error.
-        unit: unit of the three numbers: `%`, `LSB`, `mV`.
-    """
-
-    quantity: str
-    held_out: str
-    n: int
-    median: float
-    p95: float
-    worst: float
-    unit: str
-
-
-@dataclass(frozen=True)
-class Simulation:
-    """One run of the simulator and how it ended.
-
-    Attributes:
-        deck: the deck's name.
-        outcome: `ok`, `no_convergence`, `timeout`, `crashed` or `invalid`.
-        reason: why, in a sentence; empty when ok.
-        wall_s: seconds that it took.
-        points: operating points (images) in the deck.
-    """
-
-    deck: str
-    outcome: str
-    reason: str
-    wall_s: float
-    points: int
 
 
 @dataclass(frozen=True, eq=False)
@@ -195,10 +120,10 @@ class ReportData:
     codes: Mapping[str, FloatArray]
     class_names: tuple[str, ...]
     tiles: tuple[TileData, ...] = ()
-    curves: tuple[CurveData, ...] = ()
-    calibration: tuple[ErrorRow, ...] = ()
+    curves: tuple[MeasuredCurve, ...] = ()
+    calibration: tuple[HeldOutError, ...] = ()
     training: Mapping[str, FloatArray] = field(default_factory=dict)
-    simulations: tuple[Simulation, ...] = ()
+    simulations: tuple[SimulationRecord, ...] = ()
     notes: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:

@@ -15,7 +15,8 @@ import numpy as np
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from workflows.report.data import FIDELITIES, ReportData, Simulation
+from cosim.fidelities.spice import SimulationRecord
+from workflows.report.data import FIDELITIES, ReportData
 from workflows.report.statistics import pairs
 from workflows.report.style import FAILED, FIDELITY_COLOUR, FIDELITY_NAME
 from workflows.report.text import (
@@ -195,7 +196,7 @@ def _largest(data: ReportData, fidelity: str) -> float | None:
     return float(np.abs(found.error).max()) if found is not None and found.error.size else None
 
 
-def _outcomes(simulations: Sequence[Simulation]) -> str:
+def _outcomes(simulations: Sequence[SimulationRecord]) -> str:
     if not simulations:
         return "The run recorded no simulations."
     counts = Counter(s.outcome for s in simulations)

@@ -9,7 +9,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 
-from workflows.report.data import CurveData, ReportData
+from cosim.calibration.evidence import MeasuredCurve
+from workflows.report.data import ReportData
 from workflows.report.figures import Table
 from workflows.report.style import FAILED, FIDELITY_COLOUR, INK, MUTED, RULE, WIDTH_IN
 from workflows.report.text import label
@@ -44,7 +45,7 @@ def _unit(text: str) -> str:
     return f" ({found.group(1)})" if found else ""
 
 
-def _draw(top: Axes, bottom: Axes, curve: CurveData) -> None:
+def _draw(top: Axes, bottom: Axes, curve: MeasuredCurve) -> None:
     order = np.argsort(curve.x, kind="stable")
     x, spice, fitted = curve.x[order], curve.spice_y[order], curve.surrogate_y[order]
     ok = np.isfinite(spice)
