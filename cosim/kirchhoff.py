@@ -18,6 +18,8 @@ Array = NDArray[np.float64]
 
 # A right result leaves rounding errors only; a wrong pivot or a lost node leaves per cents.
 TOLERANCE = 1e-6
+# Where rounding alone could explain a residual this large, a node check says nothing.
+VOID = 1e-3
 # Node voltages of a sparse LU are good to some hundred roundings of the largest.
 _ROUNDING = 1024 * np.finfo(np.float64).eps
 
@@ -48,25 +50,49 @@ class KirchhoffCheck:
             the array, [point].
         limit: the largest residual that rounding can explain.
         current_a: current out of each bit line, [point, col].
+        sense_residual: largest difference between what the cells of a bit line send and what its
+            sense source measures, relative to the largest, [point]; None where none was given.
+        sense_limit: the largest of those that rounding can explain.
     """
 
     residual: Array
     limit: float
     current_a: Array
+    sense_residual: Array | None = None
+    sense_limit: float = TOLERANCE
 
     @property
     def ok(self) -> NDArray[np.bool_]:
-        """Which points obey the law, [point]; NaN does not."""
-        return self.residual <= self.limit
+        """Which points obey the law, [point]; NaN does not, nor what could not be checked.
+
+        Wires so small that rounding drowns the balance of single nodes leave the balance of
+        whole bit lines; without that nothing is known.
+        """
+        nodes = self.residual <= self.limit
+        if self.sense_residual is None:
+            return nodes & (self.limit <= VOID)
+        lines = self.sense_residual <= self.sense_limit
+        return lines if self.limit > VOID else nodes & lines
+
+    @property
+    def worst(self) -> float:
+        """The largest residual that means something."""
+        parts = [] if self.limit > VOID else [float(np.nanmax(self.residual))]
+        if self.sense_residual is not None:
+            parts.append(float(np.nanmax(self.sense_residual)))
+        return max(parts, default=float("nan"))
 
 
-def check_array(conductance_s: Array, wires: Wires, v: ArrayVoltages) -> KirchhoffCheck:
-    """Checks every node of an array and returns the currents out of its bit lines.
+def check_array(
+    conductance_s: Array, wires: Wires, v: ArrayVoltages, sense_a: Array | None = None
+) -> KirchhoffCheck:
+    """Checks every node of an array, and its bit lines against what their ends measured.
 
     Args:
         conductance_s: [row, col] in siemens.
         wires: the segment resistances.
         v: the voltages to be checked.
+        sense_a: currents through the sources at the ends of the bit lines, [point, col].
     """
     cell = conductance_s * (v.word - v.bit)
     largest = max(float(np.abs(cell).max()), np.finfo(np.float64).tiny)
@@ -86,7 +112,12 @@ def check_array(conductance_s: Array, wires: Wires, v: ArrayVoltages) -> Kirchho
         before = np.concatenate([np.zeros_like(along[:, :1]), along[:, :-1]], axis=1)
         left_over = np.maximum(left_over, np.abs(before + cell - along).max(axis=(1, 2)))
         limit += _ROUNDING * voltage / wires.r_bitline_ohm / largest
-    return KirchhoffCheck(left_over / largest, limit, out)
+    if sense_a is None:
+        return KirchhoffCheck(left_over / largest, limit, out)
+    most = max(float(np.abs(sense_a).max()), largest)
+    rounding = _ROUNDING * voltage * float(conductance_s.sum(axis=0).max()) / most
+    differing = np.abs(out - sense_a).max(axis=1) / most
+    return KirchhoffCheck(left_over / largest, limit, out, differing, TOLERANCE + rounding)
 
 
 def check_wires(wires: Wires, v: ArrayVoltages) -> KirchhoffCheck:

@@ -17,6 +17,9 @@ from netlists.wires import Wires
 
 Array = NDArray[np.float64]
 
+# A millionth of an ohm: below that a cell is no cell.
+MOST_S = 1e6
+
 
 @dataclass(frozen=True, eq=False)
 class Crossbar:
@@ -81,12 +84,12 @@ def check_conductances(conductance_s: Array, where: str = "conductance_s") -> No
             value=conductance_s.shape,
             allowed="[row, col], at least 1x1",
         )
-    bad = ~np.isfinite(conductance_s) | (conductance_s < 0)
+    bad = ~((conductance_s >= 0) & (conductance_s <= MOST_S))  # NaN too
     if bad.any():
         row, col = (int(k) for k in np.argwhere(bad)[0])
         raise InputError(
             f"{int(bad.sum())} of {bad.size} conductances cannot be built",
             where=f"{where}[{row}, {col}]",
             value=float(conductance_s[row, col]),
-            allowed="finite and >= 0 siemens (0 is an open cell)",
+            allowed=f"0 (an open cell) to {MOST_S:g} siemens",
         )

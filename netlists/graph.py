@@ -71,6 +71,14 @@ def network_graph(module: nn.Module) -> nx.DiGraph:
             hint="its forward must not branch on tensor values",
         ) from error
     modules = dict(module.named_modules(remove_duplicate=False))
+    for path, part in modules.items():
+        # Weight and spectral normalisation work through hooks: the weight stored is not what acts.
+        if part._forward_hooks or part._forward_pre_hooks:
+            raise InputError(
+                "this module has forward hooks, which no circuit would follow",
+                where=f"network.{path}".rstrip("."),
+                hint="remove them, or fold what they do into the weights",
+            )
     graph = nx.DiGraph()
     for node in traced.nodes:
         if _is_shape(node):  # x.size(0) in x.view(x.size(0), -1): a number, no tensor
@@ -183,13 +191,6 @@ def _connected(graph: nx.DiGraph) -> nx.DiGraph:
 
 
 def _linear_stage(path: str, module: nn.Linear) -> LinearStage:
-    # Weight and spectral normalisation work through hooks: the stored weight is not what acts.
-    if module._forward_hooks or module._forward_pre_hooks:
-        raise InputError(
-            "this layer has forward hooks, which no circuit would follow",
-            where=f"network.{path}",
-            hint="remove them, or fold what they do into the weight",
-        )
     if not module.weight.numel():
         raise InputError(
             "an array needs at least one input and one output",

@@ -24,6 +24,7 @@ from netlists.graph import LinearStage
 from netlists.hardware import Hardware, TileSpec
 from netlists.names import identifier
 from netlists.neurons.spec import neuron_by_name
+from netlists.wires import MOST_OHM
 
 Array = NDArray[np.float64]
 
@@ -196,6 +197,15 @@ def _plan(
             value=r_feedback,
             allowed=f"{LEAST_FEEDBACK_OHM:g} to {MOST_FEEDBACK_OHM:g} ohm",
             hint="change g_on_s, v_read_v, v_full_scale_v or v_rail_v",
+        )
+    r_input = r_feedback / (1 + hardware.tia.open_loop_gain)
+    if r_input > MOST_OHM:
+        raise InputError(
+            "amplifiers of so little gain hold no bit line at ground",
+            where=f"layer_{index} ({stage.name})",
+            value=f"{r_input:.3g} ohm of input resistance",
+            allowed=f"up to {MOST_OHM:g} ohm, feedback / (1 + gain)",
+            hint="raise [tia] open_loop_gain, or v_read_v and g_on_s",
         )
     plan = LayerPlan(
         name=f"layer_{index}",

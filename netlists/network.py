@@ -201,8 +201,10 @@ def _layer(
         *(f"in_{k}" for k in range(plan.inputs)),
         *(f"code_{k}" for k in range(plan.outputs)),
     )
+    full_v = chip.hardware.adc.v_full_scale_v
     description = (
-        f"{plan.name} ({plan.source}): 1 V/V_full stands for {plan.span:.6g} before {plan.neuron}"
+        f"{plan.name} ({plan.source}): at nodes sum_<k> {full_v:g} V stands for {plan.span:.6g};"
+        f" feedback resistors nominally {plan.r_feedback_ohm:.6g} ohm"
     )
     return Subcircuit(plan.name, ports, tuple(items), description=description)
 

@@ -24,8 +24,9 @@ def _blocks(language: str) -> list[str]:
 
 
 def test_the_readmes_configuration_is_valid() -> None:
-    (block,) = _blocks("toml")
-    assert parse_config(block, where="README.md").network.hidden == (48, 32)
+    network, data = (parse_config(block, where="README.md") for block in _blocks("toml"))
+    assert network.network.hidden == (48, 32)
+    assert data.data.file == "mine.npz"
 
 
 @pytest.mark.ngspice

@@ -84,6 +84,8 @@ def _run(as_json: bool, work: Callable[[Reporter], tuple[dict[str, Any], list[st
         reporter.say("spiceloop: out of memory; use smaller tiles, fewer images or fewer jobs")
     except KeyboardInterrupt:
         reporter.say("spiceloop: stopped; nothing half-written was left behind")
+        if as_json:
+            print_json({"error": "stopped"})
         sys.exit(130)
     try:
         if as_json:
@@ -163,7 +165,7 @@ def train(
         summary = train_run(loaded, out, find_ngspice(), reporter, command=_command())
         lines = [
             f"floating point {summary['accuracy_float']:.4f},"
-            f" chip (surrogate) {summary['accuracy_surrogate']:.4f}"
+            f" chip through the surrogate, before programming, {summary['accuracy_surrogate']:.4f}"
             f" on {summary['test_images']} held-out images",
             f"next: spiceloop verify {out}",
         ]
@@ -257,7 +259,9 @@ def netlist(
         from workflows.netlist import netlist_target
 
         summary = netlist_target(target, out, reporter, config_file=config)
-        return summary, [f"{out / 'network.cir'}: {summary['elements']} elements"], 0
+        deck = out / "network.cir"
+        lines = [f"{deck}: {summary['elements']} elements", f"next: ngspice -b {deck}"]
+        return summary, lines, 0
 
     _run(json, work)
 

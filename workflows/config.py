@@ -9,10 +9,17 @@ from __future__ import annotations
 import hashlib
 import tomllib
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
 import tomli_w
-from pydantic import BaseModel, BeforeValidator, Field, ValidationError, field_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    Field,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 
 from compact_models.errors import InputError, closest
 from compact_models.ohmic import OhmicCell
@@ -45,7 +52,11 @@ class DataSpec(Spec):
     name: Literal["digits", "iris", "wine", "breast_cancer", "file"] = Field(
         "digits", description="a set that comes inside scikit-learn, or a file"
     )
-    file: str = Field("", description="an .npz with x [sample, feature] and y [sample]")
+    file: str = Field(
+        "",
+        description="for name = file: an .npz beside the configuration with x [sample, feature]"
+        " in [0, 1] or [-1, 1] and integers y [sample], 0, 1, ... without gaps",
+    )
     test_share: float = Field(0.25, gt=0, lt=1, description="share of samples that only measure")
 
     @field_validator("file")
@@ -54,6 +65,12 @@ class DataSpec(Spec):
         if "\0" in file:
             raise ValueError("a file name has no null characters")
         return file
+
+    @model_validator(mode="after")
+    def _file_goes_with_its_name(self) -> Self:
+        if bool(self.file) != (self.name == "file"):
+            raise ValueError('data from a file need both: name = "file" and file = "your.npz"')
+        return self
 
 
 class NetworkSpec(Spec):
@@ -179,7 +196,7 @@ def _explain(error: ValidationError, where: str) -> InputError:
             f"unknown {kind}{more}",
             where=at,
             allowed=", ".join(model.model_fields),
-            hint=closest(key, model.model_fields),
+            hint=closest(key, model.model_fields) or ("" if section else _sections_with(key)),
         )
     return InputError(
         f"{first['msg'].removeprefix('Value error, ')}{more}".rstrip("."),
@@ -187,6 +204,12 @@ def _explain(error: ValidationError, where: str) -> InputError:
         value=None if isinstance(value, dict) else value,
         allowed=allowed_range(place),
     )
+
+
+def _sections_with(key: str) -> str:
+    """Where a key belongs that was written outside of any section."""
+    found = [name for name in Config.model_fields if key in _section_model([name]).model_fields]
+    return f"{key} is a key of [{'], ['.join(found)}]" if found else ""
 
 
 def _section_model(place: list[str]) -> type[BaseModel]:

@@ -24,6 +24,9 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
+# In a log file there is no bar: a line this often shows that something is going on.
+_SAY_EVERY_S = 10.0
+
 OnProgress = Callable[[int, int], None]
 
 
@@ -58,7 +61,18 @@ class Reporter:
             *columns, console=self.console, transient=True, disable=not self.console.is_terminal
         ) as progress:
             task = progress.add_task(name, total=None)
-            yield lambda done, total: progress.update(task, completed=done, total=total)
+            said = started
+
+            def on_progress(done: int, total: int) -> None:
+                nonlocal said
+                progress.update(task, completed=done, total=total)
+                now = time.perf_counter()
+                if not self.console.is_terminal and now - said > _SAY_EVERY_S and done < total:
+                    said = now
+                    left = (now - started) / done * (total - done) if done else float("nan")
+                    self.say(f"  {name:<42} {done} of {total}, about {left:.0f} s left")
+
+            yield on_progress
         wall_s = time.perf_counter() - started
         self.stages.append((name, wall_s))
         self.say(f"  {name:<42} {wall_s:6.1f} s")

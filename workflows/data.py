@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 from dataclasses import dataclass
 from pathlib import Path
@@ -35,6 +36,13 @@ class Split:
     test_x: Array
     test_y: Labels
     class_names: tuple[str, ...]
+
+    @property
+    def hash(self) -> str:
+        """Twelve hexadecimal digits of the samples, of their labels and of the cut."""
+        arrays = (self.train_x, self.train_y, self.test_x, self.test_y)
+        content = b"".join(np.ascontiguousarray(array).tobytes() for array in arrays)
+        return hashlib.sha256(content).hexdigest()[:12]
 
 
 def load_split(spec: DataSpec, *, seed: int) -> Split:
@@ -100,14 +108,19 @@ def _from_file(path: Path) -> tuple[Array, Labels, tuple[str, ...]]:
             value=x.shape,
             allowed="[sample, feature], at least one of each",
         )
-    if not np.isfinite(x).all() or np.abs(x).max() > 1:
+    beyond = ~(np.abs(x) <= 1)  # NaN too
+    if beyond.any():
+        row, col = (int(k) for k in np.argwhere(beyond)[0])
         raise InputError(
             "inputs of a chip are shares of its read voltage",
-            where=f"{where}: x",
+            where=f"{where}: x[{row}, {col}]",
+            value=float(x[row, col]),
             allowed="finite values in [0, 1] or [-1, 1]",
-            hint="scale x before saving it",
+            hint="scale x, and fill or drop what is missing, before saving it",
         )
-    if y.min() < 0 or len(np.unique(y)) != int(y.max()) + 1 or y.max() < 1:
+    if len(np.unique(y)) < 2:
+        raise InputError("there is one class only", where=f"{where}: y", allowed="two or more")
+    if y.min() < 0 or len(np.unique(y)) != int(y.max()) + 1:
         raise InputError(
             "labels must be 0, 1, ... without gaps",
             where=f"{where}: y",
@@ -135,6 +148,7 @@ def read_npz(path: Path) -> dict[str, NDArray[np.generic]]:
         raise
     except Exception as error:  # of a spoilt archive: zlib, zipfile, tokenize, MemoryError, ...
         reason = next(iter(str(error).splitlines()), type(error).__name__)
+        reason = reason.split(" If you trust")[0]  # numpy's advice to load it unsafely
         raise InputError(
             f"this is not an .npz file of plain arrays ({reason})", where=str(path)
         ) from error

@@ -35,6 +35,7 @@ def write_chip_deck(
     """
     folder.mkdir(exist_ok=True)
     outputs = chip.plans[-1].outputs
+    cell = chip.hardware.cell
     lines = (
         *header,
         *(
@@ -44,7 +45,11 @@ def write_chip_deck(
             f" input scale {plan.input_scale:.6g}, full scale {plan.span:.6g}"
             for plan in chip.plans
         ),
-        "weights: pairs of bit lines, plus first; w = weight scale (G+ - G-)/(g_on - g_off)",
+        "weights: pairs of bit lines, plus first; w = weight scale (G+ - G-)/(g_on - g_off) with"
+        f" g_on {cell.g_on_s:g} S and g_off {cell.g_off_s:g} S",
+        "comments name the weight that was aimed at; g is what programming reached, its logarithm"
+        f" off by a random error of standard deviation {cell.sigma_program:g}",
+        "rf, vos and gain of amplifiers, neurons and converters are drawn, from seed and sample",
         "run: ngspice -b network.cir; it prints the codes of the output converters,"
         " expected.csv has the codes of the exact solver",
     )

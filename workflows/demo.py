@@ -11,6 +11,7 @@ from cosim.training.backprop import BackpropSpec
 from workflows.config import Config, VerifySpec
 from workflows.console import Reporter
 from workflows.report_run import report_run
+from workflows.runfolder import refuse_existing
 from workflows.train import train_run
 from workflows.verify import Verification, verify_run
 
@@ -26,11 +27,16 @@ def full_run(
     config: Config, out: Path, reporter: Reporter, *, command: str
 ) -> tuple[dict[str, Any], list[str], int]:
     """Trains, verifies and reports; returns (JSON object, lines of text, exit code)."""
+    refuse_existing(out)
     ngspice = find_ngspice()
     reporter.say(f"spiceloop: {config.data.name} on a chip, ngspice-{ngspice.version}, into {out}")
     trained = train_run(config, out, ngspice, reporter, command=command)
     verifying = Reporter(reporter.console)
-    result = verify_run(out, None, ngspice, verifying)
+    try:
+        result = verify_run(out, None, ngspice, verifying)
+    except KeyboardInterrupt:
+        reporter.say(f"spiceloop: {out} is trained and stays; next: spiceloop verify {out}")
+        raise
     with verifying.stage("writing the report"):
         page = report_run(out)
     total = sum(wall for _, wall in (*reporter.stages, *verifying.stages))

@@ -50,6 +50,10 @@ def netlist_target(
         runfolder.refuse_existing(out)
     if Path(target).is_dir():
         source = _of_run(Path(target))
+    elif target.endswith(".py"):
+        raise InputError(
+            "a module needs its factory", where=target, hint=f"write {target}:NAME, a function"
+        )
     elif ".py:" in target:
         source = _of_module(target, Config() if config_file is None else load_config(config_file))
     else:

@@ -41,7 +41,7 @@ def report_run(run: Path) -> Path:
     calibration = read_calibration(run, chip)
     verified: Verification = runfolder.read_json(run / "verify.json", Verification)
     history: list[Epoch] = runfolder.read_json(run / "training.json", list[Epoch])
-    stored = runfolder.VerifiedArrays(run / "verify.npz")
+    stored = runfolder.VerifiedArrays(run / "verify.npz", verified.arrays_sha256)
     classes = len(record.class_names)
     data = ReportData(
         title=record.title,

@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import errno
+import hashlib
 import io
 import math
 import os
@@ -49,6 +50,7 @@ class RunRecord(BaseModel):
     created_utc: str
     command: str
     config_hash: str
+    data_hash: str
     versions: dict[str, str]
     seeds: dict[str, int]
     stages: list[tuple[str, float]]
@@ -122,11 +124,12 @@ def write_json(path: Path, value: Any) -> None:
     write_text_atomic(path, TypeAdapter(Any).dump_json(value, indent=1).decode() + "\n")
 
 
-def write_npz(path: Path, arrays: Mapping[str, NDArray[Any]]) -> None:
-    """Writes arrays, whole or not at all."""
+def write_npz(path: Path, arrays: Mapping[str, NDArray[Any]]) -> str:
+    """Writes arrays, whole or not at all; returns the sha256 of the file."""
     buffer = io.BytesIO()
     np.savez(buffer, **arrays)  # type: ignore[arg-type]  # its stub takes `allow_pickle` from **
     write_bytes_atomic(path, buffer.getvalue())
+    return hashlib.sha256(buffer.getvalue()).hexdigest()
 
 
 def write_weights(path: Path, module: torch.nn.Module) -> None:
@@ -173,12 +176,26 @@ def read_weights(path: Path) -> dict[str, torch.Tensor]:
 
 
 def read_config(run: Path) -> Config:
-    """The resolved configuration of a run."""
+    """The resolved configuration of a run.
+
+    Raises:
+        InputError: it is missing, wrong, or not the one that the run was made with.
+    """
     path = run / "config.toml"
     try:
-        return parse_config(path.read_text(encoding="utf-8"), where=str(path))
+        config = parse_config(path.read_text(encoding="utf-8"), where=str(path))
     except (OSError, UnicodeDecodeError) as error:
         raise _not_a_run(path, str(error)) from error
+    recorded = read_record(run).config_hash
+    if config.hash != recorded:
+        raise InputError(
+            "this configuration was changed after the run: calibration and chip are of another",
+            where=str(path),
+            value=config.hash,
+            allowed=f"{recorded}, as run.json says",
+            hint="train again with the changed configuration, into another folder",
+        )
+    return config
 
 
 def read_record(run: Path) -> RunRecord:
@@ -329,9 +346,15 @@ class Stored:
 class VerifiedArrays:
     """`verify.npz`: labels, codes and voltage losses; NaN has a meaning in the last two."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, sha256: str) -> None:
         self._path = path
         self._arrays = read_npz(path)
+        if hashlib.sha256(path.read_bytes()).hexdigest() != sha256:
+            raise InputError(
+                "this file and verify.json are not of the same verification",
+                where=str(path),
+                hint=f"run: spiceloop verify {path.parent}",
+            )
 
     def labels(self, images: int, classes: int) -> NDArray[np.int64]:
         """True classes, [image]."""

@@ -63,7 +63,8 @@ def train_run(
     with new_folder(out) as folder:
         with threads_for(_cells(_sizes(config, split))):
             trained = _train(config, split, ngspice, reporter)
-        title = f"{config.data.name}, {'-'.join(str(n) for n in _sizes(config, split))}"
+        name = Path(config.data.file).stem or config.data.name
+        title = f"{name}, {'-'.join(str(n) for n in _sizes(config, split))}"
         write_text_atomic(folder / "config.toml", config.to_toml())
         write_chip(folder, trained.chip)
         write_weights(folder / "model.pt", trained.network)
@@ -82,6 +83,7 @@ def train_run(
             created_utc=now_utc(),
             command=command,
             config_hash=config.hash,
+            data_hash=split.hash,
             versions=versions(ngspice),
             seeds={"study": seed, "sample": config.study.sample},
             stages=reporter.stages,

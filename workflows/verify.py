@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -51,6 +52,7 @@ class Verification:
     worst_kirchhoff_residual: float
     engine: str
     wall_s: float
+    arrays_sha256: str
     simulations: tuple[SimulationRecord, ...]
 
 
@@ -66,12 +68,20 @@ def verify_run(run: Path, images: int | None, ngspice: Ngspice, reporter: Report
     Raises:
         InputError: this is no run, or it has fewer held-out images.
     """
-    runfolder.read_record(run)
+    record = runfolder.read_record(run)
     config = runfolder.read_config(run)
     chip = runfolder.read_chip(run, config)
     calibration = read_calibration(run, chip)
     split = load_split(config.data, seed=config.study.seed)
     _check_fits(run, chip, split)
+    if split.hash != record.data_hash:
+        raise InputError(
+            "the data are not those of the run: what is held out now may have been trained with",
+            where=config.data.file or config.data.name,
+            value=split.hash,
+            allowed=f"{record.data_hash}, as run.json says",
+            hint="bring the data back, or train again",
+        )
     count = config.verify.images if images is None else images
     if not 1 <= count <= len(split.test_y):
         if images is None:
@@ -100,12 +110,17 @@ def verify_run(run: Path, images: int | None, ngspice: Ngspice, reporter: Report
             chip, x, ngspice, jobs=jobs(config), title=f"spiceloop {run.name}", on_progress=progress
         )
     codes["spice"] = read.codes
-    result = _summary(codes, labels, read, _float_accuracy(run, config, split, count), reporter)
+    accuracy_float = _float_accuracy(run, config, split, count)
     arrays = {"labels": labels, **{f"codes_{name}": value for name, value in codes.items()}}
     for layer, drops in enumerate(read.ir_drop):
         for tile, drop in enumerate(drops):
             arrays[f"layer_{layer}.tile_{tile}.ir_drop"] = drop
-    runfolder.write_npz(run / "verify.npz", arrays)
+    # Two files: the second names the first, so that halves of two verifications never pass as one.
+    sha256 = runfolder.write_npz(run / "verify.npz", arrays)
+    wall_s = sum(wall for _, wall in reporter.stages)
+    result = summarise(
+        codes, labels, read, accuracy_float=accuracy_float, wall_s=wall_s, arrays_sha256=sha256
+    )
     runfolder.write_json(run / "verify.json", dataclasses.asdict(result))
     return result
 
@@ -133,13 +148,25 @@ def _float_accuracy(run: Path, config: Config, split: Split, count: int) -> floa
     return float_accuracy(network, split.test_x[:count], split.test_y[:count])
 
 
-def _summary(
-    codes: dict[str, Array],
+def summarise(
+    codes: Mapping[str, Array],
     labels: Labels,
     read: ChipRead,
+    *,
     accuracy_float: float,
-    reporter: Reporter,
+    wall_s: float,
+    arrays_sha256: str,
 ) -> Verification:
+    """Compares the fidelities on the same images.
+
+    Args:
+        codes: fidelity -> [image, class] in LSB; NaN rows of `spice` are failed images.
+        labels: true classes, [image].
+        read: what ngspice did.
+        accuracy_float: of the floating-point network on the same images.
+        wall_s: seconds of the whole verification.
+        arrays_sha256: of the file that holds the codes.
+    """
     failed = np.isnan(codes["spice"]).any(axis=1)
     # A failed image has no prediction: -1 is no class.
     predicted = {
@@ -173,7 +200,8 @@ def _summary(
         failed=int(failed.sum()),
         worst_kirchhoff_residual=read.worst_residual,
         engine=read.engine,
-        wall_s=sum(wall for _, wall in reporter.stages),
+        wall_s=wall_s,
+        arrays_sha256=arrays_sha256,
         simulations=read.simulations,
     )
 

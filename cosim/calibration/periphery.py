@@ -41,7 +41,7 @@ ADC_POINTS = 4097
 TIA_RANGE = 1.5
 NEURON_RANGE = 1.5
 ADC_RANGE = 1.1
-_LEAST_INSIDE = 32
+_LEAST_EDGES = 2
 
 
 @dataclass(frozen=True, eq=False)
@@ -197,22 +197,34 @@ def _curves(x: Array, y: Array) -> tuple[Curves, Array]:
 
 
 def fit_converters(sweep: BlockSweep, plot: RawPlot, chip: Chip, layer: int) -> ConverterFit:
-    """Fits straight lines through the unclipped codes of converters."""
+    """Fits straight lines through the edges between the codes of converters.
+
+    The edge between k - 1 and k stands for k - 1/2. A line through all samples of a staircase
+    would be flatter than its steps, by 1/N^2 of N codes.
+
+    Raises:
+        InputError: too few edges were met in the sweep.
+    """
     signed = chip.plans[layer].signed_output
     low, high = quantiser.code_range(chip.hardware.adc, signed=signed)
     lsb = quantiser.lsb_v(chip.hardware.adc, signed=signed)
-    codes = plot.matrix(sweep.outputs)
+    codes = np.rint(plot.matrix(sweep.outputs))
+    x, seen = sweep.x[::2], codes[::2]
     gain, offset = np.empty(codes.shape[1]), np.empty(codes.shape[1])
     for k in range(codes.shape[1]):
-        inside = (codes[::2, k] > low) & (codes[::2, k] < high)
-        if inside.sum() < _LEAST_INSIDE:
+        steps = np.diff(seen[:, k])
+        at = np.flatnonzero(steps)
+        if len(at) < _LEAST_EDGES:
             raise InputError(
                 "a converter's offset dwarfs its range: no line can be fitted to its codes",
                 where=f"{chip.plans[layer].name}.xadc_{k}",
-                value=f"{int(inside.sum())} of {len(inside)} swept points inside the range",
+                value=f"{len(at)} edges between codes in the sweep",
                 hint="lower [adc] sigma_offset_v or raise v_full_scale_v",
             )
-        slope, start = np.polyfit(sweep.x[::2][inside], codes[::2, k][inside], 1)
+        edge_v = (x[at] + x[at + 1]) / 2
+        # Where samples are coarser than codes, an edge stands for the middle of what it jumps.
+        stands_for = (seen[at, k] + seen[at + 1, k]) / 2
+        slope, start = np.polyfit(edge_v, stands_for, 1)
         gain[k], offset[k] = slope * lsb, start * lsb
     line = (sweep.x[1::2, None] * gain + offset) / lsb
     rounded = np.clip(np.floor(line + 0.5), low, high)

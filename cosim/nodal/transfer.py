@@ -9,8 +9,10 @@ a segment of 0 ohm needs no case of its own. With cell voltages w (word side) an
   resistance r turns them into K (I + r K)^-1 and J (I + r K)^-1, and the next word line adds its
   D to K and its D v to J.
 
-I + r K is well conditioned as long as the wires take less than the cells: no digits are lost
-where nodal matrices of 1 S wires and 1 uS cells lose six. Cost O(row col^3), batched.
+I + r K is well conditioned as long as wires and drivers take less than the cells: no digits are
+lost where nodal matrices of 1 S wires and 1 uS cells lose six. Behind resistances far above the
+cells' own digits go, as many as r G has: 1e9 ohm before cells of 1 S leave seven. Cost
+O(row col^3), batched.
 """
 
 from __future__ import annotations

@@ -41,13 +41,13 @@ def subcircuit(spec: DriverSpec, *, signed: bool) -> Subcircuit:
     output = "wl" if spec.r_driver_ohm == 0 else "drive"
     source = BehaviouralVoltage("bdac", output, "0", value)
     resistor = Resistor("rdriver", "drive", "wl", spec.r_driver_ohm)
-    kind = "signed" if signed else "unsigned"
+    kind, reach = ("signed", "+-") if signed else ("unsigned", "0 to ")
     return Subcircuit(
         name=name(signed=signed),
         ports=("code", "wl"),
         items=(source,) if spec.r_driver_ohm == 0 else (source, resistor),
         parameters={"code_full": 1.0},
-        description=f"driver: {spec.dac_bits}-bit {kind} DAC, +-{spec.v_read_v:g} V at full code,"
+        description=f"driver: {spec.dac_bits}-bit {kind} DAC, {reach}{spec.v_read_v:g} V,"
         f" {spec.r_driver_ohm:g} ohm output resistance",
     )
 

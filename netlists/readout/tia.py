@@ -46,8 +46,8 @@ def subcircuit(spec: TiaSpec) -> Subcircuit:
             BehaviouralVoltage("bout", "out", "0", f"{rail}*tanh({closed}/{rail})"),
         ),
         parameters={"rf": 1e4, "vos": 0.0},
-        description=f"tia: closed-loop amplifier, open-loop gain {gain:g},"
-        f" rails +-{spec.v_rail_v:g} V; rf [ohm], vos [V]",
+        description=f"tia: op-amp of gain {gain:g} with feedback rf [ohm] and offset vos [V] in"
+        f" closed-loop form (no resistor to be found), rails +-{spec.v_rail_v:g} V",
     )
 
 

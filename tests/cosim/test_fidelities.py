@@ -7,6 +7,7 @@ import pytest
 import torch
 from torch import nn
 
+from compact_models.errors import InputError
 from cosim.calibration.calibrate import Calibration, calibrate
 from cosim.fidelities.exact import ExactModel
 from cosim.fidelities.ideal import IdealModel
@@ -185,3 +186,26 @@ def test_ir_drop_grows_away_from_driver_and_sense(ngspice: Ngspice) -> None:
     assert np.unravel_index(drop.argmin(), drop.shape) == (5, 0)
     assert (np.diff(drop, axis=1) > 0).all()
     assert (np.diff(drop, axis=0) < 0).all()
+
+
+@pytest.mark.parametrize("bits", [2, 4, 12])
+def test_converters_of_any_resolution_are_fitted(bits: int, ngspice: Ngspice) -> None:
+    """A staircase of few steps is flatter than its edges: the fit must follow the edges."""
+    hardware = small_hardware().model_copy(
+        update={"adc": AdcSpec(bits=bits, sigma_gain=0.05, sigma_offset_v=0.02)}
+    )
+    chip = chip_of(small_network(), hardware, small_inputs(30))
+    model = calibrate(chip, ngspice, arrays=1, held_out=1, seed=0, jobs=2).model
+    for fitted, drawn in zip(model.layers, chip.periphery, strict=True):
+        # An edge is known to half a sample of the sweep, 1/4000 of the range.
+        np.testing.assert_allclose(fitted.adc_gain.numpy(), drawn.adc_gain, rtol=1e-3)
+        np.testing.assert_allclose(fitted.adc_offset_v.numpy(), drawn.adc_offset_v, atol=5e-4)
+
+
+def test_a_converter_without_a_range_is_refused(ngspice: Ngspice) -> None:
+    hardware = small_hardware().model_copy(
+        update={"adc": AdcSpec(v_full_scale_v=1e-5, sigma_offset_v=1.0)}
+    )
+    chip = chip_of(small_network(), hardware, small_inputs(5))
+    with pytest.raises(InputError, match="offset dwarfs its range"):
+        calibrate(chip, ngspice, arrays=1, held_out=1, seed=0, jobs=2)

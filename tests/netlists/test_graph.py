@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import pytest
 import torch
 from torch import nn
 
+from compact_models.errors import InputError
 from netlists.graph import linear_stages, network_graph
 
 
@@ -45,3 +47,11 @@ def test_the_graph_has_operations_as_nodes_and_tensors_as_edges() -> None:
     graph = network_graph(nn.Sequential(nn.Linear(3, 2), nn.ReLU()))
     assert [graph.nodes[n]["kind"] for n in graph] == ["input", "linear", "activation", "output"]
     assert graph.number_of_edges() == 3
+
+
+@pytest.mark.parametrize("place", ["", "1"])
+def test_hooks_that_no_circuit_would_follow_are_refused(place: str) -> None:
+    network = nn.Sequential(nn.Linear(3, 2), nn.ReLU())
+    network.get_submodule(place).register_forward_hook(lambda _m, _i, out: 5 * out)
+    with pytest.raises(InputError, match="forward hooks"):
+        network_graph(network)

@@ -7,7 +7,7 @@ gathers downwards. The layout is in inches and packs the tiles in network order 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -35,6 +35,22 @@ _CHARACTER = 0.062  # of a tick label, in inches
 _SLOT = 2.05  # the narrowest place of a tile: its heading must fit
 _LONGEST_LABEL = 9
 _NO_VALUE = "#b9c0c8"
+
+
+def tiles_to_show(tiles: Sequence[TileData]) -> list[TileData]:
+    """At most `MOST_TILES`, in network order: those furthest from no loss, one of each layer.
+
+    Every map of a report shows the same ones, so that they can be laid beside each other.
+    """
+
+    def distance(tile: TileData) -> float:
+        known = np.abs(tile.ir_drop[np.isfinite(tile.ir_drop)])
+        return float(known.max()) if known.size else -1.0
+
+    ranked = sorted((t for t in tiles if t.conductance_s.size), key=distance, reverse=True)
+    firsts = {tile.layer: tile for tile in reversed(ranked)}.values()
+    chosen = [*firsts, *(tile for tile in ranked if tile not in firsts)][:MOST_TILES]
+    return [tile for tile in tiles if tile in chosen]
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from workflows.report.data import ReportData, TileData
 from workflows.report.figures import Table
 from workflows.report.text import count, grid, significant
-from workflows.report.tile_grid import MOST_TILES, TileMap, draw_tiles
+from workflows.report.tile_grid import TileMap, draw_tiles, tiles_to_show
 
 ORDER = 60
 TITLE = "Conductance map: what is programmed where"
@@ -29,12 +29,8 @@ def absent(data: ReportData) -> str:
 
 def note(data: ReportData) -> str:
     """What is not drawn."""
-    hidden = sum(1 for t in data.tiles if t.conductance_s.size) - len(_shown(data))
+    hidden = sum(1 for t in data.tiles if t.conductance_s.size) - len(tiles_to_show(data.tiles))
     return f"{count(hidden, 'more tile')} in the CSV only." if hidden else ""
-
-
-def _shown(data: ReportData) -> list[TileData]:
-    return [tile for tile in data.tiles if tile.conductance_s.size][:MOST_TILES]
 
 
 def _map(tile: TileData) -> TileMap:
@@ -50,7 +46,7 @@ def _map(tile: TileData) -> TileMap:
 
 def figure(data: ReportData) -> Figure:
     """The tiles under one scale that starts at zero."""
-    maps = tuple(_map(tile) for tile in _shown(data))
+    maps = tuple(_map(tile) for tile in tiles_to_show(data.tiles))
     top = max((float(np.nanmax(m.values)) for m in maps if np.isfinite(m.values).any()), default=1)
     return draw_tiles(
         maps,

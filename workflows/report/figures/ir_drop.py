@@ -3,26 +3,36 @@
 from __future__ import annotations
 
 import numpy as np
-from matplotlib.colors import LinearSegmentedColormap, Normalize
+from matplotlib.colors import LinearSegmentedColormap, Normalize, TwoSlopeNorm
 from matplotlib.figure import Figure
 
 from workflows.report.data import ReportData, TileData
 from workflows.report.figures import Table
 from workflows.report.text import count, grid, label, percent
-from workflows.report.tile_grid import MOST_TILES, TileMap, draw_tiles
+from workflows.report.tile_grid import TileMap, draw_tiles, tiles_to_show
 
 ORDER = 50
 TITLE = "IR drop: where the wires eat the voltage"
 CAPTION = (
-    "Share of the applied voltage that does not reach a cell because it drops along the word "
-    "line, the bit line, the driver and the sense node; mean over the verified images. Tiles are "
+    "Share of the applied voltage that a cell does not get: it drops along the word line, the bit "
+    "line, the driver and the sense node, and the amplifiers' offsets hold bit lines off ground, "
+    "which can add to a cell's voltage where little is applied (below zero). Mean over the "
+    "verified images, larger drives counting more. Tiles are "
     "drawn as they are wired and share one colour scale: word line 0 at the top, "
-    "drivers at the left, sense nodes at the bottom. The ring marks the worst cell of each "
-    "tile; grey cells were never or hardly driven (below 5 % of the read voltage, rms)."
+    "drivers at the left, sense nodes at the bottom; bit line 3+ is the plus side of output 3. "
+    "The ring marks the cell of each tile that is furthest from no loss; "
+    "grey cells were never or hardly driven (below 5 % of the read voltage, rms)."
 )
 _HEAT = LinearSegmentedColormap.from_list(
     "drop", ["#fffbe8", "#fdd98b", "#f59b51", "#d8504f", "#8f2469", "#3b0f4f"]
 )
+
+
+_BOTH = LinearSegmentedColormap.from_list(
+    "gain and drop",
+    [(0.0, "#1f5fa8"), (0.5, "#fffbe8"), (0.6, "#fdd98b"), (0.7, "#f59b51"),
+     (0.8, "#d8504f"), (0.9, "#8f2469"), (1.0, "#3b0f4f")],
+)  # fmt: skip
 
 
 def absent(data: ReportData) -> str:
@@ -37,30 +47,21 @@ def note(data: ReportData) -> str:
     """The worst cell of all, and what is not drawn."""
     tile, row, col = max(
         ((t, *cell) for t in data.tiles if (cell := _worst(t)) is not None),
-        key=lambda found: float(found[0].ir_drop[found[1], found[2]]),
+        key=lambda found: abs(float(found[0].ir_drop[found[1], found[2]])),
     )
     words = (
         f"Worst of all: {percent(float(tile.ir_drop[row, col]))} in {label(tile.name, 40)} at "
         f"word line {label(tile.row_labels[row])}, bit line {label(tile.col_labels[col])}."
     )
-    hidden = len(data.tiles) - len(_shown(data))
+    hidden = len(data.tiles) - len(tiles_to_show(data.tiles))
     return words + (f" {count(hidden, 'tile')} with less drop in the CSV only." if hidden else "")
 
 
 def _worst(tile: TileData) -> tuple[int, int] | None:
     if not np.isfinite(tile.ir_drop).any():
         return None
-    row, col = np.unravel_index(int(np.nanargmax(tile.ir_drop)), tile.ir_drop.shape)
+    row, col = np.unravel_index(int(np.nanargmax(np.abs(tile.ir_drop))), tile.ir_drop.shape)
     return int(row), int(col)
-
-
-def _shown(data: ReportData) -> list[TileData]:
-    def worst(tile: TileData) -> float:
-        cell = _worst(tile)
-        return -1.0 if cell is None else float(tile.ir_drop[cell])
-
-    chosen = sorted((t for t in data.tiles if t.ir_drop.size), key=worst, reverse=True)[:MOST_TILES]
-    return [tile for tile in data.tiles if tile in chosen]
 
 
 def _map(tile: TileData) -> TileMap:
@@ -75,13 +76,15 @@ def _map(tile: TileData) -> TileMap:
 
 
 def figure(data: ReportData) -> Figure:
-    """The tiles under one scale that starts at no loss."""
-    maps = tuple(_map(tile) for tile in _shown(data))
-    top = max(float(np.nanmax(m.values)) for m in maps if m.mark is not None)
+    """The tiles under one scale; blue where offsets give cells more than was applied."""
+    maps = tuple(_map(tile) for tile in tiles_to_show(data.tiles))
+    known = np.concatenate([m.values.ravel() for m in maps if m.mark is not None])
+    low, top = min(float(np.nanmin(known)), 0.0), max(float(np.nanmax(known)), 1e-6)
+    signed = low < -0.01 * top
     return draw_tiles(
         maps,
-        cmap=_HEAT,
-        norm=Normalize(0, max(top, 1e-6)),
+        cmap=_BOTH if signed else _HEAT,
+        norm=TwoSlopeNorm(0, low, top) if signed else Normalize(0, top),
         scale_label="share of the applied voltage lost",
         scale_format=lambda value: f"{100 * value:.4g} %",
     )

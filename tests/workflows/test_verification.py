@@ -1,0 +1,65 @@
+"""The arithmetic of a verification, on codes made by hand."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from cosim.fidelities.spice import ChipRead
+from workflows.verify import Verification, summarise
+
+NAN = np.nan
+LABELS = np.array([0, 1, 2, 0, 1])
+SPICE = np.array([[9, 1, 0], [0, 5, 2], [7, 1, 3], [NAN, NAN, NAN], [2, 8, 1]], dtype=float)
+
+
+def _summary(**others: np.ndarray) -> Verification:
+    codes = {"ideal": SPICE, "surrogate": SPICE, "exact": SPICE, "spice": SPICE}
+    codes |= {name: np.asarray(value, float) for name, value in others.items()}
+    read = ChipRead(SPICE, (), 1e-12, "ngspice-46 KLU", ())
+    return summarise(codes, LABELS, read, accuracy_float=0.8, wall_s=1.0, arrays_sha256="00")
+
+
+def test_failed_images_stay_in_every_denominator() -> None:
+    """Right: images 0, 1 and 4 of 5; image 2 is wrong, image 3 has no answer."""
+    found = _summary(surrogate=np.nan_to_num(SPICE, nan=4.0))
+    assert found.images == 5
+    assert found.failed == 1
+    assert found.accuracy_spice == pytest.approx(3 / 5)
+    assert found.accuracy_surrogate == pytest.approx(4 / 5)  # ties go to class 0, which it is
+    assert found.agreement == pytest.approx(4 / 5)
+    assert found.logit_rmse_lsb == 0
+    assert found.logit_max_lsb == 0
+
+
+def test_errors_and_agreements_belong_to_their_own_model() -> None:
+    near, far = np.nan_to_num(SPICE).copy(), np.nan_to_num(SPICE).copy()
+    near[0, 0] += 3  # one code of the 12 known ones, no class changes
+    far[1] = [6, 5, 2]  # another class, 6 LSB
+    far[3] = [1000, 0, 0]  # a failed image: in no error
+    found = _summary(surrogate=near, ideal=far)
+    assert found.agreement == pytest.approx(4 / 5)
+    assert found.control_agreement == pytest.approx(3 / 5)
+    assert found.logit_rmse_lsb == pytest.approx(np.sqrt(9 / 12))
+    assert found.logit_max_lsb == 3
+    assert found.control_logit_rmse_lsb == pytest.approx(np.sqrt(36 / 12))
+    assert found.exact_logit_max_lsb == 0
+    assert found.accuracy_ideal == pytest.approx(3 / 5)  # 0, 4 and, by its own codes, 3
+
+
+def test_when_all_fails_there_are_no_errors_to_report() -> None:
+    everything = np.full_like(SPICE, NAN)
+    codes = dict.fromkeys(("ideal", "surrogate", "exact"), np.nan_to_num(SPICE))
+    found = summarise(
+        {**codes, "spice": everything},
+        LABELS,
+        ChipRead(everything, (), 0.0, "ngspice-46 KLU", ()),
+        accuracy_float=1.0,
+        wall_s=1.0,
+        arrays_sha256="00",
+    )
+    assert found.failed == 5
+    assert found.accuracy_spice == 0
+    assert found.agreement == 0
+    assert found.logit_rmse_lsb is None
+    assert found.control_logit_rmse_lsb is None
