@@ -186,6 +186,8 @@ def _explain(error: ValidationError, where: str) -> InputError:
     section, key = ".".join(place[:-1]), place[-1] if place else ""
     more = f" (and {error.error_count() - 1} more)" if error.error_count() > 1 else ""
     at = f"{where}: [{section}] {key}" if section else f"{where}: {key}"
+    if not section and key in Config.model_fields:
+        at = f"{where}: [{key}]"
     value = first.get("input")
     if isinstance(value, int) and value.bit_length() > 1000:
         value = "an integer of hundreds of digits"  # Python refuses to print the longest

@@ -198,7 +198,7 @@ def test_converters_of_any_resolution_are_fitted(bits: int, ngspice: Ngspice) ->
     model = calibrate(chip, ngspice, arrays=1, held_out=1, seed=0, jobs=2).model
     for fitted, drawn in zip(model.layers, chip.periphery, strict=True):
         # An edge is known to half a sample of the sweep, 1/4000 of the range.
-        np.testing.assert_allclose(fitted.adc_gain.numpy(), drawn.adc_gain, rtol=1e-3)
+        np.testing.assert_allclose(fitted.adc_gain.numpy(), drawn.adc_gain, rtol=2e-3)
         np.testing.assert_allclose(fitted.adc_offset_v.numpy(), drawn.adc_offset_v, atol=5e-4)
 
 

@@ -51,7 +51,7 @@ CASES: dict[str, tuple[dict[str, Any], list[str]]] = {
     "NaN conductance": ({"conductance_s": cells(1, 2, np.nan)}, ["conductance_s[1, 2]", "nan"]),
     "negative conductance": (
         {"conductance_s": cells(0, 1, -1e-6)},
-        ["conductance_s[0, 1]", ">= 0"],
+        ["conductance_s[0, 1]", "0 (an open cell) to"],
     ),
     "infinite conductance": (
         {"conductance_s": cells(1, 0, np.inf)},

@@ -24,7 +24,7 @@ CASES: dict[str, tuple[dict[str, Any], list[str]]] = {
     "raw pixels": ({"x": X * 255, "y": Y}, ["share", "scale x"]),
     "no samples": ({"x": X[:0], "y": Y[:0]}, ["nothing to learn", "(0, 3)"]),
     "no features": ({"x": X[:, :0], "y": Y}, ["nothing to learn", "(20, 0)"]),
-    "one class": ({"x": X, "y": 0 * Y}, ["labels", "[0]"]),
+    "one class": ({"x": X, "y": 0 * Y}, ["one class"]),
     "labels with a gap": ({"x": X, "y": 2 * Y}, ["without gaps", "[0, 2]"]),
     "negative labels": ({"x": X, "y": Y - 1}, ["labels", "-1"]),
     "largest labels": ({"x": X, "y": Y.astype(np.uint64) * np.uint64(2**64 - 1)}, ["without gaps"]),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import pickle
@@ -76,6 +77,17 @@ def spoil_json(name: str, change: Callable[[Any], Any]) -> Callable[[Path], obje
 
 def spoil_npz(name: str, **changes: Any) -> Callable[[Path], object]:
     return lambda run: change_npz(run / name, **changes)
+
+
+def spoil_verified(**changes: Any) -> Callable[[Path], object]:
+    """Arrays that verify.json still calls its own."""
+
+    def spoil(run: Path) -> None:
+        change_npz(run / "verify.npz", **changes)
+        sha256 = hashlib.sha256((run / "verify.npz").read_bytes()).hexdigest()
+        change_json(run / "verify.json", lambda d: d | {"arrays_sha256": sha256})
+
+    return spoil
 
 
 def spoil_text(name: str, text: str) -> Callable[[Path], object]:
@@ -250,15 +262,19 @@ SPOILT_REPORT: dict[str, tuple[Callable[[Path], object], list[str]]] = {
         spoil_json("verify.json", with_key("images", 5)),
         ["verify.npz", "labels"],
     ),
-    "codes missing": (spoil_npz("verify.npz", codes_spice=None), ["verify.npz", "codes_spice"]),
-    "codes of another shape": (spoil_npz("verify.npz", codes_ideal=np.ones(3)), ["codes_ideal"]),
+    "codes missing": (spoil_verified(codes_spice=None), ["verify.npz", "codes_spice"]),
+    "codes of another shape": (spoil_verified(codes_ideal=np.ones(3)), ["codes_ideal"]),
     "labels that are no class": (
-        spoil_npz("verify.npz", labels=np.full(4, 7)),
+        spoil_verified(labels=np.full(4, 7)),
         ["verify.npz", "label"],
     ),
     "labels in text": (
-        spoil_npz("verify.npz", labels=np.array(["a"] * 4)),
+        spoil_verified(labels=np.array(["a"] * 4)),
         ["verify.npz", "labels"],
+    ),
+    "arrays of another verification": (
+        spoil_npz("verify.npz", labels=np.ones(4, dtype=np.int64)),
+        ["verify.npz", "not of the same verification"],
     ),
     "history of wrong types": (
         spoil_text("training.json", '[{"epoch": "first"}]'),

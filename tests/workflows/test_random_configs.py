@@ -71,7 +71,10 @@ def test_values_inside_their_bounds_build(document: dict[str, Any]) -> None:
         if key.endswith("_ohm")
     ]
     buildable = all(ohm == 0 or ohm >= 1e-6 for ohm in ohms)
-    assert answer in (("yes", "refused later") if ordered and buildable else ("no",))
+    data = document.get("data", {})
+    paired = bool(data.get("file", "")) == (data.get("name", "digits") == "file")
+    good = ordered and buildable and paired
+    assert answer in (("yes", "refused later") if good else ("no",))
 
 
 @pytest.mark.slow
