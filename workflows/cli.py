@@ -12,7 +12,7 @@ import sys
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 
@@ -26,6 +26,8 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 
+_STOPPED = 130  # what shells report of a program that Ctrl-C ended
+
 Json = Annotated[bool, typer.Option("--json", help="print one JSON object on stdout")]
 Out = Annotated[Path, typer.Option("-o", "--out", help="where the result goes")]
 
@@ -37,6 +39,13 @@ def main() -> None:
     arguments = sys.argv[1:]
     try:
         sys.exit(app(arguments or ["--help"], standalone_mode=False))
+    except SystemExit as done:
+        if done.code == _STOPPED:
+            _leave()
+        raise
+    except KeyboardInterrupt:  # before a command has begun
+        sys.stderr.write("spiceloop: stopped\n")
+        _leave()
     except Exception as error:
         # Wrong usage; typer has no public class for it, but all of its kinds have this method.
         if not hasattr(error, "format_message"):
@@ -45,6 +54,18 @@ def main() -> None:
         command = getattr(getattr(error, "ctx", None), "command_path", "spiceloop")
         _refuse("--json" in arguments, f"{said}; see '{command} --help'")
         sys.exit(2)
+
+
+def _leave() -> NoReturn:
+    """Ends with the exit code of Ctrl-C.
+
+    Python itself would not always: an interrupt that hit code run from text (dataclasses make
+    some while they are imported) counts as unhandled however it was handled, and the process
+    then kills itself.
+    """
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(_STOPPED)
 
 
 def _refuse(as_json: bool, sentence: str) -> None:
@@ -86,7 +107,7 @@ def _run(as_json: bool, work: Callable[[Reporter], tuple[dict[str, Any], list[st
         reporter.say("spiceloop: stopped; nothing half-written was left behind")
         if as_json:
             print_json({"error": "stopped"})
-        sys.exit(130)
+        sys.exit(_STOPPED)
     try:
         if as_json:
             print_json(result)

@@ -168,8 +168,8 @@ def _train(config: Config, split: Split, ngspice: Ngspice, reporter: Reporter) -
         )
     for row in calibration.errors:
         reporter.say(
-            f"    held-out {row.held_out:<8} {row.quantity}: median {row.median:.2g},"
-            f" 95 % {row.p95:.2g}, worst {row.worst:.2g} {row.unit} (n = {row.n})"
+            f"    held-out {row.held_out:<8} {row.quantity}: median {_size(row.median)},"
+            f" 95 % {_size(row.p95)}, worst {_size(row.worst)} {row.unit} (n = {row.n})"
         )
     start = float_network(config, features, classes)
     network = CrossbarNetwork(
@@ -190,6 +190,11 @@ def _train(config: Config, split: Split, ngspice: Ngspice, reporter: Reporter) -
     programmed = program(config.hardware, plans, targets, seed=seed, sample=sample)
     chip = Chip(config.hardware, plans, periphery, programmed, network.weights())
     return _Trained(chip, network, reference, calibration, history, accuracy_float)
+
+
+def _size(error: float) -> str:
+    """An error in words; what rounding alone leaves is nothing."""
+    return "0" if error < 1e-12 else f"{error:.2g}"
 
 
 def _blank(plans: Sequence[LayerPlan]) -> tuple[tuple[NDArray[np.float64], ...], ...]:
