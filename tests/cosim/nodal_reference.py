@@ -24,8 +24,13 @@ def nodal_currents(
     rows, cols = conductance_s.shape
     sense = np.broadcast_to(np.asarray(r_sense_ohm, float), (cols,))
     held = np.zeros(cols) if sense_v is None else sense_v
-    word = lambda i, j: i * cols + j  # noqa: E731 - two index maps, clearer than two functions
-    bit = lambda i, j: rows * cols + i * cols + j  # noqa: E731
+
+    def word(i: int, j: int) -> int:
+        return i * cols + j
+
+    def bit(i: int, j: int) -> int:
+        return rows * cols + i * cols + j
+
     size = 2 * rows * cols
     y = sp.lil_matrix((size, size))
     rhs = np.zeros((size, len(drive_v)))
