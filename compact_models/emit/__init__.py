@@ -1,0 +1,1 @@
+"""Emitters: a model's equations as torch functions, an ngspice subcircuit and Verilog-A."""

@@ -1,0 +1,103 @@
+"""Expressions as the text of a netlist language: what ngspice and Verilog-A have in common."""
+
+from __future__ import annotations
+
+import sympy
+from sympy.printing.precedence import PRECEDENCE
+from sympy.printing.str import StrPrinter
+
+# Above this argument an exponential goes on as a straight line. No valid solution is near it
+# (e^80 is 5e34); a Newton iteration on its way can be: it must not overflow nor lose its slope.
+EXP_LIMIT = 80
+_MOST_FACTORS = 4
+
+
+class NetlistPrinter(StrPrinter):  # type: ignore[misc]  # sympy has no annotations
+    """Prints numbers as plain exponents, powers and choices as both languages read them."""
+
+    def _print_Float(self, expr: sympy.Float) -> str:
+        return _number(float(expr))
+
+    def _print_Rational(self, expr: sympy.Rational) -> str:
+        return _number(float(expr))
+
+    def _print_Integer(self, expr: sympy.Integer) -> str:
+        return _number(float(expr))
+
+    _print_Half = _print_NegativeOne = _print_One = _print_Zero = _print_Integer
+
+    def _print_Pi(self, expr: sympy.Basic) -> str:
+        return _number(float(expr))
+
+    def _print_Mul(self, expr: sympy.Mul) -> str:
+        above, below = expr.as_numer_denom() if _has_inverse(expr) else (expr, sympy.Integer(1))
+        text = "*".join(self._factor(part) for part in sympy.Mul.make_args(above))
+        if below != 1:
+            text += "".join(f"/{self._factor(part)}" for part in sympy.Mul.make_args(below))
+        return text
+
+    def _factor(self, part: sympy.Expr) -> str:
+        if part.is_Number:
+            text = self._print(part)
+            return f"({text})" if text.startswith("-") else str(text)
+        return str(self.parenthesize(part, PRECEDENCE["Pow"]))
+
+    def _print_Pow(self, expr: sympy.Pow, rational: bool = False) -> str:
+        base, exponent = expr.base, expr.exp
+        inner = self._print(base)
+        if exponent == sympy.Rational(1, 2):
+            return f"sqrt({inner})"
+        if exponent.is_Integer and 0 < exponent <= _MOST_FACTORS:
+            return "(" + "*".join([f"({inner})"] * int(exponent)) + ")"
+        if exponent.is_number and exponent < 0:
+            return f"(1.0/{self._print(sympy.Pow(base, -exponent))})"
+        if exponent.is_Integer and exponent % 2 == 1:
+            return f"({self.sign(inner)}*{self.power(f'abs({inner})', self._print(exponent))})"
+        return self.power(f"abs({inner})" if exponent.is_Integer else inner, self._print(exponent))
+
+    def power(self, base: str, exponent: str) -> str:
+        """`base`, which is not negative, to the power of `exponent`."""
+        return f"pow({base}, {exponent})"
+
+    def sign(self, text: str) -> str:
+        """-1, 0 or 1."""
+        raise NotImplementedError
+
+    def _print_Abs(self, expr: sympy.Abs) -> str:
+        return f"abs({self._print(expr.args[0])})"
+
+    def _print_Max(self, expr: sympy.Max) -> str:
+        return self._nested("max", expr.args)
+
+    def _print_Min(self, expr: sympy.Min) -> str:
+        return self._nested("min", expr.args)
+
+    def _nested(self, name: str, args: tuple[sympy.Expr, ...]) -> str:
+        text = str(self._print(args[0]))
+        for argument in args[1:]:
+            text = f"{name}({text}, {self._print(argument)})"
+        return text
+
+    def _print_Piecewise(self, expr: sympy.Piecewise) -> str:
+        *cases, (last, _) = expr.args
+        text = f"({self._print(last)})"
+        for value, condition in reversed(cases):
+            text = f"(({self._print(condition)}) ? ({self._print(value)}) : {text})"
+        return text
+
+    def _print_Relational(self, expr: sympy.Rel) -> str:
+        return f"(({self._print(expr.lhs)}) {expr.rel_op} ({self._print(expr.rhs)}))"
+
+    def _print_And(self, expr: sympy.And) -> str:
+        return " && ".join(self._print(part) for part in expr.args)
+
+    def _print_Or(self, expr: sympy.Or) -> str:
+        return " || ".join(self._print(part) for part in expr.args)
+
+
+def _has_inverse(expr: sympy.Mul) -> bool:
+    return any(part.is_Pow and part.exp.is_number and part.exp < 0 for part in expr.args)
+
+
+def _number(value: float) -> str:
+    return repr(value)

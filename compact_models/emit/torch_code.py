@@ -1,0 +1,182 @@
+"""Assignments as Python text that computes on tensors, and as the function that it defines.
+
+A parameter may be a float (one for all cells) or a tensor (one per cell): whatever depends on
+floats alone is computed once, in Python.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import sympy
+import torch
+from sympy.printing.pycode import PythonCodePrinter
+
+from compact_models.normal_form import Step
+
+Value = torch.Tensor | float
+Function = Callable[..., tuple[Value, ...]]
+
+
+def _either(name: str) -> Callable[[Value], Value]:
+    on_tensor, on_float = getattr(torch, name), getattr(math, name)
+
+    def function(x: Value) -> Value:
+        if isinstance(x, torch.Tensor):
+            of_tensor: torch.Tensor = on_tensor(x)
+            return of_tensor
+        return float(on_float(x))
+
+    return function
+
+
+def _absolute(x: Value) -> Value:
+    return x.abs() if isinstance(x, torch.Tensor) else abs(x)
+
+
+def _sign(x: Value) -> Value:
+    return torch.sign(x) if isinstance(x, torch.Tensor) else float((x > 0) - (x < 0))
+
+
+def _heaviside(x: Value) -> Value:
+    # Derivative of a maximum: on the corner either side will do, and 0 is the cheaper one.
+    return (x > 0).to(x.dtype) if isinstance(x, torch.Tensor) else float(x > 0)
+
+
+def _maximum(x: Value, y: Value) -> Value:
+    if isinstance(x, torch.Tensor) and isinstance(y, torch.Tensor):
+        return torch.maximum(x, y)
+    if isinstance(x, torch.Tensor):
+        return x.clamp_min(y)
+    return y.clamp_min(x) if isinstance(y, torch.Tensor) else max(x, y)
+
+
+def _minimum(x: Value, y: Value) -> Value:
+    if isinstance(x, torch.Tensor) and isinstance(y, torch.Tensor):
+        return torch.minimum(x, y)
+    if isinstance(x, torch.Tensor):
+        return x.clamp_max(y)
+    return y.clamp_max(x) if isinstance(y, torch.Tensor) else min(x, y)
+
+
+def _where(condition: Any, x: Value, y: Value) -> Value:
+    if not isinstance(condition, torch.Tensor):
+        return x if condition else y
+    return torch.where(condition, x, y)
+
+
+def _power(x: Value, n: Value) -> Value:
+    power: Value = x**n
+    return power
+
+
+_NAMESPACE: dict[str, Any] = {
+    **{
+        f"_{name}": _either(name)
+        for name in ("exp", "log", "sqrt", "sinh", "cosh", "tanh", "sin", "cos", "atan", "asin")
+    },
+    "_abs": _absolute,
+    "_sign": _sign,
+    "_heaviside": _heaviside,
+    "_max": _maximum,
+    "_min": _minimum,
+    "_where": _where,
+    "_pow": _power,
+}
+
+
+class _TorchPrinter(PythonCodePrinter):  # type: ignore[misc]  # sympy has no annotations
+    """Python text of an expression, in the functions of `_NAMESPACE`."""
+
+    def _print_Function(self, expr: sympy.Function) -> str:
+        name = type(expr).__name__
+        known = {"Abs": "_abs", "sign": "_sign", "Heaviside": "_heaviside"}.get(name, f"_{name}")
+        if known not in _NAMESPACE:
+            raise NotImplementedError(f"no torch form of {name}")
+        return f"{known}({self._print(expr.args[0])})"
+
+    _print_exp = _print_log = _print_sinh = _print_cosh = _print_tanh = _print_Function
+    _print_sin = _print_cos = _print_atan = _print_asin = _print_Function
+    _print_Abs = _print_sign = _print_Heaviside = _print_Function
+
+    def _print_Max(self, expr: sympy.Max) -> str:
+        return self._nested("_max", expr.args)
+
+    def _print_Min(self, expr: sympy.Min) -> str:
+        return self._nested("_min", expr.args)
+
+    def _nested(self, name: str, args: Sequence[sympy.Expr]) -> str:
+        text = str(self._print(args[0]))
+        for argument in args[1:]:
+            text = f"{name}({text}, {self._print(argument)})"
+        return text
+
+    def _print_Piecewise(self, expr: sympy.Piecewise) -> str:
+        *cases, (last, _) = expr.args
+        text = str(self._print(last))
+        for value, condition in reversed(cases):
+            text = f"_where({self._print(condition)}, {self._print(value)}, {text})"
+        return text
+
+    def _print_And(self, expr: sympy.And) -> str:
+        return " & ".join(f"({self._print(part)})" for part in expr.args)
+
+    def _print_Or(self, expr: sympy.Or) -> str:
+        return " | ".join(f"({self._print(part)})" for part in expr.args)
+
+    def _print_Relational(self, expr: sympy.Rel) -> str:
+        return f"(({self._print(expr.lhs)}) {expr.rel_op} ({self._print(expr.rhs)}))"
+
+    def _print_Pow(self, expr: sympy.Pow, **_options: Any) -> str:
+        base, exponent = self._print(expr.base), expr.exp
+        if exponent == -1:
+            return f"(1.0/({base}))"
+        if exponent == sympy.Rational(1, 2):
+            return f"_sqrt({base})"
+        if exponent == -sympy.Rational(1, 2):
+            return f"(1.0/_sqrt({base}))"
+        return f"_pow({base}, {self._print(exponent)})"
+
+    def _print_Rational(self, expr: sympy.Rational) -> str:
+        return repr(float(expr))
+
+    def _print_Float(self, expr: sympy.Float) -> str:
+        return repr(float(expr))
+
+    def _print_Pi(self, _expr: sympy.Basic) -> str:
+        return repr(math.pi)
+
+
+def compile_function(
+    name: str,
+    arguments: Sequence[sympy.Symbol],
+    parameters: Sequence[sympy.Symbol],
+    steps: Sequence[Step],
+    outputs: Sequence[sympy.Symbol],
+) -> tuple[Function, str]:
+    """A function of `arguments` and a dict `p` of parameters that returns `outputs`.
+
+    Args:
+        name: the function's name, shown in profiles and tracebacks.
+        arguments: positional arguments.
+        parameters: symbols looked up in the last argument, `p`, by name.
+        steps: the assignments, in order.
+        outputs: what is returned, in order.
+
+    Returns:
+        The function and its text.
+    """
+    printer = _TorchPrinter({"fully_qualified_modules": False})
+    used = set().union(*(e.free_symbols for _, e in steps)) | set(outputs)
+    lines = [f"def {name}({', '.join([*(a.name for a in arguments), 'p'])}):"]
+    lines += [f"    {one.name} = p[{one.name!r}]" for one in parameters if one in used]
+    lines += [f"    {symbol.name} = {printer.doprint(value)}" for symbol, value in steps]
+    lines.append(f"    return ({', '.join(symbol.name for symbol in outputs)},)")
+    text = "\n".join(lines) + "\n"
+    scope = dict(_NAMESPACE)
+    # The text is printed from a parsed sympy expression just above; nothing of a user's is in it.
+    exec(compile(text, f"<spiceloop {name}>", "exec"), scope)  # noqa: S102  # see above
+    function: Function = scope[name]
+    return function, text

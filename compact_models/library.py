@@ -1,0 +1,250 @@
+"""Every model and parameter set there is: the ones of this package and the user's own.
+
+A model is a file with a `MODEL` (or `MODELS`) in `compact_models/devices/`, in the user's device
+folder, or anywhere by its path. A parameter set is part of its model, or a TOML file in the device
+folder (`<model>.<set>.toml`), or anywhere by its path. The device folder is `$SPICELOOP_DEVICES`,
+or `$XDG_DATA_HOME/spiceloop/devices`.
+"""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import os
+import pkgutil
+import tomllib
+from collections.abc import Iterator
+from pathlib import Path
+from types import ModuleType
+
+import tomli_w
+from pydantic import ValidationError
+
+import compact_models.devices
+from compact_models.errors import InputError, closest
+from compact_models.files import write_text_atomic
+from compact_models.model import CompactModel, ParameterSet
+from compact_models.spec import Spec
+
+
+class SetFile(Spec):
+    """A parameter set as it is written to a TOML file."""
+
+    model: str
+    name: str
+    source: str
+    amplitude_v: float
+    period_s: float
+    confirmed: bool = True
+    values: dict[str, float]
+    initial: dict[str, float]
+
+
+def device_folder() -> Path:
+    """Where the user's own models and parameter sets are; it need not exist."""
+    own = os.environ.get("SPICELOOP_DEVICES")
+    if own:
+        return Path(own)
+    return Path(os.environ.get("XDG_DATA_HOME") or Path.home() / ".local/share") / (
+        "spiceloop/devices"
+    )
+
+
+def all_models() -> dict[str, CompactModel]:
+    """Every model by name: those of the package, then those in the device folder.
+
+    Raises:
+        InputError: a file in the device folder is no model, or has the name of another.
+    """
+    found: dict[str, CompactModel] = {}
+    for info in pkgutil.iter_modules(compact_models.devices.__path__):
+        module = importlib.import_module(f"compact_models.devices.{info.name}")
+        found |= {model.name: model for model in _models_in(module)}
+    folder = device_folder()
+    for path in sorted(folder.glob("*.py")) if folder.is_dir() else ():
+        for model in models_in_file(path):
+            if model.name in found:
+                raise InputError(
+                    "a model of this name exists already",
+                    where=str(path),
+                    value=model.name,
+                    hint="give it another name",
+                )
+            found[model.name] = model
+    return dict(sorted(found.items()))
+
+
+def find_model(name: str) -> CompactModel:
+    """The model of that name, or the one in the file of that path.
+
+    Raises:
+        InputError: there is none; or the file cannot be used.
+    """
+    if name.endswith(".py"):
+        models = models_in_file(Path(name))
+        if len(models) > 1:
+            raise InputError(
+                "the file has several models",
+                where=name,
+                value=", ".join(model.name for model in models),
+                hint="put it into the device folder and use a model's name",
+            )
+        return models[0]
+    known = all_models()
+    if name not in known:
+        raise InputError(
+            "no such model",
+            where="device",
+            value=name,
+            allowed=f"{', '.join(known)}, or the path of a .py file",
+            hint=closest(name, known),
+        )
+    return known[name]
+
+
+def models_in_file(path: Path) -> tuple[CompactModel, ...]:
+    """The models that a Python file defines; the file is run.
+
+    Raises:
+        InputError: it cannot be read or run, or defines no model.
+    """
+    if not path.is_file():
+        raise InputError("no such file", where=str(path))
+    spec = importlib.util.spec_from_file_location(f"spiceloop_device_{path.stem}", path)
+    if spec is None or spec.loader is None:
+        raise InputError("not a Python file", where=str(path))
+    module = importlib.util.module_from_spec(spec)
+    try:
+        spec.loader.exec_module(module)
+    except InputError as error:
+        raise InputError(
+            error.what,
+            where=f"{path}: {error.where}",
+            value=error.value,
+            allowed=error.allowed,
+            hint=error.hint,
+        ) from error
+    except Exception as error:  # whatever a user's file raises is a fault of that file
+        raise InputError(
+            f"the file fails: {type(error).__name__}: {error}", where=_place(error, path)
+        ) from error
+    models = tuple(_models_in(module))
+    if not models:
+        raise InputError("the file defines no MODEL", where=str(path), hint="see docs/devices.md")
+    return models
+
+
+def find_set(model: CompactModel, name: str | None) -> ParameterSet:
+    """The parameter set of a model by its name or the path of its file; None is the first one.
+
+    Raises:
+        InputError: there is none, the file cannot be read, or its numbers are out of bounds.
+    """
+    if name is None:
+        return model.parameter_sets[0]
+    if name.endswith(".toml"):
+        return read_set(model, Path(name))
+    known = all_sets(model)
+    if name not in known:
+        raise InputError(
+            "no such parameter set",
+            where=f"model {model.name!r}",
+            value=name,
+            allowed=f"{', '.join(known)}, or the path of a .toml file",
+            hint=closest(name, known),
+        )
+    return known[name]
+
+
+def all_sets(model: CompactModel) -> dict[str, ParameterSet]:
+    """Every parameter set of a model: its own, then those in the device folder.
+
+    Raises:
+        InputError: a file in the device folder cannot be used, or has the name of another set.
+    """
+    sets = {one.name: one for one in model.parameter_sets}
+    folder = device_folder()
+    for path in sorted(folder.glob(f"{model.name}.*.toml")) if folder.is_dir() else ():
+        one = read_set(model, path)
+        if one.name in sets:
+            raise InputError(
+                "a parameter set of this name exists already", where=str(path), value=one.name
+            )
+        sets[one.name] = one
+    return sets
+
+
+def read_set(model: CompactModel, path: Path) -> ParameterSet:
+    """The parameter set in a TOML file, checked against its model.
+
+    Raises:
+        InputError: it cannot be read, is for another model, or its numbers are out of bounds.
+    """
+    try:
+        content = SetFile.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))
+    except FileNotFoundError as error:
+        raise InputError("no such file", where=str(path)) from error
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise InputError(f"not a TOML file: {error}", where=str(path)) from error
+    except ValidationError as error:
+        first = error.errors()[0]
+        key = ".".join(str(part) for part in first["loc"])
+        raise InputError(f"key {key!r}: {first['msg']}", where=str(path)) from error
+    if content.model != model.name:
+        raise InputError(
+            "the parameter set is for another model",
+            where=str(path),
+            value=content.model,
+            allowed=model.name,
+        )
+    one = ParameterSet(**content.model_dump(exclude={"model"}))
+    try:
+        model.check_set(one)
+    except InputError as error:
+        raise InputError(
+            error.what,
+            where=f"{path}: {error.where}",
+            value=error.value,
+            allowed=error.allowed,
+            hint=error.hint,
+        ) from error
+    return one
+
+
+def save_set(model: CompactModel, parameter_set: ParameterSet, path: Path) -> None:
+    """Writes a parameter set as TOML, whole or not at all.
+
+    Raises:
+        InputError: its numbers are out of bounds, or the file cannot be written.
+    """
+    model.check_set(parameter_set)
+    content = SetFile(
+        model=model.name,
+        name=parameter_set.name,
+        source=parameter_set.source,
+        amplitude_v=parameter_set.amplitude_v,
+        period_s=parameter_set.period_s,
+        confirmed=parameter_set.confirmed,
+        values=dict(parameter_set.values),
+        initial=dict(parameter_set.initial),
+    )
+    write_text_atomic(path, tomli_w.dumps(content.model_dump()))
+
+
+def _models_in(module: ModuleType) -> Iterator[CompactModel]:
+    for one in getattr(module, "MODELS", ()) or (getattr(module, "MODEL", None),):
+        if isinstance(one, CompactModel):
+            yield one
+
+
+def _place(error: Exception, path: Path) -> str:
+    """The file, with the line where it failed."""
+    if isinstance(error, SyntaxError):
+        return f"{path}:{error.lineno}"
+    line = None
+    trace = error.__traceback__
+    while trace is not None:
+        if trace.tb_frame.f_code.co_filename == str(path):
+            line = trace.tb_lineno
+        trace = trace.tb_next
+    return f"{path}:{line}" if line else str(path)

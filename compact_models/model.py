@@ -1,0 +1,337 @@
+"""A compact model: a current equation, state equations, and the published numbers for them.
+
+The equations are written once, in sympy. They are checked here (units, bounds, names); the
+emitters in `compact_models/emit/` turn them into an ngspice subcircuit, Verilog-A and torch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+import sympy
+
+from compact_models.errors import InputError, closest
+from compact_models.symbols import (
+    Constant,
+    Definition,
+    Internal,
+    ModelSymbol,
+    Parameter,
+    State,
+    V,
+)
+from compact_models.units import UNITS, UnitError, parse_unit, unit_of, unit_text
+
+Kind = Literal["dynamic", "pulse", "read"]
+Numbers = Mapping[str, float]
+
+
+@dataclass(frozen=True)
+class ParameterSet:
+    """Numbers for a model, and where they come from.
+
+    Attributes:
+        name: lower case; what the command line calls it.
+        source: the publication (DOI, equation or table), or what was fitted to what.
+        values: a number for every parameter, by name, in SI units.
+        initial: the state in which a run starts, by name of the state, in SI units.
+        amplitude_v: voltage of an ordinary switching sweep, both polarities.
+        period_s: period of that sweep.
+        confirmed: False where the numbers could not be checked against the publication.
+    """
+
+    name: str
+    source: str
+    values: Numbers
+    initial: Numbers
+    amplitude_v: float
+    period_s: float
+    confirmed: bool = True
+
+
+@dataclass(frozen=True)
+class PulseResponse:
+    """How far one pulse moves the state of a pulse-response device.
+
+    Attributes:
+        state: the state that moves.
+        up: change by one pulse above `+threshold_v`, an expression of state and parameters.
+        down: change by one pulse below `-threshold_v`, negative where the state falls.
+        threshold_v: the parameter that says how high a pulse must be.
+        width_s: the parameter that says how long a pulse is.
+    """
+
+    state: State
+    up: sympy.Expr
+    down: sympy.Expr
+    threshold_v: Parameter
+    width_s: Parameter
+
+
+@dataclass(frozen=True, eq=False)
+class CompactModel:
+    """A two-terminal device.
+
+    Attributes:
+        name: lower case; what the command line calls it.
+        title: one line.
+        kind: `dynamic` (switches by voltage), `pulse` (moves by a step per pulse), `read` (is
+            programmed, then only read).
+        source: the publication of the equations, with its DOI.
+        current: the current from p to n [A], of `V`, states, internals and parameters.
+        rates: the rate of change of every state, in its unit per second. At a bound, a rate
+            that leads out of it is taken to zero by the emitters; the equations need not.
+        parameter_sets: published numbers; the first is the default.
+        implicit: the residual of every internal quantity, zero at the solution.
+        pulse: how a pulse-response device moves; None for the others.
+
+
+    Raises:
+        InputError: an equation does not type-check in units, a set lacks a number or has one out
+            of bounds, or a name is used twice.
+    """
+
+    name: str
+    title: str
+    kind: Kind
+    source: str
+    current: sympy.Expr
+    rates: Mapping[State, sympy.Expr]
+    parameter_sets: tuple[ParameterSet, ...]
+    implicit: Mapping[Internal, sympy.Expr] = field(default_factory=dict)
+    pulse: PulseResponse | None = None
+
+    def __post_init__(self) -> None:
+        """Checks the model."""
+        _check_names(self)
+        _check_units(self)
+        if not self.parameter_sets:
+            raise InputError("a model needs a parameter set", where=f"model {self.name!r}")
+        for parameter_set in self.parameter_sets:
+            self.check_set(parameter_set)
+
+    @property
+    def states(self) -> tuple[State, ...]:
+        """The states, in the order of `rates`."""
+        return tuple(self.rates)
+
+    @property
+    def internals(self) -> tuple[Internal, ...]:
+        """The internal quantities, in the order of `implicit`."""
+        return tuple(self.implicit)
+
+    @property
+    def parameters(self) -> tuple[Parameter, ...]:
+        """The parameters of all equations, by name."""
+        return tuple(symbol for symbol in self._symbols() if isinstance(symbol, Parameter))
+
+    @property
+    def constants(self) -> tuple[Constant, ...]:
+        """The constants of nature in the equations, by name."""
+        return tuple(symbol for symbol in self._symbols() if isinstance(symbol, Constant))
+
+    @property
+    def definitions(self) -> tuple[Definition, ...]:
+        """The named parts of the equations, each after those that it needs."""
+        ordered: list[Definition] = []
+
+        def visit(expression: sympy.Basic) -> None:
+            found = {s for s in expression.free_symbols if isinstance(s, Definition)}
+            for symbol in sorted(found, key=lambda s: s.name):
+                if symbol not in ordered:
+                    visit(symbol.expression)
+                    ordered.append(symbol)
+
+        for expression in self._equations():
+            visit(expression)
+        return tuple(ordered)
+
+    def parameter_set(self, name: str) -> ParameterSet:
+        """The set of that name.
+
+        Raises:
+            InputError: there is none; the message lists those there are.
+        """
+        names = [one.name for one in self.parameter_sets]
+        if name not in names:
+            raise InputError(
+                "no such parameter set",
+                where=f"model {self.name!r}",
+                value=name,
+                allowed=", ".join(names),
+                hint=closest(name, names),
+            )
+        return self.parameter_sets[names.index(name)]
+
+    def check_set(self, parameter_set: ParameterSet) -> None:
+        """Refuses a set that is incomplete, has a stranger, or leaves the bounds.
+
+        Raises:
+            InputError: says which parameter, its value and what is allowed.
+        """
+        where = f"model {self.name!r}, parameter set {parameter_set.name!r}"
+        known = {parameter.name: parameter for parameter in self.parameters}
+        for name, value in parameter_set.values.items():
+            if name not in known:
+                raise InputError(
+                    "no such parameter",
+                    where=where,
+                    value=name,
+                    allowed=", ".join(known),
+                    hint=closest(name, known),
+                )
+            if not known[name].allows(value):
+                raise InputError(
+                    f"parameter {name!r} is out of bounds",
+                    where=where,
+                    value=value,
+                    allowed=known[name].allowed_text(),
+                )
+        missing = [name for name in known if name not in parameter_set.values]
+        if missing:
+            raise InputError("a parameter has no value", where=where, value=missing[0])
+        self._check_initial(parameter_set, where)
+
+    def bounds(self, values: Numbers) -> dict[str, tuple[float, float] | None]:
+        """The bounds of every state for these parameter values; None for a state without."""
+        numbers = self._substitution(values)
+        result: dict[str, tuple[float, float] | None] = {}
+        for state in self.states:
+            if state.lower is None or state.upper is None:
+                result[state.name] = None
+            else:
+                low, high = (float(e.subs(numbers)) for e in (state.lower, state.upper))
+                result[state.name] = (low, high)
+        return result
+
+    def _check_initial(self, parameter_set: ParameterSet, where: str) -> None:
+        names = [state.name for state in self.states]
+        strangers = [name for name in parameter_set.initial if name not in names]
+        missing = [name for name in names if name not in parameter_set.initial]
+        if strangers or missing:
+            raise InputError(
+                "the initial values must name the states",
+                where=where,
+                value=(strangers or missing)[0],
+                allowed=", ".join(names),
+            )
+        for name, pair in self.bounds(parameter_set.values).items():
+            if pair is None:
+                continue
+            if not pair[0] < pair[1] or (self._is_log(name) and pair[0] <= 0):
+                raise InputError(
+                    f"the bounds of state {name!r} are not in order", where=where, value=pair
+                )
+            if not pair[0] <= parameter_set.initial[name] <= pair[1]:
+                raise InputError(
+                    f"state {name!r} starts out of bounds",
+                    where=where,
+                    value=parameter_set.initial[name],
+                    allowed=f"{pair[0]:g} to {pair[1]:g}",
+                )
+
+    def _is_log(self, name: str) -> bool:
+        return next(state.log for state in self.states if state.name == name)
+
+    def _substitution(self, values: Numbers) -> dict[sympy.Symbol, float]:
+        numbers: dict[sympy.Symbol, float] = {s: values[s.name] for s in self.parameters}
+        return numbers | {s: s.value for s in self.constants}
+
+    def _equations(self) -> list[sympy.Expr]:
+        bounds = [
+            bound
+            for state in self.states
+            for bound in (state.lower, state.upper, state.scale)
+            if bound is not None
+        ]
+        brackets = [end for one in self.internals for end in (one.low, one.high)]
+        pulse = [] if self.pulse is None else [self.pulse.up, self.pulse.down]
+        return [
+            self.current,
+            *self.rates.values(),
+            *self.implicit.values(),
+            *bounds,
+            *brackets,
+            *pulse,
+        ]
+
+    def _symbols(self) -> list[sympy.Symbol]:
+        found: set[sympy.Symbol] = set()
+        for expression in [*self._equations(), *(d.expression for d in self.definitions)]:
+            found |= expression.free_symbols
+        return sorted(found, key=lambda symbol: symbol.name)
+
+
+def _check_names(model: CompactModel) -> None:
+    """No name means two things; every symbol is known to be what it is."""
+    where = f"model {model.name!r}"
+    seen: dict[str, ModelSymbol] = {}
+    for symbol in [*model._symbols(), *model.states, *model.internals]:
+        if symbol == V:
+            continue
+        if not isinstance(symbol, ModelSymbol):
+            raise InputError(
+                "a symbol of the equations is not declared",
+                where=where,
+                value=symbol.name,
+                allowed="Parameter, Constant, State, Definition, Internal and V",
+            )
+        if seen.setdefault(symbol.name, symbol) != symbol:
+            raise InputError("a name is used for two symbols", where=where, value=symbol.name)
+        if isinstance(symbol, State) and symbol not in model.rates:
+            raise InputError("a state has no rate", where=where, value=symbol.name)
+        if isinstance(symbol, Internal) and symbol not in model.implicit:
+            raise InputError("an internal quantity has no residual", where=where, value=symbol.name)
+
+
+def _check_units(model: CompactModel) -> None:
+    """Every equation has the unit that it must have."""
+    volt, ampere, second = (UNITS[name] for name in ("V", "A", "s"))
+    units: dict[sympy.Symbol, sympy.Expr] = {V: volt}
+    for symbol in [*model._symbols(), *model.states, *model.internals]:
+        if isinstance(symbol, ModelSymbol):
+            units[symbol] = parse_unit(symbol.unit)
+    wanted = [("the current", model.current, ampere)]
+    for definition in model.definitions:
+        wanted.append((f"definition {definition.name!r}", definition.expression, units[definition]))
+    for state, rate in model.rates.items():
+        wanted.append((f"the rate of {state.name!r}", rate, units[state] / second))
+        for what, bound in (("lower bound", state.lower), ("upper bound", state.upper)):
+            if bound is not None and not bound.is_Number:
+                wanted.append((f"the {what} of {state.name!r}", bound, units[state]))
+    for internal in model.internals:
+        for end in (internal.low, internal.high):
+            if not end.is_Number:
+                wanted.append((f"the bracket of {internal.name!r}", end, units[internal]))
+    if model.pulse is not None:
+        moved = units[model.pulse.state]
+        wanted += [
+            ("the step up", model.pulse.up, moved),
+            ("the step down", model.pulse.down, moved),
+        ]
+    for what, expression, unit in wanted:
+        _require_unit(model.name, what, expression, unit, units)
+    for internal, residual in model.implicit.items():
+        _require_unit(model.name, f"the residual of {internal.name!r}", residual, None, units)
+
+
+def _require_unit(
+    name: str,
+    what: str,
+    expression: sympy.Expr,
+    wanted: sympy.Expr | None,
+    units: Mapping[sympy.Symbol, sympy.Expr],
+) -> None:
+    where = f"model {name!r}, {what}"
+    try:
+        unit = unit_of(expression, units)
+    except UnitError as error:
+        raise InputError(f"the units do not fit: {error}", where=where) from error
+    if wanted is not None and unit is not None and unit != wanted:
+        raise InputError(
+            f"the units do not fit: the equation is in {unit_text(unit)}",
+            where=where,
+            allowed=unit_text(wanted),
+        )

@@ -1,0 +1,112 @@
+"""The form in which every emitter solves a model: states between 0 and 1, held inside.
+
+A state x with bounds is solved for as s = (x - lower) / (upper - lower), or as the same fraction
+of its logarithm; one without bounds as x / scale. Simulators then see numbers of order one with
+one tolerance for all of them.
+
+Published models clip the state at its bounds. A clip makes the rate jump, at which a simulator's
+time step collapses; here the rate that leads out of the range falls to zero, linearly, over the
+last `EDGE` of it. It is continuous, it cannot trap a state at the bound, and it brings back one
+that a finite step has carried across.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import sympy
+
+from compact_models.model import CompactModel
+from compact_models.symbols import State
+
+# Fraction of the range over which an outward rate falls to zero. Against a hard clip the state is
+# off by at most EDGE / e, and only while it arrives.
+EDGE = 1e-4
+
+Step = tuple[sympy.Symbol, sympy.Expr]
+
+
+@dataclass(frozen=True)
+class NormalForm:
+    """A model as a list of assignments, in an order in which they can be evaluated.
+
+    Attributes:
+        model: the model.
+        inputs: one symbol per state: what the emitters solve for.
+        steps: assignments from the inputs, `V`, the internals and the parameters.
+        rates: for every state the symbol that holds d(input)/dt [1/s].
+        residuals: for every internal quantity the symbol that holds its residual.
+        current: the symbol that holds the current [A].
+    """
+
+    model: CompactModel
+    inputs: tuple[sympy.Symbol, ...]
+    steps: tuple[Step, ...]
+    rates: tuple[sympy.Symbol, ...]
+    residuals: tuple[sympy.Symbol, ...]
+    current: sympy.Symbol
+
+
+def normalise(state: State, x: sympy.Expr) -> sympy.Expr:
+    """The solved-for fraction at the physical value `x`."""
+    if state.lower is None or state.upper is None:
+        return x / state.scale
+    if state.log:
+        return sympy.log(x / state.lower) / sympy.log(state.upper / state.lower)
+    return (x - state.lower) / (state.upper - state.lower)
+
+
+def physical(state: State, s: sympy.Expr) -> sympy.Expr:
+    """The physical value at the fraction `s`."""
+    if state.lower is None or state.upper is None:
+        return s * state.scale
+    if state.log:
+        return state.lower * sympy.exp(s * sympy.log(state.upper / state.lower))
+    return state.lower + s * (state.upper - state.lower)
+
+
+def normal_form(model: CompactModel) -> NormalForm:
+    """The normal form of a model."""
+    inputs = tuple(_real(f"s_{state.name}") for state in model.states)
+    steps: list[Step] = [
+        (state, physical(state, s)) for state, s in zip(model.states, inputs, strict=True)
+    ]
+    steps += [(definition, definition.expression) for definition in model.definitions]
+    rates = []
+    for state, s in zip(model.states, inputs, strict=True):
+        free, held = _real(f"free_{state.name}"), _real(f"rate_{state.name}")
+        steps.append((free, model.rates[state] / sympy.diff(physical(state, s), s)))
+        steps.append((held, free if state.lower is None else _held_inside(free, s)))
+        rates.append(held)
+    residuals = []
+    for internal, residual in model.implicit.items():
+        symbol = _real(f"residual_{internal.name}")
+        steps.append((symbol, residual))
+        residuals.append(symbol)
+    current = _real("current")
+    steps.append((current, model.current))
+    return NormalForm(model, inputs, tuple(steps), tuple(rates), tuple(residuals), current)
+
+
+def _held_inside(rate: sympy.Expr, s: sympy.Expr) -> sympy.Expr:
+    """`rate`, brought to zero where it leads out of [0, 1]."""
+    return sympy.Piecewise(
+        (rate * sympy.Min(1, (1 - s) / EDGE), rate > 0),
+        (rate * sympy.Min(1, s / EDGE), True),
+    )
+
+
+def _real(name: str) -> sympy.Symbol:
+    return sympy.Symbol(name, real=True)
+
+
+def needed(steps: Sequence[Step], outputs: Sequence[sympy.Symbol]) -> tuple[Step, ...]:
+    """The assignments that `outputs` depend on, in the same order."""
+    wanted = set(outputs)
+    kept: list[Step] = []
+    for symbol, expression in reversed(steps):
+        if symbol in wanted:
+            kept.append((symbol, expression))
+            wanted |= expression.free_symbols
+    return tuple(reversed(kept))

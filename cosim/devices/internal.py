@@ -1,0 +1,75 @@
+"""The internal quantity of a model, cell by cell: Newton's method inside a bracket.
+
+The residual of a model with thermal feedback can have several zeros; a cell stays on the branch on
+which it was, because the iteration starts there, and leaves it only where that branch ends.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import torch
+
+from compact_models.emit.torch_code import Value
+from compact_models.emit.torch_model import TorchModel
+
+_MOST_ITERATIONS = 80
+_RELATIVE = 1e-10
+_ABSOLUTE = 1e-14  # of the quantity's scale
+
+
+def solve_internal(
+    functions: TorchModel,
+    p: Mapping[str, Value],
+    v: torch.Tensor,
+    fractions: Sequence[torch.Tensor],
+    guess: torch.Tensor | None,
+) -> torch.Tensor | None:
+    """The internal quantity at which the residual is zero, [cell]; None if the model has none.
+
+    Gradients are those of the solution (one Newton step carries them), not of the iteration.
+
+    Args:
+        functions: the model.
+        p: its parameters.
+        v: voltage across each cell [V], [cell].
+        fractions: one tensor [cell] per state.
+        guess: where to start; None starts in the middle of the bracket.
+    """
+    if functions.residual is None or functions.bracket is None:
+        return None
+    with torch.no_grad():
+        solution = _newton(functions, p, v, fractions, guess)
+    if torch.is_grad_enabled():
+        value, slope = functions.residual(v, *fractions, solution, p)
+        if isinstance(value, torch.Tensor) and value.requires_grad:
+            divisor = slope.detach() if isinstance(slope, torch.Tensor) else slope
+            return solution - (value - value.detach()) / divisor
+    return solution
+
+
+def _newton(
+    functions: TorchModel,
+    p: Mapping[str, Value],
+    v: torch.Tensor,
+    fractions: Sequence[torch.Tensor],
+    guess: torch.Tensor | None,
+) -> torch.Tensor:
+    if functions.residual is None or functions.bracket is None:
+        raise AssertionError("called for a model without an internal quantity")
+    ends = [torch.as_tensor(end, dtype=v.dtype).expand_as(v) for end in functions.bracket(v, p)]
+    low, high = torch.minimum(*ends), torch.maximum(*ends)
+    y = 0.5 * (low + high) if guess is None else guess.detach().clamp(low, high)
+    least = _ABSOLUTE * functions.model.internals[0].scale
+    for _ in range(_MOST_ITERATIONS):
+        value, slope = functions.residual(v, *fractions, y, p)
+        above = torch.as_tensor(value) > 0
+        low, high = torch.where(above, low, y), torch.where(above, y, high)
+        newton = y - value / slope
+        inside = (newton >= low) & (newton <= high)  # False for NaN
+        new = torch.where(inside, newton, 0.5 * (low + high))
+        moved = (new - y).abs()
+        y = new
+        if bool((moved <= _RELATIVE * y.abs() + least).all()):
+            break
+    return y

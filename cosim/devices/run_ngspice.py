@@ -1,0 +1,187 @@
+"""A single device under a stimulus in ngspice, as B sources or as a compiled model."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from compact_models.emit.ngspice import state_node, subcircuit
+from compact_models.emit.torch_model import torch_model
+from compact_models.emit.verilog_a import module
+from compact_models.model import CompactModel, ParameterSet
+from cosim.devices.osdi import compile_osdi, find_openvaf
+from cosim.ngspice import Deck, Ngspice, Outcome, SimulationResult, run_deck, timeout_for
+
+Array = NDArray[np.float64]
+
+# Gear damps the ringing that the trapezoidal rule has on stiff states. trtol=1 and the small
+# charge tolerance hold a state, a charge of at most 1 C, to reltol.
+OPTIONS = (
+    ".option klu method=gear reltol=1e-5 abstol=1e-14 vntol=1e-9 chgtol=1e-20 trtol=1 "
+    "itl4=100 gmin=1e-15"
+)
+# Longest time step as fractions of the run, tried in turn: ngspice gives up where a step would be
+# below 1e-11 of it, and switching can be faster than that.
+_STEPS_PER_RUN = (2_000, 40_000, 1_000_000)
+# ngspice with `uic` writes zeros at its first point; the run starts this part of the first interval
+# before the stimulus does, at its first voltage.
+_LEAD = 1e-6
+
+
+@dataclass(frozen=True)
+class NgspiceTrace:
+    """What a run leaves.
+
+    Attributes:
+        time_s: the times of the stimulus [time].
+        voltage_v: the stimulus [time].
+        current_a: the current at those times [time].
+        states: every state at those times, in its unit, by name [time].
+        result: the run itself; the arrays are NaN if it did not end well.
+        compiled: the device was a compiled (OSDI) model.
+    """
+
+    time_s: Array
+    voltage_v: Array
+    current_a: Array
+    states: dict[str, Array]
+    result: SimulationResult
+    compiled: bool
+
+
+def can_compile(ngspice: Ngspice) -> bool:
+    """True if compiled models can be made and loaded here."""
+    return ngspice.osdi and find_openvaf() is not None
+
+
+def device_deck(
+    model: CompactModel,
+    parameter_set: ParameterSet,
+    time_s: Array,
+    voltage_v: Array,
+    *,
+    compiled: bool,
+    steps: int = _STEPS_PER_RUN[0],
+) -> Deck:
+    """The deck of one device between a source and ground.
+
+    Args:
+        model: the device.
+        parameter_set: its parameters and initial states.
+        time_s: times of the stimulus, rising, [time].
+        voltage_v: its voltages, straight between the times [time].
+        compiled: use the Verilog-A module, as `model.osdi` beside the deck.
+        steps: the longest time step is the duration over this.
+    """
+    lead = _LEAD * float(time_s[1] - time_s[0])
+    times = time_s - time_s[0] + lead
+    duration = float(times[-1])
+    points = [(0.0, float(voltage_v[0])), *zip(times.tolist(), voltage_v.tolist(), strict=True)]
+    pairs = "\n".join(f"+ {t!r} {v!r}" for t, v in points)
+    name = f"device_{model.name}"
+    files: dict[str, str | bytes] = {}
+    if compiled:
+        compiler = find_openvaf()
+        if compiler is None:
+            raise AssertionError("asked for a compiled model without a compiler")
+        files["model.osdi"] = compile_osdi(module(model, parameter_set, name), compiler)
+        block = f".model card {name}\n.control\nset num_threads=1\npre_osdi model.osdi\n.endc\n"
+        instance = "ndut p 0 card"
+        nodes = [f"ndut#n_s_{x.name}" for x in model.states]
+    else:
+        block = subcircuit(model, parameter_set, name)
+        instance = f"xdut p 0 {name}"
+        nodes = [f"xdut.{state_node(x)}" for x in model.states]
+    saved = ["v(p)", "i(vdut)", *(f"v({node})" for node in nodes)]
+    text = (
+        f"* {model.name}, parameter set {parameter_set.name}\n{block}"
+        f"vdut p 0 pwl(\n{pairs}\n+ )\n{instance}\n{OPTIONS}\n.save {' '.join(saved)}\n"
+        f".tran {duration / steps!r} {duration!r} 0 {duration / steps!r} uic\n.end\n"
+    )
+    return Deck(
+        text=text,
+        name=name,
+        expected_signals=tuple(saved),
+        files=files,
+    )
+
+
+def run_ngspice(
+    model: CompactModel,
+    parameter_set: ParameterSet,
+    time_s: Array,
+    voltage_v: Array,
+    ngspice: Ngspice,
+    *,
+    compiled: bool | None = None,
+) -> NgspiceTrace:
+    """Runs a device along a stimulus that is straight between its points.
+
+    Args:
+        model: the device.
+        parameter_set: its parameters and initial states.
+        time_s: times, rising, at least two, [time].
+        voltage_v: voltages at those times [time].
+        ngspice: from `find_ngspice`.
+        compiled: use the compiled model; None does so where that is possible.
+
+    Returns:
+        Current and states at the times of the stimulus, or NaN with the outcome in `result`.
+    """
+    use_compiled = can_compile(ngspice) if compiled is None else compiled
+    for steps in _STEPS_PER_RUN:
+        deck = device_deck(
+            model, parameter_set, time_s, voltage_v, compiled=use_compiled, steps=steps
+        )
+        result = run_deck(
+            deck, ngspice, timeout_s=timeout_for(20, 3 * (len(time_s) + steps), ngspice)
+        )
+        if result.outcome is not Outcome.NO_CONVERGENCE:
+            break
+    return _trace(model, parameter_set, time_s, voltage_v, result, use_compiled)
+
+
+def _trace(
+    model: CompactModel,
+    parameter_set: ParameterSet,
+    time_s: Array,
+    voltage_v: Array,
+    result: SimulationResult,
+    compiled: bool,
+) -> NgspiceTrace:
+    if not result.ok:
+        lost = np.full(time_s.shape, np.nan)
+        states = {x.name: lost for x in model.states}
+        return NgspiceTrace(time_s, voltage_v, lost, states, result, compiled)
+    plot = result.plot
+    lead = _LEAD * float(time_s[1] - time_s[0])
+    times = time_s - time_s[0] + lead
+
+    def at_times(signal: str) -> Array:
+        found: Array = np.interp(times, plot.signal("time"), plot.signal(signal))
+        return found
+
+    functions = torch_model(model)
+    p = functions.parameters(dict(parameter_set.values))
+    start = functions.fractions(
+        [torch.tensor([parameter_set.initial[x.name]], dtype=torch.float64) for x in model.states],
+        p,
+    )
+    fractions = []
+    for x, first in zip(model.states, start, strict=True):
+        if compiled:
+            fractions.append(at_times(f"v(ndut#n_s_{x.name})") + float(first))
+        else:
+            fractions.append(at_times(f"v(xdut.{state_node(x)})"))
+    physical = functions.states([torch.from_numpy(s) for s in fractions], p)
+    return NgspiceTrace(
+        time_s,
+        voltage_v,
+        -at_times("i(vdut)"),
+        {x.name: column.numpy() for x, column in zip(model.states, physical, strict=True)},
+        result,
+        compiled,
+    )

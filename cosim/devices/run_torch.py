@@ -1,0 +1,103 @@
+"""A device, or many, under a stimulus in torch."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import torch
+
+from compact_models.emit.torch_code import Value
+from compact_models.emit.torch_model import TorchModel, torch_model
+from compact_models.model import CompactModel
+from cosim.devices.integrate import Cells, advance, start
+
+
+@dataclass(frozen=True)
+class Trace:
+    """What a run leaves.
+
+    Attributes:
+        time_s: the times of the stimulus [time].
+        voltage_v: the stimulus [..., time].
+        current_a: the current at those times [..., time]; NaN from where a cell was lost.
+        states: every state at those times, in its unit, by name [..., time].
+        alive: False for a cell that could not be solved [...].
+    """
+
+    time_s: torch.Tensor
+    voltage_v: torch.Tensor
+    current_a: torch.Tensor
+    states: dict[str, torch.Tensor]
+    alive: torch.Tensor
+
+
+def run_torch(
+    model: CompactModel,
+    values: Mapping[str, Value],
+    initial: Mapping[str, Value],
+    time_s: Sequence[float] | torch.Tensor,
+    voltage_v: torch.Tensor,
+    *,
+    tolerance: float = 1e-6,
+) -> Trace:
+    """Integrates the device along a stimulus that is straight between its points.
+
+    Args:
+        model: the device.
+        values: its parameters in SI units: floats, or tensors [...] with one value per cell.
+        initial: its states at the first time, likewise.
+        time_s: times, rising, [time].
+        voltage_v: voltage across the device at those times, [..., time] or [time].
+        tolerance: error of a state, as a fraction of its range, allowed in one step.
+
+    Returns:
+        Current and states at the times of the stimulus.
+    """
+    functions = torch_model(model)
+    times = torch.as_tensor(time_s, dtype=torch.float64).tolist()
+    voltage = voltage_v.to(torch.float64)
+    shapes = [x.shape for x in (*values.values(), *initial.values()) if isinstance(x, torch.Tensor)]
+    shape = torch.broadcast_shapes(voltage.shape[:-1], *shapes)
+    count = shape.numel()
+    v = voltage.expand(*shape, len(times)).reshape(count, len(times)).T
+
+    def flat(value: Value) -> Value:
+        return value.expand(shape).reshape(count) if isinstance(value, torch.Tensor) else value
+
+    p = functions.parameters({name: flat(value) for name, value in values.items()})
+    states = [
+        torch.as_tensor(flat(initial[x.name]), dtype=torch.float64).expand(count)
+        for x in model.states
+    ]
+    cells = start(functions, p, functions.fractions(states, p), v[0].contiguous())
+    record = [_look(functions, p, cells, v[0])]
+    for k in range(1, len(times)):
+        cells = advance(
+            functions, p, cells, v[k - 1], v[k], times[k] - times[k - 1], tolerance=tolerance
+        )
+        record.append(_look(functions, p, cells, v[k]))
+    columns = [
+        torch.stack(column, -1).reshape(*shape, len(times)) for column in zip(*record, strict=True)
+    ]
+    return Trace(
+        time_s=torch.tensor(times, dtype=torch.float64),
+        voltage_v=voltage.expand(*shape, len(times)),
+        current_a=columns[0],
+        states={x.name: column for x, column in zip(model.states, columns[1:], strict=True)},
+        alive=cells.alive.reshape(shape),
+    )
+
+
+def _look(
+    functions: TorchModel, p: Mapping[str, Value], cells: Cells, v: torch.Tensor
+) -> list[torch.Tensor]:
+    """Current and physical states now; NaN for a cell that was lost."""
+    inner = [] if cells.internal is None else [cells.internal]
+    (current,) = functions.current(v, *cells.fractions, *inner, p)
+    columns = [
+        torch.as_tensor(current).expand_as(v),
+        *functions.states(cells.fractions, p),
+    ]
+    lost = torch.full_like(v, torch.nan)
+    return [torch.where(cells.alive, column, lost) for column in columns]
