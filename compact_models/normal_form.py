@@ -16,9 +16,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import sympy
+from sympy.core.relational import Relational
 
 from compact_models.model import CompactModel
-from compact_models.symbols import State
+from compact_models.symbols import State, V
 
 # Fraction of the range over which an outward rate falls to zero. Against a hard clip the state is
 # off by at most EDGE / e, and only while it arrives.
@@ -38,6 +39,8 @@ class NormalForm:
         rates: for every state the symbol that holds d(input)/dt [1/s].
         residuals: for every internal quantity the symbol that holds its residual.
         current: the symbol that holds the current [A].
+        kinks: expressions of `V` and parameters, straight in `V`, at whose zeros the rates have a
+            kink or a jump: thresholds. An integrator steps up to them, never across.
     """
 
     model: CompactModel
@@ -46,6 +49,7 @@ class NormalForm:
     rates: tuple[sympy.Symbol, ...]
     residuals: tuple[sympy.Symbol, ...]
     current: sympy.Symbol
+    kinks: tuple[sympy.Expr, ...]
 
 
 def normalise(state: State, x: sympy.Expr) -> sympy.Expr:
@@ -86,15 +90,40 @@ def normal_form(model: CompactModel) -> NormalForm:
         residuals.append(symbol)
     current = _real("current")
     steps.append((current, model.current))
-    return NormalForm(model, inputs, tuple(steps), tuple(rates), tuple(residuals), current)
+    return NormalForm(
+        model, inputs, tuple(steps), tuple(rates), tuple(residuals), current, _kinks(model)
+    )
+
+
+def _kinks(model: CompactModel) -> tuple[sympy.Expr, ...]:
+    """Where in voltage the rates change their form."""
+    found: dict[sympy.Expr, None] = {}
+    for rate in model.rates.values():
+        for definition in reversed(model.definitions):
+            rate = rate.xreplace({definition: definition.expression})
+        for part in sorted(
+            rate.atoms(sympy.Max, sympy.Min, sympy.Abs, sympy.sign, Relational), key=str
+        ):
+            if isinstance(part, Relational):
+                candidate = part.lhs - part.rhs
+            elif isinstance(part, sympy.Max | sympy.Min) and len(part.args) == 2:
+                candidate = part.args[0] - part.args[1]
+            else:
+                candidate = part.args[0]
+            slope = sympy.diff(candidate, V)
+            known = {V, *model.parameters, *model.constants}
+            if slope != 0 and not slope.has(V) and candidate.free_symbols <= known:
+                found[candidate] = None
+    return tuple(found)
 
 
 def _held_inside(rate: sympy.Expr, s: sympy.Expr) -> sympy.Expr:
     """`rate`, brought to zero where it leads out of [0, 1]."""
-    return sympy.Piecewise(
-        (rate * sympy.Min(1, (1 - s) / EDGE), rate > 0),
-        (rate * sympy.Min(1, s / EDGE), True),
-    )
+    # The distance to the bound ahead: 1 - s where the rate is positive, s where it is negative. A
+    # choice by Piecewise would be the same and several times slower in torch.
+    half = sympy.Rational(1, 2)
+    ahead = half + sympy.sign(rate) * (half - s)
+    return rate * sympy.Min(1, ahead / EDGE)
 
 
 def _real(name: str) -> sympy.Symbol:

@@ -64,7 +64,8 @@ def slope_of(expression: sympy.Expr, name: sympy.Symbol) -> sympy.Expr:
         if power.has(name) and not power.exp.has(name) and not power.exp.is_number
     ]
     if not powers:
-        return sympy.diff(expression, name)
+        # The derivative of a sign is zero everywhere but at its jump, where nothing is computed.
+        return sympy.diff(expression, name).replace(sympy.DiracDelta, lambda *_: sympy.Integer(0))
     power = max(powers, key=sympy.count_ops)  # an outer one before those inside it
     stand_in = sympy.Dummy(real=True)
     around = expression.xreplace({power: stand_in})

@@ -63,6 +63,9 @@ class NetlistPrinter(StrPrinter):  # type: ignore[misc]  # sympy has no annotati
         """-1, 0 or 1."""
         raise NotImplementedError
 
+    def _print_sign(self, expr: sympy.sign) -> str:
+        return self.sign(str(self._print(expr.args[0])))
+
     def _print_Abs(self, expr: sympy.Abs) -> str:
         return f"abs({self._print(expr.args[0])})"
 

@@ -38,6 +38,7 @@ class TorchModel:
         current: the current [A].
         current_slopes: derivatives of the current by every fraction, by v and by the internal.
         bracket: both ends of the interval that holds the internal quantity; of v and p alone.
+        kinks: `NormalForm.kinks`; of v and p alone.
         to_fractions: the fractions of physical states; of the states and p alone.
         to_states: the physical states of fractions; of the fractions and p alone.
         pulse_steps: for a pulse-response device the change of state by a pulse up and one down, of
@@ -53,6 +54,7 @@ class TorchModel:
     current: Function
     current_slopes: Function
     bracket: Function | None
+    kinks: Function
     to_fractions: Function
     to_states: Function
     pulse_steps: Function | None
@@ -114,6 +116,7 @@ def torch_model(model: CompactModel) -> TorchModel:
         current=function("current", [form.current]),
         current_slopes=slopes("current_slopes", [form.current], seeds, values=False),
         bracket=plain("bracket", [V], [internal[0].low, internal[0].high]) if internal else None,
+        kinks=plain("kinks", [V], form.kinks),
         to_fractions=plain("fractions", model.states, [normalise(x, x) for x in model.states]),
         to_states=plain(
             "states",

@@ -1,29 +1,39 @@
 """Many cells through one ramp of voltage: a stiff integrator with a time step per cell.
 
 Memristors span ten decades of rate within one array, so a common step is always wrong for nearly
-all cells. Here every cell has its own; cells that have arrived leave the batch. The method is
-Rodas3 (Sandu et al., Atmos. Environ. 31 (1997) 3459): a Rosenbrock method of order 3 with an
-embedded order 2, L-stable and stiffly accurate. It needs one Jacobian a step and no Newton
-iteration on the states. Gradients flow through the accepted steps; step sizes are constants to
-them.
+all cells. Here every cell has its own; cells that have arrived leave the batch. Gradients flow
+through the accepted steps; step sizes are constants to them.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 
 from compact_models.emit.torch_code import Value
 from compact_models.emit.torch_model import TorchModel
+from compact_models.normal_form import EDGE
 from cosim.devices.internal import solve_internal
-from cosim.devices.rodas import Tried, rodas_step
+from cosim.devices.rosenbrock import (
+    ERROR_ORDER,
+    Slopes,
+    Tried,
+    linearised,
+    rosenbrock_step,
+)
 
-_GROW, _SHRINK, _SAFETY = 6.0, 0.1, 0.9
+_GROW, _SHRINK, _SAFETY = 10.0, 0.1, 0.9
+_LESS = 0.5  # a rejected step is tried again at most this long
+_GROW_AFTER_FAILURE = 2.0  # what was too long a moment ago is not far ahead
 _CELLS_AT_ONCE = 1 << 16  # so that a batch's temporaries stay in the processor's cache
 _MOST_STEPS = 100_000
 _KEEP = 0.75  # a batch with fewer running cells than this is made smaller
+# At the edge: how near counts as there, and how far the step across the kink goes, both in edges.
+_NEAR, _CROSS = 0.02, 0.06
+_FREE = 0.5  # error of a state inside an edge, in edges, that is as good as none
+_AHEAD = 1e-10  # part of the ramp
 # A step smaller than this fraction of the ramp can no longer be told from the time itself.
 _LEAST_STEP = 1e-14
 
@@ -36,19 +46,25 @@ class Cells:
         fractions: one tensor [cell] per state, see `compact_models.normal_form`.
         internal: the internal quantity [cell], or None where the model has none.
         step: the step size [s] that each cell would try next.
+        failed: its last try was too long.
         alive: False for a cell that could not be solved; its numbers are NaN.
     """
 
     fractions: tuple[torch.Tensor, ...]
     internal: torch.Tensor | None
     step: torch.Tensor
+    failed: torch.Tensor
     alive: torch.Tensor
 
     def take(self, index: torch.Tensor) -> Cells:
         """The cells at `index`."""
         internal = None if self.internal is None else self.internal[index]
         return Cells(
-            tuple(s[index] for s in self.fractions), internal, self.step[index], self.alive[index]
+            tuple(s[index] for s in self.fractions),
+            internal,
+            self.step[index],
+            self.failed[index],
+            self.alive[index],
         )
 
     @staticmethod
@@ -61,6 +77,7 @@ class Cells:
             tuple(torch.cat(column) for column in zip(*(c.fractions for c in parts), strict=True)),
             torch.cat(internals) if internals else None,
             torch.cat([part.step for part in parts]),
+            torch.cat([part.failed for part in parts]),
             torch.cat([part.alive for part in parts]),
         )
 
@@ -81,7 +98,11 @@ def start(
     """
     internal = solve_internal(functions, p, v, fractions, None)
     return Cells(
-        tuple(fractions), internal, torch.full_like(v, torch.inf), torch.isfinite(v.detach())
+        tuple(fractions),
+        internal,
+        torch.full_like(v.detach(), torch.inf),
+        torch.zeros_like(v, dtype=torch.bool),
+        torch.isfinite(v.detach()),
     )
 
 
@@ -93,7 +114,7 @@ def advance(
     v_end: torch.Tensor,
     duration_s: float,
     *,
-    tolerance: float = 1e-6,
+    tolerance: float = 1e-5,
 ) -> Cells:
     """The cells after their voltages went from `v_start` to `v_end` in a straight line.
 
@@ -107,23 +128,22 @@ def advance(
         tolerance: error of a state, as a fraction of its range, allowed in one step.
     """
     count = v_start.numel()
-    parts = []
-    for first in range(0, count, _CELLS_AT_ONCE):
-        last = min(first + _CELLS_AT_ONCE, count)
-        whole = first == 0 and last == count
-        index = torch.arange(first, last, device=v_start.device)
-        parts.append(
-            _advance_batch(
-                functions,
-                p if whole else _pick(p, index, count),
-                cells if whole else cells.take(index),
-                v_start[first:last],
-                v_end[first:last],
-                duration_s,
-                tolerance,
-            )
+
+    def batch(first: int) -> Cells:
+        index = torch.arange(first, min(first + _CELLS_AT_ONCE, count), device=v_start.device)
+        return _advance_batch(
+            functions,
+            _pick(p, index, count),
+            cells.take(index),
+            v_start[index],
+            v_end[index],
+            duration_s,
+            tolerance,
         )
-    return Cells.join(parts)
+
+    if count <= _CELLS_AT_ONCE:
+        return _advance_batch(functions, p, cells, v_start, v_end, duration_s, tolerance)
+    return Cells.join([batch(first) for first in range(0, count, _CELLS_AT_ONCE)])
 
 
 def _pick(p: Mapping[str, Value], index: torch.Tensor, count: int) -> dict[str, Value]:
@@ -147,19 +167,42 @@ def _advance_batch(
 ) -> Cells:
     ramp = (v_end - v_start) / duration_s
     flat = not ramp.requires_grad and not bool(ramp.any())
+    bounded = [state.lower is not None for state in functions.model.states]
     now = cells
     done = torch.zeros_like(now.step)
     running = now.alive.clone()
     place = torch.arange(v_start.numel(), device=v_start.device)
     arrived: list[Cells] = []
     places: list[torch.Tensor] = []
+    kinks = _kink_times(functions, p, v_start, v_end, duration_s)
+    if flat:  # nothing changes from outside: the states may be at rest, or far from it
+        now = replace(now, step=torch.full_like(now.step, torch.inf))
     for _ in range(_MOST_STEPS):
+        # A cell that stands on a threshold looks ahead of it.
+        v = v_start if flat else torch.addcmul(v_start, ramp, done + _AHEAD * duration_s)
+        slopes = linearised(functions, p, now.fractions, now.internal, v)
         left = duration_s - done
-        last = now.step >= left
-        step = torch.where(last, left, now.step)
-        v = v_start + ramp * done
-        tried = rodas_step(functions, p, now.fractions, now.internal, v, ramp, step, flat)
-        now, good, broken = _judge(now, tried, step, running, duration_s, tolerance)
+        wanted = _mind_the_edge(
+            slopes, now.fractions, bounded, None if flat else ramp, now.step, now.failed
+        )
+        if not flat:
+            for kink in kinks:
+                to_kink = kink - done
+                ahead = to_kink > _LEAST_STEP * duration_s
+                wanted = torch.where(ahead, torch.minimum(wanted, to_kink), wanted)
+        last = wanted >= left
+        step = torch.where(last, left, wanted)
+        tried = rosenbrock_step(
+            functions,
+            p,
+            now.fractions,
+            now.internal,
+            slopes,
+            v,
+            None if flat else ramp,
+            step,
+        )
+        now, good, broken = _judge(now, tried, step, running, bounded, duration_s, tolerance)
         done = torch.where(good, done + step, done)
         running = running & ~(good & last) & ~broken
         left_over = int(running.sum())
@@ -173,13 +216,77 @@ def _advance_batch(
             places.append(place[out])
             p = _pick(p, stay, running.numel())
             now, place, done = now.take(stay), place[stay], done[stay]
+            kinks = kinks[:, stay]
             v_start, ramp, running = v_start[stay], ramp[stay], running[stay]
     else:
-        arrived.append(Cells(now.fractions, now.internal, now.step, now.alive & ~running))
+        arrived.append(replace(now, alive=now.alive & ~running))
         places.append(place)
     if len(arrived) == 1:
         return arrived[0]
     return Cells.join(arrived).take(torch.argsort(torch.cat(places)))
+
+
+def _kink_times(
+    functions: TorchModel,
+    p: Mapping[str, Value],
+    v_start: torch.Tensor,
+    v_end: torch.Tensor,
+    duration_s: float,
+) -> torch.Tensor:
+    """When each ramp crosses the thresholds of the model [s], [kink, cell]; infinite where not."""
+    times = []
+    with torch.no_grad():
+        for before, after in zip(
+            functions.kinks(v_start, p), functions.kinks(v_end, p), strict=True
+        ):
+            place = torch.as_tensor(before / (before - after)).expand_as(v_start)
+            times.append(torch.where((place > 0) & (place < 1), place * duration_s, torch.inf))
+    return torch.stack(times) if times else v_start.detach().new_empty(0, v_start.numel())
+
+
+def _mind_the_edge(
+    slopes: Slopes,
+    fractions: Sequence[torch.Tensor],
+    bounded: Sequence[bool],
+    ramp: torch.Tensor | None,
+    step: torch.Tensor,
+    failed: torch.Tensor,
+) -> torch.Tensor:
+    """`step`, cut so that it ends where a state reaches the edge in which its rate falls to zero.
+
+    The rate has a kink there that no step is good across, and behind it a decay that is fast beside
+    everything before. Without this, cells find both by rows of rejected steps.
+
+    Args:
+        slopes: the model at the beginning of the step.
+        fractions: the states there.
+        bounded: which states have bounds.
+        ramp: slopes of the voltages [V/s]; None where all are zero.
+        step: the steps that the error control asks for [s].
+        failed: which of them follow a rejected one.
+    """
+    for k, (rate, s, has_bounds) in enumerate(zip(slopes.rates, fractions, bounded, strict=True)):
+        if not has_bounds:
+            continue
+        velocity, inner = rate.detach(), s.detach()
+        speed = velocity.abs()
+        to_bound = torch.where(velocity > 0, 1.0 - inner, inner)
+        distance = to_bound - EDGE
+        gain = slopes.jacobian[k][k].detach() * speed
+        if ramp is not None:
+            along = (slopes.by_voltage[k] * ramp).detach()
+            gain = gain + torch.where(velocity > 0, along, -along)
+        root = (speed * speed + 2.0 * gain * distance).sqrt()  # NaN: turns back before the edge
+        arrival = 2.0 * distance / (speed + root)
+        cut = torch.where(distance > _NEAR * EDGE, arrival, _CROSS * EDGE / speed)
+        step = torch.where(distance > -_NEAR * EDGE, torch.fmin(step, cut), step)
+        if len(fractions) == 1:
+            # Behind the kink nothing is left but a decay to the bound, which the method takes in
+            # one step of any length; if the voltage turns on the way, that step is rejected.
+            near = torch.minimum(inner, 1.0 - inner)
+            inside = (near < (1.0 - _NEAR) * EDGE) & ((near <= 0) | (near == to_bound)) & ~failed
+            step = torch.where(inside, torch.inf, step)
+    return step
 
 
 def _judge(
@@ -187,17 +294,29 @@ def _judge(
     tried: Tried,
     step: torch.Tensor,
     running: torch.Tensor,
+    bounded: Sequence[bool],
     duration_s: float,
     tolerance: float,
 ) -> tuple[Cells, torch.Tensor, torch.Tensor]:
     """The cells after the steps that were good enough; which were, and which cells are lost."""
     error = tried.error / tolerance
+    if len(before.fractions) == 1 and bounded[0]:
+        # Within the edge a state is at its bound for all purposes: where exactly is free.
+        s, new = before.fractions[0].detach(), tried.fractions[0].detach()
+        in_edge = ((s < EDGE) & (new.abs() < EDGE)) | ((s > 1 - EDGE) & ((1 - new).abs() < EDGE))
+        error = torch.where(in_edge, tried.error / max(tolerance, _FREE * EDGE), error)
     good = running & (error <= 1)  # False for NaN
+    for new, has_bounds in zip(tried.fractions, bounded, strict=True):
+        if has_bounds:  # an error estimate can be small by chance; a state out of bounds is not
+            good = good & (new > -EDGE) & (new < 1.0 + EDGE)
     broken = running & ~good & (step <= _LEAST_STEP * duration_s)
-    factor = (_SAFETY * error.clamp(min=1e-12).pow(-1 / 3)).nan_to_num(nan=_SHRINK)
-    wanted = step * factor.clamp(_SHRINK, _GROW)
-    # A step cut short by the end of the ramp says nothing against the longer one.
-    wanted = torch.where(good, torch.maximum(wanted, before.step.clamp(max=duration_s)), wanted)
+    power = -1.0 / ERROR_ORDER
+    factor = (_SAFETY * error.clamp(min=1e-24).pow(power)).nan_to_num(nan=_SHRINK)
+    most = torch.where(before.failed, _GROW_AFTER_FAILURE, _GROW)
+    wanted = step * torch.minimum(factor.clamp_min(_SHRINK), most)
+    # A step cut short by the ramp's end or by an edge says nothing against the longer one.
+    longer = torch.maximum(wanted, before.step.clamp(max=duration_s))
+    wanted = torch.where(good, longer, torch.minimum(wanted, _LESS * step))
     fractions = tuple(
         torch.where(good, new, old)
         for new, old in zip(tried.fractions, before.fractions, strict=True)
@@ -206,6 +325,10 @@ def _judge(
     if internal is not None and tried.internal is not None:
         internal = torch.where(good, tried.internal, internal)
     after = Cells(
-        fractions, internal, torch.where(running, wanted, before.step), before.alive & ~broken
+        fractions,
+        internal,
+        torch.where(running, wanted, before.step),
+        running & ~good,
+        before.alive & ~broken,
     )
     return after, good, broken

@@ -39,7 +39,7 @@ def run_torch(
     time_s: Sequence[float] | torch.Tensor,
     voltage_v: torch.Tensor,
     *,
-    tolerance: float = 1e-6,
+    tolerance: float = 1e-5,
 ) -> Trace:
     """Integrates the device along a stimulus that is straight between its points.
 

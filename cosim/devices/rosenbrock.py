@@ -1,0 +1,219 @@
+"""One step of RODAS for a batch of cells, each with its own step size.
+
+Hairer, Wanner, "Solving Ordinary Differential Equations II", 2nd ed. (1996), section VI.4: a
+Rosenbrock method of order 4 with an embedded order 3, six stages, L-stable and stiffly accurate.
+It needs one Jacobian a step and no Newton iteration on the states. The internal quantity is solved
+for at every stage, so the states see an ordinary differential equation. No stage lies behind the
+end of the step, so the kinks there stay unseen.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import torch
+
+from compact_models.emit.torch_code import Value
+from compact_models.emit.torch_model import TorchModel
+from cosim.devices.internal import solve_internal
+
+Columns = tuple[torch.Tensor, ...]
+
+# The coefficients in the form without matrix-vector products (book, eq. IV.7.25). For every stage:
+# where it is (time, weights of the earlier stages), and what is added to the rate there (weight of
+# d/dt, weights of the earlier stages over h).
+_GAMMA = 0.25
+_TIMES = (0.0, 0.386, 0.21, 0.63, 1.0, 1.0)
+_PLACES: tuple[tuple[float, ...], ...] = (
+    (),
+    (1.544,),
+    (0.9466785280815826, 0.2557011698983284),
+    (3.314825187068521, 2.896124015972201, 0.9986419139977817),
+    (1.221224509226641, 6.019134481288629, 12.53708332932087, -0.687886036105895),
+)
+_LEANS = (0.25, -0.1043, 0.1035, -0.03620000000000023, 0.0, 0.0)
+_FEEDS: tuple[tuple[float, ...], ...] = (
+    (),
+    (-5.6688,),
+    (-2.430093356833875, -0.2063599157091915),
+    (-0.1073529058151375, -9.594562251023355, -20.47028614809616),
+    (7.496443313967647, -10.24680431464352, -33.99990352819905, 11.7089089320616),
+    (
+        8.083246795921522,
+        -7.981132988064893,
+        -31.52159432874371,
+        16.31930543123136,
+        -6.058818238834054,
+    ),
+)
+ERROR_ORDER = 4  # the error estimate falls with this power of the step
+
+
+@dataclass(frozen=True)
+class Slopes:
+    """The model at the beginning of a step.
+
+    Attributes:
+        rates: d(fraction)/dt [1/s], one tensor [cell] per state.
+        jacobian: derivatives of the rates by the fractions, [rate][state].
+        by_voltage: derivatives of the rates by the voltage.
+    """
+
+    rates: Columns
+    jacobian: list[list[torch.Tensor]]
+    by_voltage: Columns
+
+
+@dataclass(frozen=True)
+class Tried:
+    """A step that may or may not be taken.
+
+    Attributes:
+        fractions: the states after it, one tensor [cell] per state.
+        internal: the internal quantity after it.
+        error: estimate of the largest error of a state, [cell].
+    """
+
+    fractions: Columns
+    internal: torch.Tensor | None
+    error: torch.Tensor
+
+
+def rosenbrock_step(
+    functions: TorchModel,
+    p: Mapping[str, Value],
+    s: Columns,
+    y: torch.Tensor | None,
+    at_start: Slopes,
+    v: torch.Tensor,
+    ramp: torch.Tensor | None,
+    h: torch.Tensor,
+) -> Tried:
+    """Tries one step.
+
+    Args:
+        functions: the model.
+        p: its parameters.
+        s: fractions at the beginning, one tensor [cell] per state.
+        y: the internal quantity at the beginning.
+        at_start: the model there, from `linearised`.
+        v: voltages at the beginning [V].
+        ramp: their slopes [V/s]; None where all are zero.
+        h: step sizes [s], > 0.
+    """
+    inverse_h = 1.0 / h
+    solve = _Factored(at_start.jacobian, inverse_h * (1.0 / _GAMMA))
+    rise = None if ramp is None else ramp * h
+    drift = None if rise is None else [one * rise for one in at_start.by_voltage]
+    stages: list[Columns] = []
+    rates, u = at_start.rates, s
+    for stage, (time, lean, feed) in enumerate(zip(_TIMES, _LEANS, _FEEDS, strict=True)):
+        if stage > 0:
+            # The last stage stands where the one before it has led.
+            known = stage < len(_PLACES)
+            u = _sum(s, _PLACES[stage], stages) if known else _sum(u, (1.0,), stages[-1:])
+            there = v if rise is None else torch.add(v, rise, alpha=time)
+            y = solve_internal(functions, p, there, u, y)
+            rates = model_rates(functions, p, u, y, there)
+        rhs = rates
+        if feed:
+            fed = _sum(_scaled(stages[0], feed[0]), feed[1:], stages[1:])
+            rhs = tuple(torch.addcmul(a, b, inverse_h) for a, b in zip(rhs, fed, strict=True))
+        if drift is not None and lean != 0:
+            rhs = tuple(torch.add(a, b, alpha=lean) for a, b in zip(rhs, drift, strict=True))
+        stages.append(solve(rhs))
+    new = _sum(u, (1.0,), stages[-1:])
+    error = stages[-1][0].detach().abs()
+    for other in stages[-1][1:]:
+        error = torch.maximum(error, other.detach().abs())
+    v_end = v if rise is None else v + rise
+    return Tried(new, solve_internal(functions, p, v_end, new, y), error)
+
+
+def model_rates(
+    functions: TorchModel,
+    p: Mapping[str, Value],
+    s: Columns,
+    y: torch.Tensor | None,
+    v: torch.Tensor,
+) -> Columns:
+    """d(fraction)/dt of every state [1/s], each [cell]."""
+    rates = functions.rates(v, *s, *([] if y is None else [y]), p)
+    return tuple(_full(rate, v) for rate in rates)
+
+
+def linearised(
+    functions: TorchModel,
+    p: Mapping[str, Value],
+    s: Columns,
+    y: torch.Tensor | None,
+    v: torch.Tensor,
+) -> Slopes:
+    """The rates and their total derivatives by the states and by the voltage."""
+    count = len(s)
+    inner = [] if y is None else [y]
+    values = [_full(x, v) for x in functions.rates_slopes(v, *s, *inner, p)]
+    f, rest = values[:count], values[count:]
+    width = count + 1 + len(inner)
+    rows = [rest[k * width : (k + 1) * width] for k in range(count)]
+    if y is not None and functions.residual is not None and functions.residual_slopes is not None:
+        # The internal quantity follows the states: dy/dz = -(dF/dz) / (dF/dy).
+        by_y = functions.residual(v, *s, y, p)[1]
+        follows = [-slope / by_y for slope in functions.residual_slopes(v, *s, y, p)]
+        rows = [
+            [own + row[-1] * follow for own, follow in zip(row, follows, strict=False)]
+            for row in rows
+        ]
+    return Slopes(tuple(f), [row[:count] for row in rows], tuple(row[count] for row in rows))
+
+
+def _full(value: Value, like: torch.Tensor) -> torch.Tensor:
+    if isinstance(value, torch.Tensor) and value.shape == like.shape:
+        return value
+    return torch.as_tensor(value, dtype=like.dtype, device=like.device).expand_as(like)
+
+
+def _scaled(columns: Columns, factor: float) -> Columns:
+    return tuple(column * factor for column in columns)
+
+
+def _sum(start: Columns, factors: Sequence[float], stages: Sequence[Columns]) -> Columns:
+    """`start` plus the stages, each times its factor."""
+    result = start
+    for factor, stage in zip(factors, stages, strict=False):
+        result = tuple(torch.add(a, b, alpha=factor) for a, b in zip(result, stage, strict=True))
+    return result
+
+
+class _Factored:
+    """Solves (d I - J) k = rhs for every cell: elimination written out over columns of cells.
+
+    The matrices are one to three states wide; a batched LAPACK call would cost more.
+    """
+
+    def __init__(self, jacobian: list[list[torch.Tensor]], diagonal: torch.Tensor) -> None:
+        size = len(jacobian)
+        matrix = [
+            [diagonal - a if i == j else -a for j, a in enumerate(row)]
+            for i, row in enumerate(jacobian)
+        ]
+        for k in range(size):
+            for i in range(k + 1, size):
+                matrix[i][k] = matrix[i][k] / matrix[k][k]
+                for j in range(k + 1, size):
+                    matrix[i][j] = matrix[i][j] - matrix[i][k] * matrix[k][j]
+        self._lower_and_upper = matrix
+        self._inverse_pivots = [1.0 / matrix[k][k] for k in range(size)]
+
+    def __call__(self, rhs: Sequence[torch.Tensor]) -> Columns:
+        a, x = self._lower_and_upper, list(rhs)
+        size = len(x)
+        for i in range(size):
+            for k in range(i):
+                x[i] = x[i] - a[i][k] * x[k]
+        for i in reversed(range(size)):
+            for k in range(i + 1, size):
+                x[i] = x[i] - a[i][k] * x[k]
+            x[i] = x[i] * self._inverse_pivots[i]
+        return tuple(x)
