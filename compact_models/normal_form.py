@@ -72,20 +72,20 @@ def physical(state: State, s: sympy.Expr) -> sympy.Expr:
 
 def normal_form(model: CompactModel) -> NormalForm:
     """The normal form of a model."""
-    inputs = tuple(_real(f"s_{state.name}") for state in model.states)
+    inputs = tuple(_real(f"s__{state.name}") for state in model.states)
     steps: list[Step] = [
         (state, physical(state, s)) for state, s in zip(model.states, inputs, strict=True)
     ]
     steps += [(definition, definition.expression) for definition in model.definitions]
     rates = []
     for state, s in zip(model.states, inputs, strict=True):
-        free, held = _real(f"free_{state.name}"), _real(f"rate_{state.name}")
+        free, held = _real(f"free__{state.name}"), _real(f"rate__{state.name}")
         steps.append((free, model.rates[state] / sympy.diff(physical(state, s), s)))
         steps.append((held, free if state.lower is None else _held_inside(free, s)))
         rates.append(held)
     residuals = []
     for internal, residual in model.implicit.items():
-        symbol = _real(f"residual_{internal.name}")
+        symbol = _real(f"residual__{internal.name}")
         steps.append((symbol, residual))
         residuals.append(symbol)
     current = _real("current")

@@ -42,11 +42,11 @@ class ModelSymbol(sympy.Symbol):  # type: ignore[misc]  # sympy has no annotatio
         Raises:
             InputError: the name cannot be used in a netlist, or the unit is not SI.
         """
-        if not _NAME.match(name) or name in _RESERVED:
+        if not _NAME.match(name) or name in _RESERVED or "__" in name:
             raise InputError(
                 "a symbol cannot have this name",
                 where=f"{cls.__name__.lower()} {name!r}",
-                allowed="lower-case letters, digits and underscores, a letter first, "
+                allowed="lower-case letters, digits and single underscores, a letter first, "
                 "not a word of SPICE or Verilog-A",
             )
         parse_unit(unit)

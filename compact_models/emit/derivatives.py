@@ -77,7 +77,7 @@ def slope_of(expression: sympy.Expr, name: sympy.Symbol) -> sympy.Expr:
 def share(steps: Sequence[Step], outputs: Sequence[sympy.Symbol]) -> tuple[Step, ...]:
     """The same assignments with common subexpressions computed once, unneeded ones left out."""
     kept = needed(steps, outputs)
-    temporaries = sympy.numbered_symbols("t_", real=True)
+    temporaries = sympy.numbered_symbols("t__", real=True)
     common, reduced = sympy.cse([e for _, e in kept], symbols=temporaries, order="none")
     everything = dict(common) | {
         symbol: expression for (symbol, _), expression in zip(kept, reduced, strict=True)

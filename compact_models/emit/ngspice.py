@@ -88,7 +88,7 @@ def _own_nodes(
     if model.internals:
         nodes |= {d: 1.0 for d in model.definitions if _varies(d)}
     for state in model.states:
-        symbol = sympy.Symbol(f"free_{state.name}", real=True)
+        symbol = sympy.Symbol(f"free__{state.name}", real=True)
         if (
             sympy.count_ops(_inline(steps[symbol], [s for s in steps.items() if s[0] not in nodes]))
             > _LONG
@@ -115,7 +115,7 @@ def _inline(expression: sympy.Expr, steps: list[Step]) -> sympy.Expr:
 
 def _names(model: CompactModel, nodes: dict[sympy.Symbol, float]) -> dict[sympy.Symbol, str]:
     names = {V: "v(p,n)"}
-    names |= {sympy.Symbol(f"s_{x.name}", real=True): f"v({state_node(x)})" for x in model.states}
+    names |= {sympy.Symbol(f"s__{x.name}", real=True): f"v({state_node(x)})" for x in model.states}
     names |= {y: f"({y.scale!r}*v(y_{y.name}))" for y in model.internals}
     names |= {
         symbol: f"v(d_{symbol.name})" if scale == 1 else f"({scale!r}*v(d_{symbol.name}))"

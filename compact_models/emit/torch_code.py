@@ -169,11 +169,11 @@ def compile_function(
         The function and its text.
     """
     printer = _TorchPrinter({"fully_qualified_modules": False})
-    used = set().union(*(e.free_symbols for _, e in steps)) | set(outputs)
+    used = set(outputs).union(*(e.free_symbols for _, e in steps))
     lines = [f"def {name}({', '.join([*(a.name for a in arguments), 'p'])}):"]
     lines += [f"    {one.name} = p[{one.name!r}]" for one in parameters if one in used]
     lines += [f"    {symbol.name} = {printer.doprint(value)}" for symbol, value in steps]
-    lines.append(f"    return ({', '.join(symbol.name for symbol in outputs)},)")
+    lines.append(f"    return ({''.join(f'{symbol.name}, ' for symbol in outputs)})")
     text = "\n".join(lines) + "\n"
     scope = dict(_NAMESPACE)
     # The text is printed from a parsed sympy expression just above; nothing of a user's is in it.

@@ -33,7 +33,7 @@ def module(model: CompactModel, parameter_set: ParameterSet, name: str) -> str:
     nodes = [f"s_{x.name}" for x in model.states] + [f"y_{y.name}" for y in model.internals]
     steps = share(form.steps, [*form.rates, *form.residuals, form.current])
     names = ["e_x", *(symbol.name for symbol, _ in steps)]
-    names += [f"s_{x.name}" for x in model.states] + [y.name for y in model.internals]
+    names += [f"s__{x.name}" for x in model.states] + [y.name for y in model.internals]
     lines = [
         f"// {model.title}",
         f"// equations: {model.source}",
@@ -54,7 +54,7 @@ def module(model: CompactModel, parameter_set: ParameterSet, name: str) -> str:
         start = normalise(state, sympy.Symbol(f"{state.name}_0"))
         for definition in reversed(model.definitions):
             start = start.xreplace({definition: definition.expression})
-        lines.append(f"        s_{state.name} = V(n_s_{state.name}) + {printer.doprint(start)};")
+        lines.append(f"        s__{state.name} = V(n_s_{state.name}) + {printer.doprint(start)};")
     for internal in model.internals:
         lines.append(f"        {internal.name} = {internal.scale!r}*V(n_y_{internal.name});")
     lines += [f"        {symbol.name} = {printer.doprint(value)};" for symbol, value in steps]

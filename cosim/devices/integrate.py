@@ -33,7 +33,7 @@ _KEEP = 0.75  # a batch with fewer running cells than this is made smaller
 # At the edge: how near counts as there, and how far the step across the kink goes, both in edges.
 _NEAR, _CROSS = 0.02, 0.06
 _FREE = 0.5  # error of a state inside an edge, in edges, that is as good as none
-_AHEAD = 1e-10  # part of the ramp
+_HAIR = 1e-10  # part of a ramp that is as good as nothing
 # A step smaller than this fraction of the ramp can no longer be told from the time itself.
 _LEAST_STEP = 1e-14
 
@@ -169,7 +169,9 @@ def _advance_batch(
     flat = not ramp.requires_grad and not bool(ramp.any())
     bounded = [state.lower is not None for state in functions.model.states]
     now = cells
-    done = torch.zeros_like(now.step)
+    # A ramp may begin on a threshold: the first look is at what lies behind it.
+    hair_s = 0.0 if flat else _HAIR * duration_s
+    done = torch.full_like(now.step, hair_s)
     running = now.alive.clone()
     place = torch.arange(v_start.numel(), device=v_start.device)
     arrived: list[Cells] = []
@@ -178,18 +180,18 @@ def _advance_batch(
     if flat:  # nothing changes from outside: the states may be at rest, or far from it
         now = replace(now, step=torch.full_like(now.step, torch.inf))
     for _ in range(_MOST_STEPS):
-        # A cell that stands on a threshold looks ahead of it.
-        v = v_start if flat else torch.addcmul(v_start, ramp, done + _AHEAD * duration_s)
+        v = v_start if flat else torch.addcmul(v_start, ramp, done)
         slopes = linearised(functions, p, now.fractions, now.internal, v)
         left = duration_s - done
         wanted = _mind_the_edge(
             slopes, now.fractions, bounded, None if flat else ramp, now.step, now.failed
         )
-        if not flat:
-            for kink in kinks:
-                to_kink = kink - done
-                ahead = to_kink > _LEAST_STEP * duration_s
-                wanted = torch.where(ahead, torch.minimum(wanted, to_kink), wanted)
+        at_kink = torch.zeros_like(running)
+        for kink in kinks:
+            to_kink = kink - done
+            nearer = (to_kink > 0) & (to_kink <= wanted)
+            wanted = torch.where(nearer, to_kink, wanted)
+            at_kink = at_kink | nearer
         last = wanted >= left
         step = torch.where(last, left, wanted)
         tried = rosenbrock_step(
@@ -203,7 +205,8 @@ def _advance_batch(
             step,
         )
         now, good, broken = _judge(now, tried, step, running, bounded, duration_s, tolerance)
-        done = torch.where(good, done + step, done)
+        # From a hair before a threshold to a hair behind it, so that no stage sees both sides.
+        done = torch.where(good, done + step + 2 * hair_s * at_kink, done)
         running = running & ~(good & last) & ~broken
         left_over = int(running.sum())
         if left_over == 0:
@@ -233,14 +236,18 @@ def _kink_times(
     v_end: torch.Tensor,
     duration_s: float,
 ) -> torch.Tensor:
-    """When each ramp crosses the thresholds of the model [s], [kink, cell]; infinite where not."""
+    """When each ramp comes to the thresholds of the model [s], [kink, cell]; infinite where not.
+
+    That is a hair before it crosses them.
+    """
     times = []
     with torch.no_grad():
         for before, after in zip(
             functions.kinks(v_start, p), functions.kinks(v_end, p), strict=True
         ):
             place = torch.as_tensor(before / (before - after)).expand_as(v_start)
-            times.append(torch.where((place > 0) & (place < 1), place * duration_s, torch.inf))
+            ahead = (place > 3 * _HAIR) & (place < 1 - 3 * _HAIR)
+            times.append(torch.where(ahead, (place - _HAIR) * duration_s, torch.inf))
     return torch.stack(times) if times else v_start.detach().new_empty(0, v_start.numel())
 
 
