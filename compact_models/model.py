@@ -6,6 +6,7 @@ emitters in `compact_models/emit/` turn them into an ngspice subcircuit, Verilog
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
@@ -172,6 +173,18 @@ class CompactModel:
             InputError: says which parameter, its value and what is allowed.
         """
         where = f"model {self.name!r}, parameter set {parameter_set.name!r}"
+        if not parameter_set.source.strip():
+            raise InputError(
+                "a parameter set must say its source", where=where, hint="a DOI, or what was fitted"
+            )
+        for key in ("amplitude_v", "period_s"):
+            if not 0 < getattr(parameter_set, key) < math.inf:
+                raise InputError(
+                    f"{key} must be positive",
+                    where=where,
+                    value=getattr(parameter_set, key),
+                    allowed="> 0",
+                )
         known = {parameter.name: parameter for parameter in self.parameters}
         for name, value in parameter_set.values.items():
             if name not in known:

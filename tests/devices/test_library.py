@@ -1,0 +1,129 @@
+"""Where models and parameter sets come from: the package, the user's folder, a path."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+
+import pytest
+
+from compact_models import library
+from compact_models.devices.vteam import MODEL as VTEAM
+from compact_models.errors import InputError
+
+OWN = """
+from compact_models.model import CompactModel, ParameterSet
+from compact_models.symbols import Parameter, State, V
+
+g = Parameter("g", "S", "conductance", above=0)
+x = State("x", "1", "state", lower=0, upper=1)
+MODEL = CompactModel(
+    name="mine", title="my own", kind="dynamic", source="my notes",
+    current=g * x * {current}, rates={{x: V / {rate}}},
+    parameter_sets=(ParameterSet("a", "my notes", {{"g": 1e-3, "f": 1.0}}, {{"x": 0.5}}, 1, 1),),
+)
+"""
+EXTRA = 'f = Parameter("f", "V*s", "flux of a full swing", above=0)\nx = State('
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("SPICELOOP_DEVICES", str(tmp_path / "devices"))
+    (tmp_path / "devices").mkdir()
+    return tmp_path / "devices"
+
+
+def own_model(path: Path, current: str = "V", rate: str = "f") -> Path:
+    path.write_text(OWN.replace("x = State(", EXTRA).format(current=current, rate=rate))
+    return path
+
+
+def test_a_file_in_the_folder_is_a_model(folder: Path) -> None:
+    assert "mine" not in library.all_models()
+    own_model(folder / "anything.py")
+    assert library.find_model("mine").title == "my own"
+    assert set(library.all_models()) >= {"mine", "vteam"}
+
+
+def test_a_path_is_a_model(tmp_path: Path) -> None:
+    assert library.find_model(str(own_model(tmp_path / "a.py"))).name == "mine"
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        (OWN.replace("x = State(", EXTRA).format(current="1", rate="f"), ["the current", "in S"]),
+        (OWN.replace("x = State(", EXTRA).format(current="V", rate="1"), ["rate of 'x'", "in V"]),
+        ("x = (", ["SyntaxError", ":1"]),
+        ("a = 1\nb = a / 0\n", ["ZeroDivisionError", ":2"]),
+        ("import not_there\n", ["not_there"]),
+        ("MODEL = 3\n", ["no MODEL"]),
+    ],
+)
+def test_a_file_that_is_no_model_is_named(tmp_path: Path, text: str, words: list[str]) -> None:
+    path = tmp_path / "wrong.py"
+    path.write_text(text)
+    with pytest.raises(InputError) as refused:
+        library.find_model(str(path))
+    assert "\n" not in str(refused.value)
+    for word in ["wrong.py", *words]:
+        assert word in str(refused.value)
+
+
+def test_two_models_cannot_share_a_name(folder: Path) -> None:
+    own_model(folder / "a.py")
+    own_model(folder / "b.py")
+    with pytest.raises(InputError, match=r"b\.py.*exists already"):
+        library.all_models()
+
+
+def test_an_unknown_model_is_named_with_the_nearest() -> None:
+    with pytest.raises(InputError, match="did you mean 'vteam'"):
+        library.find_model("vteem")
+
+
+def test_a_saved_set_comes_back_by_name_and_by_path(folder: Path) -> None:
+    first = VTEAM.parameter_sets[0]
+    mine = dataclasses.replace(
+        first, name="mine", source="my wafer", values={**first.values, "r_on": 61.25}
+    )
+    library.save_set(VTEAM, mine, folder / "vteam.mine.toml")
+    assert library.find_set(VTEAM, "mine") == mine
+    assert library.find_set(VTEAM, str(folder / "vteam.mine.toml")) == mine
+    assert list(library.all_sets(VTEAM)) == [*(s.name for s in VTEAM.parameter_sets), "mine"]
+    assert library.find_set(VTEAM, None) == first
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "words"),
+    [
+        ("r_on = 61.25", "r_on = -1.0", ["'r_on'", "-1.0", "> 0"]),
+        ("r_on = 61.25", "r_onn = 61.25", ["r_onn", "did you mean 'r_on'"]),
+        ("r_on = 61.25", "r_on = nan", ["r_on"]),
+        ("r_on = 61.25", 'r_on = "big"', ["values.r_on"]),
+        ('model = "vteam"', 'model = "team"', ["another model", "team"]),
+        ('name = "mine"', 'name = "sine"', ["exists already"]),
+        ("[values]", "[value", ["not a TOML file"]),
+        ("w = 1.5e-09", "w = 1.0", ["starts out of bounds"]),
+    ],
+)
+def test_a_broken_set_is_refused(folder: Path, old: str, new: str, words: list[str]) -> None:
+    first = VTEAM.parameter_sets[0]
+    mine = dataclasses.replace(first, name="mine", values={**first.values, "r_on": 61.25})
+    path = folder / "vteam.mine.toml"
+    library.save_set(VTEAM, mine, path)
+    text = path.read_text()
+    assert old in text
+    path.write_text(text.replace(old, new))
+    with pytest.raises(InputError) as refused:
+        library.find_set(VTEAM, "mine")
+    for word in ["vteam.mine.toml", *words]:
+        assert word in str(refused.value)
+
+
+def test_a_set_out_of_bounds_is_not_written(folder: Path) -> None:
+    first = VTEAM.parameter_sets[0]
+    wrong = dataclasses.replace(first, name="wrong", values={**first.values, "v_off": -0.1})
+    with pytest.raises(InputError, match="v_off"):
+        library.save_set(VTEAM, wrong, folder / "vteam.wrong.toml")
+    assert list(folder.iterdir()) == []
