@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import sympy
@@ -17,7 +18,6 @@ from sympy.printing.pycode import PythonCodePrinter
 from compact_models.normal_form import Step
 
 Value = torch.Tensor | float
-Function = Callable[..., tuple[Value, ...]]
 
 
 def _either(name: str) -> Callable[[Value], Value]:
@@ -149,6 +149,35 @@ class _TorchPrinter(PythonCodePrinter):  # type: ignore[misc]  # sympy has no an
         return repr(math.pi)
 
 
+@dataclass(frozen=True)
+class Function:
+    """A compiled function; with a single cell and no gradient it is computed in Python floats.
+
+    A tensor of one number costs as much per operation as one of thousands.
+
+    Attributes:
+        plain: the function itself, on tensors or floats.
+    """
+
+    plain: Callable[..., tuple[Value, ...]]
+
+    def __call__(self, *arguments: Any) -> tuple[Value, ...]:
+        """The outputs, for positional arguments and last the dict of parameters."""
+        *values, p = arguments
+        tensors = [x for x in values if isinstance(x, torch.Tensor)]
+        single = tensors and all(x.numel() == 1 and not x.requires_grad for x in tensors)
+        if not single or any(isinstance(x, torch.Tensor) for x in p.values()):
+            return self.plain(*arguments)
+        try:
+            results = self.plain(*(float(x) for x in values), p)
+            if any(isinstance(x, complex) for x in results):
+                return self.plain(*arguments)
+        except (ArithmeticError, ValueError):  # infinities and NaN are torch's business
+            return self.plain(*arguments)
+        shape = torch.broadcast_shapes(*(x.shape for x in tensors))
+        return tuple(tensors[0].new_full(shape, float(x)) for x in results)
+
+
 def compile_function(
     name: str,
     arguments: Sequence[sympy.Symbol],
@@ -178,5 +207,4 @@ def compile_function(
     scope = dict(_NAMESPACE)
     # The text is printed from a parsed sympy expression just above; nothing of a user's is in it.
     exec(compile(text, f"<spiceloop {name}>", "exec"), scope)  # noqa: S102  # see above
-    function: Function = scope[name]
-    return function, text
+    return Function(scope[name]), text

@@ -10,12 +10,13 @@ from collections.abc import Mapping, Sequence
 
 import torch
 
-from compact_models.emit.torch_code import Value
+from compact_models.emit.torch_code import Function, Value
 from compact_models.emit.torch_model import TorchModel
 
 _MOST_ITERATIONS = 80
-_RELATIVE = 1e-10
-_ABSOLUTE = 1e-14  # of the quantity's scale
+# A Newton step this small has an error of its square left.
+_RELATIVE = 1e-6
+_ABSOLUTE = 1e-8  # of the quantity's scale
 
 
 def solve_internal(
@@ -61,6 +62,17 @@ def _newton(
     low, high = torch.minimum(*ends), torch.maximum(*ends)
     y = 0.5 * (low + high) if guess is None else guess.detach().clamp(low, high)
     least = _ABSOLUTE * functions.model.internals[0].scale
+    if y.numel() == 1:  # the same iteration in floats: operations on one number cost as much
+        single = tuple(float(x) for x in (v, *fractions))
+        known = (
+            None
+            if _has_tensors(p)
+            else _newton_in_floats(
+                functions.residual, p, single, (float(low), float(high), float(y)), least
+            )
+        )
+        if known is not None:
+            return torch.full_like(y, known)
     for _ in range(_MOST_ITERATIONS):
         value, slope = functions.residual(v, *fractions, y, p)
         above = torch.as_tensor(value) > 0
@@ -71,5 +83,32 @@ def _newton(
         moved = (new - y).abs()
         y = new
         if bool((moved <= _RELATIVE * y.abs() + least).all()):
+            break
+    return y
+
+
+def _has_tensors(p: Mapping[str, Value]) -> bool:
+    return any(isinstance(x, torch.Tensor) for x in p.values())
+
+
+def _newton_in_floats(
+    residual: Function,
+    p: Mapping[str, Value],
+    place: tuple[float, ...],
+    bracket: tuple[float, float, float],
+    least: float,
+) -> float | None:
+    """The solution for one cell; None where floats overflow, which tensors do not mind."""
+    low, high, y = bracket
+    for _ in range(_MOST_ITERATIONS):
+        try:
+            value, slope = (float(x) for x in residual.plain(*place, y, p))
+            newton = y - value / slope
+        except (ArithmeticError, ValueError):
+            return None
+        low, high = (low, y) if value > 0 else (y, high)
+        new = newton if low <= newton <= high else 0.5 * (low + high)
+        moved, y = abs(new - y), new
+        if moved <= _RELATIVE * abs(y) + least:
             break
     return y

@@ -1,0 +1,211 @@
+"""JART VCM v1b, deterministic: oxygen vacancies move in a disc in front of a Schottky contact.
+
+Equations and numbers: Cueppers et al., "Exploiting the switching dynamics of HfO2-based ReRAM
+devices for reliable analog memristive behavior", APL Materials 7 (2019) 091105,
+doi 10.1063/1.5108654; Bengel et al., IEEE TCAS-I 67 (2020) 4618, doi 10.1109/TCSI.2020.3018502; the
+published Verilog-A (CC0), doi 10.26165/JUELICH-DATA/LUA8QY. SET at negative, RESET at positive
+voltage.
+
+The current is fixed by an equation: the Schottky contact in series with disc, plug and lines, both
+heated by it. It is solved for as `ln_i`, the logarithm of one plus the current in microamperes: an
+exponential contact behind a resistance is nearly straight in it, and so is the way through zero.
+
+Two things differ from the published text, both where it has a corner: the image force's argument
+is rounded over 1 mV (its fourth root has an infinite slope at zero), and at high doping the barrier
+then rises within a millivolt of the Schottky voltage `phi_b - phi_n`, so that up to three currents
+solve the equation. The device stays on the branch on which it was until that branch ends.
+"""
+
+from __future__ import annotations
+
+import sympy
+from sympy import Abs, Max, Min, Piecewise, asin, exp, log, pi, sinh, sqrt, tanh
+
+from compact_models.model import CompactModel, ParameterSet
+from compact_models.symbols import Constant, Definition, Internal, Parameter, State, V
+
+SOURCE = (
+    "Cueppers et al., APL Mater. 7 (2019) 091105, doi 10.1063/1.5108654; "
+    "Verilog-A, doi 10.26165/JUELICH-DATA/LUA8QY"
+)
+
+# Constants with the digits of the published text.
+q_e = Constant("q_e", "C", "elementary charge", value=1.602e-19)
+k_b = Constant("k_b", "J/K", "Boltzmann's constant", value=1.3807e-23)
+h_planck = Constant("h_planck", "J*s", "Planck's constant", value=6.626e-34)
+m_e = Constant("m_e", "kg", "electron mass", value=9.10938e-31)
+eps_0 = Constant("eps_0", "F/m", "permittivity of vacuum", value=8.854e-12)
+richardson = Constant("richardson", "A/(m^2*K^2)", "Richardson's constant", value=6.01e5)
+i_unit = Constant("i_unit", "A", "current above which ln_i counts in decades", value=1e-6)
+v_round = Constant("v_round", "V", "rounding of the image force's argument", value=1e-3)
+
+# Without barrier and voltage the root below would stand at zero, with an infinite slope.
+v_tiny = Constant("v_tiny", "V", "least voltage under the root of field emission", value=1e-9)
+
+t_ambient = Parameter("t_ambient", "K", "ambient temperature", above=0)
+eps_r = Parameter("eps_r", "1", "static permittivity of the oxide", above=0)
+eps_phi = Parameter("eps_phi", "1", "permittivity of barrier lowering", above=0)
+phi_b0 = Parameter("phi_b0", "V", "nominal Schottky barrier", above=0)
+phi_n = Parameter("phi_n", "V", "Fermi level below the conduction band", above=0)
+mobility = Parameter("mobility", "m^2/(V*s)", "electron mobility", above=0)
+n_min = Parameter("n_min", "1/m^3", "least vacancy concentration in the disc", above=0)
+n_max = Parameter("n_max", "1/m^3", "largest vacancy concentration in the disc", above=0)
+n_plug = Parameter("n_plug", "1/m^3", "vacancy concentration in the plug", above=0)
+a_hop = Parameter("a_hop", "m", "hopping distance", above=0)
+nu_0 = Parameter("nu_0", "Hz", "attempt frequency", above=0)
+w_a = Parameter("w_a", "V", "activation energy of hopping", above=0)
+r_th = Parameter("r_th", "K/W", "thermal resistance during SET", above=0)
+r_th_scale = Parameter("r_th_scale", "1", "the same during RESET, as a fraction", above=0)
+r_det = Parameter("r_det", "m", "radius of the filament", above=0)
+l_cell = Parameter("l_cell", "m", "length of disc and plug", above=0)
+l_det = Parameter("l_det", "m", "length of the disc", above=0)
+r_tiox = Parameter("r_tiox", "ohm", "series resistance of the oxide below", low=0)
+r_line = Parameter("r_line", "ohm", "resistance of the lines when cold", above=0)
+r_th_line = Parameter("r_th_line", "K/W", "thermal resistance of the lines", low=0)
+alpha_line = Parameter("alpha_line", "1/K", "temperature coefficient of the lines", low=0)
+z_ion = 2  # charge number of a vacancy
+
+n_disc = State("n_disc", "1/m^3", "vacancy concentration in the disc", lower=n_min, upper=n_max,
+               log=True)  # fmt: skip
+ln_i = Internal(
+    "ln_i",
+    "1",
+    "logarithm of 1 + current / i_unit",
+    low=0,
+    high=log(1 + Abs(V) / ((r_tiox + r_line) * i_unit)),
+    scale=1.0,
+)
+
+current = Definition("i_abs", "A", "magnitude of the current", i_unit * (exp(Min(ln_i, 25)) - 1))
+area = pi * r_det**2
+r_disc = Definition(
+    "r_disc", "ohm", "resistance of the disc", l_det / (n_disc * z_ion * q_e * mobility * area)
+)
+r_ions = Definition(
+    "r_ions",
+    "ohm",
+    "resistance of disc and plug",
+    r_disc + (l_cell - l_det) / (n_plug * z_ion * q_e * mobility * area),
+)
+r_series = r_tiox + r_line * (1 + r_line * alpha_line * r_th_line * current**2)
+# The bracket of ln_i keeps this positive at the solution; on its way there Newton may leave it.
+v_schottky = Definition(
+    "v_schottky",
+    "V",
+    "magnitude of the Schottky voltage",
+    Max(0, Abs(V) - current * (r_ions + r_series)),
+)
+temperature = Definition(
+    "temperature",
+    "K",
+    "temperature of the filament",
+    t_ambient
+    + current * (v_schottky + current * r_ions) * r_th * Piecewise((r_th_scale, V > 0), (1, True)),
+)
+v_thermal = Definition("v_thermal", "V", "thermal voltage", k_b * temperature / q_e)
+
+psi = phi_b0 - phi_n - v_schottky * Piecewise((1, V > 0), (-1, True))
+psi_rounded = (psi + sqrt(psi**2 + v_round**2)) / 2
+lowering = (
+    q_e * z_ion * n_disc * psi_rounded / (8 * pi**2 * (eps_phi * eps_0) ** 3 / q_e**2)
+) ** sympy.Rational(1, 4)
+phi_b = Definition("phi_b", "V", "Schottky barrier", Max(0, phi_b0 - lowering))
+
+# Thermionic emission, V > 0.
+emission = (
+    area * richardson * temperature**2 * exp(-phi_b / v_thermal) * (exp(v_schottky / v_thermal) - 1)
+)
+# Thermionic field emission, V < 0.
+e_00 = Definition(
+    "e_00",
+    "V",
+    "tunnelling energy",
+    h_planck / (4 * pi) * sqrt(z_ion * n_disc / (m_e * eps_r * eps_0)),
+)
+ratio = Definition("ratio", "1", "tunnelling over thermal energy", e_00 / v_thermal)
+tanh_ratio = Definition("tanh_ratio", "1", "its hyperbolic tangent", tanh(ratio))
+field_emission = (
+    area
+    * richardson
+    * temperature**2
+    * sqrt(pi * e_00 * (v_schottky + phi_b * (1 - tanh_ratio**2) + v_tiny))
+    / v_thermal
+    * exp(-phi_b * tanh_ratio / e_00)
+    * (exp(v_schottky * (ratio - tanh_ratio) / e_00) - 1)
+)
+i_schottky = Definition(
+    "i_schottky",
+    "A",
+    "magnitude of the Schottky current",
+    Piecewise((emission, V > 0), (field_emission, True)),
+)
+
+field = Definition(
+    "field",
+    "V/m",
+    "field that moves the vacancies",
+    Piecewise(((v_schottky + current * r_ions) / l_cell, V > 0), (current * r_disc / l_det, True)),
+)
+gamma = Definition(
+    "gamma_f", "1", "field over barrier", Min(0.999, z_ion * field * a_hop / (pi * w_a))
+)
+limit = Piecewise((1 - (n_min / n_disc) ** 10, V > 0), (1 - (n_disc / n_max) ** 10, True))
+hop = (
+    (n_plug + n_disc)
+    * a_hop
+    * nu_0
+    * exp(-w_a * (sqrt(1 - gamma**2) + gamma * asin(gamma)) / v_thermal)
+    * sinh(w_a * gamma * pi / 2 / v_thermal)
+)
+
+_VALUES = {
+    "t_ambient": 293.0,
+    "eps_r": 17.0,
+    "eps_phi": 5.5,
+    "phi_b0": 0.18,
+    "phi_n": 0.1,
+    "mobility": 4e-6,
+    "n_min": 8e23,
+    "n_max": 2e27,
+    "n_plug": 2e27,
+    "a_hop": 2.5e-10,
+    "nu_0": 2e13,
+    "w_a": 1.35,
+    "r_th": 15.72e6,
+    "r_th_scale": 0.27,
+    "r_det": 45e-9,
+    "l_cell": 3e-9,
+    "l_det": 0.4e-9,
+    "r_tiox": 650.0,
+    "r_line": 719.244,
+    "r_th_line": 90471.47,
+    "alpha_line": 3.92e-3,
+}
+
+MODEL = CompactModel(
+    name="jart_v1b",
+    title="JART VCM v1b, deterministic",
+    kind="dynamic",
+    source=SOURCE,
+    current=current * Piecewise((1, V > 0), (-1, True)),
+    rates={n_disc: -Piecewise((1, V > 0), (-1, True)) * hop * limit / l_det},
+    implicit={ln_i: ln_i - log(1 + i_schottky / i_unit)},
+    parameter_sets=(
+        ParameterSet(
+            name="hfo2",
+            source=f"{SOURCE}: thermal resistance 15.72e6 K/W",
+            values=_VALUES,
+            initial={"n_disc": 8e23},
+            amplitude_v=1.5,
+            period_s=4e-3,
+        ),
+        ParameterSet(
+            name="hfo2_rth10",
+            source="the same numbers with 10e6 K/W, as in public copies of the variability model",
+            values={**_VALUES, "r_th": 10e6},
+            initial={"n_disc": 8e23},
+            amplitude_v=1.5,
+            period_s=4e-3,
+        ),
+    ),
+)
