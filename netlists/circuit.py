@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 from netlists.crossbar import Crossbar
+from netlists.device_array import DeviceArray
 
 
 @dataclass(frozen=True)
@@ -31,6 +32,16 @@ class VoltageSource:
     plus: str
     minus: str
     dc_v: float | str
+
+
+@dataclass(frozen=True)
+class PiecewiseVoltage:
+    """A voltage source that is straight between the points (time [s], voltage [V])."""
+
+    name: str
+    plus: str
+    minus: str
+    points: tuple[tuple[float, float], ...]
 
 
 @dataclass(frozen=True)
@@ -76,6 +87,14 @@ class Instance:
 
 
 @dataclass(frozen=True)
+class ModelCard:
+    """A card `name` for a compiled model, the module `module` of a library the simulator loads."""
+
+    name: str
+    module: str
+
+
+@dataclass(frozen=True)
 class Note:
     """A comment for the designer who reads the deck."""
 
@@ -85,12 +104,15 @@ class Note:
 Element = (
     Resistor
     | VoltageSource
+    | PiecewiseVoltage
     | Vcvs
     | BehaviouralVoltage
     | BehaviouralCurrent
     | Instance
+    | ModelCard
     | Note
     | Crossbar
+    | DeviceArray
 )
 
 
@@ -98,8 +120,8 @@ Element = (
 class Subcircuit:
     """A block: ports, elements, parameters with defaults and a line that says what it is.
 
-    A `Crossbar` among the items stands for all its segments and cells: an array of a million
-    cells is one object here.
+    A `Crossbar` or `DeviceArray` among the items stands for all its segments and cells: an array
+    of a million cells is one object here.
     """
 
     name: str
@@ -162,5 +184,8 @@ class Circuit:
                 yield sizes[item.subcircuit]
             elif isinstance(item, Crossbar):
                 yield 3 * item.conductance_s.size
-            elif not isinstance(item, Note):
+            elif isinstance(item, DeviceArray):
+                # A compiled cell is one element, but as much work as the sources it replaces.
+                yield 10 * item.rows * item.cols
+            elif not isinstance(item, Note | ModelCard):
                 yield 1

@@ -7,6 +7,7 @@ of `xcell_<row>_<col>`.
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
 
 import numpy as np
@@ -21,8 +22,40 @@ Array = NDArray[np.float64]
 MOST_S = 1e6
 
 
+class Mesh(ABC):
+    """The lines of an array and the names of their nodes, whatever its cells are."""
+
+    wires: Wires
+
+    @property
+    @abstractmethod
+    def rows(self) -> int:
+        """Number of word lines."""
+
+    @property
+    @abstractmethod
+    def cols(self) -> int:
+        """Number of bit lines."""
+
+    def word_node(self, row: int, col: int) -> str:
+        """The cell's end on its word line."""
+        return f"w_{row}_{col}" if self.wires.r_wordline_ohm > 0 else f"wl_{row}"
+
+    def bit_node(self, row: int, col: int) -> str:
+        """The cell's end on its bit line."""
+        return f"b_{row}_{col}" if self.wires.r_bitline_ohm > 0 else f"bl_{col}"
+
+    @property
+    def ports(self) -> tuple[str, ...]:
+        """`wl_0 ...` then `bl_0 ...`."""
+        return (
+            *(f"wl_{row}" for row in range(self.rows)),
+            *(f"bl_{col}" for col in range(self.cols)),
+        )
+
+
 @dataclass(frozen=True, eq=False)
-class Crossbar:
+class Crossbar(Mesh):
     """A programmed array of two-terminal cells.
 
     Args:
@@ -53,22 +86,6 @@ class Crossbar:
     def cols(self) -> int:
         """Number of bit lines."""
         return int(self.conductance_s.shape[1])
-
-    def word_node(self, row: int, col: int) -> str:
-        """The cell's end on its word line."""
-        return f"w_{row}_{col}" if self.wires.r_wordline_ohm > 0 else f"wl_{row}"
-
-    def bit_node(self, row: int, col: int) -> str:
-        """The cell's end on its bit line."""
-        return f"b_{row}_{col}" if self.wires.r_bitline_ohm > 0 else f"bl_{col}"
-
-    @property
-    def ports(self) -> tuple[str, ...]:
-        """`wl_0 ...` then `bl_0 ...`."""
-        return (
-            *(f"wl_{row}" for row in range(self.rows)),
-            *(f"bl_{col}" for col in range(self.cols)),
-        )
 
 
 def check_conductances(conductance_s: Array, where: str = "conductance_s") -> None:

@@ -24,13 +24,16 @@ from netlists.circuit import (
     Element,
     ForeignSubcircuit,
     Instance,
+    ModelCard,
     Note,
+    PiecewiseVoltage,
     Resistor,
     Subcircuit,
     Vcvs,
     VoltageSource,
 )
 from netlists.crossbar import Crossbar
+from netlists.device_array import DeviceArray
 from netlists.dialects.ngspice import render_subcircuit
 from netlists.foreign import check_block, check_role
 from netlists.names import comment, number
@@ -83,7 +86,7 @@ def _fill(netlist: Any, items: Sequence[Element]) -> list[str]:
     for item in items:
         if isinstance(item, Note):
             lines.append(f"* {comment(item.text)}")
-        elif isinstance(item, Crossbar):
+        elif isinstance(item, Crossbar | DeviceArray | ModelCard | PiecewiseVoltage):
             # The body of a block that holds the array and nothing else.
             lines += render_subcircuit(Subcircuit("core", (), (item,)))[1:-1]
         else:

@@ -65,7 +65,7 @@ def _body(model: CompactModel, form: NormalForm) -> list[str]:
     for internal, residual in zip(model.internals, form.residuals, strict=True):
         node = f"y_{internal.name}"
         # Its own units make an amount of residual that moves the node by one volt one ampere.
-        lines.append(f"by_{internal.name} {node} 0 i={text(steps[residual])}/{internal.scale!r}")
+        lines.append(f"by_{internal.name} {node} 0 i=({text(steps[residual])})/{internal.scale!r}")
     for state, rate in zip(model.states, form.rates, strict=True):
         node, start = state_node(state), normalise(state, sympy.Symbol(f"{state.name}_0"))
         lines += [

@@ -1,1 +1,1 @@
-"""Cells: one file each, a subcircuit with ports (wl, bl) and parameter `g` in siemens."""
+"""Cells, one file each: read cells with ports (wl, bl) and a conductance `g`, dynamic cells."""

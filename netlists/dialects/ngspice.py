@@ -11,13 +11,16 @@ from netlists.circuit import (
     Element,
     ForeignSubcircuit,
     Instance,
+    ModelCard,
     Note,
+    PiecewiseVoltage,
     Resistor,
     Subcircuit,
     Vcvs,
     VoltageSource,
 )
-from netlists.crossbar import Crossbar
+from netlists.crossbar import Crossbar, Mesh
+from netlists.device_array import DeviceArray
 from netlists.names import check_identifier, comment, number
 
 
@@ -58,11 +61,18 @@ def _element(item: Element, where: str) -> list[str]:
         return [f"* {comment(item.text)}"]
     if isinstance(item, Crossbar):
         return list(_crossbar(item))
+    if isinstance(item, DeviceArray):
+        return list(_device_array(item))
     name = check_identifier(item.name, f"an element of {where}")
     if isinstance(item, Resistor):
         return [f"{name} {item.a} {item.b} {_value(item.resistance_ohm)}"]
     if isinstance(item, VoltageSource):
         return [f"{name} {item.plus} {item.minus} {_value(item.dc_v)}"]
+    if isinstance(item, PiecewiseVoltage):
+        points = [f"+ {number(time_s)} {number(v)}" for time_s, v in item.points]
+        return [f"{name} {item.plus} {item.minus} pwl(", *points, "+ )"]
+    if isinstance(item, ModelCard):
+        return [f".model {name} {check_identifier(item.module, 'a compiled module')}"]
     if isinstance(item, Vcvs):
         control = f"{item.control_plus} {item.control_minus}"
         return [f"{name} {item.plus} {item.minus} {control} {number(item.gain)}"]
@@ -82,26 +92,49 @@ def _instance(name: str, item: Instance) -> list[str]:
 
 
 def _crossbar(array: Crossbar) -> Iterator[str]:
-    r_word = number(array.wires.r_wordline_ohm)
-    r_bit = number(array.wires.r_bitline_ohm)
-    wordline, bitline = array.wires.r_wordline_ohm > 0, array.wires.r_bitline_ohm > 0
     conductances = array.conductance_s.tolist()
-    last = array.rows - 1
     for row in range(array.rows):
         for col in range(array.cols):
             word, bit = array.word_node(row, col), array.bit_node(row, col)
-            if wordline:
-                left = f"wl_{row}" if col == 0 else f"w_{row}_{col - 1}"
-                yield f"rw_{row}_{col} {left} {word} {r_word}"
-            if bitline:
-                below = f"bl_{col}" if row == last else f"b_{row + 1}_{col}"
-                yield f"rb_{row}_{col} {bit} {below} {r_bit}"
+            yield from _segments(array, row, col)
             note = f" ; {comment(array.notes[row][col])}" if array.notes else ""
             if conductances[row][col] == 0:
                 yield f"* xcell_{row}_{col} is open (0 S){note}"
             else:
                 g = conductances[row][col]
                 yield f"xcell_{row}_{col} {word} {bit} {array.cell} g={g!r}{note}"
+
+
+def _device_array(array: DeviceArray) -> Iterator[str]:
+    cell = check_identifier(array.cell, "the cell of an array")
+    names = [check_identifier(name, "a parameter") for name in array.parameters]
+    values = [array.parameters[name].tolist() for name in names]
+    stuck = array.stuck_s.tolist()
+    for row in range(array.rows):
+        for col in range(array.cols):
+            word, bit = array.word_node(row, col), array.bit_node(row, col)
+            yield from _segments(array, row, col)
+            g = stuck[row][col]
+            if g == 0:
+                yield f"* cell_{row}_{col} is stuck open (0 S)"
+            elif g > 0:
+                yield f"rcell_{row}_{col} {word} {bit} {number(1 / g)} ; stuck at {g!r} S"
+            else:
+                own = zip(names, values, strict=True)
+                pairs = "".join(f" {name}={number(table[row][col])}" for name, table in own)
+                yield f"{array.cell_name(row, col)} {word} {bit} {cell}{pairs}"
+
+
+def _segments(array: Mesh, row: int, col: int) -> Iterator[str]:
+    """The wire segments that belong to a cell: to its left and below it."""
+    if array.wires.r_wordline_ohm > 0:
+        left = f"wl_{row}" if col == 0 else f"w_{row}_{col - 1}"
+        r_word = number(array.wires.r_wordline_ohm)
+        yield f"rw_{row}_{col} {left} {array.word_node(row, col)} {r_word}"
+    if array.wires.r_bitline_ohm > 0:
+        below = f"bl_{col}" if row == array.rows - 1 else f"b_{row + 1}_{col}"
+        r_bit = number(array.wires.r_bitline_ohm)
+        yield f"rb_{row}_{col} {array.bit_node(row, col)} {below} {r_bit}"
 
 
 def _wrapped(line: str, width: int = 200) -> list[str]:

@@ -1,4 +1,4 @@
-"""Seeded variation: the same sample of a component in SPICE, in the surrogate and tomorrow.
+"""The same draw of a component in SPICE, in torch and tomorrow.
 
 A draw is a function of (study seed, sample index, component path) and of nothing else: not of
 the order in which components are visited, nor of the simulator.
