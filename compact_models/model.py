@@ -62,6 +62,8 @@ class PulseResponse:
         down: change by one pulse below `-threshold_v`, negative where the state falls.
         threshold_v: the parameter that says how high a pulse must be.
         width_s: the parameter that says how long a pulse is.
+        spread_up: standard deviation of `up` from pulse to pulse, in the unit of the state.
+        spread_down: standard deviation of `down` from pulse to pulse.
     """
 
     state: State
@@ -69,6 +71,13 @@ class PulseResponse:
     down: sympy.Expr
     threshold_v: Parameter
     width_s: Parameter
+    spread_up: sympy.Expr = sympy.S.Zero
+    spread_down: sympy.Expr = sympy.S.Zero
+
+    @property
+    def expressions(self) -> tuple[sympy.Expr, ...]:
+        """Steps and spreads: up, down, spread of up, spread of down."""
+        return (self.up, self.down, self.spread_up, self.spread_down)
 
 
 @dataclass(frozen=True, eq=False)
@@ -260,7 +269,7 @@ class CompactModel:
             if bound is not None
         ]
         brackets = [end for one in self.internals for end in (one.low, one.high)]
-        pulse = [] if self.pulse is None else [self.pulse.up, self.pulse.down]
+        pulse = [] if self.pulse is None else self.pulse.expressions
         return [
             self.current,
             *self.rates.values(),
@@ -320,9 +329,10 @@ def _check_units(model: CompactModel) -> None:
                 wanted.append((f"the bracket of {internal.name!r}", end, units[internal]))
     if model.pulse is not None:
         moved = units[model.pulse.state]
+        names = ("the step up", "the step down", "the spread of up", "the spread of down")
         wanted += [
-            ("the step up", model.pulse.up, moved),
-            ("the step down", model.pulse.down, moved),
+            (what, expression, moved)
+            for what, expression in zip(names, model.pulse.expressions, strict=True)
         ]
     for what, expression, unit in wanted:
         _require_unit(model.name, what, expression, unit, units)

@@ -41,8 +41,8 @@ class TorchModel:
         kinks: `NormalForm.kinks`; of v and p alone.
         to_fractions: the fractions of physical states; of the states and p alone.
         to_states: the physical states of fractions; of the fractions and p alone.
-        pulse_steps: for a pulse-response device the change of state by a pulse up and one down, of
-            the physical state and p alone.
+        pulse_steps: for a pulse-response device the change of state by a pulse up and one down and
+            the standard deviation of each, of the physical state and p alone.
     """
 
     model: CompactModel
@@ -123,7 +123,7 @@ def torch_model(model: CompactModel) -> TorchModel:
             form.inputs,
             [physical(x, s) for x, s in zip(model.states, form.inputs, strict=True)],
         ),
-        pulse_steps=plain("pulse_steps", model.states, [model.pulse.up, model.pulse.down])
+        pulse_steps=plain("pulse_steps", model.states, model.pulse.expressions)
         if model.pulse
         else None,
     )
