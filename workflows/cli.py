@@ -16,6 +16,8 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 
+from workflows.device.commands import app as device
+
 if TYPE_CHECKING:
     from workflows.console import Reporter
 
@@ -25,6 +27,8 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
+
+app.add_typer(device)
 
 _STOPPED = 130  # what shells report of a program that Ctrl-C ended
 
@@ -81,7 +85,9 @@ def _interrupt(_number: int, _frame: object) -> None:
     raise KeyboardInterrupt
 
 
-def _run(as_json: bool, work: Callable[[Reporter], tuple[dict[str, Any], list[str], int]]) -> None:
+def run_command(
+    as_json: bool, work: Callable[[Reporter], tuple[dict[str, Any], list[str], int]]
+) -> None:
     """Runs a command and prints what it returns: (JSON object, lines of text, exit code)."""
     from compact_models.errors import InputError
     from cosim.ngspice import SimulationFailedError
@@ -144,7 +150,7 @@ def check(json: Json = False) -> None:
         ]
         return found.to_dict(), lines, 0 if found.usable else 1
 
-    _run(json, work)
+    run_command(json, work)
 
 
 @app.command()
@@ -166,7 +172,7 @@ def demo(
         place = out or Path("runs") / f"demo-{stamp}"
         return full_run(demo_config(quick=quick), place, reporter, command=_command())
 
-    _run(json, work)
+    run_command(json, work)
 
 
 @app.command()
@@ -192,7 +198,7 @@ def train(
         ]
         return summary, lines, 0
 
-    _run(json, work)
+    run_command(json, work)
 
 
 @app.command()
@@ -214,7 +220,7 @@ def verify(
         lines = [*verification_lines(result), f"next: spiceloop report {run}"]
         return dataclasses.asdict(result), lines, 1 if result.failed else 0
 
-    _run(json, work)
+    run_command(json, work)
 
 
 @app.command()
@@ -230,7 +236,7 @@ def report(
             page = report_run(run)
         return {"report": str(page)}, [str(page)], 0
 
-    _run(json, work)
+    run_command(json, work)
 
 
 @app.command()
@@ -262,7 +268,7 @@ def solve(
         lines = [f"{text}, {result.wall_s:.3f} s", *([result.note] if result.note else [])]
         return summary, lines, 0 if done else 1
 
-    _run(json, work)
+    run_command(json, work)
 
 
 @app.command()
@@ -284,7 +290,7 @@ def netlist(
         lines = [f"{deck}: {summary['elements']} elements", f"next: ngspice -b {deck}"]
         return summary, lines, 0
 
-    _run(json, work)
+    run_command(json, work)
 
 
 def _command() -> str:

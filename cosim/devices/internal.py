@@ -78,7 +78,9 @@ def _newton(
         above = torch.as_tensor(value) > 0
         low, high = torch.where(above, low, y), torch.where(above, y, high)
         newton = y - value / slope
-        inside = (newton >= low) & (newton <= high)  # False for NaN
+        # An end has been tried already: going back there would go round in circles.
+        near = (newton - y).abs() <= _RELATIVE * y.abs() + least
+        inside = ((newton > low) & (newton < high)) | near  # False for NaN
         new = torch.where(inside, newton, 0.5 * (low + high))
         moved = (new - y).abs()
         y = new
@@ -107,7 +109,8 @@ def _newton_in_floats(
         except (ArithmeticError, ValueError):
             return None
         low, high = (low, y) if value > 0 else (y, high)
-        new = newton if low <= newton <= high else 0.5 * (low + high)
+        near = abs(newton - y) <= _RELATIVE * abs(y) + least
+        new = newton if near or low < newton < high else 0.5 * (low + high)
         moved, y = abs(new - y), new
         if moved <= _RELATIVE * abs(y) + least:
             break

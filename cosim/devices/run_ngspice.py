@@ -17,10 +17,10 @@ from cosim.ngspice import Deck, Ngspice, Outcome, SimulationResult, run_deck, ti
 
 Array = NDArray[np.float64]
 
-# Gear damps the ringing that the trapezoidal rule has on stiff states. trtol=1 and the small
-# charge tolerance hold a state, a charge of at most 1 C, to reltol.
+# Gear damps the ringing that the trapezoidal rule has on stiff states. trtol=1 holds a state, a
+# charge of at most 1 C, to reltol; below chgtol it need not be resolved, so a state may start at 0.
 OPTIONS = (
-    ".option klu method=gear reltol=1e-5 abstol=1e-14 vntol=1e-9 chgtol=1e-20 trtol=1 "
+    ".option klu method=gear reltol=1e-5 abstol=1e-15 vntol=1e-9 chgtol=1e-8 trtol=1 "
     "itl4=100 gmin=1e-15"
 )
 # Longest time step as fractions of the run, tried in turn: ngspice gives up where a step would be

@@ -1,0 +1,155 @@
+"""`spiceloop device`: list, run and netlist from the command line, and what they refuse."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from compact_models.library import all_models
+from cosim.devices.run_ngspice import can_compile
+from cosim.ngspice import Deck, find_ngspice, run_deck
+from tests.workflows.command import names_all, refused, spiceloop
+
+STIMULUS = "t_s,v_v\n0,0\n1e-9,0.2\n5e-8,0.25\n1e-7,-0.1\n"
+
+
+@pytest.fixture(autouse=True)
+def own_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SPICELOOP_DEVICES", str(tmp_path / "no-devices"))
+
+
+def stimulus(folder: Path, text: str = STIMULUS) -> Path:
+    path = folder / "in.csv"
+    path.write_text(text, encoding="utf-8", newline="")
+    return path
+
+
+def trace(path: Path) -> dict[str, np.ndarray]:
+    table = np.genfromtxt(path, delimiter=",", names=True)
+    return {name: np.asarray(table[name]) for name in table.dtype.names}
+
+
+def test_the_list_names_every_model_with_its_sets_and_sources() -> None:
+    ran = spiceloop("device", "list", "--json")
+    assert ran.code == 0
+    models = {one["name"]: one for one in json.loads(ran.out)["models"]}
+    assert set(models) == set(all_models())
+    assert models["vteam"]["states"] == ["w"]
+    assert models["vteam"]["kind"] == "dynamic"
+    sets = {one["name"]: one["source"] for one in models["vteam"]["parameter_sets"]}
+    assert set(sets) == {"sine", "pt_hf_ti"}
+    assert sets["pt_hf_ti"].endswith("(unconfirmed)")
+    assert all(one["source"] for model in models.values() for one in model["parameter_sets"])
+    text = spiceloop("device", "list").out
+    names_all(text, *models, "unconfirmed", "states w")
+
+
+@pytest.mark.ngspice
+@pytest.mark.parametrize("form", ["b", "osdi"])
+def test_both_engines_give_the_same_table(tmp_path: Path, form: str) -> None:
+    if form == "osdi" and not can_compile(find_ngspice()):
+        pytest.skip("no OSDI here")
+    given = stimulus(tmp_path)
+    files = {engine: tmp_path / f"{engine}.csv" for engine in ("torch", "ngspice")}
+    for engine, out in files.items():
+        ran = spiceloop(
+            "device", "run", "vteam", "--params", "sine", "--stimulus", given,
+            "--engine", engine, "--form", form, "-o", out, "--json",
+        )  # fmt: skip
+        assert ran.code == 0, ran.err
+        assert json.loads(ran.out)["outcome"] == "ok"
+    ours, theirs = trace(files["torch"]), trace(files["ngspice"])
+    assert list(ours) == list(theirs) == ["t_s", "v_v", "i_a", "w"]
+    assert ours["t_s"].tolist() == [0, 1e-9, 5e-8, 1e-7]
+    assert ours["v_v"].tolist() == [0, 0.2, 0.25, -0.1]
+    # 50 to 1,000 ohm over 3 nm, written out here
+    known = ours["v_v"] / (50 + 950 * ours["w"] / 3e-9)
+    assert ours["i_a"] == pytest.approx(known, rel=1e-9, abs=1e-15)
+    assert np.ptp(ours["w"]) > 3e-10
+    assert theirs["w"] == pytest.approx(ours["w"], rel=1e-4)
+    assert theirs["i_a"] == pytest.approx(ours["i_a"], rel=1e-4, abs=1e-12)
+
+
+def test_what_a_spreadsheet_writes_is_read(tmp_path: Path) -> None:
+    text = "\ufeff t_s , note, v_v \r\n0,start,0\r\n\r\n 1e-8 ,, 0.2\r\n"
+    out = tmp_path / "out.csv"
+    ran = spiceloop("device", "run", "vteam", "--stimulus", stimulus(tmp_path, text), "-o", out)
+    assert ran.code == 0, ran.err
+    assert trace(out)["t_s"].tolist() == [0, 1e-8]
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("", ["in.csv", "empty"]),
+        ("t_s,v\n0,0\n1,0\n", ["in.csv:1", "v_v"]),
+        ("t_s,v_v,v_v\n0,0,0\n1,0,0\n", ["in.csv:1", "once"]),
+        ("t_s,v_v\n0,0\n", ["in.csv", "two points"]),
+        ("t_s,v_v\n0,0\n1e-9,x\n", ["in.csv:3", "v_v", "'x'"]),
+        ("t_s,v_v\n0,0\n1e-9,nan\n", ["in.csv:3", "v_v", "nan"]),
+        ("t_s,v_v\n0,0\n1e-9\n", ["in.csv:3", "v_v", "nothing"]),
+        ("t_s,v_v\n0,0\n2e-9,0.1\n\n1e-9,0.1\n", ["in.csv:5", "does not rise", "2e-09"]),
+        ("t_s,v_v\n0,0\n0,0.1\n", ["in.csv:3", "does not rise"]),
+    ],
+)
+def test_a_bad_stimulus_is_refused(tmp_path: Path, text: str, words: list[str]) -> None:
+    given = stimulus(tmp_path, text)
+    out = tmp_path / "out.csv"
+    names_all(refused(tmp_path, "device", "run", "vteam", "--stimulus", given, "-o", out), *words)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("vteem",), ["vteem", "did you mean 'vteam'"]),
+        (("vteam", "--params", "sin"), ["sin", "pt_hf_ti", "did you mean 'sine'"]),
+        (("vteam", "--engine", "spectre"), ["--engine", "spectre", "torch, ngspice"]),
+        (("vteam", "--form", "c"), ["--form", "auto, b, osdi"]),
+        (("gone.py",), ["gone.py", "no such file"]),
+        (("vteam", "--params", "gone.toml"), ["gone.toml", "no such file"]),
+    ],
+)
+def test_bad_names_are_refused(
+    tmp_path: Path, arguments: tuple[str, ...], words: list[str]
+) -> None:
+    given = stimulus(tmp_path)
+    out = tmp_path / "out.csv"
+    said = refused(tmp_path, "device", "run", *arguments, "--stimulus", given, "-o", out)
+    names_all(said, *words)
+
+
+def test_a_place_that_cannot_be_written_is_refused(tmp_path: Path) -> None:
+    given = stimulus(tmp_path)
+    out = tmp_path / "no" / "out.csv"
+    said = refused(tmp_path, "device", "run", "vteam", "--stimulus", given, "-o", out)
+    names_all(said, "--out", "no such folder")
+
+
+@pytest.mark.ngspice
+def test_the_netlist_runs_in_plain_ngspice(tmp_path: Path) -> None:
+    out = tmp_path / "cell.cir"
+    ran = spiceloop("device", "netlist", "vteam", "--params", "sine", "-o", out)
+    assert ran.code == 0, ran.err
+    text = out.read_text(encoding="utf-8")
+    names_all(text, "10.1109/TCSII.2015.2433536", ".subckt vteam_sine p n", ".ends")
+    deck = Deck(
+        text=f"a cell that stands at 1,000 ohm\n{text}v1 p 0 0.01\nx1 p 0 vteam_sine w_0=3e-9\n"
+        ".tran 1n 10n 0 1n uic\n.end\n",
+        expected_signals=("i(v1)",),
+    )
+    result = run_deck(deck, find_ngspice(), timeout_s=30)
+    assert result.ok, result.reason
+    assert -result.plot.signal("i(v1)")[-1] == pytest.approx(1e-5, rel=1e-6)
+
+
+def test_the_verilog_a_text_has_its_sources(tmp_path: Path) -> None:
+    out = tmp_path / "cell.va"
+    ran = spiceloop("device", "netlist", "vteam", "--form", "verilog-a", "-o", out, "--json")
+    assert ran.code == 0, ran.err
+    assert json.loads(ran.out)["block"] == "vteam_sine"
+    names_all(out.read_text("utf-8"), "module vteam_sine(p, n);", "10.1109/TCSII.2015.2433536")
+    said = refused(tmp_path, "device", "netlist", "vteam", "--form", "spectre", "-o", out)
+    names_all(said, "--form", "b, verilog-a")

@@ -1,0 +1,69 @@
+"""`spiceloop device list` and `device netlist`: what models there are, and their texts."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from compact_models.emit.ngspice import subcircuit
+from compact_models.emit.verilog_a import module
+from compact_models.errors import InputError, closest
+from compact_models.files import write_text_atomic
+from compact_models.library import all_models, all_sets, find_model, find_set
+from compact_models.model import ParameterSet
+
+LANGUAGES = {"b": subcircuit, "verilog-a": module}
+
+
+def list_models() -> tuple[dict[str, Any], list[str]]:
+    """Every model with its states and parameter sets, as an object and as lines of text."""
+    models, lines = [], []
+    for model in all_models().values():
+        sets = all_sets(model).values()
+        states = [state.name for state in model.states]
+        models.append(
+            {
+                "name": model.name,
+                "title": model.title,
+                "states": states,
+                "kind": model.kind,
+                "parameter_sets": [
+                    {"name": one.name, "source": _source(one), "confirmed": one.confirmed}
+                    for one in sets
+                ],
+            }
+        )
+        lines.append(f"{model.name}: {model.title}; {model.kind}; states {', '.join(states)}")
+        lines += [f"    {one.name}: {_source(one)}" for one in sets]
+    return {"models": models}, lines
+
+
+def _source(one: ParameterSet) -> str:
+    return one.source if one.confirmed else f"{one.source} (unconfirmed)"
+
+
+def write_netlist(name: str, set_name: str | None, form: str, out: Path) -> dict[str, Any]:
+    """Writes a device as text: a subcircuit of B sources, or a Verilog-A module.
+
+    Args:
+        name: a model's name or the path of its file.
+        set_name: a parameter set's name or path; None is the model's first.
+        form: `b` or `verilog-a`.
+        out: the file to write.
+
+    Raises:
+        InputError: a name cannot be used or the file cannot be written.
+    """
+    if form not in LANGUAGES:
+        raise InputError(
+            "no such choice",
+            where="--form",
+            value=form,
+            allowed=", ".join(LANGUAGES),
+            hint=closest(form, LANGUAGES),
+        )
+    model = find_model(name)
+    numbers = find_set(model, set_name)
+    block = f"{model.name}_{numbers.name}".replace("-", "_")
+    write_text_atomic(out, LANGUAGES[form](model, numbers, block))
+    return {"out": str(out), "block": block, "source": _source(numbers)}
