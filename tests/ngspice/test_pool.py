@@ -133,7 +133,7 @@ def test_ctrl_c_ends_all_and_leaves_nothing(mode: str, running: int, tmp_path: P
     try:
         assert len(wait_for_simulators(tmp_path, running)) == running
         parent.send_signal(signal.SIGINT)
-        _, stderr = parent.communicate(timeout=10)
+        _, stderr = parent.communicate(timeout=30)
     finally:
         parent.kill()
         parent.communicate()
