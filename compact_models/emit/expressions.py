@@ -50,7 +50,7 @@ class NetlistPrinter(StrPrinter):  # type: ignore[misc]  # sympy has no annotati
         if exponent.is_Integer and 0 < exponent <= _MOST_FACTORS:
             return "(" + "*".join([f"({inner})"] * int(exponent)) + ")"
         if exponent.is_number and exponent < 0:
-            return f"(1.0/{self._print(sympy.Pow(base, -exponent))})"
+            return f"(1.0/({self._print(sympy.Pow(base, -exponent))}))"
         if exponent.is_Integer and exponent % 2 == 1:
             return f"({self.sign(inner)}*{self.power(f'abs({inner})', self._print(exponent))})"
         return self.power(f"abs({inner})" if exponent.is_Integer else inner, self._print(exponent))

@@ -24,7 +24,7 @@ from tests.devices.references import Current, Numbers, Rates, all_references
 
 Array = NDArray[np.float64]
 
-POINTS_PER_QUARTER = 125
+POINTS_PER_QUARTER = 75
 # A state that moves by more than this fraction of its range between neighbouring points switches
 # abruptly: there the currents of two right answers may differ by any factor.
 ABRUPT = 0.02

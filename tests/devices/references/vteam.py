@@ -1,4 +1,4 @@
-"""VTEAM, doi 10.1109/TCSII.2015.2433536: eqs. (1), (3), (4), (5), window of ones."""
+"""VTEAM, doi 10.1109/TCSII.2015.2433536, with a window of ones."""
 
 from __future__ import annotations
 
