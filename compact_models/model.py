@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Literal
 
 import sympy
@@ -115,6 +116,13 @@ class CompactModel:
 
     def __post_init__(self) -> None:
         """Checks the model."""
+        if len(self.implicit) > 1:
+            raise InputError(
+                "a model can have one internal quantity",
+                where=f"model {self.name!r}",
+                value=", ".join(internal.name for internal in self.implicit),
+                hint="make the others states, or definitions of the first",
+            )
         _check_names(self)
         _check_units(self)
         if not self.parameter_sets:
@@ -132,17 +140,17 @@ class CompactModel:
         """The internal quantities, in the order of `implicit`."""
         return tuple(self.implicit)
 
-    @property
+    @cached_property
     def parameters(self) -> tuple[Parameter, ...]:
         """The parameters of all equations, by name."""
         return tuple(symbol for symbol in self._symbols() if isinstance(symbol, Parameter))
 
-    @property
+    @cached_property
     def constants(self) -> tuple[Constant, ...]:
         """The constants of nature in the equations, by name."""
         return tuple(symbol for symbol in self._symbols() if isinstance(symbol, Constant))
 
-    @property
+    @cached_property
     def definitions(self) -> tuple[Definition, ...]:
         """The named parts of the equations, each after those that it needs."""
         ordered: list[Definition] = []

@@ -13,7 +13,6 @@ from functools import cache
 
 import sympy
 from sympy.core.relational import Relational
-from sympy.logic.boolalg import Boolean
 
 from compact_models.errors import InputError, closest
 
@@ -188,9 +187,11 @@ def _common(
 def _check_condition(condition: sympy.Basic, units: Mapping[sympy.Symbol, sympy.Expr]) -> None:
     if isinstance(condition, Relational):
         _common(condition.args, units, "compared with")
-    elif isinstance(condition, Boolean):
+    elif isinstance(condition, sympy.And | sympy.Or):
         for part in condition.args:
             _check_condition(part, units)
+    elif condition not in (sympy.true, sympy.false):
+        raise UnitError(f"the condition {_short(condition)} is not supported: compare two values")
 
 
 def _short(expression: sympy.Basic) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import sympy
 from sympy.printing.precedence import PRECEDENCE
 from sympy.printing.str import StrPrinter
@@ -13,7 +15,24 @@ _MOST_FACTORS = 4
 
 
 class NetlistPrinter(StrPrinter):  # type: ignore[misc]  # sympy has no annotations
-    """Prints numbers as plain exponents, powers and choices as both languages read them."""
+    """Prints numbers as plain exponents, powers and choices as both languages read them.
+
+    Args:
+        names: what stands in the text for a symbol; its own name for one that is not in it.
+    """
+
+    def __init__(self, names: Mapping[sympy.Symbol, str]) -> None:
+        super().__init__()
+        self._names = names
+
+    def _print_Symbol(self, expr: sympy.Symbol) -> str:
+        return self._names.get(expr, str(expr.name))
+
+    _print_Parameter = _print_Constant = _print_State = _print_Symbol
+    _print_Internal = _print_Definition = _print_Symbol
+
+    def _print_log(self, expr: sympy.Expr) -> str:
+        return f"ln({self._print(expr.args[0])})"
 
     def _print_Float(self, expr: sympy.Float) -> str:
         return _number(float(expr))
@@ -104,3 +123,8 @@ def _has_inverse(expr: sympy.Mul) -> bool:
 
 def _number(value: float) -> str:
     return repr(value)
+
+
+def one_line_of_ascii(text: str) -> str:
+    """`text` with `?` for what a netlist or a Verilog-A file cannot hold, line breaks among it."""
+    return "".join(c if 32 <= ord(c) < 127 else "?" for c in text)

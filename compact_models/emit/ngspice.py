@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import sympy
 
-from compact_models.emit.expressions import EXP_LIMIT, NetlistPrinter
+from compact_models.emit.expressions import EXP_LIMIT, NetlistPrinter, one_line_of_ascii
 from compact_models.model import CompactModel, ParameterSet
 from compact_models.normal_form import NormalForm, Step, normal_form, normalise
 from compact_models.symbols import Definition, Internal, State, V
@@ -47,7 +47,7 @@ def subcircuit(model: CompactModel, parameter_set: ParameterSet, name: str) -> s
     ]
     lines += _body(model, form)
     lines.append(f".ends {name}")
-    return "\n".join(_ascii(line) for line in lines) + "\n"
+    return "\n".join(one_line_of_ascii(line) for line in lines) + "\n"
 
 
 def _body(model: CompactModel, form: NormalForm) -> list[str]:
@@ -123,14 +123,14 @@ def _names(model: CompactModel, nodes: dict[sympy.Symbol, float]) -> dict[sympy.
     }
     # Braces are replaced by text: without the parentheses `a-{b}` with a negative b goes wrong.
     names |= {one: f"({{{one.name}}})" for one in model.parameters}
-    names |= {one: repr(one.value) for one in model.constants}
+    names |= {one: f"({one.value!r})" for one in model.constants}
     return names
 
 
 def _brace(expression: sympy.Expr, model: CompactModel) -> str:
     """An expression of parameters alone, for use inside braces."""
     names = {one: one.name for one in model.parameters}
-    names |= {one: repr(one.value) for one in model.constants}
+    names |= {one: f"({one.value!r})" for one in model.constants}
     return str(
         _NgspicePrinter(names).doprint(
             _inline(expression, [(d, d.expression) for d in model.definitions])
@@ -141,22 +141,9 @@ def _brace(expression: sympy.Expr, model: CompactModel) -> str:
 class _NgspicePrinter(NetlistPrinter):
     """Expressions of B sources."""
 
-    def __init__(self, names: dict[sympy.Symbol, str]) -> None:
-        super().__init__()
-        self._names = names
-
-    def _print_Symbol(self, expr: sympy.Symbol) -> str:
-        return self._names.get(expr, str(expr.name))
-
-    _print_Parameter = _print_Constant = _print_State = _print_Symbol
-    _print_Internal = _print_Definition = _print_Symbol
-
     def _print_exp(self, expr: sympy.Expr) -> str:
         inner = self._print(expr.args[0])
         return f"(exp(min({inner}, {EXP_LIMIT}))*(1+max(0, ({inner})-{EXP_LIMIT})))"
-
-    def _print_log(self, expr: sympy.Expr) -> str:
-        return f"ln({self._print(expr.args[0])})"
 
     def sign(self, text: str) -> str:
         """-1, 0 or 1."""
@@ -165,7 +152,3 @@ class _NgspicePrinter(NetlistPrinter):
     def power(self, base: str, exponent: str) -> str:
         """`base`, which is not negative, to the power of `exponent`."""
         return f"(({base})**({exponent}))"
-
-
-def _ascii(line: str) -> str:
-    return "".join(c if 32 <= ord(c) < 127 else "?" for c in line)

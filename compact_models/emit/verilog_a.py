@@ -12,7 +12,7 @@ import math
 import sympy
 
 from compact_models.emit.derivatives import share
-from compact_models.emit.expressions import EXP_LIMIT, NetlistPrinter
+from compact_models.emit.expressions import EXP_LIMIT, NetlistPrinter, one_line_of_ascii
 from compact_models.model import CompactModel, ParameterSet
 from compact_models.normal_form import normal_form, normalise
 from compact_models.symbols import Parameter, State, V
@@ -29,7 +29,7 @@ def module(model: CompactModel, parameter_set: ParameterSet, name: str) -> str:
         name: the module's name.
     """
     form = normal_form(model)
-    printer = _VerilogPrinter({V: "V(p, n)", **{c: repr(c.value) for c in model.constants}})
+    printer = _VerilogPrinter({V: "V(p, n)", **{c: f"({c.value!r})" for c in model.constants}})
     nodes = [f"s_{x.name}" for x in model.states] + [f"y_{y.name}" for y in model.internals]
     steps = share(form.steps, [*form.rates, *form.residuals, form.current])
     names = ["e_x", *(symbol.name for symbol, _ in steps)]
@@ -64,7 +64,7 @@ def module(model: CompactModel, parameter_set: ParameterSet, name: str) -> str:
     for internal, residual in zip(model.internals, form.residuals, strict=True):
         lines.append(f"        I(n_y_{internal.name}) <+ {residual.name}/{internal.scale!r};")
     lines += [f"        I(p, n) <+ {form.current.name};", "    end", "endmodule"]
-    return "\n".join(_ascii(line) for line in lines) + "\n"
+    return "\n".join(one_line_of_ascii(line) for line in lines) + "\n"
 
 
 _LIMITED_EXP = (
@@ -90,21 +90,8 @@ def _parameter(one: Parameter, value: float) -> str:
 class _VerilogPrinter(NetlistPrinter):
     """Expressions of an analog block."""
 
-    def __init__(self, names: dict[sympy.Symbol, str]) -> None:
-        super().__init__()
-        self._names = names
-
-    def _print_Symbol(self, expr: sympy.Symbol) -> str:
-        return self._names.get(expr, str(expr.name))
-
-    _print_Parameter = _print_Constant = _print_State = _print_Symbol
-    _print_Internal = _print_Definition = _print_Symbol
-
     def _print_exp(self, expr: sympy.Expr) -> str:
         return f"limited_exp({self._print(expr.args[0])})"
-
-    def _print_log(self, expr: sympy.Expr) -> str:
-        return f"ln({self._print(expr.args[0])})"
 
     def sign(self, text: str) -> str:
         """-1, 0 or 1."""
@@ -114,7 +101,3 @@ class _VerilogPrinter(NetlistPrinter):
 def state_signal(instance: str, state: State) -> str:
     """The simulator's name of the node of a state, which holds the distance from the start."""
     return f"v({instance}#n_s_{state.name})"
-
-
-def _ascii(line: str) -> str:
-    return "".join(c if 32 <= ord(c) < 127 else "?" for c in line)

@@ -28,6 +28,9 @@ def solve_internal(
 ) -> torch.Tensor | None:
     """The internal quantity at which the residual is zero, [cell]; None if the model has none.
 
+    It is NaN for a cell for which none is found: a bracket without a solution, or a residual that
+    does not rise through it.
+
     Gradients are those of the solution (one Newton step carries them), not of the iteration.
 
     Args:
@@ -73,20 +76,21 @@ def _newton(
         )
         if known is not None:
             return torch.full_like(y, known)
+    near = torch.zeros_like(y, dtype=torch.bool)
     for _ in range(_MOST_ITERATIONS):
         value, slope = functions.residual(v, *fractions, y, p)
         above = torch.as_tensor(value) > 0
         low, high = torch.where(above, low, y), torch.where(above, y, high)
         newton = y - value / slope
+        near = (newton - y).abs() <= _RELATIVE * y.abs() + least  # False for NaN
         # An end has been tried already: going back there would go round in circles.
-        near = (newton - y).abs() <= _RELATIVE * y.abs() + least
-        inside = ((newton > low) & (newton < high)) | near  # False for NaN
-        new = torch.where(inside, newton, 0.5 * (low + high))
-        moved = (new - y).abs()
-        y = new
-        if bool((moved <= _RELATIVE * y.abs() + least).all()):
+        inside = ((newton > low) & (newton < high)) | near
+        y = torch.where(inside, newton, 0.5 * (low + high))
+        if bool(near.all()):
             break
-    return y
+    # Nothing that is not a solution leaves this place: the integrator rejects a step with NaN in
+    # it, and a cell that finds no way round is lost, as data.
+    return torch.where(near, y, torch.nan)
 
 
 def _has_tensors(p: Mapping[str, Value]) -> bool:
@@ -100,7 +104,7 @@ def _newton_in_floats(
     bracket: tuple[float, float, float],
     least: float,
 ) -> float | None:
-    """The solution for one cell; None where floats overflow, which tensors do not mind."""
+    """The solution for one cell; None where it is not found, or floats overflow on the way."""
     low, high, y = bracket
     for _ in range(_MOST_ITERATIONS):
         try:
@@ -109,9 +113,7 @@ def _newton_in_floats(
         except (ArithmeticError, ValueError):
             return None
         low, high = (low, y) if value > 0 else (y, high)
-        near = abs(newton - y) <= _RELATIVE * abs(y) + least
-        new = newton if near or low < newton < high else 0.5 * (low + high)
-        moved, y = abs(new - y), new
-        if moved <= _RELATIVE * abs(y) + least:
-            break
-    return y
+        if abs(newton - y) <= _RELATIVE * abs(y) + least:
+            return newton
+        y = newton if low < newton < high else 0.5 * (low + high)
+    return None

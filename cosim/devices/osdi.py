@@ -6,6 +6,7 @@ Compiled libraries are kept in the user's cache folder under a hash of text and 
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import importlib.util
 import os
@@ -67,6 +68,8 @@ def compile_osdi(verilog_a: str, compiler: Path) -> bytes:
             )
             raise InputError("the Verilog-A text was refused", where=str(compiler), value=said)
         content = library.read_bytes()
-    kept.parent.mkdir(parents=True, exist_ok=True)
-    write_bytes_atomic(kept, content)
+    # A home that cannot be written costs a compilation each time, and nothing else.
+    with contextlib.suppress(OSError, InputError):
+        kept.parent.mkdir(parents=True, exist_ok=True)
+        write_bytes_atomic(kept, content)
     return content

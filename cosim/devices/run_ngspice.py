@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from compact_models.emit.ngspice import state_node, subcircuit
 from compact_models.emit.torch_model import torch_model
-from compact_models.emit.verilog_a import module
+from compact_models.emit.verilog_a import module, state_signal
 from compact_models.model import CompactModel, ParameterSet
 from cosim.devices.osdi import compile_osdi, find_openvaf
 from cosim.ngspice import Deck, Ngspice, Outcome, SimulationResult, run_deck, timeout_for
@@ -30,6 +30,8 @@ _STEPS_PER_RUN = (20_000, 100_000, 1_000_000)
 # ngspice with `uic` writes zeros at its first point; the run starts this part of the first interval
 # before the stimulus does, at its first voltage.
 _LEAD = 1e-6
+# A state may overshoot a bound by a simulator's error, not by more of its range than this.
+_OUTSIDE = 1e-3
 
 
 @dataclass(frozen=True)
@@ -91,12 +93,12 @@ def device_deck(
         files["model.osdi"] = compile_osdi(module(model, parameter_set, name), compiler)
         block = f".model card {name}\n.control\nset num_threads=1\npre_osdi model.osdi\n.endc\n"
         instance = "ndut p 0 card"
-        nodes = [f"ndut#n_s_{x.name}" for x in model.states]
+        states = [state_signal("ndut", x) for x in model.states]
     else:
         block = subcircuit(model, parameter_set, name)
         instance = f"xdut p 0 {name}"
-        nodes = [f"xdut.{state_node(x)}" for x in model.states]
-    saved = ["v(p)", "i(vdut)", *(f"v({node})" for node in nodes)]
+        states = [f"v(xdut.{state_node(x)})" for x in model.states]
+    saved = ["v(p)", "i(vdut)", *states]
     text = (
         f"* {model.name}, parameter set {parameter_set.name}\n{block}"
         f"vdut p 0 pwl(\n{pairs}\n+ )\n{instance}\n{OPTIONS}\n.save {' '.join(saved)}\n"
@@ -174,15 +176,32 @@ def _trace(
     fractions = []
     for x, first in zip(model.states, start, strict=True):
         if compiled:
-            fractions.append(at_times(f"v(ndut#n_s_{x.name})") + float(first))
+            fractions.append(at_times(state_signal("ndut", x)) + float(first))
         else:
             fractions.append(at_times(f"v(xdut.{state_node(x)})"))
+    current_a = -at_times("i(vdut)")
+    problem = _not_a_solution(model, fractions, current_a)
+    if problem:
+        failed = replace(result, outcome=Outcome.INVALID, reason=problem)
+        return _trace(model, parameter_set, time_s, voltage_v, failed, compiled)
     physical = functions.states([torch.from_numpy(s) for s in fractions], p)
     return NgspiceTrace(
         time_s,
         voltage_v,
-        -at_times("i(vdut)"),
+        current_a,
         {x.name: column.numpy() for x, column in zip(model.states, physical, strict=True)},
         result,
         compiled,
     )
+
+
+def _not_a_solution(model: CompactModel, fractions: list[Array], current_a: Array) -> str:
+    """Why numbers that ngspice calls a solution are none; empty where they may be one."""
+    if not np.isfinite(current_a).all():
+        return "the current is not finite"
+    for x, s in zip(model.states, fractions, strict=True):
+        if not np.isfinite(s).all():
+            return f"state {x.name!r} is not finite"
+        if x.lower is not None and (s.min() < -_OUTSIDE or s.max() > 1 + _OUTSIDE):
+            return f"state {x.name!r} left its bounds, to the fraction {s.min():g} or {s.max():g}"
+    return ""

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import torch
 
 from compact_models.emit.torch_code import Value
 from compact_models.emit.torch_model import TorchModel, torch_model
+from compact_models.errors import InputError
 from compact_models.model import CompactModel
 from cosim.devices.integrate import Cells, advance, start
 
@@ -53,9 +55,20 @@ def run_torch(
 
     Returns:
         Current and states at the times of the stimulus.
+
+    Raises:
+        InputError: the times do not rise.
     """
     functions = torch_model(model)
     times = torch.as_tensor(time_s, dtype=torch.float64).tolist()
+    for k, (before, after) in enumerate(pairwise(times)):
+        if not after > before:
+            raise InputError(
+                "time does not rise",
+                where=f"time_s[{k + 1}]",
+                value=after,
+                allowed=f"> {before:g} s, the time before",
+            )
     voltage = voltage_v.to(torch.float64)
     shapes = [x.shape for x in (*values.values(), *initial.values()) if isinstance(x, torch.Tensor)]
     shape = torch.broadcast_shapes(voltage.shape[:-1], *shapes)

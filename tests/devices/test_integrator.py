@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 
 import numpy as np
@@ -12,13 +13,14 @@ from scipy.optimize import brentq
 
 from compact_models.devices.vteam import MODEL as VTEAM
 from compact_models.emit.torch_model import torch_model
+from compact_models.errors import InputError
 from compact_models.model import CompactModel, ParameterSet
 from compact_models.symbols import Parameter, State, V
 from cosim.devices import integrate
 from cosim.devices.internal import solve_internal
 from cosim.devices.rosenbrock import linearised, rosenbrock_step
 from cosim.devices.run_torch import run_torch
-from tests.devices.small_models import FOLLOWER, HEATED, JUNCTION
+from tests.devices.small_models import FOLLOWER, HEATED, JUNCTION, inner
 
 PULSE_S = [0.0, 1e-9, 101e-9, 102e-9]
 
@@ -235,3 +237,19 @@ def test_a_cell_that_cannot_be_solved_is_data() -> None:
     assert torch.isnan(trace.states["x"][1, -1])
     assert torch.isnan(trace.current_a[1, -1])
     assert bool(torch.isfinite(trace.states["x"][[0, 2]]).all())
+
+
+def test_what_is_no_solution_is_not_taken_for_one() -> None:
+    # A residual that falls through its solution: the bracket closes at an end, where it is not.
+    falling = dataclasses.replace(JUNCTION, implicit={inner: -JUNCTION.implicit[inner]})
+    values = JUNCTION.parameter_sets[0].values
+    for cells in (0.4, tensor(0.4, 0.6)):
+        for model, solved in ((JUNCTION, True), (falling, False)):
+            trace = run_torch(model, values, {"x": cells}, [0.0, 1e-7], tensor(0.5, 0.6))
+            assert bool((trace.alive == solved).all())
+            assert bool((torch.isfinite(trace.current_a[..., -1]) == solved).all())
+
+
+def test_times_must_rise() -> None:
+    with pytest.raises(InputError, match=r"time_s\[2\].*does not rise"):
+        run_torch(VTEAM, VTEAM.parameter_sets[0].values, {"w": 0.0}, [0, 1, 1], tensor(0, 0, 0))

@@ -11,9 +11,9 @@ import sympy
 from compact_models.devices.vteam import MODEL as VTEAM
 from compact_models.errors import InputError
 from compact_models.model import CompactModel, ParameterSet
-from compact_models.symbols import Constant, Definition, Parameter, State, V
+from compact_models.symbols import Constant, Definition, Internal, Parameter, State, V
 from compact_models.units import UNITS, UnitError, parse_unit, unit_of, unit_text
-from tests.devices.small_models import FOLLOWER, g, k, v_one, x
+from tests.devices.small_models import FOLLOWER, JUNCTION, g, k, v_one, x
 
 
 def variant(**changes: object) -> CompactModel:
@@ -42,6 +42,10 @@ def sentence(**changes: object) -> str:
         ({"current": g * V * (V**x) / v_one}, ["raised to x", "divide the base"]),
         ({"current": sympy.Max(g * V, V)}, ["compared with"]),
         ({"current": sympy.Piecewise((g * V, x < V), (0, True))}, ["compared with"]),
+        (
+            {"current": sympy.Piecewise((g * V, sympy.ITE(x > 0.5, V > 0, V < 0)), (0, True))},
+            ["condition", "not supported"],
+        ),
         ({"current": g * V * sympy.gamma(x)}, ["gamma", "not supported"]),
         ({"rates": {x: V / v_one}}, ["rate of 'x'", "in 1", "allowed: Hz"]),
         ({"rates": {x: k * sympy.Symbol("loose")}}, ["loose", "not declared"]),
@@ -138,6 +142,12 @@ def test_parameters_of_two_models_do_not_become_one() -> None:
     narrow, wide = (Parameter("same", "S", "g", low=0, high=high) for high in (1.0, 2.0))
     assert narrow != wide
     assert {(2 * narrow).free_symbols.pop().high, (2 * wide).free_symbols.pop().high} == {1.0, 2.0}
+
+
+def test_one_internal_quantity_is_all_that_can_be_solved_for() -> None:
+    second = Internal("i_b", "A", "another", low=0, high=1, scale=1.0)
+    with pytest.raises(InputError, match=r"junction.*one internal quantity.*i_in, i_b"):
+        dataclasses.replace(JUNCTION, implicit={**JUNCTION.implicit, second: second})
 
 
 def test_a_model_survives_pickling() -> None:

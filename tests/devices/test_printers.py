@@ -1,0 +1,152 @@
+"""Random expressions mean the same in sympy, torch, an ngspice B source and Verilog-A."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import sympy
+import torch
+
+from compact_models.emit.derivatives import slope_of
+from compact_models.emit.ngspice import _NgspicePrinter
+from compact_models.emit.torch_code import compile_function
+from compact_models.emit.verilog_a import _LIMITED_EXP, _VerilogPrinter
+from cosim.devices.osdi import compile_osdi, find_openvaf
+from cosim.devices.run_ngspice import can_compile
+from cosim.ngspice import Deck, find_ngspice, run_deck
+
+SYMBOLS = [sympy.Symbol(name, real=True) for name in ("qa", "qb", "qc")]
+NUMBERS = {"qa": 0.7, "qb": -1.3, "qc": 2.4}
+VALUES = {symbol: NUMBERS[symbol.name] for symbol in SYMBOLS}
+COUNT = 50
+
+
+def expression(rng: np.random.Generator, depth: int) -> sympy.Expr:
+    if depth == 0:
+        if rng.random() < 0.3:
+            return sympy.Float(round(float(rng.uniform(-3, 3)), 2))
+        return SYMBOLS[int(rng.integers(3))]
+
+    def part() -> sympy.Expr:
+        return expression(rng, depth - 1 - int(rng.integers(2)) if depth > 1 else 0)
+
+    a, b = part(), part()
+    away = sympy.Abs(b) + sympy.Rational(1, 3)
+    kinds = [
+        a + b, a - b, a * b, -a, a / away, 1 / away, a - (b - 1), a / (away * (2 + away)),
+        a**2, (-a) ** 3, a**5, away**-2, away**-3, -(a**2), away ** SYMBOLS[2],
+        sympy.sqrt(away), 1 / sympy.sqrt(away), sympy.exp(sympy.tanh(a)), sympy.log(away),
+        sympy.sinh(sympy.tanh(a)), sympy.cosh(sympy.tanh(b)), sympy.atan(a),
+        sympy.asin(sympy.tanh(a) / 2), sympy.Max(a, b), sympy.Min(a, b, 1), sympy.sign(a) * b,
+        sympy.Piecewise((a, a > b), (b - a, b > 0), (a * b, True)),
+        sympy.Piecewise((a, (a > b) & (b > 0)), (b, (a < b) | (a > 1)), (a + b, True)),
+    ]  # fmt: skip
+    return kinds[int(rng.integers(len(kinds)))]
+
+
+@pytest.fixture(scope="module")
+def cases() -> tuple[list[sympy.Expr], np.ndarray]:
+    rng = np.random.default_rng(11)
+    kept, values = [], []
+    while len(kept) < COUNT:
+        one = sympy.sympify(expression(rng, 3))
+        value = complex(one.subs(VALUES).evalf())
+        if one.has(sympy.ITE):  # a choice inside a condition: models are refused for it
+            continue
+        if one.free_symbols and abs(value.imag) == 0 and 1e-3 < abs(value.real) < 1e4:
+            kept.append(one)
+            values.append(value.real)
+    return kept, np.array(values)
+
+
+def test_there_is_variety(cases: tuple[list[sympy.Expr], np.ndarray]) -> None:
+    kinds = {type(part).__name__ for one in cases[0] for part in sympy.preorder_traversal(one)}
+    assert kinds >= {"Add", "Mul", "Pow", "Max", "Min", "Piecewise", "exp", "tanh", "Abs", "sign"}
+    assert len({round(v, 9) for v in cases[1]}) > COUNT / 2
+
+
+@pytest.mark.parametrize("cells", [1, 3])
+def test_torch(cases: tuple[list[sympy.Expr], np.ndarray], cells: int) -> None:
+    outputs = [sympy.Symbol(f"out{k}", real=True) for k in range(COUNT)]
+    steps = list(zip(outputs, cases[0], strict=True))
+    function, _ = compile_function("many", SYMBOLS, [], steps, outputs)
+    arguments = [torch.full((cells,), NUMBERS[s.name], dtype=torch.float64) for s in SYMBOLS]
+    found = [torch.as_tensor(one).expand(cells) for one in function(*arguments, {})]
+    for one, value in zip(found, cases[1], strict=True):
+        assert one.numpy() == pytest.approx(np.full(cells, value), rel=1e-12)
+
+
+def test_derivatives_are_those_of_small_differences(
+    cases: tuple[list[sympy.Expr], np.ndarray],
+) -> None:
+    checked = 0
+    for one in cases[0]:
+        for symbol in SYMBOLS:
+            step = 1e-6
+            ends = [
+                float(one.subs({**VALUES, symbol: VALUES[symbol] + sign * step}).evalf())
+                for sign in (-1, 1)
+            ]
+            slope = slope_of(one, symbol).subs(VALUES).evalf()
+            assert float(slope) == pytest.approx(
+                (ends[1] - ends[0]) / (2 * step), rel=2e-5, abs=1e-6
+            )
+            checked += slope != 0
+    assert checked > COUNT
+
+
+@pytest.mark.ngspice
+def test_b_sources(cases: tuple[list[sympy.Expr], np.ndarray]) -> None:
+    # One symbol is a voltage, the others are braces, as in a subcircuit.
+    names = {s: f"({{{s.name}}})" for s in SYMBOLS} | {SYMBOLS[1]: "v(b)"}
+    printer = _NgspicePrinter(names)
+    lines = [f"b{k} o{k} 0 v={printer.doprint(one)}" for k, one in enumerate(cases[0])]
+    text = (
+        "expressions\n"
+        + f".param qa={NUMBERS['qa']} qc={NUMBERS['qc']}\nvb b 0 {NUMBERS['qb']}\n"
+        + "\n".join(lines)
+        + "\n.option klu reltol=1e-9 vntol=1e-12\n.op\n.end\n"
+    )
+    result = run_deck(Deck(text), find_ngspice(), timeout_s=60)
+    assert result.ok, result.reason
+    found = np.array([result.plot.signal(f"v(o{k})")[0] for k in range(COUNT)])
+    assert found == pytest.approx(cases[1], rel=1e-9)
+
+
+@pytest.mark.ngspice
+def test_verilog_a(cases: tuple[list[sympy.Expr], np.ndarray]) -> None:
+    compiler = find_openvaf()
+    if compiler is None or not can_compile(find_ngspice()):
+        pytest.skip("no OSDI here")
+    printer = _VerilogPrinter({})
+    ports = ", ".join(f"o{k}" for k in range(COUNT))
+    text = "\n".join(
+        [
+            '`include "disciplines.vams"',
+            f"module many(b, {ports});",
+            f"    inout b, {ports};",
+            f"    electrical b, {ports};",
+            f"    parameter real qa = {NUMBERS['qa']};",
+            f"    parameter real qc = {NUMBERS['qc']};",
+            "    real qb, e_x;",
+            *_LIMITED_EXP,
+            "    analog begin",
+            "        qb = V(b);",
+            *(
+                f"        I(o{k}) <+ V(o{k}) - ({printer.doprint(e)});"
+                for k, e in enumerate(cases[0])
+            ),
+            "    end",
+            "endmodule",
+        ]
+    )
+    deck = Deck(
+        f"compiled\n.model card many\n.control\nset num_threads=1\npre_osdi many.osdi\n.endc\n"
+        f"vb b 0 {NUMBERS['qb']}\nn1 b {ports.replace(',', '')} card\n"
+        ".option klu reltol=1e-9 vntol=1e-12\n.op\n.end\n",
+        files={"many.osdi": compile_osdi(text, compiler)},
+    )
+    result = run_deck(deck, find_ngspice(), timeout_s=60)
+    assert result.ok, result.reason
+    found = np.array([result.plot.signal(f"v(o{k})")[0] for k in range(COUNT)])
+    assert found == pytest.approx(cases[1], rel=1e-9)
