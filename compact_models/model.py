@@ -159,7 +159,8 @@ class CompactModel:
             found = {s for s in expression.free_symbols if isinstance(s, Definition)}
             for symbol in sorted(found, key=lambda s: s.name):
                 if symbol not in ordered:
-                    visit(symbol.expression)
+                    for part in (symbol.expression, *(symbol.limits or ())):
+                        visit(part)
                     ordered.append(symbol)
 
         for expression in self._equations():
@@ -289,7 +290,8 @@ class CompactModel:
 
     def _symbols(self) -> list[sympy.Symbol]:
         found: set[sympy.Symbol] = set()
-        for expression in [*self._equations(), *(d.expression for d in self.definitions)]:
+        named = [part for d in self.definitions for part in (d.expression, *(d.limits or ()))]
+        for expression in [*self._equations(), *named]:
             found |= expression.free_symbols
         return sorted(found, key=lambda symbol: symbol.name)
 
@@ -326,6 +328,9 @@ def _check_units(model: CompactModel) -> None:
     wanted = [("the current", model.current, ampere)]
     for definition in model.definitions:
         wanted.append((f"definition {definition.name!r}", definition.expression, units[definition]))
+        for end in definition.limits or ():
+            if not end.is_Number:
+                wanted.append((f"a limit of {definition.name!r}", end, units[definition]))
     for state, rate in model.rates.items():
         wanted.append((f"the rate of {state.name!r}", rate, units[state] / second))
         for what, bound in (("lower bound", state.lower), ("upper bound", state.upper)):

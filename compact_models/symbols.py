@@ -186,14 +186,45 @@ class State(ModelSymbol):
 
 
 class Definition(ModelSymbol):
-    """A named part of the equations: a temperature, a barrier height, a resistance."""
+    """A named part of the equations: a temperature, a barrier height, a resistance.
+
+    Args:
+        name: lower case; also the name of its netlist node, if it gets one.
+        unit: coherent SI unit.
+        about: what it is.
+        expression: what it is equal to.
+        low: no solution is below it. With both limits the definition is a node of its own in a
+            netlist, and a solver that strays beyond a limit on its way goes on with the limit.
+        high: no solution is above it.
+    """
 
     expression: sympy.Expr
+    limits: tuple[sympy.Expr, sympy.Expr] | None
 
-    def __new__(cls, name: str, unit: str, about: str, expression: sympy.Expr) -> Self:
-        """Names an expression."""
+    def __new__(
+        cls,
+        name: str,
+        unit: str,
+        about: str,
+        expression: sympy.Expr,
+        *,
+        low: sympy.Expr | float | None = None,
+        high: sympy.Expr | float | None = None,
+    ) -> Self:
+        """Names an expression.
+
+        Raises:
+            InputError: it has one limit only.
+        """
         symbol = super().__new__(cls, name, unit, about)
         symbol.expression = sympy.sympify(expression)
+        if (low is None) != (high is None):
+            raise InputError(
+                "a definition needs both limits or neither", where=f"definition {name!r}"
+            )
+        symbol.limits = (
+            None if low is None or high is None else (sympy.sympify(low), sympy.sympify(high))
+        )
         return symbol
 
 

@@ -42,6 +42,8 @@ v_round = Constant("v_round", "V", "rounding of the image force's argument", val
 # Without barrier and voltage the root below would stand at zero, with an infinite slope.
 v_tiny = Constant("v_tiny", "V", "least voltage under the root of field emission", value=1e-9)
 
+v_back = Constant("v_back", "V", "scale on which too large a current is turned back", value=0.025)
+
 t_ambient = Parameter("t_ambient", "K", "ambient temperature", above=0)
 eps_r = Parameter("eps_r", "1", "static permittivity of the oxide", above=0)
 eps_phi = Parameter("eps_phi", "1", "permittivity of barrier lowering", above=0)
@@ -86,14 +88,24 @@ r_ions = Definition(
     "ohm",
     "resistance of disc and plug",
     r_disc + (l_cell - l_det) / (n_plug * z_ion * q_e * mobility * area),
+    low=0,
+    high=2 * l_cell / (n_min * z_ion * q_e * mobility * area),
 )
 r_series = r_tiox + r_line * (1 + r_line * alpha_line * r_th_line * current**2)
+v_left = Definition(
+    "v_left",
+    "V",
+    "what the resistances leave of the voltage",
+    Abs(V) - current * (r_ions + r_series),
+)
 # The bracket of ln_i keeps this positive at the solution; on its way there Newton may leave it.
 v_schottky = Definition(
     "v_schottky",
     "V",
     "magnitude of the Schottky voltage",
-    Max(0, Abs(V) - current * (r_ions + r_series)),
+    Max(0, v_left),
+    low=0,
+    high=Abs(V) + v_round,
 )
 temperature = Definition(
     "temperature",
@@ -101,6 +113,8 @@ temperature = Definition(
     "temperature of the filament",
     t_ambient
     + current * (v_schottky + current * r_ions) * r_th * Piecewise((r_th_scale, V > 0), (1, True)),
+    low=t_ambient / 2,
+    high=20 * t_ambient,
 )
 v_thermal = Definition("v_thermal", "V", "thermal voltage", k_b * temperature / q_e)
 
@@ -109,7 +123,7 @@ psi_rounded = (psi + sqrt(psi**2 + v_round**2)) / 2
 lowering = (
     q_e * z_ion * n_disc * psi_rounded / (8 * pi**2 * (eps_phi * eps_0) ** 3 / q_e**2)
 ) ** sympy.Rational(1, 4)
-phi_b = Definition("phi_b", "V", "Schottky barrier", Max(0, phi_b0 - lowering))
+phi_b = Definition("phi_b", "V", "Schottky barrier", Max(0, phi_b0 - lowering), low=0, high=phi_b0)
 
 # Thermionic emission, V > 0.
 emission = (
@@ -121,6 +135,8 @@ e_00 = Definition(
     "V",
     "tunnelling energy",
     h_planck / (4 * pi) * sqrt(z_ion * n_disc / (m_e * eps_r * eps_0)),
+    low=h_planck / (8 * pi) * sqrt(z_ion * n_min / (m_e * eps_r * eps_0)),
+    high=h_planck / (2 * pi) * sqrt(z_ion * n_max / (m_e * eps_r * eps_0)),
 )
 ratio = Definition("ratio", "1", "tunnelling over thermal energy", e_00 / v_thermal)
 tanh_ratio = Definition("tanh_ratio", "1", "its hyperbolic tangent", tanh(ratio))
@@ -147,9 +163,22 @@ field = Definition(
     Piecewise(((v_schottky + current * r_ions) / l_cell, V > 0), (current * r_disc / l_det, True)),
 )
 gamma = Definition(
-    "gamma_f", "1", "field over barrier", Min(0.999, z_ion * field * a_hop / (pi * w_a))
+    "gamma_f",
+    "1",
+    "field over barrier",
+    Min(0.999, z_ion * field * a_hop / (pi * w_a)),
+    low=0,
+    high=0.999,
 )
-limit = Piecewise((1 - (n_min / n_disc) ** 10, V > 0), (1 - (n_disc / n_max) ** 10, True))
+# A quotient of its own, since a tenth power of a concentration leaves the range of numbers.
+nearness = Definition(
+    "nearness",
+    "1",
+    "how near the disc is to the bound ahead of it",
+    Piecewise((n_min / n_disc, V > 0), (n_disc / n_max, True)),
+    low=0,
+    high=2,
+)
 hop = (
     (n_plug + n_disc)
     * a_hop
@@ -188,8 +217,10 @@ MODEL = CompactModel(
     kind="dynamic",
     source=SOURCE,
     current=current * Piecewise((1, V > 0), (-1, True)),
-    rates={n_disc: -Piecewise((1, V > 0), (-1, True)) * hop * limit / l_det},
-    implicit={ln_i: ln_i - log(1 + i_schottky / i_unit)},
+    rates={n_disc: -Piecewise((1, V > 0), (-1, True)) * hop * (1 - nearness**10) / l_det},
+    # The last term is zero at the solution. Where the current is too large for the voltage it gives
+    # Newton's method the slope that leads back; without it there is none, and it goes in circles.
+    implicit={ln_i: ln_i - log(1 + i_schottky / i_unit) - Min(0, v_left) / v_back},
     parameter_sets=(
         ParameterSet(
             name="hfo2",

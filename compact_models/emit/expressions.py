@@ -8,6 +8,8 @@ import sympy
 from sympy.printing.precedence import PRECEDENCE
 from sympy.printing.str import StrPrinter
 
+from compact_models.symbols import Constant
+
 # Above this argument an exponential goes on as a straight line. No valid solution is near it
 # (e^80 is 5e34); a Newton iteration on its way can be: it must not overflow nor lose its slope.
 EXP_LIMIT = 80
@@ -28,8 +30,10 @@ class NetlistPrinter(StrPrinter):  # type: ignore[misc]  # sympy has no annotati
     def _print_Symbol(self, expr: sympy.Symbol) -> str:
         return self._names.get(expr, str(expr.name))
 
-    _print_Parameter = _print_Constant = _print_State = _print_Symbol
-    _print_Internal = _print_Definition = _print_Symbol
+    _print_Parameter = _print_State = _print_Internal = _print_Definition = _print_Symbol
+
+    def _print_Constant(self, expr: Constant) -> str:
+        return f"({expr.value!r})"
 
     def _print_log(self, expr: sympy.Expr) -> str:
         return f"ln({self._print(expr.args[0])})"
@@ -49,11 +53,12 @@ class NetlistPrinter(StrPrinter):  # type: ignore[misc]  # sympy has no annotati
         return _number(float(expr))
 
     def _print_Mul(self, expr: sympy.Mul) -> str:
-        above, below = expr.as_numer_denom() if _has_inverse(expr) else (expr, sympy.Integer(1))
-        text = "*".join(self._factor(part) for part in sympy.Mul.make_args(above))
-        if below != 1:
-            text += "".join(f"/{self._factor(part)}" for part in sympy.Mul.make_args(below))
-        return text
+        # Factor by factor: to bring a sum inside one of them to a common denominator would make
+        # divisors that are products of the smallest constants.
+        below = [part for part in expr.args if _is_inverse(part)]
+        above = [part for part in expr.args if not _is_inverse(part)]
+        text = "*".join(self._factor(part) for part in above) or "1.0"
+        return text + "".join(f"/{self._factor(sympy.Pow(x.base, -x.exp))}" for x in below)
 
     def _factor(self, part: sympy.Expr) -> str:
         if part.is_Number:
@@ -117,8 +122,8 @@ class NetlistPrinter(StrPrinter):  # type: ignore[misc]  # sympy has no annotati
         return " || ".join(self._print(part) for part in expr.args)
 
 
-def _has_inverse(expr: sympy.Mul) -> bool:
-    return any(part.is_Pow and part.exp.is_number and part.exp < 0 for part in expr.args)
+def _is_inverse(part: sympy.Expr) -> bool:
+    return bool(part.is_Pow and part.exp.is_number and part.exp < 0)
 
 
 def _number(value: float) -> str:

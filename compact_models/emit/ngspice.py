@@ -8,17 +8,21 @@ parameter of the subcircuit and can be set per instance.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import sympy
 
 from compact_models.emit.expressions import EXP_LIMIT, NetlistPrinter, one_line_of_ascii
 from compact_models.model import CompactModel, ParameterSet
 from compact_models.normal_form import NormalForm, Step, normal_form, normalise
-from compact_models.symbols import Definition, Internal, State, V
+from compact_models.symbols import Constant, Parameter, State, V
 
 # A rate longer than this gets a node of its own, because the text below holds it twice.
 _LONG = 40
 # Such a node holds the rate in 1/ns: volts of ordinary size even for the fastest switching.
 _RATE_SCALE = 1e9
+# Current that an ordinary amount of residual, one scale of its quantity, sends into its node.
+_RESIDUAL_A = 1e-6
 
 
 def state_node(state: State) -> str:
@@ -53,7 +57,13 @@ def subcircuit(model: CompactModel, parameter_set: ParameterSet, name: str) -> s
 def _body(model: CompactModel, form: NormalForm) -> list[str]:
     steps = dict(form.steps)
     nodes = _own_nodes(model, steps)
-    printer = _NgspicePrinter(_names(model, nodes))
+    names = _names(model, nodes)
+    fixed: dict[sympy.Expr, str] = {}
+    for definition in model.definitions:
+        if definition.limits:
+            low, high = (_NgspicePrinter(names, fixed).doprint(end) for end in definition.limits)
+            names[definition] = f"max({low}, min({high}, v(d_{definition.name})))"
+    printer = _NgspicePrinter(names, fixed)
     inlined = [step for step in form.steps if step[0] not in nodes]
 
     def text(expression: sympy.Expr) -> str:
@@ -64,17 +74,18 @@ def _body(model: CompactModel, form: NormalForm) -> list[str]:
         lines.append(f"bd_{symbol.name} d_{symbol.name} 0 v={text(steps[symbol] / scale)}")
     for internal, residual in zip(model.internals, form.residuals, strict=True):
         node = f"y_{internal.name}"
-        # Its own units make an amount of residual that moves the node by one volt one ampere.
-        lines.append(f"by_{internal.name} {node} 0 i=({text(steps[residual])})/{internal.scale!r}")
+        # Small, so that the rounding errors of a residual near zero lie below any abstol in use.
+        size = internal.scale / _RESIDUAL_A
+        lines.append(f"by_{internal.name} {node} 0 i=({text(steps[residual])})/{size!r}")
     for state, rate in zip(model.states, form.rates, strict=True):
         node, start = state_node(state), normalise(state, sympy.Symbol(f"{state.name}_0"))
         lines += [
-            f"c_{state.name} {node} 0 1 ic={{{_brace(start, model)}}}",
+            f"c_{state.name} {node} 0 1 ic={{{in_braces(_inline(start, inlined))}}}",
             f"r_{state.name} {node} 0 1e15",
             f"b_{state.name} 0 {node} i={text(steps[rate])}",
         ]
     lines.append(f"bi p n i={text(model.current)}")
-    return lines
+    return [*printer.parameters(), *lines]
 
 
 def _own_nodes(
@@ -82,11 +93,10 @@ def _own_nodes(
 ) -> dict[sympy.Symbol, float]:
     """What is computed at a node of its own, and the size of one volt there.
 
-    Long rates are; and with an internal quantity the definitions, which are used many times over.
+    Long rates are, and definitions with limits. The others are not: Newton's method on a chain of
+    nodes passes through values that no device has, and a root or an arcsine of one stops the run.
     """
-    nodes: dict[sympy.Symbol, float] = {}
-    if model.internals:
-        nodes |= {d: 1.0 for d in model.definitions if _varies(d)}
+    nodes: dict[sympy.Symbol, float] = {d: 1.0 for d in model.definitions if d.limits}
     for state in model.states:
         symbol = sympy.Symbol(f"free__{state.name}", real=True)
         if (
@@ -95,16 +105,6 @@ def _own_nodes(
         ):
             nodes[symbol] = _RATE_SCALE
     return nodes
-
-
-def _varies(definition: Definition) -> bool:
-    """True if a definition depends on more than parameters."""
-    return any(
-        isinstance(symbol, State | Internal)
-        or symbol == V
-        or (isinstance(symbol, Definition) and _varies(symbol))
-        for symbol in definition.expression.free_symbols
-    )
 
 
 def _inline(expression: sympy.Expr, steps: list[Step]) -> sympy.Expr:
@@ -123,26 +123,51 @@ def _names(model: CompactModel, nodes: dict[sympy.Symbol, float]) -> dict[sympy.
     }
     # Braces are replaced by text: without the parentheses `a-{b}` with a negative b goes wrong.
     names |= {one: f"({{{one.name}}})" for one in model.parameters}
-    names |= {one: f"({one.value!r})" for one in model.constants}
     return names
 
 
-def _brace(expression: sympy.Expr, model: CompactModel) -> str:
-    """An expression of parameters alone, for use inside braces."""
-    names = {one: one.name for one in model.parameters}
-    names |= {one: f"({one.value!r})" for one in model.constants}
-    return str(
-        _NgspicePrinter(names).doprint(
-            _inline(expression, [(d, d.expression) for d in model.definitions])
-        )
-    )
-
-
 class _NgspicePrinter(NetlistPrinter):
-    """Expressions of B sources."""
+    """Expressions of B sources; what depends on parameters alone becomes a parameter of its own.
+
+    That is not for speed only: ngspice adds about 1e-35 to every divisor of a B source, and it
+    differentiates a quotient as (a'b - ab')/b^2. A division by the cube of the permittivity is
+    wrong by percents, and the derivative of one by Planck's constant is nothing. Parameters are
+    computed once and without that.
+
+    Attributes:
+        fixed: the expressions that became parameters, and their names.
+    """
+
+    def __init__(
+        self, names: Mapping[sympy.Symbol, str], fixed: dict[sympy.Expr, str] | None = None
+    ) -> None:
+        super().__init__(names)
+        self.fixed: dict[sympy.Expr, str] = {} if fixed is None else fixed
+
+    def _print(self, expr: sympy.Basic, **settings: object) -> str:
+        if expr.is_Atom or not _is_fixed(expr):
+            return str(super()._print(expr, **settings))
+        name = self.fixed.setdefault(expr, f"fixed__{len(self.fixed)}")
+        return f"({{{name}}})"
+
+    def parameters(self) -> list[str]:
+        """The lines that define `fixed`."""
+        return [f".param {name}={{{in_braces(one)}}}" for one, name in self.fixed.items()]
+
+    def _print_Mul(self, expr: sympy.Mul) -> str:
+        fixed = [part for part in expr.args if _is_fixed(part)]
+        varying = [part for part in expr.args if not _is_fixed(part)]
+        if not fixed or (len(fixed) == 1 and fixed[0].is_Atom):
+            return str(super()._print_Mul(expr))
+        # The quotient of what varies stays one factor: its own divisor is of ordinary size.
+        return f"{self._print(sympy.Mul(*fixed))}*({self._print(sympy.Mul(*varying))})"
 
     def _print_exp(self, expr: sympy.Expr) -> str:
-        inner = self._print(expr.args[0])
+        argument = expr.args[0]
+        inner = self._print(argument)
+        limits = [x for x in argument.args if x.is_Number] if argument.func == sympy.Min else []
+        if argument.is_number or any(x <= EXP_LIMIT for x in limits):
+            return f"exp({inner})"
         return f"(exp(min({inner}, {EXP_LIMIT}))*(1+max(0, ({inner})-{EXP_LIMIT})))"
 
     def sign(self, text: str) -> str:
@@ -152,3 +177,32 @@ class _NgspicePrinter(NetlistPrinter):
     def power(self, base: str, exponent: str) -> str:
         """`base`, which is not negative, to the power of `exponent`."""
         return f"(({base})**({exponent}))"
+
+
+class _ParameterPrinter(NetlistPrinter):
+    """Expressions of parameters, as ngspice computes them in braces."""
+
+    def _print_exp(self, expr: sympy.Expr) -> str:
+        return f"exp({self._print(expr.args[0])})"
+
+    def sign(self, text: str) -> str:
+        """-1, 0 or 1."""
+        return f"sgn({text})"
+
+    def power(self, base: str, exponent: str) -> str:
+        """`base`, which is not negative, to the power of `exponent`."""
+        return f"(({base})**({exponent}))"
+
+
+def in_braces(expression: sympy.Expr) -> str:
+    """The text of an expression of parameters and constants, for use inside braces."""
+    return str(_ParameterPrinter({}).doprint(expression))
+
+
+def _is_fixed(expr: sympy.Basic) -> bool:
+    """True for an expression of parameters and numbers alone, and of what braces can hold."""
+    return (
+        isinstance(expr, sympy.Expr)
+        and all(isinstance(s, Parameter | Constant) for s in expr.free_symbols)
+        and not expr.has(sympy.Piecewise)
+    )

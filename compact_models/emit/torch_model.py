@@ -31,10 +31,10 @@ class TorchModel:
         model: the model.
         form: its normal form, which says what the fractions are.
         rates: d(fraction)/dt of every state [1/s].
-        rates_slopes: the rates; then per rate its derivatives by every fraction, by v and by the
-            internal quantity, if there is one.
+        equations: the rates, then the residual of the internal quantity, if there is one.
+        equations_slopes: the equations; then per equation its derivatives by every fraction, by the
+            internal quantity, if there is one, and by v.
         residual: the residual of the internal quantity and its derivative by it.
-        residual_slopes: derivatives of the residual by every fraction and by v.
         current: the current [A].
         current_slopes: derivatives of the current by every fraction, by v and by the internal.
         bracket: both ends of the interval that holds the internal quantity; of v and p alone.
@@ -48,9 +48,9 @@ class TorchModel:
     model: CompactModel
     form: NormalForm
     rates: Function
-    rates_slopes: Function
+    equations: Function
+    equations_slopes: Function
     residual: Function | None
-    residual_slopes: Function | None
     current: Function
     current_slopes: Function
     bracket: Function | None
@@ -104,15 +104,16 @@ def torch_model(model: CompactModel) -> TorchModel:
         return compile_function(f"{model.name}_{name}", inputs, names, steps, outputs)[0]
 
     internal = model.internals
+    equations = (*form.rates, *form.residuals)
     return TorchModel(
         model=model,
         form=form,
         rates=function("rates", form.rates),
-        rates_slopes=slopes("rates_slopes", form.rates, seeds, values=True),
+        equations=function("equations", equations),
+        equations_slopes=slopes(
+            "equations_slopes", equations, (*form.inputs, *internal, V), values=True
+        ),
         residual=slopes("residual", form.residuals, internal, values=True) if internal else None,
-        residual_slopes=slopes("residual_slopes", form.residuals, (*form.inputs, V), values=False)
-        if internal
-        else None,
         current=function("current", [form.current]),
         current_slopes=slopes("current_slopes", [form.current], seeds, values=False),
         bracket=plain("bracket", [V], [internal[0].low, internal[0].high]) if internal else None,

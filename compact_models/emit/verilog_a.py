@@ -29,7 +29,7 @@ def module(model: CompactModel, parameter_set: ParameterSet, name: str) -> str:
         name: the module's name.
     """
     form = normal_form(model)
-    printer = _VerilogPrinter({V: "V(p, n)", **{c: f"({c.value!r})" for c in model.constants}})
+    printer = _VerilogPrinter({V: "V(p, n)"})
     nodes = [f"s_{x.name}" for x in model.states] + [f"y_{y.name}" for y in model.internals]
     steps = share(form.steps, [*form.rates, *form.residuals, form.current])
     names = ["e_x", *(symbol.name for symbol, _ in steps)]

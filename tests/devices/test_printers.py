@@ -11,6 +11,7 @@ from compact_models.emit.derivatives import slope_of
 from compact_models.emit.ngspice import _NgspicePrinter
 from compact_models.emit.torch_code import compile_function
 from compact_models.emit.verilog_a import _LIMITED_EXP, _VerilogPrinter
+from compact_models.symbols import Constant, Parameter, V
 from cosim.devices.osdi import compile_osdi, find_openvaf
 from cosim.devices.run_ngspice import can_compile
 from cosim.ngspice import Deck, find_ngspice, run_deck
@@ -97,10 +98,16 @@ def test_derivatives_are_those_of_small_differences(
 
 @pytest.mark.ngspice
 def test_b_sources(cases: tuple[list[sympy.Expr], np.ndarray]) -> None:
-    # One symbol is a voltage, the others are braces, as in a subcircuit.
-    names = {s: f"({{{s.name}}})" for s in SYMBOLS} | {SYMBOLS[1]: "v(b)"}
+    # One symbol is a voltage, the others are parameters, as in a subcircuit.
+    parameters = {s: Parameter(s.name, "1", "") for s in (SYMBOLS[0], SYMBOLS[2])}
+    names = {one: f"({{{one.name}}})" for one in parameters.values()} | {SYMBOLS[1]: "v(b)"}
     printer = _NgspicePrinter(names)
-    lines = [f"b{k} o{k} 0 v={printer.doprint(one)}" for k, one in enumerate(cases[0])]
+    lines = [
+        f"b{k} o{k} 0 v={printer.doprint(one.xreplace(parameters))}"
+        for k, one in enumerate(cases[0])
+    ]
+    assert len(printer.fixed) > COUNT / 4
+    lines += printer.parameters()
     text = (
         "expressions\n"
         + f".param qa={NUMBERS['qa']} qc={NUMBERS['qc']}\nvb b 0 {NUMBERS['qb']}\n"
@@ -111,6 +118,47 @@ def test_b_sources(cases: tuple[list[sympy.Expr], np.ndarray]) -> None:
     assert result.ok, result.reason
     found = np.array([result.plot.signal(f"v(o{k})")[0] for k in range(COUNT)])
     assert found == pytest.approx(cases[1], rel=1e-9)
+
+
+@pytest.mark.ngspice
+def test_the_smallest_constants_do_not_spoil_values_or_slopes_of_b_sources() -> None:
+    # ngspice adds about 1e-35 to divisors and differentiates a quotient over the divisor's square.
+    h, q, eps = (
+        Constant(name, "1", "", value=value)
+        for name, value in (("h_planck", 6.626e-34), ("q_e", 1.602e-19), ("eps_0", 8.854e-12))
+    )
+    t = Parameter("t_ambient", "1", "")
+    k = Constant("k_b", "1", "", value=1.3807e-23)
+    numbers = {one: one.value for one in (h, q, eps, k)} | {t: 300.0, V: 0.3}
+    cases = [
+        q**3 * V / (8 * eps**3 * 1e-22),
+        sympy.exp(q * V / (k * t) - 11) * sympy.sqrt((V + 1) / h * 1e-34),
+        (q * (V + 1) / (k * t * (V + 2)) - sympy.tanh(V)) / (V + 3),
+        ((V + 1) / eps**2 * 1e-23) ** sympy.Rational(1, 4) / (h * 1e34),
+    ]
+    printer = _NgspicePrinter({V: "v(b)", t: "({t_ambient})"})
+    lines = [f"b{n} o{n} 0 v={printer.doprint(one)}" for n, one in enumerate(cases)]
+    # A small-signal analysis has the slopes that ngspice itself uses.
+    text = "\n".join(
+        [
+            "slopes",
+            ".param t_ambient=300",
+            *printer.parameters(),
+            "vb b 0 0.3 ac 1",
+            *lines,
+            ".option klu reltol=1e-9 vntol=1e-12",
+        ]
+    )
+    ngspice = find_ngspice()
+    value = run_deck(Deck(f"{text}\n.op\n.end\n"), ngspice, timeout_s=60)
+    slope = run_deck(Deck(f"{text}\n.ac lin 1 1 1\n.end\n"), ngspice, timeout_s=60)
+    assert value.ok, value.reason
+    assert slope.ok, slope.reason
+    for n, one in enumerate(cases):
+        found = value.plot.signal(f"v(o{n})")[0]
+        assert found == pytest.approx(float(one.subs(numbers)), rel=1e-9)
+        found = slope.plot.signal(f"v(o{n})")[0].real
+        assert found == pytest.approx(float(sympy.diff(one, V).subs(numbers)), rel=1e-9)
 
 
 @pytest.mark.ngspice
