@@ -25,14 +25,19 @@ from cosim.devices.rosenbrock import (
 )
 
 _GROW, _SHRINK, _SAFETY = 10.0, 0.1, 0.9
-_LESS = 0.5  # a rejected step is tried again at most this long
-_GROW_AFTER_FAILURE = 2.0  # what was too long a moment ago is not far ahead
+_LESS = 0.8  # a rejected step is tried again at most this long
+_TREND = (0.3, 2.0)  # how much the change from the step before counts, at least and at most
+_GROW_AFTER_FAILURE = 1.0  # what was too long a moment ago is not far ahead
 _CELLS_AT_ONCE = 1 << 16  # so that a batch's temporaries stay in the processor's cache
 _MOST_STEPS = 100_000
 _KEEP = 0.75  # a batch with fewer running cells than this is made smaller
 # At the edge: how near counts as there, and how far the step across the kink goes, both in edges.
 _NEAR, _CROSS = 0.02, 0.06
 _FREE = 0.5  # error of a state inside an edge, in edges, that is as good as none
+# Error of the internal quantity, in its scale, allowed in one step. It does not add up: every step
+# begins with a correction of it.
+_INTERNAL = 1e-2
+_UNFOLLOWED = 16.0  # counts as this error, in tolerances: the step is tried again at half
 _HAIR = 1e-10  # part of a ramp that is as good as nothing
 # A step smaller than this fraction of the ramp can no longer be told from the time itself.
 _LEAST_STEP = 1e-14
@@ -47,6 +52,8 @@ class Cells:
         internal: the internal quantity [cell], or None where the model has none.
         step: the step size [s] that each cell would try next.
         failed: its last try was too long.
+        taken: the last step that was good [s], 0 before the first.
+        taken_error: its error, as a fraction of what was allowed.
         alive: False for a cell that could not be solved; its numbers are NaN.
     """
 
@@ -54,6 +61,8 @@ class Cells:
     internal: torch.Tensor | None
     step: torch.Tensor
     failed: torch.Tensor
+    taken: torch.Tensor
+    taken_error: torch.Tensor
     alive: torch.Tensor
 
     def take(self, index: torch.Tensor) -> Cells:
@@ -64,6 +73,8 @@ class Cells:
             internal,
             self.step[index],
             self.failed[index],
+            self.taken[index],
+            self.taken_error[index],
             self.alive[index],
         )
 
@@ -78,6 +89,8 @@ class Cells:
             torch.cat(internals) if internals else None,
             torch.cat([part.step for part in parts]),
             torch.cat([part.failed for part in parts]),
+            torch.cat([part.taken for part in parts]),
+            torch.cat([part.taken_error for part in parts]),
             torch.cat([part.alive for part in parts]),
         )
 
@@ -102,6 +115,8 @@ def start(
         internal,
         torch.full_like(v.detach(), torch.inf),
         torch.zeros_like(v, dtype=torch.bool),
+        torch.zeros_like(v.detach()),
+        torch.ones_like(v.detach()),
         torch.isfinite(v.detach()),
     )
 
@@ -165,10 +180,14 @@ def _advance_batch(
     duration_s: float,
     tolerance: float,
 ) -> Cells:
+    every = p
     ramp = (v_end - v_start) / duration_s
     flat = not ramp.requires_grad and not bool(ramp.any())
     bounded = [state.lower is not None for state in functions.model.states]
-    now = cells
+    internal_scale = functions.model.internals[0].scale if functions.model.internals else 0.0
+    now = replace(
+        cells, internal=solve_internal(functions, p, v_start, cells.fractions, cells.internal)
+    )
     # A ramp may begin on a threshold: the first look is at what lies behind it.
     hair_s = 0.0 if flat else _HAIR * duration_s
     done = torch.full_like(now.step, hair_s)
@@ -204,7 +223,13 @@ def _advance_batch(
             None if flat else ramp,
             step,
         )
-        now, good, broken = _judge(now, tried, step, running, bounded, duration_s, tolerance)
+        if internal_scale:
+            tried = _jump(
+                functions, p, now, tried, slopes, v, ramp, step, tolerance, internal_scale
+            )
+        now, good, broken = _judge(
+            now, tried, step, running, bounded, duration_s, tolerance, internal_scale
+        )
         # From a hair before a threshold to a hair behind it, so that no stage sees both sides.
         done = torch.where(good, done + step + 2 * hair_s * at_kink, done)
         running = running & ~(good & last) & ~broken
@@ -224,9 +249,73 @@ def _advance_batch(
     else:
         arrived.append(replace(now, alive=now.alive & ~running))
         places.append(place)
-    if len(arrived) == 1:
-        return arrived[0]
-    return Cells.join(arrived).take(torch.argsort(torch.cat(places)))
+    after = arrived[0]
+    if len(arrived) > 1:
+        after = Cells.join(arrived).take(torch.argsort(torch.cat(places)))
+    # On the way the internal quantity follows as well as the states need it; what leaves is exact.
+    inner = solve_internal(functions, every, v_end, after.fractions, after.internal)
+    return replace(after, internal=inner)
+
+
+def _jump(
+    functions: TorchModel,
+    p: Mapping[str, Value],
+    before: Cells,
+    tried: Tried,
+    slopes: Slopes,
+    v: torch.Tensor,
+    ramp: torch.Tensor,
+    step: torch.Tensor,
+    tolerance: float,
+    scale: float,
+) -> Tried:
+    """`tried`, with cells for which the branch of the internal quantity ends put on the next one.
+
+    Where a residual has several zeros, the one on which a cell sits can vanish as the state moves;
+    no step leads across. It shows in steps that are rejected though no state moves in them. There
+    the internal quantity is looked for again, and the step counts if the state moves in it by less
+    than the tolerance with the rates of either branch.
+    """
+    moved = torch.zeros_like(step)
+    for rate in slopes.values[: slopes.states]:
+        moved = torch.maximum(moved, (rate.detach() * step).abs())
+    stuck = (moved < tolerance) & ~_followed(tried, tolerance, scale)
+    if tried.internal is None or tried.error_internal is None or before.internal is None:
+        return tried
+    if not bool(stuck.any()):
+        return tried
+    index = stuck.nonzero().squeeze(1)
+    some = _pick(p, index, step.numel())
+    h, there = step[index], torch.addcmul(v[index], ramp[index], step[index])
+    states = [
+        torch.addcmul(s[index], rate[index], h)
+        for s, rate in zip(before.fractions, slopes.values, strict=False)
+    ]
+    inner = solve_internal(functions, some, there, states, before.internal[index])
+    if inner is None:
+        raise AssertionError("a model with an internal quantity")
+    moved = torch.zeros_like(h)
+    for rate in functions.rates(there, *states, inner, some):
+        moved = torch.maximum(moved, (torch.as_tensor(rate).detach() * h).abs())
+    found = moved < tolerance  # False for NaN
+    index = index[found]
+    return Tried(
+        tuple(
+            old.index_put((index,), new[found])
+            for old, new in zip(tried.fractions, states, strict=True)
+        ),
+        tried.internal.index_put((index,), inner[found]),
+        tried.error.index_put((index,), moved[found]),
+        tried.error_internal.index_put((index,), torch.zeros_like(moved[found])),
+    )
+
+
+def _followed(tried: Tried, tolerance: float, scale: float) -> torch.Tensor:
+    """True where the error estimates of a step are small enough."""
+    good = tried.error <= tolerance
+    if tried.error_internal is not None:
+        good = good & (tried.error_internal <= _INTERNAL * scale)
+    return good
 
 
 def _kink_times(
@@ -272,16 +361,17 @@ def _mind_the_edge(
         step: the steps that the error control asks for [s].
         failed: which of them follow a rejected one.
     """
-    for k, (rate, s, has_bounds) in enumerate(zip(slopes.rates, fractions, bounded, strict=True)):
+    for k, (s, has_bounds) in enumerate(zip(fractions, bounded, strict=True)):
         if not has_bounds:
             continue
-        velocity, inner = rate.detach(), s.detach()
+        velocity, inner = slopes.values[k].detach(), s.detach()
         speed = velocity.abs()
         to_bound = torch.where(velocity > 0, 1.0 - inner, inner)
         distance = to_bound - EDGE
-        gain = slopes.jacobian[k][k].detach() * speed
+        by_state, by_voltage = slopes.own(k)
+        gain = by_state.detach() * speed
         if ramp is not None:
-            along = (slopes.by_voltage[k] * ramp).detach()
+            along = (by_voltage * ramp).detach()
             gain = gain + torch.where(velocity > 0, along, -along)
         root = (speed * speed + 2.0 * gain * distance).sqrt()  # NaN: turns back before the edge
         arrival = 2.0 * distance / (speed + root)
@@ -304,9 +394,14 @@ def _judge(
     bounded: Sequence[bool],
     duration_s: float,
     tolerance: float,
+    internal_scale: float,
 ) -> tuple[Cells, torch.Tensor, torch.Tensor]:
     """The cells after the steps that were good enough; which were, and which cells are lost."""
     error = tried.error / tolerance
+    if tried.error_internal is not None:
+        # It does not fall with the step like a state's, so it has no part in the step's length.
+        followed = tried.error_internal <= _INTERNAL * internal_scale
+        error = torch.where(followed, error, error.clamp_min(_UNFOLLOWED))
     if len(before.fractions) == 1 and bounded[0]:
         # Within the edge a state is at its bound for all purposes: where exactly is free.
         s, new = before.fractions[0].detach(), tried.fractions[0].detach()
@@ -318,11 +413,19 @@ def _judge(
             good = good & (new > -EDGE) & (new < 1.0 + EDGE)
     broken = running & ~good & (step <= _LEAST_STEP * duration_s)
     power = -1.0 / ERROR_ORDER
-    factor = (_SAFETY * error.clamp(min=1e-24).pow(power)).nan_to_num(nan=_SHRINK)
+    error = error.clamp(min=1e-24)
+    factor = error.pow(power)
+    # Where steps have to become shorter and shorter, or may become longer and longer, the change
+    # from the step before goes on: Gustafsson, ACM TOMS 20 (1994) 496, doi 10.1145/198429.198437.
+    trend = (step / before.taken) * (error / before.taken_error).pow(power)
+    trend = trend.nan_to_num(nan=1.0).clamp(*_TREND)
+    factor = torch.where(good & (before.taken > 0), factor * trend, factor)
+    factor = (_SAFETY * factor).nan_to_num(nan=_SHRINK)
     most = torch.where(before.failed, _GROW_AFTER_FAILURE, _GROW)
     wanted = step * torch.minimum(factor.clamp_min(_SHRINK), most)
     # A step cut short by the ramp's end or by an edge says nothing against the longer one.
-    longer = torch.maximum(wanted, before.step.clamp(max=duration_s))
+    cut = step < before.step.clamp(max=duration_s)
+    longer = torch.where(cut, torch.maximum(wanted, before.step.clamp(max=duration_s)), wanted)
     wanted = torch.where(good, longer, torch.minimum(wanted, _LESS * step))
     fractions = tuple(
         torch.where(good, new, old)
@@ -336,6 +439,8 @@ def _judge(
         internal,
         torch.where(running, wanted, before.step),
         running & ~good,
+        torch.where(good, step, before.taken),
+        torch.where(good, error, before.taken_error),
         before.alive & ~broken,
     )
     return after, good, broken

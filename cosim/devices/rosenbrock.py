@@ -2,9 +2,10 @@
 
 Hairer, Wanner, "Solving Ordinary Differential Equations II", 2nd ed. (1996), section VI.4: a
 Rosenbrock method of order 4 with an embedded order 3, six stages, L-stable and stiffly accurate.
-It needs one Jacobian a step and no Newton iteration on the states. The internal quantity is solved
-for at every stage, so the states see an ordinary differential equation. No stage lies behind the
-end of the step, so the kinks there stay unseen.
+It needs one Jacobian a step and no Newton iteration. The internal quantity is one more unknown,
+without a rate of its own: states and residual together are a differential-algebraic system of
+index 1, on which the method keeps its order (same section). No stage lies behind the end of the
+step, so the kinks there stay unseen.
 """
 
 from __future__ import annotations
@@ -16,7 +17,6 @@ import torch
 
 from compact_models.emit.torch_code import Value
 from compact_models.emit.torch_model import TorchModel
-from cosim.devices.internal import solve_internal
 
 Columns = tuple[torch.Tensor, ...]
 
@@ -52,17 +52,28 @@ ERROR_ORDER = 4  # the error estimate falls with this power of the step
 
 @dataclass(frozen=True)
 class Slopes:
-    """The model at the beginning of a step.
+    """The model at the beginning of a step. Unknowns: the fractions, then the internal quantity.
 
     Attributes:
-        rates: d(fraction)/dt [1/s], one tensor [cell] per state.
-        jacobian: derivatives of the rates by the fractions, [rate][state].
-        by_voltage: derivatives of the rates by the voltage.
+        values: d(fraction)/dt [1/s] of every state, then the residual, if there is one; [cell].
+        jacobian: derivatives of these by the unknowns, [equation][unknown].
+        by_voltage: derivatives of these by the voltage.
+        states: how many of the equations are rates.
     """
 
-    rates: Columns
+    values: Columns
     jacobian: list[list[torch.Tensor]]
     by_voltage: Columns
+    states: int
+
+    def own(self, k: int) -> tuple[torch.Tensor, torch.Tensor]:
+        """Derivatives of a rate by its own state and by the voltage, the internal following."""
+        row = self.jacobian[k]
+        if self.states == len(self.values):
+            return row[k], self.by_voltage[k]
+        constraint = self.jacobian[-1]
+        share = row[-1] / constraint[-1]
+        return row[k] - share * constraint[k], self.by_voltage[k] - share * self.by_voltage[-1]
 
 
 @dataclass(frozen=True)
@@ -73,11 +84,13 @@ class Tried:
         fractions: the states after it, one tensor [cell] per state.
         internal: the internal quantity after it.
         error: estimate of the largest error of a state, [cell].
+        error_internal: the same for the internal quantity, in its unit.
     """
 
     fractions: Columns
     internal: torch.Tensor | None
     error: torch.Tensor
+    error_internal: torch.Tensor | None
 
 
 def rosenbrock_step(
@@ -103,44 +116,36 @@ def rosenbrock_step(
         h: step sizes [s], > 0.
     """
     inverse_h = 1.0 / h
-    solve = _Factored(at_start.jacobian, inverse_h * (1.0 / _GAMMA))
+    count = len(s)
+    solve = _Factored(at_start.jacobian, inverse_h * (1.0 / _GAMMA), count)
     rise = None if ramp is None else ramp * h
     drift = None if rise is None else [one * rise for one in at_start.by_voltage]
     stages: list[Columns] = []
-    rates, u = at_start.rates, s
+    unknowns = s if y is None else (*s, y)
+    values, u = at_start.values, unknowns
     for stage, (time, lean, feed) in enumerate(zip(_TIMES, _LEANS, _FEEDS, strict=True)):
         if stage > 0:
             # The last stage stands where the one before it has led.
             known = stage < len(_PLACES)
-            u = _sum(s, _PLACES[stage], stages) if known else _sum(u, (1.0,), stages[-1:])
+            u = _sum(unknowns, _PLACES[stage], stages) if known else _sum(u, (1.0,), stages[-1:])
             there = v if rise is None else torch.add(v, rise, alpha=time)
-            y = solve_internal(functions, p, there, u, y)
-            rates = model_rates(functions, p, u, y, there)
-        rhs = rates
-        if feed:
-            fed = _sum(_scaled(stages[0], feed[0]), feed[1:], stages[1:])
-            rhs = tuple(torch.addcmul(a, b, inverse_h) for a, b in zip(rhs, fed, strict=True))
+            values = tuple(_full(one, v) for one in functions.equations(there, *u, p))
+        rhs = list(values)
+        for k in range(count if feed else 0):
+            fed = stages[0][k] * feed[0]
+            for weight, earlier in zip(feed[1:], stages[1:], strict=False):
+                fed = torch.add(fed, earlier[k], alpha=weight)
+            rhs[k] = torch.addcmul(rhs[k], fed, inverse_h)
         if drift is not None and lean != 0:
-            rhs = tuple(torch.add(a, b, alpha=lean) for a, b in zip(rhs, drift, strict=True))
+            rhs = [torch.add(a, b, alpha=lean) for a, b in zip(rhs, drift, strict=True)]
         stages.append(solve(rhs))
     new = _sum(u, (1.0,), stages[-1:])
     error = stages[-1][0].detach().abs()
-    for other in stages[-1][1:]:
+    for other in stages[-1][1:count]:
         error = torch.maximum(error, other.detach().abs())
-    v_end = v if rise is None else v + rise
-    return Tried(new, solve_internal(functions, p, v_end, new, y), error)
-
-
-def model_rates(
-    functions: TorchModel,
-    p: Mapping[str, Value],
-    s: Columns,
-    y: torch.Tensor | None,
-    v: torch.Tensor,
-) -> Columns:
-    """d(fraction)/dt of every state [1/s], each [cell]."""
-    rates = functions.rates(v, *s, *([] if y is None else [y]), p)
-    return tuple(_full(rate, v) for rate in rates)
+    if y is None:
+        return Tried(new, None, error, None)
+    return Tried(new[:count], new[-1], error, stages[-1][-1].detach().abs())
 
 
 def linearised(
@@ -150,32 +155,20 @@ def linearised(
     y: torch.Tensor | None,
     v: torch.Tensor,
 ) -> Slopes:
-    """The rates and their total derivatives by the states and by the voltage."""
-    count = len(s)
-    inner = [] if y is None else [y]
-    values = [_full(x, v) for x in functions.rates_slopes(v, *s, *inner, p)]
-    f, rest = values[:count], values[count:]
-    width = count + 1 + len(inner)
-    rows = [rest[k * width : (k + 1) * width] for k in range(count)]
-    if y is not None and functions.residual is not None and functions.residual_slopes is not None:
-        # The internal quantity follows the states: dy/dz = -(dF/dz) / (dF/dy).
-        by_y = functions.residual(v, *s, y, p)[1]
-        follows = [-slope / by_y for slope in functions.residual_slopes(v, *s, y, p)]
-        rows = [
-            [own + row[-1] * follow for own, follow in zip(row, follows, strict=False)]
-            for row in rows
-        ]
-    return Slopes(tuple(f), [row[:count] for row in rows], tuple(row[count] for row in rows))
+    """The equations and their derivatives by the unknowns and by the voltage."""
+    unknowns = s if y is None else (*s, y)
+    size = len(unknowns)
+    values = [_full(x, v) for x in functions.equations_slopes(v, *unknowns, p)]
+    rows = [values[size + k * (size + 1) : size + (k + 1) * (size + 1)] for k in range(size)]
+    return Slopes(
+        tuple(values[:size]), [row[:size] for row in rows], tuple(row[size] for row in rows), len(s)
+    )
 
 
 def _full(value: Value, like: torch.Tensor) -> torch.Tensor:
     if isinstance(value, torch.Tensor) and value.shape == like.shape:
         return value
     return torch.as_tensor(value, dtype=like.dtype, device=like.device).expand_as(like)
-
-
-def _scaled(columns: Columns, factor: float) -> Columns:
-    return tuple(column * factor for column in columns)
 
 
 def _sum(start: Columns, factors: Sequence[float], stages: Sequence[Columns]) -> Columns:
@@ -187,15 +180,18 @@ def _sum(start: Columns, factors: Sequence[float], stages: Sequence[Columns]) ->
 
 
 class _Factored:
-    """Solves (d I - J) k = rhs for every cell: elimination written out over columns of cells.
+    """Solves (d M - J) k = rhs for every cell: elimination written out over columns of cells.
 
-    The matrices are one to three states wide; a batched LAPACK call would cost more.
+    M is one for the first `states` unknowns and zero for the rest. The matrices are one to three
+    unknowns wide; a batched LAPACK call would cost more.
     """
 
-    def __init__(self, jacobian: list[list[torch.Tensor]], diagonal: torch.Tensor) -> None:
+    def __init__(
+        self, jacobian: list[list[torch.Tensor]], diagonal: torch.Tensor, states: int
+    ) -> None:
         size = len(jacobian)
         matrix = [
-            [diagonal - a if i == j else -a for j, a in enumerate(row)]
+            [diagonal - a if i == j and i < states else -a for j, a in enumerate(row)]
             for i, row in enumerate(jacobian)
         ]
         for k in range(size):

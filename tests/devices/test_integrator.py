@@ -67,7 +67,7 @@ def test_one_step_is_of_order_four() -> None:
 
         return float((advance(1) - advance(64)).abs())
 
-    ratio = error(1e-7) / error(0.5e-7)
+    ratio = error(1.25e-8) / error(0.625e-8)
     assert 24 < ratio < 48, "the local error of order 4 falls 32-fold when the step is halved"
 
 
