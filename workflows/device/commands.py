@@ -84,3 +84,79 @@ def netlist(
         return result, [f"{out}: {result['block']}", result["source"]], 0
 
     run_command(json, work)
+
+
+@app.command()
+def fit(
+    measured: Annotated[
+        Path, typer.Argument(help="CSV with t_s, v_v, i_a, or with pulse, g_s; other columns stay")
+    ],
+    model: Annotated[str, typer.Option("--model", help="a model's name, or its .py file")],
+    params: Annotated[
+        str | None, typer.Option("--params", help="set that the fit starts from [default: first]")
+    ] = None,
+    free: Annotated[
+        str | None,
+        typer.Option("--free", help="parameters to fit, a,b,c [default: what the data tells]"),
+    ] = None,
+    fix_initial: Annotated[
+        bool, typer.Option("--fix-initial", help="keep the initial state of the start set")
+    ] = False,
+    save_as: Annotated[
+        str | None, typer.Option("--save-as", help="name of the new set [default: the file's]")
+    ] = None,
+    force: Annotated[bool, typer.Option("--force", help="write over your own set")] = False,
+    plot: Annotated[
+        Path | None, typer.Option("--plot", help="picture of the fit: .png, .svg or .pdf")
+    ] = None,
+    points: Annotated[int, typer.Option("--points", help="most rows of a sweep used")] = 1000,
+    starts: Annotated[int, typer.Option("--starts", help="starts followed side by side")] = 8,
+    noise_floor: Annotated[
+        float | None,
+        typer.Option("--noise-floor", help="in A or S [default: read from the data]"),
+    ] = None,
+    timeout: Annotated[float, typer.Option("--timeout", help="longest time, s")] = 600.0,
+    seed: Annotated[int, typer.Option("--seed", help="of the starts")] = 0,
+    json: Json = False,
+) -> None:
+    """Fit a model to your measured data; the new parameter set has a name everywhere."""
+    from workflows.cli import run_command
+
+    def work(reporter: Reporter) -> Answer:
+        from workflows.device.fit import FitRequest, fit_file
+
+        request = FitRequest(
+            measured, model, params, free, fix_initial, save_as, force, plot, points, starts,
+            noise_floor, timeout, seed,
+        )  # fmt: skip
+        return fit_file(request, reporter)
+
+    run_command(json, work)
+
+
+@app.command()
+def plot(
+    name: Name,
+    params: Params = None,
+    out: Annotated[
+        Path | None,
+        typer.Option("-o", "--out", help=".png, .svg or .pdf [default: <model>_<set>.png]"),
+    ] = None,
+    json: Json = False,
+) -> None:
+    """Draw the page of a device: I-V loops, switching times, pulses, variability."""
+    from workflows.cli import run_command
+
+    def work(_reporter: Reporter) -> Answer:
+        from workflows.device.plot import plot_device
+
+        result = plot_device(name, params, out)
+        lines = [
+            f"{result.model}, {result.parameter_set}: {result.source}",
+            f"{result.figure}: {len(result.panels) - len(result.absent)} of {len(result.panels)} "
+            f"panels, {result.wall_s:.1f} s",
+            *(f"no {key}: {reason}" for key, reason in result.absent.items()),
+        ]
+        return dataclasses.asdict(result), lines, 0
+
+    run_command(json, work)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +15,7 @@ from compact_models.errors import InputError, closest
 from compact_models.files import write_text_atomic
 
 Array = NDArray[np.float64]
+Table = Callable[[Sequence[str]], tuple[list[int], Array]]
 COLUMNS = ("t_s", "v_v")
 
 
@@ -25,51 +26,74 @@ def read_stimulus(path: Path) -> tuple[Array, Array]:
         InputError: the file cannot be read, lacks a column, has what is no finite number, or its
             times do not rise; the message names the line.
     """
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-    except FileNotFoundError as error:
-        raise InputError("no such file", where=str(path)) from error
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"the stimulus cannot be read: {error}", where=str(path)) from error
-    lines = [
-        (number, row)
-        for number, row in enumerate(csv.reader(io.StringIO(text)), start=1)
-        if any(cell.strip() for cell in row)
-    ]
-    if not lines:
-        raise InputError("the stimulus is empty", where=str(path), allowed="columns t_s, v_v")
-    heading = [cell.strip() for cell in lines[0][1]]
-    for name in COLUMNS:
-        if heading.count(name) != 1:
-            raise InputError(
-                "the stimulus needs this column once",
-                where=f"{path}:{lines[0][0]}",
-                value=name,
-                allowed="a heading with t_s and v_v",
-                hint=closest(name, heading),
-            )
-    places = [heading.index(name) for name in COLUMNS]
-    values = np.array(
-        [
-            [_number(path, number, row, place, heading[place]) for place in places]
-            for number, row in lines[1:]
-        ],
-        dtype=np.float64,
-    ).reshape(-1, 2)
+    _, table = read_columns(path, what="stimulus")
+    numbers, values = table(COLUMNS)
     if len(values) < 2:
         raise InputError(
             "a stimulus needs two points", where=str(path), value=len(values), allowed=">= 2"
         )
     falls = np.nonzero(np.diff(values[:, 0]) <= 0)[0]
     if falls.size:
-        number = lines[1 + int(falls[0]) + 1][0]
         raise InputError(
             "time does not rise",
-            where=f"{path}:{number}",
+            where=f"{path}:{numbers[int(falls[0]) + 1]}",
             value=float(values[falls[0] + 1, 0]),
             allowed=f"> {values[falls[0], 0]:g} s, the time of the line before",
         )
     return values[:, 0], values[:, 1]
+
+
+def read_columns(path: Path, *, what: str = "measurement") -> tuple[list[str], Table]:
+    """The heading of a CSV file, and a function that reads columns of it as numbers.
+
+    Args:
+        path: the file; empty lines are left out.
+        what: what it is to the user.
+
+    Returns:
+        The names of its columns; and a function of some of these names, each of which must be
+        there once, that returns the number of every line and the values [line, column].
+
+    Raises:
+        InputError: the file cannot be read or is empty; or, by the function, a column is not there
+            once or a cell is no finite number.
+    """
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except FileNotFoundError as error:
+        raise InputError("no such file", where=str(path)) from error
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"the {what} cannot be read: {error}", where=str(path)) from error
+    lines = [
+        (number, row)
+        for number, row in enumerate(csv.reader(io.StringIO(text)), start=1)
+        if any(cell.strip() for cell in row)
+    ]
+    if not lines:
+        raise InputError(f"the {what} is empty", where=str(path))
+    heading = [cell.strip() for cell in lines[0][1]]
+
+    def table(names: Sequence[str]) -> tuple[list[int], Array]:
+        for name in names:
+            if heading.count(name) != 1:
+                raise InputError(
+                    f"the {what} needs this column once",
+                    where=f"{path}:{lines[0][0]}",
+                    value=name,
+                    allowed=f"a heading with {', '.join(names)}",
+                    hint=closest(name, heading),
+                )
+        places = [heading.index(name) for name in names]
+        values = np.array(
+            [
+                [_number(path, number, row, place, heading[place]) for place in places]
+                for number, row in lines[1:]
+            ],
+            dtype=np.float64,
+        ).reshape(-1, len(names))
+        return [number for number, _ in lines[1:]], values
+
+    return heading, table
 
 
 def _number(path: Path, line: int, row: list[str], place: int, name: str) -> float:

@@ -1,0 +1,150 @@
+"""How long a device takes to switch at a constant voltage, over as many decades as there are.
+
+With one state nothing is integrated in time: at a constant voltage the rate is a function of the
+state alone, and the time is the integral of 1 / rate over the state. That costs the same for a
+nanosecond and for a year, and says for certain that a device never arrives: its rate has a zero on
+the way. With several states the device is integrated on a logarithmic grid of times.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+
+from compact_models.emit.torch_code import Value
+from compact_models.emit.torch_model import TorchModel, torch_model
+from compact_models.errors import InputError
+from compact_models.model import CompactModel, ParameterSet
+from cosim.devices.integrate import advance, start
+from cosim.devices.internal import solve_internal
+
+_PIECES, _NODES = 64, 4  # of a composite Gauss rule over the state
+_PIECES_SOLVED = 32  # where every node asks for a solution of the internal quantity, in sequence
+_SHORTEST, _PER_DECADE = 1e-22, 24  # the grid of times, as a part of the longest
+
+
+def switching_times(
+    model: CompactModel,
+    parameter_set: ParameterSet,
+    voltages_v: Sequence[float] | torch.Tensor,
+    *,
+    from_fraction: float,
+    to_fraction: float,
+    longest_s: float,
+) -> torch.Tensor:
+    """The time that the state needs from one place of its range to another, at constant voltages.
+
+    Args:
+        model: the device; the state that is meant is its first one with bounds.
+        parameter_set: its numbers; other states start at its initial values.
+        voltages_v: voltages across the device [V], [voltage].
+        from_fraction: where the state starts: 0 at its lower bound, 1 at its upper one, and in
+            between along its logarithm if it is a logarithmic state.
+        to_fraction: where it is to arrive, likewise.
+        longest_s: longer than this counts as not switched [s], > 0.
+
+    Returns:
+        Seconds, float64 [voltage]; NaN where the device does not arrive within `longest_s`. With
+        one state within 1e-4 where the rate is smooth; with several within 2 %.
+
+    Raises:
+        InputError: the model has no state with bounds, a fraction lies outside 0 to 1, both are
+            the same, or `longest_s` is not positive.
+    """
+    for name, value in (("from_fraction", from_fraction), ("to_fraction", to_fraction)):
+        if not 0 <= value <= 1:
+            raise InputError("not a part of the range", where=name, value=value, allowed="0 to 1")
+    if from_fraction == to_fraction:
+        raise InputError("the state is there already", where="to_fraction", value=to_fraction)
+    if not longest_s > 0:
+        raise InputError(
+            "the longest time must be positive", where="longest_s", value=longest_s, allowed="> 0"
+        )
+    place = switching_state(model)
+    voltages = torch.as_tensor(voltages_v, dtype=torch.float64)
+    functions = torch_model(model)
+    p = functions.parameters(dict(parameter_set.values))
+    with torch.no_grad():
+        if len(model.states) == 1:
+            times = _by_quadrature(functions, p, voltages, from_fraction, to_fraction)
+        else:
+            times = _by_integration(
+                functions, p, parameter_set, voltages, place, from_fraction, to_fraction, longest_s
+            )
+    return torch.where(times <= longest_s, times, torch.nan)
+
+
+def switching_state(model: CompactModel) -> int:
+    """The index of the state by which a device switches: the first that has bounds.
+
+    Raises:
+        InputError: there is none.
+    """
+    for k, state in enumerate(model.states):
+        if state.lower is not None:
+            return k
+    raise InputError("the model has no state with bounds", where="model", value=model.name)
+
+
+def _by_quadrature(
+    functions: TorchModel, p: dict[str, Value], v: torch.Tensor, first: float, last: float
+) -> torch.Tensor:
+    """The integral of 1 / rate from `first` to `last` at every voltage; NaN where it has none."""
+    implicit = functions.residual is not None
+    pieces = _PIECES_SOLVED if implicit else _PIECES
+    nodes, weights = np.polynomial.legendre.leggauss(_NODES)
+    edges = np.linspace(first, last, pieces + 1)
+    middle, half = (edges[1:] + edges[:-1]) / 2, np.diff(edges) / 2
+    places = torch.from_numpy((middle[:, None] + half[:, None] * nodes).reshape(-1))
+    parts = torch.from_numpy((half[:, None] * weights).reshape(-1))
+    if implicit:
+        # One after the other, so that a quantity with several solutions stays on its branch.
+        found, guess = [], None
+        for place in places:
+            s = place.expand_as(v)
+            guess = solve_internal(functions, p, v, [s], guess)
+            found.append(torch.as_tensor(functions.rates(v, s, guess, p)[0]).expand_as(v))
+        rates = torch.stack(found)
+    else:
+        grid = places[:, None].expand(-1, v.numel())
+        across = v[None].expand_as(grid)
+        rates = torch.as_tensor(functions.rates(across, grid, p)[0]).expand_as(grid)
+    per_rate = parts[:, None] / rates
+    moving = (torch.isfinite(rates) & (per_rate > 0)).all(0)  # a part has the sign of the way
+    return torch.where(moving, per_rate.sum(0), torch.nan)
+
+
+def _by_integration(
+    functions: TorchModel,
+    p: dict[str, Value],
+    parameter_set: ParameterSet,
+    v: torch.Tensor,
+    place: int,
+    first: float,
+    last: float,
+    longest_s: float,
+) -> torch.Tensor:
+    """When each device, integrated in time, first passes `last`; NaN where it does not."""
+    initial = [
+        torch.full_like(v, parameter_set.initial[state.name]) for state in functions.model.states
+    ]
+    fractions = list(functions.fractions(initial, p))
+    fractions[place] = torch.full_like(v, first)
+    cells = start(functions, p, fractions, v)
+    way = 1.0 if last > first else -1.0
+    times = torch.full_like(v, torch.nan)
+    shortest_s = _SHORTEST * longest_s
+    points = int(_PER_DECADE * np.log10(longest_s / shortest_s)) + 1
+    before_s, before = 0.0, cells.fractions[place]
+    for now_s in np.geomspace(shortest_s, longest_s, points).tolist():
+        cells = advance(functions, p, cells, v, v, now_s - before_s)
+        now = cells.fractions[place]
+        passed = times.isnan() & cells.alive & (way * (now - last) >= 0)
+        share = (last - before) / (now - before)
+        times = torch.where(passed, before_s + share * (now_s - before_s), times)
+        before_s, before = now_s, now
+        if bool((~times.isnan() | ~cells.alive).all()):
+            break
+    return times

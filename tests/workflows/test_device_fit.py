@@ -1,0 +1,147 @@
+"""`spiceloop device fit`: from measured data to a set with a name, and what is refused."""
+
+from __future__ import annotations
+
+import json
+import tomllib
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from compact_models.library import find_model
+from tests.devices.agreement import reference_run, triangle
+from tests.workflows.command import names_all, refused, spiceloop
+
+SWEEP = "t_s,v_v,i_a\n" + "".join(f"{k}e-9,0.{k},{k}e-4\n" for k in range(1, 10))
+PULSES = "pulse,g_s\n" + "".join(f"{1 if k < 5 else -1},{k}e-6\n" for k in range(1, 10))
+
+
+@pytest.fixture(autouse=True)
+def own_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    folder = tmp_path / "devices"
+    monkeypatch.setenv("SPICELOOP_DEVICES", str(folder))
+    return folder
+
+
+def pulse_file(folder: Path, name: str = "My Cell-7.csv") -> Path:
+    """Soft bounds, 40 up and 40 down, in columns of another order, with a column of notes."""
+    w, rows = -0.3, ["g_s,note,pulse"]
+    for k in range(80):
+        up = k < 40
+        w += 0.08 * (1 - w) if up else -0.08 * (1 + w)
+        rows.append(f"{5e-6 + (w + 1) / 2 * 6e-5:.6g},fine,{1.2 if up else -1.2}")
+    path = folder / name
+    path.write_text("\n".join(rows) + "\n", encoding="utf-8")
+    return path
+
+
+def test_a_sweep_becomes_a_set_that_runs_by_its_name(tmp_path: Path, own_folder: Path) -> None:
+    model = find_model("vteam")
+    one = model.parameter_set("sine")
+    time_s, voltage_v = (x[:101] for x in triangle(one, 25))
+    truth = reference_run(model, one, time_s, voltage_v).current_a
+    noisy = truth * (1 + 0.02 * np.random.default_rng(1).standard_normal(len(truth)))
+    data, picture = tmp_path / "cell 3.csv", tmp_path / "fit.png"
+    np.savetxt(
+        data, np.c_[noisy, time_s, voltage_v], delimiter=",", header="i_a,t_s,v_v", comments=""
+    )
+    ran = spiceloop(
+        "device", "fit", data, "--model", "vteam", "--params", "sine", "--free", "r_on,r_off,k_on",
+        "--fix-initial", "--starts", "2", "--plot", picture, "--json",
+    )  # fmt: skip
+    assert ran.code == 0, ran.err
+    found = json.loads(ran.out)
+    assert found["outcome"] == "ok"
+    assert (found["model"], found["saved_set"]) == ("vteam", "cell_3")
+    assert Path(found["saved_path"]) == own_folder / "vteam.cell_3.toml"
+    assert found["n_points"] == found["n_points_used"] == 101
+    assert found["rms_decades"] == pytest.approx(0.0087, rel=0.25)
+    assert found["initial"] == {}
+    assert set(found["parameters"]) == {"r_on", "r_off", "k_on"}
+    r_off = found["parameters"]["r_off"]
+    assert r_off["value"] == pytest.approx(1000, rel=0.05)
+    assert r_off["low"] < r_off["value"] < r_off["high"]
+    assert (r_off["unit"], r_off["at_bound"], r_off["start"]) == ("ohm", False, 1000)
+    assert picture.read_bytes().startswith(b"\x89PNG")
+    listed = json.loads(spiceloop("device", "list", "--json").out)["models"]
+    sets = {m["name"]: {s["name"]: s for s in m["parameter_sets"]} for m in listed}["vteam"]
+    names_all(sets["cell_3"]["source"], "fitted to cell 3.csv", "rms")
+    out = tmp_path / "out.csv"
+    again = spiceloop("device", "run", "vteam", "--params", "cell_3", "--stimulus", data, "-o", out)
+    assert again.code == 0, again.err
+    current = np.genfromtxt(out, delimiter=",", names=True)["i_a"]
+    assert np.sqrt(np.mean((current - noisy) ** 2)) == pytest.approx(found["rms_a"], rel=1e-3)
+
+
+def test_pulses_become_a_set_and_none_is_written_over(tmp_path: Path, own_folder: Path) -> None:
+    data, picture = pulse_file(tmp_path), tmp_path / "fit.svg"
+    call = ("device", "fit", data, "--model", "soft_bounds", "--plot", picture)
+    ran = spiceloop(*call)
+    assert ran.code == 0, ran.err
+    names_all(ran.out, "dw_min", "std. error", "saved as my_cell_7", "left as in", "threshold_v")
+    place = own_folder / "soft_bounds.my_cell_7.toml"
+    kept = tomllib.loads(place.read_text(encoding="utf-8"))
+    assert kept["values"]["dw_min"] == pytest.approx(0.08, rel=0.01)
+    assert kept["values"]["g_max"] == pytest.approx(6.5e-5, rel=0.01)
+    assert "<svg" in picture.read_text(encoding="utf-8")
+    said = refused(tmp_path, *call)
+    names_all(said, "my_cell_7", "exists already", "--force", "--save-as")
+    assert spiceloop(*call, "--force").code == 0
+    names_all(refused(tmp_path, *call, "--save-as", "reram_sb"), "reram_sb", "--save-as")
+
+
+def test_a_fit_that_does_not_end_saves_nothing(tmp_path: Path, own_folder: Path) -> None:
+    data = pulse_file(tmp_path)
+    ran = spiceloop("device", "fit", data, "--model", "soft_bounds", "--timeout", "1e-9", "--json")
+    assert ran.code == 1, ran.err
+    found = json.loads(ran.out)
+    assert (found["outcome"], found["saved_set"]) == ("not_converged", None)
+    assert not own_folder.exists()
+    text = spiceloop("device", "fit", data, "--model", "soft_bounds", "--timeout", "1e-9").out
+    names_all(text, "not_converged", "1e-09 s", "nothing was saved")
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("", ["in.csv", "empty"]),
+        ("time,volts\n1,2\n", ["in.csv", "time, volts", "t_s, v_v, i_a", "pulse, g_s"]),
+        ("t_s,v_v,i_a\n1,0.1,1e-3\n2,0.2,2e-3\n", ["in.csv", "too few rows", "2", ">= 8"]),
+        (SWEEP.replace("3e-9", "1.5e-9"), ["in.csv:4", "does not rise"]),
+        (SWEEP.replace("4e-4", "nan"), ["in.csv:5", "i_a", "nan"]),
+        (SWEEP.replace("4e-4", "n/a"), ["in.csv:5", "i_a", "n/a"]),
+        (SWEEP.replace(",0.5,", ",,"), ["in.csv:6", "v_v", "nothing"]),
+        (SWEEP.replace("e-4\n", "e-400\n"), ["in.csv:2", "i_a", "zero"]),
+        (PULSES, ["pulse data needs a pulse device", "vteam"]),
+        (PULSES.replace("3e-6", "-3e-6"), ["in.csv:4", "negative"]),
+        (PULSES.replace("3e-6", "inf"), ["in.csv:4", "g_s", "inf"]),
+    ],
+)
+def test_bad_data_is_refused(tmp_path: Path, text: str, words: list[str]) -> None:
+    path = tmp_path / "in.csv"
+    path.write_text(text, encoding="utf-8")
+    names_all(refused(tmp_path, "device", "fit", path, "--model", "vteam"), *words)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("--model", "vteem"), ["vteem", "did you mean 'vteam'"]),
+        (("--model", "vteam", "--params", "sin"), ["sin", "pt_hf_ti"]),
+        (("--model", "vteam", "--free", "r_onn"), ["--free", "r_onn", "did you mean 'r_on'"]),
+        (("--model", "vteam", "--save-as", "Mine!"), ["--save-as", "Mine!", "lower-case"]),
+        (("--model", "vteam", "--save-as", "sine"), ["--save-as", "sine"]),
+        (("--model", "vteam", "--plot", "fit.bmp"), ["--plot", "fit.bmp", ".png"]),
+        (("--model", "vteam", "--plot", "gone/fit.png"), ["--plot", "no such folder"]),
+        (("--model", "vteam", "--timeout", "-1"), ["--timeout", "> 0"]),
+        (("--model", "vteam", "--noise-floor", "0"), ["--noise-floor", "> 0"]),
+        (("--model", "pcm"), ["pcm", "only read"]),
+    ],
+)
+def test_bad_options_are_refused(
+    tmp_path: Path, arguments: tuple[str, ...], words: list[str]
+) -> None:
+    path = tmp_path / "in.csv"
+    path.write_text(SWEEP, encoding="utf-8")
+    names_all(refused(tmp_path, "device", "fit", path, *arguments), *words)

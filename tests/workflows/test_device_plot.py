@@ -1,0 +1,264 @@
+"""`spiceloop device plot`: every model has its page, and the numbers in it are right."""
+
+from __future__ import annotations
+
+import json
+import math
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from matplotlib.axes import Axes
+from matplotlib.image import imread
+from matplotlib.text import Annotation
+
+from compact_models.errors import InputError
+from compact_models.library import all_models, all_sets, find_model, find_set
+from compact_models.model import CompactModel
+from cosim.devices.run_torch import run_torch
+from cosim.devices.switching_time import switching_times
+from cosim.portraits.loop import Loop
+from cosim.portraits.panel import QUICK
+from cosim.portraits.portrait import portrait
+from tests.workflows.command import names_all, refused, spiceloop
+from workflows.device.plot import page, plot_device
+from workflows.report.style import figure_style
+
+TWO_STATES = """
+import sympy
+from compact_models.model import CompactModel, ParameterSet
+from compact_models.symbols import Parameter, State, V
+
+g = Parameter("g", "S", "conductance", above=0)
+k = Parameter("k", "1/(V*s)", "speed", above=0)
+tau = Parameter("tau", "s", "delay", above=0)
+x = State("x", "1", "place", lower=0, upper=1)
+u = State("u", "V", "voltage that has arrived", scale=1)
+MODEL = CompactModel(
+    name="delayed", title="follows its voltage late", kind="dynamic", source="a test",
+    current=g * (x + sympy.Rational(1, 10)) * V,
+    rates={x: k * u, u: (V - u) / tau},
+    parameter_sets=(
+        ParameterSet("one", "round numbers", {"g": 1e-4, "k": 1e6, "tau": 1e-6},
+                     {"x": 0.5, "u": 0.0}, 1.0, 1e-5),
+    ),
+)
+"""
+
+
+@pytest.fixture(autouse=True)
+def own_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SPICELOOP_DEVICES", str(tmp_path / "no-devices"))
+
+
+def times_at(model: CompactModel, volts: list[float], first: float, last: float) -> list[float]:
+    one = model.parameter_sets[0]
+    found = switching_times(model, one, volts, from_fraction=first, to_fraction=last, longest_s=1e9)
+    return [float(time_s) for time_s in found]
+
+
+@pytest.mark.parametrize("name", sorted(all_models()))
+def test_every_model_has_its_page(tmp_path: Path, name: str) -> None:
+    out = tmp_path / f"{name}.png"
+    done = plot_device(name, None, out, QUICK)
+    assert [path.name for path in tmp_path.iterdir()] == [out.name]
+    picture = imread(out)
+    assert picture.shape[0] > 1000
+    assert picture.shape[1] > 1300
+    ink = (picture[..., :3].min(-1) < 0.5).mean()
+    assert 0.003 < ink < 0.3
+    json.dumps(done.panels, allow_nan=False)
+    assert all(done.panels.values())
+    kind = all_models()[name].kind
+    # In the two TEAMs the current of the OFF state, at these voltages, is below a threshold.
+    stuck = {"pulses"} if name in {"team", "team_exp"} else set()
+    assert set(done.absent) <= stuck, done.absent
+    if kind == "dynamic":
+        assert set(done.panels) == {"loop", "switching", "pulses", "variability"}
+        assert done.panels["variability"]["devices_lost"] == 0
+
+
+def test_vteam_times_and_pulses_are_those_of_the_closed_form() -> None:
+    one = find_set(find_model("vteam"), "sine")
+    numbers = portrait(find_model("vteam"), one, QUICK)
+    found = numbers["switching"].numbers()
+    assert (found["from_part"], found["to_part"]) == (0.01, 0.5)
+    # 49 % of 3 nm, at 10 m/s (v / -0.2 V - 1)^3 and 0.5 mm/s (v / 0.02 V - 1)
+    for v, time_s in zip(*(found["set_times"][k] for k in ("voltage_v", "time_s")), strict=True):
+        assert time_s == pytest.approx(0.49 * 3e-9 / (10 * (v / -0.2 - 1) ** 3), rel=1e-9)
+    for v, time_s in zip(*(found["reset_times"][k] for k in ("voltage_v", "time_s")), strict=True):
+        assert time_s == pytest.approx(0.49 * 3e-9 / (5e-4 * (v / 0.02 - 1)), rel=1e-9)
+    assert all(v > -0.2 for v in found["set_times"]["not_switched_v"])
+    assert found["set_times"]["not_switched_v"]
+    volts, times = (found["set_times"][k] for k in ("voltage_v", "time_s"))
+    assert found["set_times"]["decades"] == pytest.approx(math.log10(times[0] / times[-1]))
+    assert min(volts) == pytest.approx(-1.25 * 0.25)
+    train = numbers["pulses"].numbers()
+    assert train["part_of_range"] == pytest.approx(0.8, abs=0.02)
+    assert train["up_v"] < -0.2
+    assert train["down_v"] > 0.02
+    # from 0.9 to 0.1 of 50 to 1,000 ohm
+    assert train["start_s"] == pytest.approx(1 / (50 + 950 * 0.9), rel=1e-6)
+    assert train["top_s"] == pytest.approx(1 / (50 + 950 * 0.1), rel=0.05)
+
+
+def test_jart_times_are_those_of_the_same_equations_in_plain_python() -> None:
+    # To 1e27 vacancies per m^3: LSODA on the published text, docs/devices.md.
+    model = find_model("jart_v1b")
+    to = math.log(1e27 / 8e23) / math.log(2e27 / 8e23)
+    found = times_at(model, [-0.6, -0.8, -1.0], 0.0, to)
+    assert found == pytest.approx([17e-3, 10e-6, 22e-9], rel=0.03)
+
+
+def test_ion_drift_times_are_those_of_the_closed_form() -> None:
+    model = find_model("ion_drift")
+    # dx/dt = a V / (r_off - (r_off - r_on) x)
+    a, r_on, r_off = 1e-14 * 100 / 10e-9**2, 100.0, 16e3
+
+    def charge(x: float) -> float:
+        return r_off * x - (r_off - r_on) * x**2 / 2
+
+    wanted = [(charge(0.7) - charge(0.2)) / (a * v) for v in (0.1, 3.0)]
+    assert times_at(model, [0.1, 3.0], 0.2, 0.7) == pytest.approx(wanted, rel=1e-10)
+    assert all(math.isnan(t) for t in times_at(model, [-1.0, 0.0], 0.2, 0.7))
+
+
+@pytest.mark.parametrize("name", ["yakopcic", "messaris", "team"])
+def test_after_the_time_the_device_is_where_it_was_to_be(name: str) -> None:
+    model = find_model(name)
+    one = model.parameter_sets[0]
+    (bounds,) = model.bounds(one.values).values()
+    assert bounds is not None
+    low, high = bounds
+    checked = 0
+    for sign, first, last in ((1, 0.01, 0.5), (1, 0.99, 0.5), (-1, 0.01, 0.5), (-1, 0.99, 0.5)):
+        v = sign * 1.1 * one.amplitude_v
+        (time_s,) = times_at(model, [v], first, last)
+        if math.isnan(time_s):
+            continue
+        state = model.states[0].name
+        trace = run_torch(
+            model, one.values, {state: low + first * (high - low)}, [0.0, time_s],
+            torch.full((2,), v, dtype=torch.float64),
+        )  # fmt: skip
+        place = (float(trace.states[state][-1]) - low) / (high - low)
+        assert place == pytest.approx(last, abs=1e-3)
+        checked += 1
+    assert checked >= 1
+
+
+def test_a_device_with_two_states_is_timed_by_integration(tmp_path: Path) -> None:
+    path = tmp_path / "delayed.py"
+    path.write_text(TWO_STATES, encoding="utf-8")
+    model = find_model(str(path))
+    found = times_at(model, [1.0, 0.01, -1.0], 0.1, 0.6)
+    # x = 0.1 + k V (t - tau (1 - exp(-t / tau))), so t is a root; late, t is the way and a delay
+    t = np.linspace(0, 1e-4, 10_000_001)
+    for v, time_s in zip((1.0, 0.01), found, strict=False):
+        x = 0.1 + 1e6 * v * (t - 1e-6 * (1 - np.exp(-t / 1e-6)))
+        assert time_s == pytest.approx(t[np.argmax(x >= 0.6)], rel=0.02)
+    assert math.isnan(found[2])
+    done = plot_device(str(path), None, tmp_path / "delayed.svg", QUICK)
+    assert not done.absent
+    assert (tmp_path / "delayed.svg").read_text("utf-8").startswith("<?xml")
+
+
+@pytest.mark.parametrize(
+    ("first", "last", "longest_s", "word"),
+    [(-0.1, 0.5, 1.0, "from_fraction"), (0.1, 1.5, 1.0, "to_fraction"),
+     (0.5, 0.5, 1.0, "there already"), (0.1, 0.5, 0.0, "longest_s")],
+)  # fmt: skip
+def test_a_time_that_means_nothing_is_refused(
+    first: float, last: float, longest_s: float, word: str
+) -> None:
+    model = find_model("vteam")
+    with pytest.raises(InputError, match=word):
+        switching_times(
+            model, model.parameter_sets[0], [0.1],
+            from_fraction=first, to_fraction=last, longest_s=longest_s,
+        )  # fmt: skip
+
+
+def directions(ax: Axes) -> list[tuple[float, float]]:
+    """Where each arrow points, on the panel."""
+    heads = [one for one in ax.texts if isinstance(one, Annotation) and one.arrow_patch is not None]
+    return [
+        (float(one.xy[0]) - one.xyann[0], float(one.xy[1]) - one.xyann[1])
+        for one in heads
+        if one.arrow_patch is not None and one.arrow_patch.get_gid() == "direction"
+    ]
+
+
+def test_arrows_go_the_way_of_the_sweep() -> None:
+    model = find_model("vteam")
+    one = find_set(model, "sine")
+    panels = portrait(model, one, QUICK)
+    with figure_style():
+        linear, logarithmic = page(model, one, panels).axes[:2]
+    for ax in (linear, logarithmic):
+        # up, back, down, back: so runs the voltage of a sinusoid
+        assert [x > 0 for x, _ in directions(ax)] == [True, False, False, True]
+    assert [y > 0 for _, y in directions(linear)] == [True, False, False, True]
+    assert [y > 0 for _, y in directions(logarithmic)] == [True, False, True, False]
+    loop = panels["loop"]
+    assert isinstance(loop, Loop)
+    assert loop.periods == 2  # the first starts in the middle of the range
+    # The state is at 50 ohm where the RESET half begins and higher on its way back.
+    assert loop.window > 2
+    i = loop.current_a[np.isclose(np.abs(loop.voltage_v), 0.25)]
+    assert np.abs(i).max() == pytest.approx(0.25 / 50, rel=1e-3)
+
+
+def test_symmetry_points_and_drift_are_those_published() -> None:
+    model = find_model("exp_step")
+    steps = portrait(model, find_set(model, "reram_es"), QUICK)["steps"].numbers()
+    assert steps["symmetry_point"] == pytest.approx(-0.2185, abs=0.002)  # aihwkit 1.2.0
+    model = find_model("constant_step")
+    steps = portrait(model, find_set(model, "gokmen_vlasov"), QUICK)["steps"].numbers()
+    assert steps["number_of_states"] == pytest.approx(1200)
+    assert not steps["cancels_at_one_weight"]
+    model = find_model("pcm")
+    drift = portrait(model, model.parameter_sets[0], QUICK)["drift"].numbers()
+    ratio = drift["median_last_s"][2] / drift["median_first_s"][2]
+    # the mean exponent at half of the range, over 20 s to 1e8 s; 80 cells a level
+    assert ratio == pytest.approx((1e8 / 20) ** -0.049, rel=0.06)
+    medians = drift["median_last_s"]
+    assert all(a < b for a, b in pairwise(medians))
+
+
+def test_the_command_says_where_the_figure_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    ran = spiceloop("device", "plot", "linear_step", "--json")
+    assert ran.code == 0, ran.err
+    said = json.loads(ran.out)
+    first = next(iter(all_sets(find_model("linear_step"))))
+    assert said["parameter_set"] == first
+    assert said["figure"] == f"linear_step_{first}.png"
+    assert (tmp_path / said["figure"]).read_bytes().startswith(b"\x89PNG\r\n")
+    assert set(said["panels"]) == {"pulses", "steps", "alternation", "noise"}
+    ran = spiceloop("device", "plot", "linear_step", "-o", "page.pdf")
+    assert ran.code == 0, ran.err
+    names_all(ran.out, "page.pdf", "4 of 4 panels")
+    assert (tmp_path / "page.pdf").read_bytes().startswith(b"%PDF")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("vteem",), ["vteem", "did you mean 'vteam'"]),
+        (("vteam", "--params", "sin"), ["sin", "did you mean 'sine'"]),
+        (("vteam", "-o", "{folder}/page.gif"), ["--out", "page.gif", ".png, .svg, .pdf"]),
+        (("vteam", "-o", "{folder}/page"), ["--out", ".png, .svg, .pdf"]),
+        (("vteam", "-o", "{folder}/no/page.png"), ["--out", "no such folder"]),
+        (("vteam", "-o", "{folder}"), ["--out"]),
+    ],
+)
+def test_bad_input_is_refused(tmp_path: Path, arguments: tuple[str, ...], words: list[str]) -> None:
+    given = [argument.replace("{folder}", str(tmp_path)) for argument in arguments]
+    if "-o" not in given:
+        given += ["-o", str(tmp_path / "page.png")]
+    names_all(refused(tmp_path, "device", "plot", *given), *words)

@@ -1,0 +1,237 @@
+"""`spiceloop device fit`: a user's measured data in, a parameter set with a name out."""
+
+from __future__ import annotations
+
+import math
+import re
+import time
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from compact_models.errors import InputError
+from compact_models.library import all_sets, device_folder, find_model, find_set, save_set
+from compact_models.model import CompactModel, ParameterSet
+from cosim.devices.fit import Fit, FitOptions, FittedValue, fit_device
+from cosim.devices.fit_data import PulseTrain, Sweep
+from workflows.device.fit_plot import check_place, write_fit_plot
+from workflows.device.measured import read_measured
+
+if TYPE_CHECKING:
+    from workflows.console import Reporter
+
+_NAME = re.compile(r"[a-z][a-z0-9_]*")
+
+
+@dataclass(frozen=True)
+class FitRequest:
+    """What the command line asks for; its attributes are the options of `device fit`."""
+
+    measured: Path
+    model: str
+    params: str | None = None
+    free: str | None = None
+    fix_initial: bool = False
+    save_as: str | None = None
+    force: bool = False
+    plot: Path | None = None
+    points: int = 1000
+    starts: int = 8
+    noise_floor: float | None = None
+    timeout_s: float = 600.0
+    seed: int = 0
+
+
+def fit_file(request: FitRequest, reporter: Reporter) -> tuple[dict[str, Any], list[str], int]:
+    """Fits, saves the set if the fit converged, and draws.
+
+    Args:
+        request: the options.
+        reporter: shows how far it is.
+
+    Returns:
+        The JSON object, the lines of text, and the exit code: 1 if the fit did not converge, and
+        then nothing is saved.
+
+    Raises:
+        InputError: a file, a name or a number cannot be used; nothing was written.
+    """
+    started = time.perf_counter()
+    _check_numbers(request)
+    model = find_model(request.model)
+    start = find_set(model, request.params)
+    name, place = _new_set(model, request)
+    if request.plot is not None:
+        check_place(request.plot)
+    measured = read_measured(request.measured)
+    used = measured.thinned(request.points) if isinstance(measured, Sweep) else measured
+    options = FitOptions(
+        starts=request.starts,
+        timeout_s=request.timeout_s,
+        seed=request.seed,
+        floor=request.noise_floor,
+        with_initial=not request.fix_initial,
+    )
+    with reporter.stage(f"fitting {model.name} to {request.measured.name}") as on_progress:
+        fit = fit_device(model, start, used, _names(request.free), options, on_progress)
+    done = fit.outcome == "ok"
+    if done:
+        place.parent.mkdir(parents=True, exist_ok=True)
+        save_set(model, _fitted_set(fit, used, start, name, request.measured), place)
+    if request.plot is not None and np.isfinite(fit.answer).all():
+        write_fit_plot(request.plot, used, fit, f"{model.name}, {request.measured.name}")
+    result = _document(fit, measured, used, model, start, request)
+    result |= {
+        "saved_set": name if done else None,
+        "saved_path": str(place) if done else None,
+        "wall_s": time.perf_counter() - started,
+    }
+    return result, _lines(fit, result), 0 if done else 1
+
+
+def _check_numbers(request: FitRequest) -> None:
+    for option, value, good, allowed in (
+        ("--points", request.points, request.points >= 50, ">= 50"),
+        ("--starts", request.starts, 1 <= request.starts <= 64, "1 to 64"),
+        ("--seed", request.seed, request.seed >= 0, ">= 0"),
+        ("--timeout", request.timeout_s, 0 < request.timeout_s < math.inf, "> 0 s"),
+        (
+            "--noise-floor",
+            request.noise_floor,
+            request.noise_floor is None or 0 < request.noise_floor < math.inf,
+            "> 0",
+        ),
+    ):
+        if not good:
+            raise InputError("out of range", where=option, value=value, allowed=allowed)
+
+
+def _names(free: str | None) -> list[str] | None:
+    if free is None:
+        return None
+    names = [name.strip() for name in free.split(",") if name.strip()]
+    return list(dict.fromkeys(names))
+
+
+def _new_set(model: CompactModel, request: FitRequest) -> tuple[str, Path]:
+    """Name and file of the new set; asked before the fit, which takes a while."""
+    if request.save_as is None:
+        name = re.sub(r"[^a-z0-9]+", "_", request.measured.stem.lower()).strip("_")
+        name = name if _NAME.fullmatch(name) else f"fit_{name}".rstrip("_")
+    else:
+        name = request.save_as
+        if not _NAME.fullmatch(name):
+            raise InputError(
+                "a parameter set cannot have this name",
+                where="--save-as",
+                value=name,
+                allowed="lower-case letters, digits and _, a letter first",
+            )
+    place = device_folder() / f"{model.name}.{name}.toml"
+    if name in {one.name for one in model.parameter_sets}:
+        raise InputError(
+            "the model has a set of this name", where="--save-as", value=name,
+            hint="give another with --save-as",
+        )  # fmt: skip
+    taken = name in all_sets(model)
+    if taken and not place.exists():
+        raise InputError(
+            "another file in the device folder has a set of this name",
+            where="--save-as", value=name, hint="give another with --save-as",
+        )  # fmt: skip
+    if place.exists() and not request.force:
+        raise InputError(
+            "the set exists already", where=str(place), value=name,
+            hint="give another name with --save-as, or --force to write over it",
+        )  # fmt: skip
+    return name, place
+
+
+def _fitted_set(
+    fit: Fit, used: Sweep | PulseTrain, start: ParameterSet, name: str, file: Path
+) -> ParameterSet:
+    amplitude_v, period_s = start.amplitude_v, start.period_s
+    if isinstance(used, Sweep):
+        amplitude_v = float(np.abs(used.voltage_v).max())
+        period_s = float(used.time_s[-1] - used.time_s[0])
+    day = datetime.now(UTC).date().isoformat()
+    source = f"fitted to {file.name} on {day}, from {start.name} (rms {fit.rms:.3g} {used.unit}"
+    source += f", {fit.rms_decades:.3g} decades)" if math.isfinite(fit.rms_decades) else ")"
+    return fit.space.parameter_set(
+        fit.u, name=name, source=source, amplitude_v=amplitude_v, period_s=period_s
+    )
+
+
+def _document(
+    fit: Fit,
+    measured: Sweep | PulseTrain,
+    used: Sweep | PulseTrain,
+    model: CompactModel,
+    start: ParameterSet,
+    request: FitRequest,
+) -> dict[str, Any]:
+    unit = used.unit.lower()
+    return {
+        "outcome": fit.outcome,
+        "reason": fit.reason,
+        "model": model.name,
+        "start": start.name,
+        "data": str(request.measured),
+        "parameters": {name: asdict(one) for name, one in fit.values.items()},
+        "initial": {name: asdict(one) for name, one in fit.initial.items()},
+        "fixed": fit.fixed,
+        "correlated": [list(pair) for pair in fit.correlated],
+        f"rms_{unit}": fit.rms,
+        "rms_decades": fit.rms_decades,
+        f"max_error_{unit}": fit.max_error,
+        f"noise_floor_{unit}": fit.floor,
+        "n_points": len(measured.values),
+        "n_points_used": len(used.values),
+        "evaluations": fit.evaluations,
+        "runs": fit.runs,
+        "plot": None if request.plot is None else str(request.plot),
+    }
+
+
+def _lines(fit: Fit, result: dict[str, Any]) -> list[str]:
+    unit = "a" if "rms_a" in result else "s"
+    lines = [
+        f"{result['model']}, from {result['start']}: {fit.outcome} {fit.reason}".strip(),
+        *_table({**fit.values, **{f"{k} at the start": x for k, x in fit.initial.items()}}),
+        f"rms {fit.rms:.3g} {unit.upper()}, {fit.rms_decades:.3g} decades;"
+        f" largest error {fit.max_error:.3g} {unit.upper()};"
+        f" noise floor {fit.floor:.3g} {unit.upper()};"
+        f" {result['n_points_used']} of {result['n_points']} points",
+        f"{fit.evaluations} candidates in {fit.runs} runs, {result['wall_s']:.1f} s",
+    ]
+    for why in dict.fromkeys(fit.fixed.values()):
+        names = ", ".join(name for name, reason in fit.fixed.items() if reason == why)
+        lines.append(f"left as in {result['start']}: {names} ({why})")
+    for name, one in {**fit.values, **fit.initial}.items():
+        if one.note:
+            lines.append(f"not determined: {name} ({one.note})")
+    for a, b, rho in fit.correlated:
+        lines.append(f"hardly told apart: {a} and {b}, correlation {rho:.4f}")
+    if result["saved_set"] is None:
+        lines.append("nothing was saved")
+    else:
+        lines.append(f"saved as {result['saved_set']}: {result['saved_path']}")
+    return lines
+
+
+def _table(rows: dict[str, FittedValue]) -> list[str]:
+    """Aligned columns."""
+    cells = [("", "start", "fitted", "std. error", "unit", "allowed", "")]
+    for name, one in rows.items():
+        error = "-" if one.stderr is None else f"{one.stderr:.2g}"
+        reach = f"{one.low:.3g} to {one.high:.3g}"
+        flag = "at bound" if one.at_bound else ""
+        cells.append((name, f"{one.start:.4g}", f"{one.value:.5g}", error, one.unit, reach, flag))
+    widths = [max(len(row[k]) for row in cells) for k in range(len(cells[0]))]
+    return [
+        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
+        for row in cells
+    ]

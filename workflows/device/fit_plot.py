@@ -1,0 +1,124 @@
+"""The picture of a fit: what was measured, what the model does, and how far they are apart."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import EngFormatter, MaxNLocator
+
+from compact_models.errors import InputError, closest
+from compact_models.files import write_bytes_atomic
+from cosim.devices.fit import Fit
+from cosim.devices.fit_data import PulseTrain, Sweep, scaled
+from workflows.report.style import FIDELITY_COLOUR, INK, RULE, figure_style
+
+FORMATS = (".png", ".svg", ".pdf")
+_WIDTH_IN, _HEIGHT_IN = 9.6, 6.4
+_DPI = 150
+_FITTED = FIDELITY_COLOUR["ideal"]
+
+
+def check_place(path: Path) -> None:
+    """Refuses a place or a format that a plot cannot have.
+
+    Raises:
+        InputError: the folder does not exist, or the ending is not one of `FORMATS`.
+    """
+    if path.suffix.lower() not in FORMATS:
+        raise InputError(
+            "no such picture format",
+            where="--plot",
+            value=path.name,
+            allowed=", ".join(FORMATS),
+            hint=closest(path.suffix.lower(), FORMATS),
+        )
+    if not path.parent.is_dir():
+        raise InputError("no such folder", where="--plot", value=str(path.parent))
+
+
+def write_fit_plot(path: Path, measured: Sweep | PulseTrain, fit: Fit, title: str) -> None:
+    """Draws a fit into a file, whole or not at all.
+
+    Args:
+        path: where; its ending says the format.
+        measured: the data that was fitted.
+        fit: to these data, with an answer at every point.
+        title: above the picture.
+
+    Raises:
+        InputError: the file cannot be written, or `check_place` refuses it.
+    """
+    check_place(path)
+    with figure_style():
+        figure = Figure(figsize=(_WIDTH_IN, _HEIGHT_IN), layout="constrained", dpi=_DPI)
+        draw = _sweep if isinstance(measured, Sweep) else _pulses
+        draw(figure, measured, fit)  # type: ignore[arg-type]  # the kind was just asked
+        words = "" if np.isnan(fit.rms_decades) else f", {fit.rms_decades:.2g} decades"
+        unit = EngFormatter(unit=measured.unit, places=2)
+        figure.suptitle(
+            f"{title}: rms error {unit(fit.rms)}{words}", x=0.01, ha="left", fontweight="bold"
+        )
+        buffer = io.BytesIO()
+        figure.savefig(buffer, format=path.suffix.lower().lstrip("."))
+    write_bytes_atomic(path, buffer.getvalue())
+
+
+def _pair(ax: Axes, x: np.ndarray, measured: np.ndarray, fitted: np.ndarray) -> None:
+    ax.plot(x, measured, "o", color=INK, markersize=3, markeredgewidth=0, alpha=0.35,
+            label="measured")  # fmt: skip
+    ax.plot(x, fitted, color=_FITTED, linewidth=1.3, label="fitted")
+    ax.grid()
+
+
+def _residual(ax: Axes, x: np.ndarray, measured: Sweep | PulseTrain, fit: Fit) -> None:
+    """What the fit made small: above the noise floor the logarithm of the ratio."""
+    off = scaled(fit.answer, fit.floor) - scaled(measured.values, fit.floor)
+    ax.axhline(0, color=RULE, linewidth=1.2)
+    ax.plot(x, off, ".", color=_FITTED, markersize=3)
+    ax.set_ylabel("ln(fitted / measured)")
+    ax.grid()
+
+
+def _sweep(figure: Figure, measured: Sweep, fit: Fit) -> None:
+    grid = figure.add_gridspec(2, 2, height_ratios=[2.1, 1])
+    linear, log = figure.add_subplot(grid[0, 0]), figure.add_subplot(grid[0, 1])
+    time, residual = figure.add_subplot(grid[1, 0]), figure.add_subplot(grid[1, 1])
+    volts, amperes, seconds = (EngFormatter(unit=unit) for unit in ("V", "A", "s"))
+    _pair(linear, measured.voltage_v, measured.current_a, fit.answer)
+    linear.set_title("Current")
+    linear.legend(loc="best")
+    # Below the noise floor a logarithm shows nothing but the way to zero.
+    sizes = [np.abs(x) for x in (measured.current_a, fit.answer)]
+    sizes = [np.where(x > fit.floor, x, np.nan) for x in sizes]
+    _pair(log, measured.voltage_v, *sizes)
+    log.set_yscale("log")
+    log.set_title("Magnitude of the current, above the noise floor")
+    _pair(time, measured.time_s, measured.current_a, fit.answer)
+    _residual(residual, measured.time_s, measured, fit)
+    for ax in (linear, log):
+        ax.set_xlabel("voltage")
+        ax.xaxis.set_major_formatter(volts)
+        ax.yaxis.set_major_formatter(amperes)
+    for ax in (time, residual):
+        ax.set_xlabel("time")
+        ax.xaxis.set_major_formatter(seconds)
+        ax.xaxis.set_major_locator(MaxNLocator(6))
+    time.set_title("Current over time")
+    residual.set_title("Residual over time")
+    time.yaxis.set_major_formatter(amperes)
+
+
+def _pulses(figure: Figure, measured: PulseTrain, fit: Fit) -> None:
+    top, bottom = figure.subplots(2, 1, sharex=True, height_ratios=[2.1, 1])
+    number = np.arange(1, len(measured.conductance_s) + 1, dtype=float)
+    _pair(top, number, measured.conductance_s, fit.answer)
+    top.set_title("Conductance after every pulse")
+    top.yaxis.set_major_formatter(EngFormatter(unit="S"))
+    top.legend(loc="best")
+    _residual(bottom, number, measured, fit)
+    bottom.set_title("Residual")
+    bottom.set_xlabel("pulse")

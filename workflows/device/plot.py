@@ -1,0 +1,223 @@
+"""`spiceloop device plot`: the page of one device for circuit designers, as one figure."""
+
+from __future__ import annotations
+
+import io
+import re
+import textwrap
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.layout_engine import ConstrainedLayoutEngine
+
+from compact_models.errors import InputError, closest
+from compact_models.files import write_bytes_atomic
+from compact_models.library import find_model, find_set
+from compact_models.model import CompactModel, ParameterSet
+from compact_models.symbols import State
+from cosim.portraits.loop import Fan, Loop
+from cosim.portraits.panel import Absent, Detail, Panel
+from cosim.portraits.portrait import portrait
+from cosim.portraits.switching import PulseTrain, SwitchingCurve
+from workflows.device.axes import duration, eng, excuse
+from workflows.device.dynamic_page import (
+    draw_fan,
+    draw_key_numbers,
+    draw_loop,
+    draw_loop_log,
+    draw_pulses,
+    draw_switching,
+)
+from workflows.device.pulse_page import draw_alternation, draw_noise, draw_steps, draw_train
+from workflows.device.read_page import (
+    draw_drift,
+    draw_exponents,
+    draw_programming,
+    draw_read_noise,
+)
+from workflows.report.style import GRID, INK, MUTED, figure_style
+from workflows.report.svg import standalone, svg_text
+
+FORMATS = ("png", "svg", "pdf")
+_DPI = 150
+_COLUMN_IN, _ROW_IN = 4.6, 3.9  # a panel with its labels
+_LINE_IN = 0.16  # of the small text in the heading
+_CHARACTERS_PER_IN = 15.0  # of the same
+
+_DYNAMIC = ("loop", "switching", "pulses", "variability")
+# By kind of model: the panel and how it is drawn, in the order of reading; one panel can be drawn
+# in two ways. The text comes last and has no panel.
+Drawing = tuple[str, str, Callable[[Axes, Any], None]]
+_PAGES: Mapping[str, tuple[Drawing, ...]] = {
+    "dynamic": (
+        ("loop", "I-V loop", draw_loop),
+        ("loop", "|I|-V loop", draw_loop_log),
+        ("switching", "Switching time", draw_switching),
+        ("pulses", "Potentiation and depression", draw_pulses),
+        ("variability", "Variability", draw_fan),
+    ),
+    "pulse": (
+        ("pulses", "Potentiation and depression", draw_train),
+        ("steps", "Steps", draw_steps),
+        ("noise", "Noise from pulse to pulse", draw_noise),
+        ("alternation", "Alternation", draw_alternation),
+    ),
+    "read": (
+        ("drift", "Drift", draw_drift),
+        ("programming", "Programming", draw_programming),
+        ("exponents", "Drift exponent", draw_exponents),
+        ("read_noise", "Read noise", draw_read_noise),
+    ),
+}
+
+
+@dataclass(frozen=True)
+class DevicePlot:
+    """A page that was drawn: where it is, and the numbers in it by panel."""
+
+    model: str
+    parameter_set: str
+    source: str
+    figure: str
+    panels: dict[str, dict[str, Any]]
+    absent: dict[str, str]
+    wall_s: float
+
+
+def plot_device(
+    name: str, set_name: str | None, out: Path | None, detail: Detail | None = None
+) -> DevicePlot:
+    """Draws the page of a device.
+
+    Args:
+        name: a model's name or the path of its file.
+        set_name: a parameter set's name or path; None is the model's first.
+        out: the file to write; its suffix says the format. None is `<model>_<set>.png` here.
+        detail: how finely; None chooses by what the model costs.
+
+    Raises:
+        InputError: a name or the format cannot be used, or the file cannot be written.
+    """
+    started = time.perf_counter()
+    model = find_model(name)
+    numbers = find_set(model, set_name)
+    path = out or Path(re.sub(r"[^\w.-]+", "_", f"{model.name}_{numbers.name}") + ".png")
+    suffix = path.suffix.lower().lstrip(".")
+    if suffix not in FORMATS:
+        raise InputError(
+            "no such format of a figure",
+            where="--out",
+            value=path.name,
+            allowed=", ".join(f".{one}" for one in FORMATS),
+            hint=closest(suffix, FORMATS),
+        )
+    if not path.parent.is_dir():
+        raise InputError("no such folder", where="--out", value=str(path.parent))
+    if path.is_dir():
+        raise InputError("the path is a folder: give a file name", where="--out", value=str(path))
+    panels = portrait(model, numbers, detail)
+    with figure_style():
+        write_bytes_atomic(path, _encoded(page(model, numbers, panels), suffix))
+    return DevicePlot(
+        model=model.name,
+        parameter_set=numbers.name,
+        source=_source(numbers),
+        figure=str(path),
+        panels={key: panel.numbers() for key, panel in panels.items()},
+        absent={key: one.reason for key, one in panels.items() if isinstance(one, Absent)},
+        wall_s=time.perf_counter() - started,
+    )
+
+
+def page(model: CompactModel, numbers: ParameterSet, panels: Mapping[str, Panel]) -> Figure:
+    """The figure; drawn and saved within one `figure_style()`."""
+    drawings = _PAGES[model.kind]
+    columns = 3 if len(drawings) > 4 else 2
+    width = columns * _COLUMN_IN
+    small = textwrap.wrap(
+        f"{model.title[:1].upper()}{model.title[1:]}. Parameter set {numbers.name}: "
+        f"{_source(numbers)}. Model: {model.source}.",
+        int(width * _CHARACTERS_PER_IN),
+    )
+    heading = 0.55 + _LINE_IN * len(small)
+    height = 2 * _ROW_IN + heading
+    figure = Figure(figsize=(width, height), dpi=_DPI)
+    figure.set_layout_engine(
+        ConstrainedLayoutEngine(
+            rect=(0.005, 0.005, 0.99, 1 - heading / height), w_pad=0.12, h_pad=0.12
+        )
+    )
+    figure.text(0.012, 1 - 0.12 / height, f"{model.name}, {numbers.name}", va="top", color=INK,
+                fontsize=14, fontweight="bold")  # fmt: skip
+    figure.text(0.012, 1 - 0.44 / height, "\n".join(small), va="top", color=MUTED, fontsize=8)
+    axes = figure.subplots(2, columns).reshape(-1)
+    for ax, (key, title, draw) in zip(axes, drawings, strict=False):
+        panel = panels[key]
+        if isinstance(panel, Absent):
+            ax.set_title(title)
+            excuse(ax, panel.reason)
+        else:
+            ax.grid(visible=True, color=GRID)
+            draw(ax, panel)
+    for ax in axes[len(drawings) :]:
+        draw_key_numbers(ax, _key_numbers(model, numbers, panels))
+    return figure
+
+
+def _key_numbers(
+    model: CompactModel, numbers: ParameterSet, panels: Mapping[str, Panel]
+) -> list[tuple[str, str]]:
+    """What a designer asks first of a device that switches by voltage."""
+    rows = [
+        ("sweep", f"{eng(numbers.amplitude_v, 'V')}, {eng(numbers.period_s, 's')} (sinusoid)"),
+        ("starts at", ", ".join(_state(one, numbers.initial[one.name]) for one in model.states)),
+    ]
+    loop, switching, train, fan = (panels[key] for key in _DYNAMIC)
+    if isinstance(loop, Loop):
+        found = loop.numbers()
+        rows += [
+            ("current of the loop", f"{eng(found['least_current_a'], 'A')} to "
+             f"{eng(found['largest_current_a'], 'A')}"),
+            (f"ratio at {eng(loop.window_v, 'V')}", f"{loop.window:.3g}"),
+        ]  # fmt: skip
+    if isinstance(switching, SwitchingCurve):
+        for name, key in (("SET", "set_times"), ("RESET", "reset_times")):
+            curve = switching.numbers()[key]
+            times = curve["time_s"]
+            if times:
+                rows.append((f"{name} times", f"{duration(min(times))} to {duration(max(times))}"))
+                rows.append(("", f"{curve['decades']:.1f} decades"))
+    if isinstance(train, PulseTrain):
+        found = train.numbers()
+        rows += [
+            ("pulses up reach", f"{eng(found['start_s'], 'S')} to {eng(found['top_s'], 'S')}"),
+            ("half of it after", f"{found['up_half_after_pulses']} pulses up, "
+             f"{found['down_half_after_pulses']} down"),
+        ]  # fmt: skip
+    if isinstance(fan, Fan):
+        rows.append(("varied", ", ".join([*fan.varied, "initial state"])))
+    return rows
+
+
+def _state(state: State, value: float) -> str:
+    unit = "" if state.unit == "1" else f" {state.unit}"
+    return f"{state.name} = {value:.4g}{unit}"
+
+
+def _source(numbers: ParameterSet) -> str:
+    return numbers.source + ("" if numbers.confirmed else " (unconfirmed)")
+
+
+def _encoded(figure: Figure, suffix: str) -> bytes:
+    """The figure as the content of a file, the same bytes for the same figure."""
+    if suffix == "svg":
+        return standalone(svg_text(figure, "device")).encode("utf-8")
+    nothing = {"png": ("Software",), "pdf": ("CreationDate", "Producer", "Creator")}[suffix]
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format=suffix, metadata=dict.fromkeys(nothing))
+    return buffer.getvalue()

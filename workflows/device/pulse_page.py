@@ -1,0 +1,90 @@
+"""The panels of a device that moves by a step per pulse."""
+
+from __future__ import annotations
+
+import numpy as np
+from matplotlib.axes import Axes
+
+from cosim.portraits.pulse_device import Alternation, StepSizes, WeightTrain
+from workflows.device.axes import LEVELS, NEUTRAL, RESET, SET, eng, unit_axis
+from workflows.report.style import MUTED
+
+_ROOM = 0.25  # above the lines, for the legend, of their range
+_FEW = 200  # pulses up to which each gets a mark
+
+
+def draw_train(ax: Axes, train: WeightTrain) -> None:
+    """Conductance of the mean device pulse by pulse."""
+    n, g = train.count, train.conductance_s
+    ax.set_title(
+        f"{n:,} pulses up, {n:,} down: the mean device\n"
+        f"pulses above {eng(train.threshold_v, 'V')}, {eng(train.width_s, 's')} long"
+    )
+    unit_axis(ax, "x", "", "pulse")
+    unit_axis(ax, "y", "S", "conductance")
+    at = np.arange(len(g))
+    style = "o-" if n <= _FEW else "-"
+    ax.plot(at[: n + 1], g[: n + 1], style, markersize=2.5, color=SET, label="up (SET)")
+    ax.plot(at[n:], g[n:], style, markersize=2.5, color=RESET, label="down (RESET)")
+    ax.legend(loc="best")
+
+
+def draw_steps(ax: Axes, sizes: StepSizes) -> None:
+    """Step up and step down over the weight, with the weight at which they cancel."""
+    ax.set_title("Step of one pulse over the weight")
+    unit_axis(ax, "x", "", "weight")
+    unit_axis(ax, "y", "", "|step|")
+    ax.plot(sizes.weight, sizes.up, color=SET, label="up (SET)")
+    ax.plot(sizes.weight, -sizes.down, color=RESET, linestyle=(0, (5, 2)), label="down (RESET)")
+    top = 1.4 * max(float(sizes.up.max()), float((-sizes.down).max()))
+    ax.set_ylim(min(0.0, float(sizes.up.min()), float((-sizes.down).min())), top)
+    if sizes.inside:
+        height = float(np.interp(sizes.symmetry_point, sizes.weight, sizes.up))
+        foot = ax.get_ylim()[0]
+        ax.plot([sizes.symmetry_point] * 2, [foot, height], color=MUTED, linestyle=":", linewidth=1)
+        ax.plot(
+            [sizes.symmetry_point], [height], "D", markersize=5, color=NEUTRAL,
+            label=f"symmetry point {_number(sizes.symmetry_point)}, {sizes.states:,.4g} states",
+        )  # fmt: skip
+    else:
+        alike = bool((abs(sizes.up + sizes.down) < 1e-9 * (sizes.up - sizes.down)).all())
+        what = "cancel at every weight" if alike else "cancel at no weight"
+        ax.plot([], [], " ", label=f"{what}, {sizes.states:,.4g} states")
+    ax.legend(loc="upper center", ncols=1, fontsize=8)
+
+
+def draw_alternation(ax: Axes, found: Alternation) -> None:
+    """Where pulses up and down in turn lead."""
+    ax.set_title("Pulses up and down in turn")
+    unit_axis(ax, "x", "", "pair of pulses")
+    unit_axis(ax, "y", "", "weight, mean of a pair")
+    for line, colour in zip(found.weight, LEVELS, strict=False):
+        ax.plot(line, color=colour, label=f"from {_number(float(line[0]))}")
+    ax.axhline(
+        found.symmetry_point, color=MUTED, linestyle=":",
+        label=f"symmetry point {_number(found.symmetry_point)}",
+    )  # fmt: skip
+    low, high = ax.get_ylim()
+    ax.set_ylim(low, high + _ROOM * (high - low))
+    ax.legend(loc="upper center", ncols=2, fontsize=8)
+
+
+def draw_noise(ax: Axes, train: WeightTrain) -> None:
+    """The train of a sample, with noise from pulse to pulse."""
+    if train.noisy_s is None:
+        raise AssertionError("the panel is absent where there is no noise")
+    n = train.count
+    ax.set_title(
+        f"The same train, {len(train.noisy_s)} devices\nnoise of the steps from pulse to pulse"
+    )
+    unit_axis(ax, "x", "", "pulse")
+    unit_axis(ax, "y", "S", "conductance")
+    at = np.arange(2 * n + 1)
+    for part, colour in ((slice(0, n + 1), SET), (slice(n, None), RESET)):
+        ax.plot(at[part], train.noisy_s[:, part].T, color=colour, alpha=0.25, linewidth=0.5)
+    ax.plot(at, np.median(train.noisy_s, axis=0), color=NEUTRAL, linewidth=1.0, label="median")
+    ax.legend(loc="best")
+
+
+def _number(value: float) -> str:
+    return f"{0.0 if abs(value) < 1e-9 else value:.3g}".replace("-", "\N{MINUS SIGN}")
