@@ -13,7 +13,7 @@ that a finite step has carried across.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import sympy
 from sympy.core.relational import Relational
@@ -95,21 +95,58 @@ def normal_form(model: CompactModel) -> NormalForm:
     )
 
 
+_CHOICES = (sympy.Max, sympy.Min, sympy.Abs, sympy.sign, Relational)
+
+
+def between_kinks(form: NormalForm, signs: Sequence[int]) -> NormalForm:
+    """The normal form as it is where every kink has a known sign: with fewer choices to make.
+
+    Args:
+        form: the normal form of a model.
+        signs: 1 or -1 for every one of its `kinks`.
+    """
+    known = dict(zip(form.kinks, signs, strict=True))
+
+    def decided(expression: sympy.Expr) -> sympy.Expr:
+        made = {}
+        for part in expression.atoms(*_CHOICES):
+            difference = _difference(part)
+            sign = known.get(difference) or -known.get(-difference, 0)
+            # A maximum stays where it guards a root or a power: rounding may end on its other side.
+            if sign and not _made(part, sign).has(V):
+                made[part] = _made(part, sign)
+        return expression.xreplace(made)
+
+    return replace(form, steps=tuple((symbol, decided(value)) for symbol, value in form.steps))
+
+
+def _difference(part: sympy.Basic) -> sympy.Expr:
+    """The expression whose sign decides a choice."""
+    if isinstance(part, Relational):
+        return part.lhs - part.rhs
+    if isinstance(part, sympy.Max | sympy.Min) and len(part.args) == 2:
+        return part.args[0] - part.args[1]
+    return part.args[0]
+
+
+def _made(part: sympy.Basic, sign: int) -> sympy.Basic:
+    """What a choice comes to if the expression that decides it has that sign."""
+    if isinstance(part, Relational):
+        return sympy.true if part.func(sign, 0) else sympy.false
+    if isinstance(part, sympy.Max | sympy.Min):
+        first = (sign > 0) == isinstance(part, sympy.Max)
+        return part.args[0 if first else 1]
+    return part if isinstance(part, sympy.Abs) else sympy.Integer(sign)
+
+
 def _kinks(model: CompactModel) -> tuple[sympy.Expr, ...]:
     """Where in voltage the rates change their form."""
     found: dict[sympy.Expr, None] = {}
     for rate in model.rates.values():
         for definition in reversed(model.definitions):
             rate = rate.xreplace({definition: definition.expression})
-        for part in sorted(
-            rate.atoms(sympy.Max, sympy.Min, sympy.Abs, sympy.sign, Relational), key=str
-        ):
-            if isinstance(part, Relational):
-                candidate = part.lhs - part.rhs
-            elif isinstance(part, sympy.Max | sympy.Min) and len(part.args) == 2:
-                candidate = part.args[0] - part.args[1]
-            else:
-                candidate = part.args[0]
+        for part in sorted(rate.atoms(*_CHOICES), key=str):
+            candidate = _difference(part)
             slope = sympy.diff(candidate, V)
             known = {V, *model.parameters, *model.constants}
             if slope != 0 and not slope.has(V) and candidate.free_symbols <= known:

@@ -25,10 +25,10 @@ class NetlistPrinter(StrPrinter):  # type: ignore[misc]  # sympy has no annotati
 
     def __init__(self, names: Mapping[sympy.Symbol, str]) -> None:
         super().__init__()
-        self._names = names
+        self._names = dict(names)
 
     def _print_Symbol(self, expr: sympy.Symbol) -> str:
-        return self._names.get(expr, str(expr.name))
+        return str(self._names.get(expr, expr.name))
 
     _print_Parameter = _print_State = _print_Internal = _print_Definition = _print_Symbol
 

@@ -13,6 +13,7 @@ from collections.abc import Mapping
 import sympy
 
 from compact_models.emit.expressions import EXP_LIMIT, NetlistPrinter, one_line_of_ascii
+from compact_models.emit.hoist import hoist
 from compact_models.model import CompactModel, ParameterSet
 from compact_models.normal_form import NormalForm, Step, normal_form, normalise
 from compact_models.symbols import Constant, Parameter, State, V
@@ -21,6 +22,7 @@ from compact_models.symbols import Constant, Parameter, State, V
 _LONG = 40
 # Such a node holds the rate in 1/ns: volts of ordinary size even for the fastest switching.
 _RATE_SCALE = 1e9
+_FIXED = "fixed__"  # how the names of computed parameters begin
 # Current that an ordinary amount of residual, one scale of its quantity, sends into its node.
 _RESIDUAL_A = 1e-6
 
@@ -57,17 +59,15 @@ def subcircuit(model: CompactModel, parameter_set: ParameterSet, name: str) -> s
 def _body(model: CompactModel, form: NormalForm) -> list[str]:
     steps = dict(form.steps)
     nodes = _own_nodes(model, steps)
-    names = _names(model, nodes)
-    fixed: dict[sympy.Expr, str] = {}
+    printer = BSourcePrinter(_names(model, nodes))
     for definition in model.definitions:
         if definition.limits:
-            low, high = (_NgspicePrinter(names, fixed).doprint(end) for end in definition.limits)
-            names[definition] = f"max({low}, min({high}, v(d_{definition.name})))"
-    printer = _NgspicePrinter(names, fixed)
+            low, high = (printer.text(end) for end in definition.limits)
+            printer.name(definition, f"max({low}, min({high}, v(d_{definition.name})))")
     inlined = [step for step in form.steps if step[0] not in nodes]
 
     def text(expression: sympy.Expr) -> str:
-        return str(printer.doprint(_inline(expression, inlined)))
+        return printer.text(_inline(expression, inlined))
 
     lines = []
     for symbol, scale in nodes.items():
@@ -126,41 +126,35 @@ def _names(model: CompactModel, nodes: dict[sympy.Symbol, float]) -> dict[sympy.
     return names
 
 
-class _NgspicePrinter(NetlistPrinter):
+class BSourcePrinter(NetlistPrinter):
     """Expressions of B sources; what depends on parameters alone becomes a parameter of its own.
 
     That is not for speed only: ngspice adds about 1e-35 to every divisor of a B source, and it
     differentiates a quotient as (a'b - ab')/b^2. A division by the cube of the permittivity is
     wrong by percents, and the derivative of one by Planck's constant is nothing. Parameters are
     computed once and without that.
-
-    Attributes:
-        fixed: the expressions that became parameters, and their names.
     """
 
-    def __init__(
-        self, names: Mapping[sympy.Symbol, str], fixed: dict[sympy.Expr, str] | None = None
-    ) -> None:
+    def __init__(self, names: Mapping[sympy.Symbol, str]) -> None:
         super().__init__(names)
-        self.fixed: dict[sympy.Expr, str] = {} if fixed is None else fixed
+        self._fixed: dict[sympy.Expr, sympy.Symbol] = {}
 
-    def _print(self, expr: sympy.Basic, **settings: object) -> str:
-        if expr.is_Atom or not _is_fixed(expr):
-            return str(super()._print(expr, **settings))
-        name = self.fixed.setdefault(expr, f"fixed__{len(self.fixed)}")
-        return f"({{{name}}})"
+    def text(self, expression: sympy.Expr) -> str:
+        """The text of an expression; `parameters` has what it refers to."""
+        return str(self.doprint(hoist(expression, _is_fixed, self._fixed, _FIXED)))
+
+    def name(self, symbol: sympy.Symbol, text: str) -> None:
+        """From now on `symbol` is written as `text`."""
+        self._names[symbol] = text
 
     def parameters(self) -> list[str]:
-        """The lines that define `fixed`."""
-        return [f".param {name}={{{in_braces(one)}}}" for one, name in self.fixed.items()]
+        """The lines that define what the expressions so far refer to."""
+        return [f".param {one.name}={{{in_braces(part)}}}" for part, one in self._fixed.items()]
 
-    def _print_Mul(self, expr: sympy.Mul) -> str:
-        fixed = [part for part in expr.args if _is_fixed(part)]
-        varying = [part for part in expr.args if not _is_fixed(part)]
-        if not fixed or (len(fixed) == 1 and fixed[0].is_Atom):
-            return str(super()._print_Mul(expr))
-        # The quotient of what varies stays one factor: its own divisor is of ordinary size.
-        return f"{self._print(sympy.Mul(*fixed))}*({self._print(sympy.Mul(*varying))})"
+    def _print_Symbol(self, expr: sympy.Symbol) -> str:
+        if expr.name.startswith(_FIXED):
+            return f"({{{expr.name}}})"
+        return str(super()._print_Symbol(expr))
 
     def _print_exp(self, expr: sympy.Expr) -> str:
         argument = expr.args[0]

@@ -7,7 +7,7 @@ floats alone is computed once, in Python.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,6 +15,7 @@ import sympy
 import torch
 from sympy.printing.pycode import PythonCodePrinter
 
+from compact_models.emit.hoist import hoist
 from compact_models.normal_form import Step
 
 Value = torch.Tensor | float
@@ -68,8 +69,21 @@ def _where(condition: Any, x: Value, y: Value) -> Value:
 
 
 def _power(x: Value, n: Value) -> Value:
+    # A whole power by multiplications: ten times as fast.
+    if isinstance(x, torch.Tensor) and not isinstance(n, torch.Tensor) and n in _WHOLE:
+        return _whole_power(x, int(n))
     power: Value = x**n
     return power
+
+
+_WHOLE = range(1, 13)
+
+
+def _whole_power(x: torch.Tensor, n: int) -> torch.Tensor:
+    if n == 1:
+        return x
+    half = _whole_power(x, n // 2)
+    return half * half * x if n % 2 else half * half
 
 
 _NAMESPACE: dict[str, Any] = {
@@ -135,6 +149,8 @@ class _TorchPrinter(PythonCodePrinter):  # type: ignore[misc]  # sympy has no an
             return f"(1.0/({base}))"
         if exponent == sympy.Rational(1, 2):
             return f"_sqrt({base})"
+        if exponent == sympy.Rational(1, 4):
+            return f"_sqrt(_sqrt({base}))"
         if exponent == -sympy.Rational(1, 2):
             return f"(1.0/_sqrt({base}))"
         return f"_pow({base}, {self._print(exponent)})"
@@ -156,10 +172,28 @@ class Function:
     A tensor of one number costs as much per operation as one of thousands.
 
     Attributes:
-        plain: the function itself, on tensors or floats.
+        body: the function of the positional arguments and the prepared parameters.
+        prelude: computes what it needs of the parameters alone.
+        keys: the names of these in the prepared parameters.
     """
 
-    plain: Callable[..., tuple[Value, ...]]
+    body: Callable[..., tuple[Value, ...]]
+    prelude: Callable[[Mapping[str, Value]], dict[str, Value]]
+    keys: tuple[str, ...]
+
+    def prepared(self, p: Mapping[str, Value]) -> dict[str, Value]:
+        """`p` with everything that this function computes from parameters alone.
+
+        Called with it, the function is faster; the results are the same. A parameter that is
+        changed afterwards must be changed in an unprepared `p`.
+        """
+        return {**p, **self.prelude(p)}
+
+    def plain(self, *arguments: Any) -> tuple[Value, ...]:
+        """The function itself, on tensors or floats."""
+        *values, p = arguments
+        is_prepared = not self.keys or self.keys[0] in p
+        return self.body(*values, p if is_prepared else self.prepared(p))
 
     def __call__(self, *arguments: Any) -> tuple[Value, ...]:
         """The outputs, for positional arguments and last the dict of parameters."""
@@ -197,14 +231,47 @@ def compile_function(
     Returns:
         The function and its text.
     """
-    printer = _TorchPrinter({"fully_qualified_modules": False})
-    used = set(outputs).union(*(e.free_symbols for _, e in steps))
-    lines = [f"def {name}({', '.join([*(a.name for a in arguments), 'p'])}):"]
-    lines += [f"    {one.name} = p[{one.name!r}]" for one in parameters if one in used]
-    lines += [f"    {symbol.name} = {printer.doprint(value)}" for symbol, value in steps]
-    lines.append(f"    return ({''.join(f'{symbol.name}, ' for symbol in outputs)})")
-    text = "\n".join(lines) + "\n"
+    early, late = _split(parameters, steps)
+    of_late = set(outputs).union(*(e.free_symbols for _, e in late))
+    handed = [symbol for symbol, _ in early if symbol in of_late]
+    keys = {symbol: f"{name}.{symbol.name}" for symbol in handed}
+    body = [f"def {name}({', '.join([*(a.name for a in arguments), 'p'])}):"]
+    body += [f"    {one.name} = p[{one.name!r}]" for one in parameters if one in of_late]
+    body += [f"    {symbol.name} = p[{key!r}]" for symbol, key in keys.items()]
+    body += [f"    {symbol.name} = {_text(value)}" for symbol, value in late]
+    body += [f"    return ({''.join(f'{symbol.name}, ' for symbol in outputs)})"]
+    of_early: set[sympy.Basic] = set().union(*(e.free_symbols for _, e in early))
+    prelude = ["def prelude(p):"]
+    prelude += [f"    {one.name} = p[{one.name!r}]" for one in parameters if one in of_early]
+    prelude += [f"    {symbol.name} = {_text(value)}" for symbol, value in early]
+    prelude += [f"    return {{{', '.join(f'{k!r}: {s.name}' for s, k in keys.items())}}}"]
+    text = "\n".join([*body, "", "", *prelude, ""])
     scope = dict(_NAMESPACE)
     # The text is printed from a parsed sympy expression just above; nothing of a user's is in it.
     exec(compile(text, f"<spiceloop {name}>", "exec"), scope)  # noqa: S102  # see above
-    return Function(scope[name]), text
+    return Function(scope[name], scope["prelude"], tuple(keys.values())), text
+
+
+def _text(value: sympy.Expr) -> str:
+    return str(_TorchPrinter({"fully_qualified_modules": False}).doprint(value))
+
+
+def _split(
+    parameters: Sequence[sympy.Symbol], steps: Sequence[Step]
+) -> tuple[list[Step], list[Step]]:
+    """The assignments that parameters alone decide, and the others without such parts in them."""
+    fixed: set[sympy.Basic] = set(parameters)
+
+    def is_fixed(part: sympy.Basic) -> bool:
+        return isinstance(part, sympy.Expr) and part.free_symbols <= fixed
+
+    early: list[Step] = []
+    late: list[Step] = []
+    taken: dict[sympy.Expr, sympy.Symbol] = {}
+    for symbol, expression in steps:
+        if is_fixed(expression):
+            early.append((symbol, expression))
+            fixed.add(symbol)
+        else:
+            late.append((symbol, hoist(expression, is_fixed, taken, "fixed__")))
+    return [*early, *((symbol, part) for part, symbol in taken.items())], late

@@ -8,7 +8,7 @@ whose values are floats or tensors that broadcast to it.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 
 import sympy
@@ -17,7 +17,8 @@ import torch
 from compact_models.emit.derivatives import share, with_derivatives
 from compact_models.emit.torch_code import Function, Value, compile_function
 from compact_models.model import CompactModel
-from compact_models.normal_form import NormalForm, normal_form, normalise, physical
+from compact_models.normal_form import NormalForm, Step, normal_form, normalise, physical
+from compact_models.normal_form import between_kinks as form_between_kinks
 from compact_models.symbols import V
 
 Parameters = Mapping[str, Value]
@@ -59,6 +60,11 @@ class TorchModel:
     to_states: Function
     pulse_steps: Function | None
 
+    def prepared(self, p: Parameters) -> dict[str, Value]:
+        """`p` with what the equations compute from parameters alone; see `Function.prepared`."""
+        p = self.equations_slopes.prepared(self.equations.prepared(p))
+        return p if self.residual is None else self.residual.prepared(p)
+
     def parameters(self, values: Mapping[str, Value]) -> dict[str, Value]:
         """The dict `p` for the functions: `values` with the constants of nature."""
         return {**values, **{c.name: c.value for c in self.model.constants}}
@@ -81,21 +87,8 @@ def torch_model(model: CompactModel) -> TorchModel:
     """The torch functions of a model; made once per process."""
     form = normal_form(model)
     names = (*model.parameters, *model.constants)
-    arguments = (V, *form.inputs, *model.internals)
     seeds = (*form.inputs, V, *model.internals)
-
-    def function(name: str, outputs: Sequence[sympy.Symbol]) -> Function:
-        steps = share(form.steps, outputs)
-        return compile_function(f"{model.name}_{name}", arguments, names, steps, outputs)[0]
-
-    def slopes(
-        name: str, outputs: Sequence[sympy.Symbol], by: Sequence[sympy.Symbol], values: bool
-    ) -> Function:
-        longer, slope = with_derivatives(form.steps, outputs, by)
-        wanted = [slope[output, seed] for output in outputs for seed in by]
-        wanted = [*outputs, *wanted] if values else wanted
-        steps = share(longer, wanted)
-        return compile_function(f"{model.name}_{name}", arguments, names, steps, wanted)[0]
+    maker = _Maker(model.name, form)
 
     def plain(name: str, inputs: Sequence[sympy.Symbol], values: Sequence[sympy.Expr]) -> Function:
         outputs = [sympy.Symbol(f"out_{k}", real=True) for k in range(len(values))]
@@ -104,18 +97,15 @@ def torch_model(model: CompactModel) -> TorchModel:
         return compile_function(f"{model.name}_{name}", inputs, names, steps, outputs)[0]
 
     internal = model.internals
-    equations = (*form.rates, *form.residuals)
     return TorchModel(
         model=model,
         form=form,
-        rates=function("rates", form.rates),
-        equations=function("equations", equations),
-        equations_slopes=slopes(
-            "equations_slopes", equations, (*form.inputs, *internal, V), values=True
-        ),
-        residual=slopes("residual", form.residuals, internal, values=True) if internal else None,
-        current=function("current", [form.current]),
-        current_slopes=slopes("current_slopes", [form.current], seeds, values=False),
+        rates=maker.function("rates", form.rates),
+        equations=maker.equations(),
+        equations_slopes=maker.equations_slopes(),
+        residual=maker.residual(),
+        current=maker.function("current", [form.current]),
+        current_slopes=maker.slopes("current_slopes", [form.current], seeds, values=False),
         bracket=plain("bracket", [V], [internal[0].low, internal[0].high]) if internal else None,
         kinks=plain("kinks", [V], form.kinks),
         to_fractions=plain("fractions", model.states, [normalise(x, x) for x in model.states]),
@@ -128,3 +118,69 @@ def torch_model(model: CompactModel) -> TorchModel:
         if model.pulse
         else None,
     )
+
+
+@cache
+def between_kinks(model: CompactModel, signs: tuple[int, ...]) -> TorchModel:
+    """The functions of a model for voltages at which its kinks have the given signs.
+
+    They are those of `torch_model`, without the choices that are made already: most of the work of
+    a model that has one equation for either polarity.
+
+    Args:
+        model: the model.
+        signs: 1 or -1 for every kink of its normal form.
+    """
+    letters = "".join("p" if sign > 0 else "n" for sign in signs)
+    maker = _Maker(f"{model.name}_{letters}", form_between_kinks(normal_form(model), signs))
+    return replace(
+        torch_model(model),
+        equations=maker.equations(),
+        equations_slopes=maker.equations_slopes(),
+        residual=maker.residual(),
+    )
+
+
+@dataclass(frozen=True)
+class _Maker:
+    """Compiles functions of a normal form."""
+
+    name: str
+    form: NormalForm
+
+    def function(self, name: str, outputs: Sequence[sympy.Symbol]) -> Function:
+        return self._compiled(name, share(self.form.steps, outputs), outputs)
+
+    def slopes(
+        self,
+        name: str,
+        outputs: Sequence[sympy.Symbol],
+        by: Sequence[sympy.Symbol],
+        values: bool,
+    ) -> Function:
+        longer, slope = with_derivatives(self.form.steps, outputs, by)
+        wanted = [slope[output, seed] for output in outputs for seed in by]
+        wanted = [*outputs, *wanted] if values else wanted
+        return self._compiled(name, share(longer, wanted), wanted)
+
+    def equations(self) -> Function:
+        return self.function("equations", (*self.form.rates, *self.form.residuals))
+
+    def equations_slopes(self) -> Function:
+        form = self.form
+        by = (*form.inputs, *form.model.internals, V)
+        return self.slopes("equations_slopes", (*form.rates, *form.residuals), by, values=True)
+
+    def residual(self) -> Function | None:
+        form = self.form
+        if not form.residuals:
+            return None
+        return self.slopes("residual", form.residuals, form.model.internals, values=True)
+
+    def _compiled(
+        self, name: str, steps: Sequence[Step], outputs: Sequence[sympy.Symbol]
+    ) -> Function:
+        model = self.form.model
+        names = (*model.parameters, *model.constants)
+        arguments = (V, *self.form.inputs, *model.internals)
+        return compile_function(f"{self.name}_{name}", arguments, names, steps, outputs)[0]

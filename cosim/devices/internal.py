@@ -12,10 +12,12 @@ import torch
 
 from compact_models.emit.torch_code import Function, Value
 from compact_models.emit.torch_model import TorchModel
+from cosim.devices.cells import pick
 
 _MOST_ITERATIONS = 80
 # A Newton step this small has an error of its square left.
 _RELATIVE = 1e-6
+_LOOK_AROUND = 3  # iterations between two looks at who has arrived
 _ABSOLUTE = 1e-8  # of the quantity's scale
 
 
@@ -76,9 +78,21 @@ def _newton(
         )
         if known is not None:
             return torch.full_like(y, known)
+    return _iterate(functions.residual, p, (v, *fractions), low, high, y, least)
+
+
+def _iterate(
+    residual: Function,
+    p: Mapping[str, Value],
+    place: Sequence[torch.Tensor],
+    low: torch.Tensor,
+    high: torch.Tensor,
+    y: torch.Tensor,
+    least: float,
+) -> torch.Tensor:
     near = torch.zeros_like(y, dtype=torch.bool)
-    for _ in range(_MOST_ITERATIONS):
-        value, slope = functions.residual(v, *fractions, y, p)
+    for turn in range(_MOST_ITERATIONS):
+        value, slope = residual(*place, y, p)
         above = torch.as_tensor(value) > 0
         low, high = torch.where(above, low, y), torch.where(above, y, high)
         newton = y - value / slope
@@ -88,6 +102,13 @@ def _newton(
         y = torch.where(inside, newton, 0.5 * (low + high))
         if bool(near.all()):
             break
+        if turn % _LOOK_AROUND == _LOOK_AROUND - 1:
+            far = (~near).nonzero().squeeze(1)
+            if 2 * far.numel() < y.numel():  # a few need many iterations: they go on alone
+                lost = [x[far] for x in place]
+                some = pick(p, far, y.numel())
+                found = _iterate(residual, some, lost, low[far], high[far], y[far], least)
+                return y.index_put((far,), found)
     # Nothing that is not a solution leaves this place: the integrator rejects a step with NaN in
     # it, and a cell that finds no way round is lost, as data.
     return torch.where(near, y, torch.nan)

@@ -12,7 +12,8 @@ from compact_models.emit.torch_code import Value
 from compact_models.emit.torch_model import TorchModel, torch_model
 from compact_models.errors import InputError
 from compact_models.model import CompactModel
-from cosim.devices.integrate import Cells, advance, start
+from cosim.devices.cells import Cells
+from cosim.devices.integrate import advance, start
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ import sympy
 import torch
 
 from compact_models.emit.derivatives import slope_of
-from compact_models.emit.ngspice import _NgspicePrinter
+from compact_models.emit.ngspice import BSourcePrinter
 from compact_models.emit.torch_code import compile_function
 from compact_models.emit.verilog_a import _LIMITED_EXP, _VerilogPrinter
 from compact_models.symbols import Constant, Parameter, V
@@ -101,12 +101,12 @@ def test_b_sources(cases: tuple[list[sympy.Expr], np.ndarray]) -> None:
     # One symbol is a voltage, the others are parameters, as in a subcircuit.
     parameters = {s: Parameter(s.name, "1", "") for s in (SYMBOLS[0], SYMBOLS[2])}
     names = {one: f"({{{one.name}}})" for one in parameters.values()} | {SYMBOLS[1]: "v(b)"}
-    printer = _NgspicePrinter(names)
+    printer = BSourcePrinter(names)
     lines = [
-        f"b{k} o{k} 0 v={printer.doprint(one.xreplace(parameters))}"
+        f"b{k} o{k} 0 v={printer.text(one.xreplace(parameters))}"
         for k, one in enumerate(cases[0])
     ]
-    assert len(printer.fixed) > COUNT / 4
+    assert len(printer.parameters()) > COUNT / 4
     lines += printer.parameters()
     text = (
         "expressions\n"
@@ -136,8 +136,8 @@ def test_the_smallest_constants_do_not_spoil_values_or_slopes_of_b_sources() -> 
         (q * (V + 1) / (k * t * (V + 2)) - sympy.tanh(V)) / (V + 3),
         ((V + 1) / eps**2 * 1e-23) ** sympy.Rational(1, 4) / (h * 1e34),
     ]
-    printer = _NgspicePrinter({V: "v(b)", t: "({t_ambient})"})
-    lines = [f"b{n} o{n} 0 v={printer.doprint(one)}" for n, one in enumerate(cases)]
+    printer = BSourcePrinter({V: "v(b)", t: "({t_ambient})"})
+    lines = [f"b{n} o{n} 0 v={printer.text(one)}" for n, one in enumerate(cases)]
     # A small-signal analysis has the slopes that ngspice itself uses.
     text = "\n".join(
         [

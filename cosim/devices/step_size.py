@@ -1,0 +1,137 @@
+"""How long the next step of every cell may be, and whether the last one was good."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+
+from compact_models.normal_form import EDGE
+from cosim.devices.cells import Cells
+from cosim.devices.rosenbrock import ERROR_ORDER, Slopes, Tried
+
+_GROW, _SHRINK, _SAFETY = 10.0, 0.1, 0.9
+_LESS = 0.8  # a rejected step is tried again at most this long
+_TREND = (0.3, 2.0)  # how much the change from the step before counts, at least and at most
+_GROW_AFTER_FAILURE = 1.0  # what was too long a moment ago is not far ahead
+# At the edge: how near counts as there, and how far the step across the kink goes, both in edges.
+_NEAR, _CROSS = 0.02, 0.06
+_FREE = 0.5  # error of a state inside an edge, in edges, that is as good as none
+# Error of the internal quantity, in its scale, allowed in one step. It does not add up: every step
+# begins with a correction of it.
+_INTERNAL = 1e-3
+_UNFOLLOWED = 16.0  # counts as this error, in tolerances: the step is tried again at half
+# A step smaller than this fraction of the ramp can no longer be told from the time itself.
+_LEAST_STEP = 1e-14
+
+
+def mind_the_edge(
+    slopes: Slopes,
+    fractions: Sequence[torch.Tensor],
+    bounded: Sequence[bool],
+    ramp: torch.Tensor | None,
+    step: torch.Tensor,
+    failed: torch.Tensor,
+) -> torch.Tensor:
+    """`step`, cut so that it ends where a state reaches the edge in which its rate falls to zero.
+
+    The rate has a kink there that no step is good across, and behind it a decay that is fast beside
+    everything before. Without this, cells find both by rows of rejected steps.
+
+    Args:
+        slopes: the model at the beginning of the step.
+        fractions: the states there.
+        bounded: which states have bounds.
+        ramp: slopes of the voltages [V/s]; None where all are zero.
+        step: the steps that the error control asks for [s].
+        failed: which of them follow a rejected one.
+    """
+    for k, (s, has_bounds) in enumerate(zip(fractions, bounded, strict=True)):
+        if not has_bounds:
+            continue
+        velocity, inner = slopes.values[k].detach(), s.detach()
+        speed = velocity.abs()
+        to_bound = torch.where(velocity > 0, 1.0 - inner, inner)
+        distance = to_bound - EDGE
+        by_state, by_voltage = slopes.own(k)
+        gain = by_state.detach() * speed
+        if ramp is not None:
+            along = (by_voltage * ramp).detach()
+            gain = gain + torch.where(velocity > 0, along, -along)
+        root = (speed * speed + 2.0 * gain * distance).sqrt()  # NaN: turns back before the edge
+        arrival = 2.0 * distance / (speed + root)
+        cut = torch.where(distance > _NEAR * EDGE, arrival, _CROSS * EDGE / speed)
+        step = torch.where(distance > -_NEAR * EDGE, torch.fmin(step, cut), step)
+        if len(fractions) == 1:
+            # Behind the kink nothing is left but a decay to the bound, which the method takes in
+            # one step of any length; if the voltage turns on the way, that step is rejected.
+            near = torch.minimum(inner, 1.0 - inner)
+            inside = (near < (1.0 - _NEAR) * EDGE) & ((near <= 0) | (near == to_bound)) & ~failed
+            step = torch.where(inside, torch.inf, step)
+    return step
+
+
+def followed(tried: Tried, scale: float) -> torch.Tensor:
+    """True where a step has followed the internal quantity; `scale` is its scale."""
+    if tried.error_internal is None:
+        return torch.ones_like(tried.error, dtype=torch.bool)
+    return tried.error_internal <= _INTERNAL * scale
+
+
+def judge(
+    before: Cells,
+    tried: Tried,
+    step: torch.Tensor,
+    running: torch.Tensor,
+    bounded: Sequence[bool],
+    duration_s: float,
+    tolerance: float,
+    internal_scale: float,
+) -> tuple[Cells, torch.Tensor, torch.Tensor]:
+    """The cells after the steps that were good enough; which were, and which cells are lost."""
+    error = tried.error / tolerance
+    if tried.error_internal is not None:
+        # It does not fall with the step like a state's, so it has no part in the step's length.
+        error = torch.where(followed(tried, internal_scale), error, error.clamp_min(_UNFOLLOWED))
+    if len(before.fractions) == 1 and bounded[0]:
+        # Within the edge a state is at its bound for all purposes: where exactly is free.
+        s, new = before.fractions[0].detach(), tried.fractions[0].detach()
+        in_edge = ((s < EDGE) & (new.abs() < EDGE)) | ((s > 1 - EDGE) & ((1 - new).abs() < EDGE))
+        error = torch.where(in_edge, tried.error / max(tolerance, _FREE * EDGE), error)
+    good = running & (error <= 1)  # False for NaN
+    for new, has_bounds in zip(tried.fractions, bounded, strict=True):
+        if has_bounds:  # an error estimate can be small by chance; a state out of bounds is not
+            good = good & (new > -EDGE) & (new < 1.0 + EDGE)
+    broken = running & ~good & (step <= _LEAST_STEP * duration_s)
+    power = -1.0 / ERROR_ORDER
+    error = error.clamp(min=1e-24)
+    factor = error.pow(power)
+    # Where steps have to become shorter and shorter, or may become longer and longer, the change
+    # from the step before goes on: Gustafsson, ACM TOMS 20 (1994) 496, doi 10.1145/198429.198437.
+    trend = (step / before.taken) * (error / before.taken_error).pow(power)
+    trend = trend.nan_to_num(nan=1.0).clamp(*_TREND)
+    factor = torch.where(good & (before.taken > 0), factor * trend, factor)
+    factor = (_SAFETY * factor).nan_to_num(nan=_SHRINK)
+    most = torch.where(before.failed, _GROW_AFTER_FAILURE, _GROW)
+    wanted = step * torch.minimum(factor.clamp_min(_SHRINK), most)
+    # A step cut short by the ramp's end or by an edge says nothing against the longer one.
+    cut = step < before.step.clamp(max=duration_s)
+    longer = torch.where(cut, torch.maximum(wanted, before.step.clamp(max=duration_s)), wanted)
+    wanted = torch.where(good, longer, torch.minimum(wanted, _LESS * step))
+    fractions = tuple(
+        torch.where(good, new, old)
+        for new, old in zip(tried.fractions, before.fractions, strict=True)
+    )
+    internal = before.internal
+    if internal is not None and tried.internal is not None:
+        internal = torch.where(good, tried.internal, internal)
+    after = Cells(
+        fractions,
+        internal,
+        torch.where(running, wanted, before.step),
+        running & ~good,
+        torch.where(good, step, before.taken),
+        torch.where(good, error, before.taken_error),
+        before.alive & ~broken,
+    )
+    return after, good, broken
