@@ -119,7 +119,7 @@ def in_ngspice(
 ) -> Verdict:
     """A stimulus in ngspice."""
     trace = run_ngspice(model, one, stimulus.time_s, stimulus.voltage_v, ngspice, compiled=compiled)
-    said = "" if trace.result.ok else f"{trace.result.outcome}: {trace.result.message}"
+    said = "" if trace.result.ok else f"{trace.result.outcome}: {trace.result.reason}"
     return judge(model, one, trace.current_a, trace.states, said)
 
 

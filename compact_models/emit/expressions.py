@@ -13,6 +13,9 @@ from compact_models.symbols import Constant
 # Above this argument an exponential goes on as a straight line. No valid solution is near it
 # (e^80 is 5e34); a Newton iteration on its way can be: it must not overflow nor lose its slope.
 EXP_LIMIT = 80
+# An internal quantity settles in this time [s]. Where a residual has several zeros, the one that a
+# device is on can vanish; only if it takes some time can it be followed to the next one.
+SETTLING_S = 1e-15
 _MOST_FACTORS = 4
 
 

@@ -12,7 +12,12 @@ from collections.abc import Mapping
 
 import sympy
 
-from compact_models.emit.expressions import EXP_LIMIT, NetlistPrinter, one_line_of_ascii
+from compact_models.emit.expressions import (
+    EXP_LIMIT,
+    SETTLING_S,
+    NetlistPrinter,
+    one_line_of_ascii,
+)
 from compact_models.emit.hoist import hoist
 from compact_models.model import CompactModel, ParameterSet
 from compact_models.normal_form import NormalForm, Step, normal_form, normalise
@@ -77,15 +82,29 @@ def _body(model: CompactModel, form: NormalForm) -> list[str]:
         # Small, so that the rounding errors of a residual near zero lie below any abstol in use.
         size = internal.scale / _RESIDUAL_A
         lines.append(f"by_{internal.name} {node} 0 i=({text(steps[residual])})/{size!r}")
+        lines.append(f"cy_{internal.name} {node} 0 {_RESIDUAL_A * SETTLING_S!r}")
     for state, rate in zip(model.states, form.rates, strict=True):
         node, start = state_node(state), normalise(state, sympy.Symbol(f"{state.name}_0"))
+        decay, rest = _decay(_inline(steps[rate], inlined), form.inputs[model.states.index(state)])
         lines += [
             f"c_{state.name} {node} 0 1 ic={{{in_braces(_inline(start, inlined))}}}",
-            f"r_{state.name} {node} 0 1e15",
-            f"b_{state.name} 0 {node} i={text(steps[rate])}",
+            f"r_{state.name} {node} 0 {f'{{{in_braces(1 / decay)}}}' if decay else '1e15'}",
+            f"b_{state.name} 0 {node} i={text(rest)}",
         ]
     lines.append(f"bi p n i={text(model.current)}")
     return [*printer.parameters(), *lines]
+
+
+def _decay(rate: sympy.Expr, s: sympy.Symbol) -> tuple[sympy.Expr, sympy.Expr]:
+    """The fixed rate at which a state decays, 0 if there is none, and the rate without it.
+
+    A fast decay that balances a fast gain, as of a temperature, is the difference of two large
+    numbers: as a source of current it never settles to ngspice's tolerance. A resistor does.
+    """
+    slope = sympy.diff(rate, s)
+    if slope == 0 or not _is_fixed(slope):
+        return sympy.Integer(0), rate
+    return -slope, rate.xreplace({s: sympy.Integer(0)})
 
 
 def _own_nodes(

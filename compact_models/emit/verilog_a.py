@@ -12,7 +12,12 @@ import math
 import sympy
 
 from compact_models.emit.derivatives import share
-from compact_models.emit.expressions import EXP_LIMIT, NetlistPrinter, one_line_of_ascii
+from compact_models.emit.expressions import (
+    EXP_LIMIT,
+    SETTLING_S,
+    NetlistPrinter,
+    one_line_of_ascii,
+)
 from compact_models.model import CompactModel, ParameterSet
 from compact_models.normal_form import normal_form, normalise
 from compact_models.symbols import Parameter, State, V
@@ -62,7 +67,9 @@ def module(model: CompactModel, parameter_set: ParameterSet, name: str) -> str:
         node = f"n_s_{state.name}"
         lines.append(f"        I({node}) <+ ddt(V({node})) - {rate.name} + {_LEAK!r}*V({node});")
     for internal, residual in zip(model.internals, form.residuals, strict=True):
-        lines.append(f"        I(n_y_{internal.name}) <+ {residual.name}/{internal.scale!r};")
+        node = f"n_y_{internal.name}"
+        lines.append(f"        I({node}) <+ {residual.name}/{internal.scale!r};")
+        lines.append(f"        I({node}) <+ {SETTLING_S!r}*ddt(V({node}));")
     lines += [f"        I(p, n) <+ {form.current.name};", "    end", "endmodule"]
     return "\n".join(one_line_of_ascii(line) for line in lines) + "\n"
 

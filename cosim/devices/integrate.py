@@ -180,7 +180,7 @@ def _advance_batch(
         if bounded == [True]:
             tried = rest_at_bound(functions, p, now, tried, slopes, v, ramp, step)
         now, good, broken = judge(
-            now, tried, step, running, bounded, duration_s, tolerance, internal_scale
+            now, tried, step, done, running, bounded, duration_s, tolerance, internal_scale
         )
         # From a hair before a threshold to a hair behind it, so that no stage sees both sides.
         done = torch.where(good, done + step + 2 * hair_s * at_kink, done)

@@ -27,9 +27,11 @@ OPTIONS = (
 # below 1e-11 of it, and switching can be faster than that. After every point of the stimulus it
 # takes a step of first order; the first of these keeps the errors of those below 1e-4.
 _STEPS_PER_RUN = (20_000, 100_000, 1_000_000)
-# ngspice with `uic` writes zeros at its first point; the run starts this part of the first interval
-# before the stimulus does, at its first voltage.
+# ngspice with `uic` writes zeros at its first point, and finds the current of a filament model only
+# from a neighbouring voltage. The run starts this part of the first interval before the stimulus
+# does, rests at zero, and comes to the first voltage from there in small steps.
 _LEAD = 1e-6
+_LEAD_POINTS = 200
 # A state may overshoot a bound by a simulator's error, not by more of its range than this.
 _OUTSIDE = 1e-3
 
@@ -82,7 +84,9 @@ def device_deck(
     lead = _LEAD * float(time_s[1] - time_s[0])
     times = time_s - time_s[0] + lead
     duration = float(times[-1])
-    points = [(0.0, float(voltage_v[0])), *zip(times.tolist(), voltage_v.tolist(), strict=True)]
+    ramp = np.linspace(0.0, 1.0, _LEAD_POINTS)[:-1]
+    start = zip((lead * (0.5 + 0.5 * ramp)).tolist(), (ramp * voltage_v[0]).tolist(), strict=True)
+    points = [(0.0, 0.0), *start, *zip(times.tolist(), voltage_v.tolist(), strict=True)]
     pairs = "\n".join(f"+ {t!r} {v!r}" for t, v in points)
     name = f"device_{model.name}"
     files: dict[str, str | bytes] = {}

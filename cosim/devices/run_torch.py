@@ -14,6 +14,7 @@ from compact_models.errors import InputError
 from compact_models.model import CompactModel
 from cosim.devices.cells import Cells
 from cosim.devices.integrate import advance, start
+from cosim.devices.kernels import MakeKernels, eager
 
 
 @dataclass(frozen=True)
@@ -43,6 +44,7 @@ def run_torch(
     voltage_v: torch.Tensor,
     *,
     tolerance: float = 1e-5,
+    kernels: MakeKernels = eager,
 ) -> Trace:
     """Integrates the device along a stimulus that is straight between its points.
 
@@ -53,6 +55,7 @@ def run_torch(
         time_s: times, rising, [time].
         voltage_v: voltage across the device at those times, [..., time] or [time].
         tolerance: error of a state, as a fraction of its range, allowed in one step.
+        kernels: `kernels.eager`, or `kernels.compiled` for very many cells.
 
     Returns:
         Current and states at the times of the stimulus.
@@ -88,7 +91,14 @@ def run_torch(
     record = [_look(functions, p, cells, v[0])]
     for k in range(1, len(times)):
         cells = advance(
-            functions, p, cells, v[k - 1], v[k], times[k] - times[k - 1], tolerance=tolerance
+            functions,
+            p,
+            cells,
+            v[k - 1],
+            v[k],
+            times[k] - times[k - 1],
+            tolerance=tolerance,
+            kernels=kernels,
         )
         record.append(_look(functions, p, cells, v[k]))
     columns = [

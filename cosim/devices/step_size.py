@@ -21,8 +21,9 @@ _FREE = 0.5  # error of a state inside an edge, in edges, that is as good as non
 # begins with a correction of it.
 _INTERNAL = 1e-3
 _UNFOLLOWED = 16.0  # counts as this error, in tolerances: the step is tried again at half
-# A step smaller than this fraction of the ramp can no longer be told from the time itself.
-_LEAST_STEP = 1e-14
+# A step smaller than this part of the time since the ramp's beginning is lost in it by rounding;
+# one smaller than that part of the ramp is no step.
+_LEAST_STEP, _NO_STEP = 1e-15, 1e-24
 
 
 def mind_the_edge(
@@ -82,6 +83,7 @@ def judge(
     before: Cells,
     tried: Tried,
     step: torch.Tensor,
+    done: torch.Tensor,
     running: torch.Tensor,
     bounded: Sequence[bool],
     duration_s: float,
@@ -102,7 +104,8 @@ def judge(
     for new, has_bounds in zip(tried.fractions, bounded, strict=True):
         if has_bounds:  # an error estimate can be small by chance; a state out of bounds is not
             good = good & (new > -EDGE) & (new < 1.0 + EDGE)
-    broken = running & ~good & (step <= _LEAST_STEP * duration_s)
+    least = (_LEAST_STEP * done).clamp_min(_NO_STEP * duration_s)
+    broken = running & ~good & (step <= least)
     power = -1.0 / ERROR_ORDER
     error = error.clamp(min=1e-24)
     factor = error.pow(power)

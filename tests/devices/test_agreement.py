@@ -17,12 +17,10 @@ from tests.devices import agreement
 from tests.devices.agreement import Run
 from tests.devices.references import all_references
 
-# A model whose comparison is a file of its own, because its current is an equation to solve.
-ELSEWHERE = {"jart_v1b": "test_jart.py"}
 CASES = [
     (model.name, one.name)
     for model in all_models().values()
-    if model.kind == "dynamic" and model.name not in ELSEWHERE
+    if model.kind == "dynamic"
     for one in model.parameter_sets
 ]
 EVERY = pytest.mark.parametrize(("model_name", "set_name"), CASES)
@@ -138,7 +136,7 @@ def test_switching_times_agree(model_name: str, set_name: str, polarity: int) ->
 
 def test_every_dynamic_model_has_a_reference() -> None:
     dynamic = {name for name, model in all_models().items() if model.kind == "dynamic"}
-    assert dynamic == set(all_references()) | set(ELSEWHERE)
+    assert dynamic == set(all_references())
 
 
 @EVERY

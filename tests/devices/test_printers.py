@@ -103,8 +103,7 @@ def test_b_sources(cases: tuple[list[sympy.Expr], np.ndarray]) -> None:
     names = {one: f"({{{one.name}}})" for one in parameters.values()} | {SYMBOLS[1]: "v(b)"}
     printer = BSourcePrinter(names)
     lines = [
-        f"b{k} o{k} 0 v={printer.text(one.xreplace(parameters))}"
-        for k, one in enumerate(cases[0])
+        f"b{k} o{k} 0 v={printer.text(one.xreplace(parameters))}" for k, one in enumerate(cases[0])
     ]
     assert len(printer.parameters()) > COUNT / 4
     lines += printer.parameters()

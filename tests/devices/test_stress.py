@@ -7,13 +7,8 @@ import pytest
 from benchmarks.device_stress import in_ngspice, in_torch, stimuli
 from compact_models.library import all_models
 from cosim.ngspice import find_ngspice
-from tests.devices.test_agreement import ELSEWHERE
 
-MODELS = [
-    model.name
-    for model in all_models().values()
-    if model.kind == "dynamic" and model.name not in ELSEWHERE
-]
+MODELS = [model.name for model in all_models().values() if model.kind == "dynamic"]
 HARDEST = ("3x 1e0 Hz", "+3x DC", "-3x 1 ns")
 
 
