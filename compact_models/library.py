@@ -50,16 +50,22 @@ def device_folder() -> Path:
     )
 
 
+def package_models() -> dict[str, CompactModel]:
+    """The models of the package, by name."""
+    found: dict[str, CompactModel] = {}
+    for info in pkgutil.iter_modules(compact_models.devices.__path__):
+        module = importlib.import_module(f"compact_models.devices.{info.name}")
+        found |= {model.name: model for model in _models_in(module)}
+    return dict(sorted(found.items()))
+
+
 def all_models() -> dict[str, CompactModel]:
     """Every model by name: those of the package, then those in the device folder.
 
     Raises:
         InputError: a file in the device folder is no model, or has the name of another.
     """
-    found: dict[str, CompactModel] = {}
-    for info in pkgutil.iter_modules(compact_models.devices.__path__):
-        module = importlib.import_module(f"compact_models.devices.{info.name}")
-        found |= {model.name: model for model in _models_in(module)}
+    found = package_models()
     folder = device_folder()
     for path in sorted(folder.glob("*.py")) if folder.is_dir() else ():
         for model in models_in_file(path):
@@ -90,7 +96,10 @@ def find_model(name: str) -> CompactModel:
                 hint="put it into the device folder and use a model's name",
             )
         return models[0]
-    known = all_models()
+    # A file that cannot be used must not stand in the way of the others.
+    known = package_models()
+    if name not in known:
+        known = all_models()
     if name not in known:
         raise InputError(
             "no such model",

@@ -45,6 +45,13 @@ def test_a_file_in_the_folder_is_a_model(folder: Path) -> None:
     assert set(library.all_models()) >= {"mine", "vteam"}
 
 
+def test_a_broken_file_does_not_stand_in_the_way_of_the_package(folder: Path) -> None:
+    (folder / "wrong.py").write_text("x = (")
+    assert library.find_model("vteam").name == "vteam"
+    with pytest.raises(InputError, match=r"wrong\.py"):
+        library.all_models()
+
+
 def test_a_path_is_a_model(tmp_path: Path) -> None:
     assert library.find_model(str(own_model(tmp_path / "a.py"))).name == "mine"
 

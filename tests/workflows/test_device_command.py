@@ -153,3 +153,9 @@ def test_the_verilog_a_text_has_its_sources(tmp_path: Path) -> None:
     names_all(out.read_text("utf-8"), "module vteam_sine(p, n);", "10.1109/TCSII.2015.2433536")
     said = refused(tmp_path, "device", "netlist", "vteam", "--form", "spectre", "-o", out)
     names_all(said, "--form", "b, verilog-a")
+
+
+def test_the_result_does_not_replace_its_own_stimulus(tmp_path: Path) -> None:
+    given = stimulus(tmp_path)
+    said = refused(tmp_path, "device", "run", "vteam", "--stimulus", given, "-o", given)
+    names_all(said, "--out", "replace the stimulus")

@@ -11,7 +11,9 @@ import typer
 if TYPE_CHECKING:
     from workflows.console import Reporter
 
-app = typer.Typer(name="device", help="Memristors and other devices: list, run, netlist.")
+app = typer.Typer(
+    name="device", help="Memristors and other devices: list, run, plot, fit, netlist."
+)
 
 Name = Annotated[str, typer.Argument(help="a model's name, or the path of its .py file")]
 Params = Annotated[

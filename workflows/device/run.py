@@ -57,6 +57,8 @@ def run_device(
     model = find_model(name)
     numbers = find_set(model, set_name)
     time_s, voltage_v = read_stimulus(stimulus)
+    if out.resolve() == stimulus.resolve():
+        raise InputError("the result would replace the stimulus", where="--out", value=str(out))
     if not out.parent.is_dir():
         raise InputError("no such folder", where="--out", value=str(out.parent))
     started = time.perf_counter()

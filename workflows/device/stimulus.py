@@ -77,9 +77,9 @@ def read_columns(path: Path, *, what: str = "measurement") -> tuple[list[str], T
         for name in names:
             if heading.count(name) != 1:
                 raise InputError(
-                    f"the {what} needs this column once",
+                    f"the {what} needs a column {name!r} once",
                     where=f"{path}:{lines[0][0]}",
-                    value=name,
+                    value=", ".join(heading),
                     allowed=f"a heading with {', '.join(names)}",
                     hint=closest(name, heading),
                 )
