@@ -70,8 +70,10 @@ def _where(condition: Any, x: Value, y: Value) -> Value:
 
 def _power(x: Value, n: Value) -> Value:
     # A whole power by multiplications: ten times as fast.
-    if isinstance(x, torch.Tensor) and not isinstance(n, torch.Tensor) and n in _WHOLE:
-        return _whole_power(x, int(n))
+    if isinstance(x, torch.Tensor) and not isinstance(n, torch.Tensor):
+        for whole in _WHOLE:  # compared one by one, which torch.compile can follow
+            if n == whole:
+                return _whole_power(x, whole)
     power: Value = x**n
     return power
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import shutil
 
 import numpy as np
 import pytest
@@ -18,6 +19,7 @@ from compact_models.model import CompactModel, ParameterSet
 from compact_models.symbols import Parameter, State, V
 from cosim.devices import integrate
 from cosim.devices.internal import solve_internal
+from cosim.devices.kernels import compiled, eager
 from cosim.devices.rosenbrock import linearised, rosenbrock_step
 from cosim.devices.run_torch import run_torch
 from tests.devices.small_models import FOLLOWER, HEATED, JUNCTION, inner
@@ -253,3 +255,20 @@ def test_what_is_no_solution_is_not_taken_for_one() -> None:
 def test_times_must_rise() -> None:
     with pytest.raises(InputError, match=r"time_s\[2\].*does not rise"):
         run_torch(VTEAM, VTEAM.parameter_sets[0].values, {"w": 0.0}, [0, 1, 1], tensor(0, 0, 0))
+
+
+# torch warns of its own use of what it has deprecated.
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+def test_compiled_kernels_give_the_same_states() -> None:
+    if not any(map(shutil.which, ("g++", "clang++"))):
+        pytest.skip("no C++ compiler")
+    one = VTEAM.parameter_sets[0]
+    cells = torch.linspace(0, 3e-9, 3001, dtype=torch.float64)
+    pulse = tensor(0.0, 0.3, 0.3, 0.0)
+    with torch.no_grad():
+        plain, fast = (
+            run_torch(VTEAM, one.values, {"w": cells}, PULSE_S, pulse, kernels=kernels)
+            for kernels in (eager, compiled)
+        )
+    assert np.ptp((plain.states["w"][:, -1] - cells).numpy()) > 1e-10
+    assert fast.states["w"].numpy() == pytest.approx(plain.states["w"].numpy(), abs=3e-9 * 1e-6)
