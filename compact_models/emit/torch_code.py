@@ -65,6 +65,9 @@ def _minimum(x: Value, y: Value) -> Value:
 def _where(condition: Any, x: Value, y: Value) -> Value:
     if not isinstance(condition, torch.Tensor):
         return x if condition else y
+    if not isinstance(x, torch.Tensor) and not isinstance(y, torch.Tensor):
+        # Of two plain numbers torch makes the default dtype, which has half the digits.
+        x = torch.full((), x, dtype=torch.float64, device=condition.device)
     return torch.where(condition, x, y)
 
 

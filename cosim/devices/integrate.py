@@ -155,6 +155,7 @@ def _advance_batch(
     arrived: list[Cells] = []
     places: list[torch.Tensor] = []
     kinks = _kink_times(functions, p, v_start, v_end, duration_s)
+    kinks = kinks[torch.isfinite(kinks).any(1)]  # between thresholds there are none to mind
     if flat:  # nothing changes from outside: the states may be at rest, or far from it
         now = replace(now, step=torch.full_like(now.step, torch.inf))
     for _ in range(_MOST_STEPS):

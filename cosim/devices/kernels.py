@@ -11,7 +11,7 @@ import os
 import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 from typing import Any
 
 import torch
@@ -30,42 +30,24 @@ class Kernels:
 
     Attributes:
         functions: the model.
-        linearised: `rosenbrock.linearised` for it.
-        step: `rosenbrock.rosenbrock_step` for it.
+        linearised: `rosenbrock.linearised` for it: the arguments after the model.
+        step: `rosenbrock.rosenbrock_step` for it, likewise.
     """
 
     functions: TorchModel
-    linearised: Callable[[P, Columns, torch.Tensor | None, torch.Tensor], Slopes]
-    step: Callable[
-        [P, Columns, torch.Tensor | None, Slopes, torch.Tensor, torch.Tensor | None, torch.Tensor],
-        Tried,
-    ]
+    linearised: Callable[..., Slopes]
+    step: Callable[..., Tried]
 
+
+MakeKernels = Callable[[TorchModel], Kernels]
 
 # With fewer cells a call costs more than its loop, and each new shape could mean compiling anew.
 _WORTH_IT = 2048
 
-MakeKernels = Callable[[TorchModel], Kernels]
-
 
 def eager(functions: TorchModel) -> Kernels:
     """The computations operation by operation: for any number of cells, with gradients."""
-
-    def at_start(p: P, s: Columns, y: torch.Tensor | None, v: torch.Tensor) -> Slopes:
-        return linearised(functions, p, s, y, v)
-
-    def step(
-        p: P,
-        s: Columns,
-        y: torch.Tensor | None,
-        slopes: Slopes,
-        v: torch.Tensor,
-        ramp: torch.Tensor | None,
-        h: torch.Tensor,
-    ) -> Tried:
-        return rosenbrock_step(functions, p, s, y, slopes, v, ramp, h)
-
-    return Kernels(functions, at_start, step)
+    return Kernels(functions, partial(linearised, functions), partial(rosenbrock_step, functions))
 
 
 def compiled(functions: TorchModel) -> Kernels:
@@ -83,16 +65,12 @@ def compiled(functions: TorchModel) -> Kernels:
             hint="install g++, name one in the variable CXX, or use cosim.devices.kernels.eager",
         )
     plain = eager(functions)
-    linear, advance = _compiled(functions.equations.body, functions.equations_slopes.body)
-
-    def is_worth_it(v: torch.Tensor, s: Columns) -> bool:
-        return v.numel() >= _WORTH_IT and not (v.requires_grad or s[0].requires_grad)
+    fast_linearised, fast_step = _compiled(
+        functions.equations.body, functions.equations_slopes.body
+    )
 
     def at_start(p: P, s: Columns, y: torch.Tensor | None, v: torch.Tensor) -> Slopes:
-        if not is_worth_it(v, s):
-            return plain.linearised(p, s, y, v)
-        slopes: Slopes = linear(p, s, y, v)
-        return slopes
+        return (fast_linearised if _is_worth_it(p, s, v) else plain.linearised)(p, s, y, v)
 
     def step(
         p: P,
@@ -103,13 +81,19 @@ def compiled(functions: TorchModel) -> Kernels:
         ramp: torch.Tensor | None,
         h: torch.Tensor,
     ) -> Tried:
-        if not is_worth_it(v, s):
+        if not _is_worth_it(p, s, v):
             return plain.step(p, s, y, slopes, v, ramp, h)
         # One compilation for ramps and for constant voltages.
-        tried: Tried = advance(p, s, y, slopes, v, torch.zeros_like(v) if ramp is None else ramp, h)
-        return tried
+        return fast_step(p, s, y, slopes, v, torch.zeros_like(v) if ramp is None else ramp, h)
 
     return Kernels(functions, at_start, step)
+
+
+def _is_worth_it(p: P, s: Columns, v: torch.Tensor) -> bool:
+    if v.numel() < _WORTH_IT:
+        return False
+    given = [*s, v, *(x for x in p.values() if isinstance(x, torch.Tensor))]
+    return not (torch.is_grad_enabled() and any(x.requires_grad for x in given))
 
 
 @dataclass(frozen=True)
@@ -123,22 +107,14 @@ class _Bodies:
 @cache
 def _compiled(
     equations: Callable[..., tuple[Value, ...]], equations_slopes: Callable[..., tuple[Value, ...]]
-) -> tuple[Callable[..., Any], Callable[..., Any]]:
+) -> tuple[Callable[..., Slopes], Callable[..., Tried]]:
     bodies: Any = _Bodies(equations, equations_slopes)
 
-    def at_start(p: P, s: Columns, y: torch.Tensor | None, v: torch.Tensor) -> Slopes:
-        return linearised(bodies, p, s, y, v)
+    def at_start(*arguments: Any) -> Slopes:
+        return linearised(bodies, *arguments)
 
-    def step(
-        p: P,
-        s: Columns,
-        y: torch.Tensor | None,
-        slopes: Slopes,
-        v: torch.Tensor,
-        ramp: torch.Tensor,
-        h: torch.Tensor,
-    ) -> Tried:
-        return rosenbrock_step(bodies, p, s, y, slopes, v, ramp, h)
+    def step(*arguments: Any) -> Tried:
+        return rosenbrock_step(bodies, *arguments)
 
     return torch.compile(at_start, dynamic=True), torch.compile(step, dynamic=True)
 
