@@ -30,7 +30,8 @@ def test_they_are_the_same_in_every_region(name: str) -> None:
         here = (codes == torch.tensor(region, dtype=torch.float64)).all(1)
         states, volts = [x[here] for x in s], v[here]
         y = solve_internal(whole, p, volts, states, None)
-        unknowns = states if y is None else [*states, y]
+        # Beside the solution: on it the residual is nothing but rounding.
+        unknowns = states if y is None else [*states, 0.9 * y]
         for kind in ("equations", "equations_slopes", "residual"):
             function, part = getattr(whole, kind), getattr(inside, kind)
             if function is None:
