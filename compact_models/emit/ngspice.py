@@ -25,8 +25,10 @@ from compact_models.symbols import Constant, Parameter, State, V
 
 # A rate longer than this gets a node of its own, because the text below holds it twice.
 _LONG = 40
-# Such a node holds the rate in 1/ns: volts of ordinary size even for the fastest switching.
-_RATE_SCALE = 1e9
+# What a volt at such a node is, in 1/s. Newton's method ends when no node changes by vntol: in 1/s
+# no rate is lost in that, and a state at its bound, where the rate is large, comes to rest. A rate
+# that follows an internal quantity never becomes as quiet as that, and counts in 1/ns.
+_RATE, _RATE_OF_SOLVED = 1.0, 1e9
 _FIXED = "fixed__"  # how the names of computed parameters begin
 # Current that an ordinary amount of residual, one scale of its quantity, sends into its node.
 _RESIDUAL_A = 1e-6
@@ -118,11 +120,10 @@ def _own_nodes(
     nodes: dict[sympy.Symbol, float] = {d: 1.0 for d in model.definitions if d.limits}
     for state in model.states:
         symbol = sympy.Symbol(f"free__{state.name}", real=True)
-        if (
-            sympy.count_ops(_inline(steps[symbol], [s for s in steps.items() if s[0] not in nodes]))
-            > _LONG
-        ):
-            nodes[symbol] = _RATE_SCALE
+        rate = _inline(steps[symbol], [s for s in steps.items() if s[0] not in nodes])
+        if sympy.count_ops(rate) > _LONG:
+            solved = {*model.internals, *(d for d in model.definitions if d.limits)}
+            nodes[symbol] = _RATE_OF_SOLVED if rate.free_symbols & solved else _RATE
     return nodes
 
 

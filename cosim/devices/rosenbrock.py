@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import reduce
 
 import torch
 
@@ -83,7 +84,7 @@ class Tried:
     Attributes:
         fractions: the states after it, one tensor [cell] per state.
         internal: the internal quantity after it.
-        error: estimate of the largest error of a state, [cell].
+        error: estimate of the largest error of a state, of one beyond 1 relative to it, [cell].
         error_internal: the same for the internal quantity, in its unit.
     """
 
@@ -140,9 +141,13 @@ def rosenbrock_step(
             rhs = [torch.add(a, b, alpha=lean) for a, b in zip(rhs, drift, strict=True)]
         stages.append(solve(rhs))
     new = _sum(u, (1.0,), stages[-1:])
-    error = stages[-1][0].detach().abs()
-    for other in stages[-1][1:count]:
-        error = torch.maximum(error, other.detach().abs())
+    # A state without bounds, such as a temperature, may be far above its scale: then its error
+    # counts as a part of it.
+    each = [
+        one.detach().abs() / place.detach().abs().clamp_min(1.0)
+        for one, place in zip(stages[-1][:count], s, strict=True)
+    ]
+    error = reduce(torch.maximum, each)
     if y is None:
         return Tried(new, None, error, None)
     return Tried(new[:count], new[-1], error, stages[-1][-1].detach().abs())

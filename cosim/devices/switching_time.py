@@ -17,12 +17,14 @@ from compact_models.emit.torch_code import Value
 from compact_models.emit.torch_model import TorchModel, torch_model
 from compact_models.errors import InputError
 from compact_models.model import CompactModel, ParameterSet
+from cosim.devices.cells import Cells
 from cosim.devices.integrate import advance, start
 from cosim.devices.internal import solve_internal
 
 _PIECES, _NODES = 64, 4  # of a composite Gauss rule over the state
 _PIECES_SOLVED = 32  # where every node asks for a solution of the internal quantity, in sequence
 _SHORTEST, _PER_DECADE = 1e-22, 24  # the grid of times, as a part of the longest
+_WITHIN = 20  # and how many parts of an interval in which a device arrives
 
 
 def switching_times(
@@ -133,18 +135,44 @@ def _by_integration(
     fractions = list(functions.fractions(initial, p))
     fractions[place] = torch.full_like(v, first)
     cells = start(functions, p, fractions, v)
-    way = 1.0 if last > first else -1.0
     times = torch.full_like(v, torch.nan)
+    way = 1.0 if last > first else -1.0
     shortest_s = _SHORTEST * longest_s
     points = int(_PER_DECADE * np.log10(longest_s / shortest_s)) + 1
-    before_s, before = 0.0, cells.fractions[place]
+    before_s = 0.0
     for now_s in np.geomspace(shortest_s, longest_s, points).tolist():
-        cells = advance(functions, p, cells, v, v, now_s - before_s)
-        now = cells.fractions[place]
-        passed = times.isnan() & cells.alive & (way * (now - last) >= 0)
-        share = (last - before) / (now - before)
-        times = torch.where(passed, before_s + share * (now_s - before_s), times)
-        before_s, before = now_s, now
+        after = advance(functions, p, cells, v, v, now_s - before_s)
+        arrived = after.alive & (way * (after.fractions[place] - last) >= 0) & times.isnan()
+        index = arrived.nonzero().squeeze(1)
+        if index.numel():
+            # Most of a SET happens in a small part of its time: the grid would be too coarse.
+            way_s = _passing(
+                functions, p, cells.take(index), v[index], now_s - before_s, place, last, way
+            )
+            times[index] = before_s + way_s
+        cells, before_s = after, now_s
         if bool((~times.isnan() | ~cells.alive).all()):
             break
+    return times
+
+
+def _passing(
+    functions: TorchModel,
+    p: dict[str, Value],
+    cells: Cells,
+    v: torch.Tensor,
+    duration_s: float,
+    place: int,
+    last: float,
+    way: float,
+) -> torch.Tensor:
+    """When, within `duration_s`, cells that do so pass `last` [s], [cell]."""
+    step_s = duration_s / _WITHIN
+    times = torch.full_like(v, torch.nan)
+    for k in range(_WITHIN):
+        before = cells.fractions[place]
+        cells = advance(functions, p, cells, v, v, step_s)
+        now = cells.fractions[place]
+        passed = times.isnan() & (way * (now - last) >= 0)
+        times = torch.where(passed, (k + (last - before) / (now - before)) * step_s, times)
     return times

@@ -46,6 +46,8 @@ _ANY_DISTRUSTED = re.compile(
 )
 _NOISE = re.compile(r"^\s*(?:Note:|Simulation interrupted|Circuit:|Error: there aren't)", re.I)
 
+_LONGEST, _KEPT = 400, 180  # characters of a message, and of each of its ends if it is longer
+
 _LINE_NUMBER = re.compile(r"\bline (?:no\.? )?(\d+)", re.IGNORECASE)
 _NAMED = re.compile(r"\[([^\]\s]+)\]|'([^']+)'|include file (\S+)")
 _MEASURE_TITLE = re.compile(r"^\s*Measurements for ", re.IGNORECASE)
@@ -142,7 +144,7 @@ def _with_deck_line(lines: list[str], deck_text: str) -> str:
             break
         if announced or line[0].isspace() or len(kept) > 1:
             kept.append(line.strip())
-    message = _one_line(" / ".join(kept))
+    message = _short(_one_line(" / ".join(kept)))
     place = _deck_line(kept, deck_text)
     return f"{message} (deck line {place})" if place else message
 
@@ -178,3 +180,8 @@ def _holds(line: str, word: str) -> bool:
 
 def _one_line(text: str) -> str:
     return " ".join(text.split())
+
+
+def _short(text: str) -> str:
+    """`text` without its middle where it is long: ngspice quotes sources of thousands of points."""
+    return text if len(text) <= _LONGEST else f"{text[:_KEPT]} ... {text[-_KEPT:]}"

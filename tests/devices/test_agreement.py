@@ -27,6 +27,9 @@ EVERY = pytest.mark.parametrize(("model_name", "set_name"), CASES)
 FIRST = pytest.mark.parametrize(
     ("model_name", "set_name"), list({name: (name, one) for name, one in reversed(CASES)}.values())
 )
+# Of the amplitude, for the switching times. At 2.2 V the field takes Stanford's barrier away before
+# the middle: the published rate goes to 1e15 ranges per second, and all that is left is an instant.
+PART_OF_AMPLITUDE = {"stanford": 0.8}
 POLARITY = pytest.mark.parametrize("polarity", [1, -1])
 
 
@@ -116,7 +119,7 @@ def switching(model: CompactModel, one: ParameterSet, volts: float) -> tuple[Par
 @FIRST
 def test_switching_times_agree(model_name: str, set_name: str, polarity: int) -> None:
     model, one = found(model_name, set_name)
-    volts = polarity * one.amplitude_v
+    volts = polarity * PART_OF_AMPLITUDE.get(model_name, 1.0) * one.amplitude_v
     start, time_s = switching(model, one, volts)
     if math.isinf(time_s):
         other = switching(model, one, -volts)[1]

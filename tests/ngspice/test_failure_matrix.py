@@ -33,6 +33,8 @@ class Case(NamedTuple):
 
 
 REJECTED = [
+    Case("a long line", deck(f"V1 a 0 pwl({' '.join(f't{k} 0' for k in range(2000))})\nR1 a 0 1\n"
+         ".tran 1n 1u\n"), Outcome.CRASHED, ("v1 a 0 pwl", " ... ", "deck line 3")),
     Case("bad syntax", deck("V1 a 0 1\nfoo\n.op\n"), Outcome.CRASHED, ("foo", "deck line 4")),
     Case("unknown subcircuit", deck("V1 a 0 1\nX1 a 0 nosuch\n.op\n"), Outcome.CRASHED,
          ("unknown subckt", "nosuch", "deck line 4")),
@@ -113,6 +115,7 @@ def test_a_failure_has_its_outcome_and_names_its_cause(case: Case, ngspice: Ngsp
     for words in case.said:
         assert words in result.reason.lower()
     assert "\n" not in result.reason
+    assert len(result.reason) < 600
 
 
 @pytest.mark.parametrize("body", [
