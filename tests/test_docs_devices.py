@@ -65,3 +65,14 @@ def test_the_lines_of_python_run(capsys: pytest.CaptureFixture[str]) -> None:
     printed = capsys.readouterr().out
     assert "True" in printed
     assert "e-0" in printed
+
+
+@pytest.mark.ngspice
+def test_the_lines_about_variation_run(capsys: pytest.CaptureFixture[str]) -> None:
+    found: dict[str, object] = {}
+    exec(BLOCKS[2], found)  # noqa: S102  # a page of ours
+    assert 0 < float(capsys.readouterr().out) < 1e-3
+    works = np.asarray(found["works"])
+    assert 0 < works.sum() < works.size
+    spread = np.asarray(found["by_torch"])
+    assert np.ptp(spread[works]) > 0.1 * 3e-9

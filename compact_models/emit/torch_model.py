@@ -16,6 +16,7 @@ import torch
 
 from compact_models.emit.derivatives import share, with_derivatives
 from compact_models.emit.torch_code import Function, Value, compile_function
+from compact_models.errors import InputError, closest
 from compact_models.model import CompactModel
 from compact_models.normal_form import NormalForm, Step, normal_form, normalise, physical
 from compact_models.normal_form import between_kinks as form_between_kinks
@@ -66,8 +67,23 @@ class TorchModel:
         return p if self.residual is None else self.residual.prepared(p)
 
     def parameters(self, values: Mapping[str, Value]) -> dict[str, Value]:
-        """The dict `p` for the functions: `values` with the constants of nature."""
+        """The dict `p` for the functions: `values` with the constants of nature.
+
+        Raises:
+            InputError: a parameter is missing, or there is none of that name.
+        """
+        _check_names("parameter", values, [one.name for one in self.model.parameters], "values")
         return {**values, **{c.name: c.value for c in self.model.constants}}
+
+    def in_order(self, states: Mapping[str, Value]) -> list[Value]:
+        """Physical states by name, as a list in the model's order.
+
+        Raises:
+            InputError: a state is missing, or there is none of that name.
+        """
+        names = [state.name for state in self.model.states]
+        _check_names("state", states, names, "states")
+        return [states[name] for name in names]
 
     def fractions(self, states: Sequence[torch.Tensor], p: Parameters) -> list[torch.Tensor]:
         """The fractions of the physical `states`, each of the same shape."""
@@ -76,6 +92,21 @@ class TorchModel:
     def states(self, fractions: Sequence[torch.Tensor], p: Parameters) -> list[torch.Tensor]:
         """The physical states of the `fractions`, each of the same shape."""
         return [_like(s, x) for s, x in zip(fractions, self.to_states(*fractions, p), strict=True)]
+
+
+def _check_names(kind: str, given: Mapping[str, Value], known: Sequence[str], where: str) -> None:
+    for name in given:
+        if name not in known:
+            raise InputError(
+                f"there is no such {kind}",
+                where=where,
+                value=name,
+                allowed=", ".join(known),
+                hint=closest(name, known),
+            )
+    for name in known:
+        if name not in given:
+            raise InputError(f"the {kind} {name!r} is missing", where=where)
 
 
 def _like(model: torch.Tensor, value: Value) -> torch.Tensor:

@@ -61,7 +61,7 @@ def run_torch(
         Current and states at the times of the stimulus.
 
     Raises:
-        InputError: the times do not rise.
+        InputError: the times do not rise; a parameter or a state is missing or has no such name.
     """
     functions = torch_model(model)
     times = torch.as_tensor(time_s, dtype=torch.float64).tolist()
@@ -84,8 +84,8 @@ def run_torch(
 
     p = functions.parameters({name: flat(value) for name, value in values.items()})
     states = [
-        torch.as_tensor(flat(initial[x.name]), dtype=torch.float64).expand(count)
-        for x in model.states
+        torch.as_tensor(flat(x), dtype=torch.float64).expand(count)
+        for x in functions.in_order(initial)
     ]
     cells = start(functions, p, functions.fractions(states, p), v[0].contiguous())
     record = [_look(functions, p, cells, v[0])]

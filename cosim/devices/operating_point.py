@@ -1,0 +1,83 @@
+"""What a circuit sees of a device whose states stand still: its current and its conductance.
+
+A circuit solver asks for both at every Newton step of a read. Where the current follows an internal
+quantity, as behind a Schottky contact, that is solved for and has its share in the conductance.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import torch
+
+from compact_models.emit.torch_code import Value
+from compact_models.emit.torch_model import torch_model
+from compact_models.model import CompactModel
+from cosim.devices.internal import solve_internal
+
+
+@dataclass(frozen=True)
+class OperatingPoint:
+    """Devices at given voltages and states.
+
+    Attributes:
+        current_a: the current from p to n [A], [...]; NaN where it has no solution.
+        conductance_s: dI/dV with the states held [S], [...].
+        internal: the internal quantity [...], a start for the next call; None without one.
+    """
+
+    current_a: torch.Tensor
+    conductance_s: torch.Tensor
+    internal: torch.Tensor | None
+
+
+def operating_point(
+    model: CompactModel,
+    values: Mapping[str, Value],
+    states: Mapping[str, Value],
+    voltage_v: torch.Tensor,
+    *,
+    guess: torch.Tensor | None = None,
+) -> OperatingPoint:
+    """Current and conductance of devices.
+
+    Args:
+        model: the device.
+        values: its parameters in SI units: floats, or tensors that broadcast to the cells.
+        states: its states, in their units, likewise.
+        voltage_v: the voltage across each device [V], [...].
+        guess: an internal quantity to start from [...], which decides between several solutions;
+            None starts in the middle of its bracket.
+
+    Raises:
+        InputError: a parameter or a state is missing, or there is none of that name.
+    """
+    functions = torch_model(model)
+    given = [x for x in (*values.values(), *states.values()) if isinstance(x, torch.Tensor)]
+    shape = torch.broadcast_shapes(voltage_v.shape, *(x.shape for x in given))
+
+    def flat(value: Value) -> torch.Tensor:
+        return torch.as_tensor(value, dtype=torch.float64).expand(shape).reshape(-1)
+
+    p = functions.parameters(
+        {name: flat(x) if isinstance(x, torch.Tensor) else x for name, x in values.items()}
+    )
+    v = flat(voltage_v)
+    fractions = functions.fractions([flat(x) for x in functions.in_order(states)], p)
+    internal = solve_internal(functions, p, v, fractions, None if guess is None else flat(guess))
+    inner = [] if internal is None else [internal]
+    (current,) = functions.current(v, *fractions, *inner, p)
+    slopes = functions.current_slopes(v, *fractions, *inner, p)
+    conductance = slopes[len(fractions)]
+    if internal is not None:
+        # The residual stays zero: what the voltage does to it the internal quantity undoes.
+        *_, by_internal, by_voltage = functions.equations_slopes(v, *fractions, internal, p)
+        conductance = conductance - slopes[-1] * by_voltage / by_internal
+
+    def shaped(value: Value) -> torch.Tensor:
+        return torch.as_tensor(value, dtype=torch.float64).expand(v.shape).reshape(shape)
+
+    return OperatingPoint(
+        shaped(current), shaped(conductance), None if internal is None else shaped(internal)
+    )
