@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cache
 
 import sympy
 from sympy.core.relational import Relational
@@ -70,8 +71,9 @@ def physical(state: State, s: sympy.Expr) -> sympy.Expr:
     return state.lower + s * (state.upper - state.lower)
 
 
+@cache
 def normal_form(model: CompactModel) -> NormalForm:
-    """The normal form of a model."""
+    """The normal form of a model; made once per process."""
     inputs = tuple(_real(f"s__{state.name}") for state in model.states)
     steps: list[Step] = [
         (state, physical(state, s)) for state, s in zip(model.states, inputs, strict=True)
@@ -93,6 +95,13 @@ def normal_form(model: CompactModel) -> NormalForm:
     return NormalForm(
         model, inputs, tuple(steps), tuple(rates), tuple(residuals), current, _kinks(model)
     )
+
+
+def rates_without_states(form: NormalForm) -> bool:
+    """True if no free rate has a state or an internal quantity in it: the voltage alone decides."""
+    wanted = tuple(_real(f"free__{state.name}") for state in form.model.states)
+    used = {symbol for _, value in needed(form.steps, wanted) for symbol in value.free_symbols}
+    return not used & {*form.inputs, *form.model.internals}
 
 
 _CHOICES = (sympy.Max, sympy.Min, sympy.Abs, sympy.sign, Relational)

@@ -15,10 +15,11 @@ import torch
 from compact_models.emit.torch_code import Value
 from compact_models.emit.torch_model import TorchModel, between_kinks
 from cosim.devices.cells import Cells, pick
+from cosim.devices.free_rate import is_free, move_freely
 from cosim.devices.internal import solve_internal
 from cosim.devices.kernels import Kernels, MakeKernels, eager
 from cosim.devices.shortcuts import jump, rest_at_bound
-from cosim.devices.step_size import judge, mind_the_edge
+from cosim.devices.step_size import first_step
 
 _FEW = 64  # so few cells are not worth functions of their own
 _CELLS_AT_ONCE = 1 << 16  # so that a batch's temporaries stay in the processor's cache
@@ -77,9 +78,10 @@ def advance(
         kernels: `kernels.eager`, or `kernels.compiled` for very many cells.
     """
     count = v_start.numel()
+    solve = _advance_free if is_free(functions.model) else _advance_batch
 
     def part(inside: TorchModel, index: torch.Tensor) -> Cells:
-        return _advance_batch(
+        return solve(
             kernels(inside),
             pick(p, index, count),
             cells.take(index),
@@ -91,9 +93,7 @@ def advance(
 
     groups = list(_by_kinks(functions, p, v_start, v_end))
     if len(groups) == 1 and count <= _CELLS_AT_ONCE:
-        return _advance_batch(
-            kernels(groups[0][0]), p, cells, v_start, v_end, duration_s, tolerance
-        )
+        return solve(kernels(groups[0][0]), p, cells, v_start, v_end, duration_s, tolerance)
     done = [
         part(inside, index) for inside, members in groups for index in members.split(_CELLS_AT_ONCE)
     ]
@@ -129,6 +129,36 @@ def _by_kinks(
         yield inside, everyone if len(patterns) == 1 else (member == k).nonzero().squeeze(1)
 
 
+def _advance_free(
+    kernels: Kernels,
+    p: Mapping[str, Value],
+    cells: Cells,
+    v_start: torch.Tensor,
+    v_end: torch.Tensor,
+    duration_s: float,
+    tolerance: float,
+) -> Cells:
+    """Cells whose rate has no state in it: by an integral, the rest of them by steps."""
+    kinks = _kink_times(kernels.functions, p, v_start, v_end, duration_s)
+    moved, sure = move_freely(
+        kernels.functions, p, cells, v_start, v_end, duration_s, kinks, tolerance
+    )
+    sure = sure | ~cells.alive
+    if bool(sure.all()):
+        return moved
+    by_steps, index = (~sure).nonzero().squeeze(1), sure.nonzero().squeeze(1)
+    rest = _advance_batch(
+        kernels,
+        pick(p, by_steps, sure.numel()),
+        cells.take(by_steps),
+        v_start[by_steps],
+        v_end[by_steps],
+        duration_s,
+        tolerance,
+    )
+    return Cells.join([moved.take(index), rest]).take(torch.argsort(torch.cat([index, by_steps])))
+
+
 def _advance_batch(
     kernels: Kernels,
     p: Mapping[str, Value],
@@ -155,14 +185,13 @@ def _advance_batch(
     arrived: list[Cells] = []
     places: list[torch.Tensor] = []
     kinks = _kink_times(functions, p, v_start, v_end, duration_s)
-    kinks = kinks[torch.isfinite(kinks).any(1)]  # between thresholds there are none to mind
-    if flat:  # nothing changes from outside: the states may be at rest, or far from it
-        now = replace(now, step=torch.full_like(now.step, torch.inf))
-    for _ in range(_MOST_STEPS):
+    for turn in range(_MOST_STEPS):
         v = v_start if flat else torch.addcmul(v_start, ramp, done)
         slopes = kernels.linearised(p, now.fractions, now.internal, v)
         left = duration_s - done
-        wanted = mind_the_edge(
+        if flat and turn == 0:
+            now = replace(now, step=first_step(slopes, now.step, duration_s))
+        wanted = kernels.mind_the_edge(
             slopes, now.fractions, bounded, None if flat else ramp, now.step, now.failed
         )
         at_kink = torch.zeros_like(running)
@@ -180,8 +209,8 @@ def _advance_batch(
             tried = jump(functions, p, now, tried, slopes, v, ramp, step, tolerance, internal_scale)
         if bounded == [True]:
             tried = rest_at_bound(functions, p, now, tried, slopes, v, ramp, step)
-        now, good, broken = judge(
-            now, tried, step, done, running, bounded, duration_s, tolerance, internal_scale
+        now, good, broken = kernels.judge(
+            now, tried, slopes, step, done, running, bounded, duration_s, tolerance, internal_scale
         )
         # From a hair before a threshold to a hair behind it, so that no stage sees both sides.
         done = torch.where(good, done + step + 2 * hair_s * at_kink, done)
@@ -219,7 +248,7 @@ def _kink_times(
 ) -> torch.Tensor:
     """When each ramp comes to the thresholds of the model [s], [kink, cell]; infinite where not.
 
-    That is a hair before it crosses them.
+    That is a hair before it crosses them. Thresholds that no ramp comes to are left out.
     """
     times = []
     with torch.no_grad():
@@ -229,4 +258,7 @@ def _kink_times(
             place = torch.as_tensor(before / (before - after)).expand_as(v_start)
             ahead = (place > 3 * _HAIR) & (place < 1 - 3 * _HAIR)
             times.append(torch.where(ahead, (place - _HAIR) * duration_s, torch.inf))
-    return torch.stack(times) if times else v_start.detach().new_empty(0, v_start.numel())
+    if not times:
+        return v_start.detach().new_empty(0, v_start.numel())
+    found = torch.stack(times)
+    return found[torch.isfinite(found).any(1)]

@@ -1,4 +1,4 @@
-"""The two computations of a step, operation by operation or compiled to one loop over the cells.
+"""The computations of a step, operation by operation or compiled to one loop over the cells.
 
 An operation on a million numbers waits for memory, and a step of a filament model has hundreds.
 torch.compile makes one loop of them: several times as fast, after half a minute of compilation that
@@ -9,17 +9,19 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import cache, partial
 from typing import Any
 
 import torch
 
-from compact_models.emit.torch_code import Value
+from compact_models.emit.torch_code import Function, Value
 from compact_models.emit.torch_model import TorchModel
 from compact_models.errors import InputError
+from cosim.devices.cells import Cells
 from cosim.devices.rosenbrock import Columns, Slopes, Tried, linearised, rosenbrock_step
+from cosim.devices.step_size import judge, mind_the_edge
 
 P = Mapping[str, Value]
 
@@ -29,14 +31,18 @@ class Kernels:
     """What the integrator asks of a model in every step.
 
     Attributes:
-        functions: the model.
+        functions: the model; its equations and its residual may be compiled.
         linearised: `rosenbrock.linearised` for it: the arguments after the model.
         step: `rosenbrock.rosenbrock_step` for it, likewise.
+        mind_the_edge: `step_size.mind_the_edge`.
+        judge: `step_size.judge`.
     """
 
     functions: TorchModel
     linearised: Callable[..., Slopes]
     step: Callable[..., Tried]
+    mind_the_edge: Callable[..., torch.Tensor]
+    judge: Callable[..., tuple[Cells, torch.Tensor, torch.Tensor]]
 
 
 MakeKernels = Callable[[TorchModel], Kernels]
@@ -47,7 +53,13 @@ _WORTH_IT = 2048
 
 def eager(functions: TorchModel) -> Kernels:
     """The computations operation by operation: for any number of cells, with gradients."""
-    return Kernels(functions, partial(linearised, functions), partial(rosenbrock_step, functions))
+    return Kernels(
+        functions,
+        partial(linearised, functions),
+        partial(rosenbrock_step, functions),
+        mind_the_edge,
+        judge,
+    )
 
 
 def compiled(functions: TorchModel) -> Kernels:
@@ -86,10 +98,59 @@ def compiled(functions: TorchModel) -> Kernels:
         # One compilation for ramps and for constant voltages.
         return fast_step(p, s, y, slopes, v, torch.zeros_like(v) if ramp is None else ramp, h)
 
-    return Kernels(functions, at_start, step)
+    fast = replace(
+        functions,
+        equations=_faster(functions.equations),
+        residual=None if functions.residual is None else _faster(functions.residual),
+    )
+    return Kernels(fast, at_start, step, _mind_the_edge, _judge)
 
 
-def _is_worth_it(p: P, s: Columns, v: torch.Tensor) -> bool:
+def _faster(function: Function) -> Function:
+    """The function, compiled where it is asked for many cells."""
+    fast = _compile(function.body)
+
+    def body(*arguments: Any) -> tuple[Value, ...]:
+        *values, p = arguments
+        tensors = [x for x in values if isinstance(x, torch.Tensor)]
+        is_batch = len(tensors) == len(values) and _is_worth_it(p, tensors[1:], tensors[0])
+        return (fast if is_batch else function.body)(*arguments)
+
+    return replace(function, body=body)
+
+
+def _mind_the_edge(
+    slopes: Slopes,
+    fractions: Columns,
+    bounded: Sequence[bool],
+    ramp: torch.Tensor | None,
+    step: torch.Tensor,
+    failed: torch.Tensor,
+) -> torch.Tensor:
+    choose = mind_the_edge
+    if _is_worth_it({}, (*fractions, *slopes.values), step):
+        choose = _compile(mind_the_edge)
+        ramp = torch.zeros_like(step) if ramp is None else ramp
+    return choose(slopes, fractions, tuple(bounded), ramp, step, failed)
+
+
+def _judge(
+    before: Cells, tried: Tried, slopes: Slopes, step: torch.Tensor, done: torch.Tensor,
+    running: torch.Tensor, bounded: Sequence[bool], duration_s: float | torch.Tensor,
+    tolerance: float, internal_scale: float,
+) -> tuple[Cells, torch.Tensor, torch.Tensor]:  # fmt: skip
+    choose = judge
+    if _is_worth_it({}, (*before.fractions, *tried.fractions), step):
+        choose = _compile(judge)
+        # A float would be a constant of the compiled function, and every duration a new one.
+        duration_s = torch.as_tensor(duration_s, dtype=step.dtype, device=step.device)
+    return choose(
+        before, tried, slopes, step, done, running, tuple(bounded), duration_s, tolerance,
+        internal_scale,
+    )  # fmt: skip
+
+
+def _is_worth_it(p: P, s: Sequence[torch.Tensor], v: torch.Tensor) -> bool:
     if v.numel() < _WORTH_IT:
         return False
     given = [*s, v, *(x for x in p.values() if isinstance(x, torch.Tensor))]
@@ -116,7 +177,12 @@ def _compiled(
     def step(*arguments: Any) -> Tried:
         return rosenbrock_step(bodies, *arguments)
 
-    return torch.compile(at_start, dynamic=True), torch.compile(step, dynamic=True)
+    return _compile(at_start), _compile(step)
+
+
+@cache
+def _compile(function: Callable[..., Any]) -> Callable[..., Any]:
+    return torch.compile(function, dynamic=True)
 
 
 def _find_compiler() -> str | None:

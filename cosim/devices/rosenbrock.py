@@ -84,12 +84,14 @@ class Tried:
     Attributes:
         fractions: the states after it, one tensor [cell] per state.
         internal: the internal quantity after it.
+        rates: the rates at its end, as the last stage has them, one tensor [cell] per state.
         error: estimate of the largest error of a state, of one beyond 1 relative to it, [cell].
         error_internal: the same for the internal quantity, in its unit.
     """
 
     fractions: Columns
     internal: torch.Tensor | None
+    rates: Columns
     error: torch.Tensor
     error_internal: torch.Tensor | None
 
@@ -149,8 +151,8 @@ def rosenbrock_step(
     ]
     error = reduce(torch.maximum, each)
     if y is None:
-        return Tried(new, None, error, None)
-    return Tried(new[:count], new[-1], error, stages[-1][-1].detach().abs())
+        return Tried(new, None, values, error, None)
+    return Tried(new[:count], new[-1], values[:count], error, stages[-1][-1].detach().abs())
 
 
 def linearised(

@@ -66,6 +66,7 @@ def jump(
             for old, new in zip(tried.fractions, states, strict=True)
         ),
         tried.internal.index_put((index,), inner[found]),
+        tried.rates,
         tried.error.index_put((index,), moved[found]),
         tried.error_internal.index_put((index,), torch.zeros_like(moved[found])),
     )
@@ -99,9 +100,10 @@ def rest_at_bound(
     inner = None
     if before.internal is not None:
         inner = solve_internal(functions, some, there, [s[index]], before.internal[index])
-    last = functions.equations(there, s[index], *([] if inner is None else [inner]), some)[0]
+    value = functions.equations(there, s[index], *([] if inner is None else [inner]), some)[0]
+    last = torch.as_tensor(value).expand_as(here)
     fall = _fall(slopes.values[0][index], here, side)
-    fall_last = _fall(torch.as_tensor(last).expand_as(here), here, side)
+    fall_last = _fall(last, here, side)
     # A window that vanishes at the bound makes the decay slower the farther it is.
     is_plain = (slopes.own(0)[0][index] + fall).abs() <= _PLAIN * fall
     pressed = ((fall >= 0) & (fall_last >= 0) & is_plain).detach()
@@ -113,6 +115,7 @@ def rest_at_bound(
         None
         if tried.internal is None or inner is None
         else tried.internal.index_put((index,), inner[pressed]),
+        (tried.rates[0].index_put((index,), last[pressed]),),
         tried.error.index_put((index,), none),
         None if tried.error_internal is None else tried.error_internal.index_put((index,), none),
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import reduce
 
 import torch
 
@@ -10,6 +11,7 @@ from compact_models.normal_form import EDGE
 from cosim.devices.cells import Cells
 from cosim.devices.rosenbrock import ERROR_ORDER, Slopes, Tried
 
+_HARDLY = 0.1  # of its range: a state that moves by less may be taken to rest at first
 _GROW, _SHRINK, _SAFETY = 10.0, 0.1, 0.9
 _LESS = 0.8  # a rejected step is tried again at most this long
 _TREND = (0.3, 2.0)  # how much the change from the step before counts, at least and at most
@@ -24,6 +26,12 @@ _UNFOLLOWED = 16.0  # counts as this error, in tolerances: the step is tried aga
 # A step smaller than this part of the time since the ramp's beginning is lost in it by rounding;
 # one smaller than that part of the ramp is no step.
 _LEAST_STEP, _NO_STEP = 1e-15, 1e-24
+
+
+def first_step(slopes: Slopes, step: torch.Tensor, duration_s: float) -> torch.Tensor:
+    """The first step at a constant voltage: all of it where the states hardly move, else `step`."""
+    rates = [rate.detach().abs() for rate in slopes.values[: slopes.states]]
+    return torch.where(reduce(torch.maximum, rates) * duration_s < _HARDLY, torch.inf, step)
 
 
 def mind_the_edge(
@@ -79,14 +87,40 @@ def followed(tried: Tried, scale: float) -> torch.Tensor:
     return tried.error_internal <= _INTERNAL * scale
 
 
+def let_go(
+    before: Cells,
+    tried: Tried,
+    slopes: Slopes,
+    step: torch.Tensor,
+    bounded: Sequence[bool],
+    tolerance: float,
+) -> torch.Tensor:
+    """True where a state that a bound held at the beginning of a step is free at its end.
+
+    The decay to the bound damps all stages of the step, and with them what is left of the motion
+    away from it: state and error estimate look as if it were still held.
+    """
+    found = torch.zeros_like(step, dtype=torch.bool)
+    for k, (s, last) in enumerate(zip(before.fractions, tried.rates, strict=True)):
+        if bounded[k]:
+            s, first, last = s.detach(), slopes.values[k].detach(), last.detach()
+            at_upper = s > 0.5
+            away, away_first = (torch.where(at_upper, -x, x) for x in (last, first))
+            held = (torch.where(at_upper, 1.0 - s, s) < EDGE) & (away_first <= 0)
+            damped = slopes.own(k)[0].detach() * step < -1.0
+            found = found | (held & damped & (away * step > tolerance))
+    return found
+
+
 def judge(
     before: Cells,
     tried: Tried,
+    slopes: Slopes,
     step: torch.Tensor,
     done: torch.Tensor,
     running: torch.Tensor,
     bounded: Sequence[bool],
-    duration_s: float,
+    duration_s: float | torch.Tensor,
     tolerance: float,
     internal_scale: float,
 ) -> tuple[Cells, torch.Tensor, torch.Tensor]:
@@ -100,6 +134,8 @@ def judge(
         s, new = before.fractions[0].detach(), tried.fractions[0].detach()
         in_edge = ((s < EDGE) & (new.abs() < EDGE)) | ((s > 1 - EDGE) & ((1 - new).abs() < EDGE))
         error = torch.where(in_edge, tried.error / max(tolerance, _FREE * EDGE), error)
+    freed = let_go(before, tried, slopes, step, bounded, tolerance)
+    error = torch.where(freed, error.clamp_min(_UNFOLLOWED), error)
     good = running & (error <= 1)  # False for NaN
     for new, has_bounds in zip(tried.fractions, bounded, strict=True):
         if has_bounds:  # an error estimate can be small by chance; a state out of bounds is not

@@ -182,7 +182,7 @@ def reference_switching_time_s(
         times = np.linspace(start, end, 101)
         part = reference.follow(x, times, voltage_v, voltage_v)
         states = dict(zip(reference.names, part, strict=True))
-        s = _fractions(model, parameter_set, states)[name]
+        s = fractions(model, parameter_set, states)[name]
         found = _crossings(times, s, 0.5)
         if found:
             return found[0]
@@ -312,10 +312,10 @@ def _run(
     states: dict[str, Array],
 ) -> Run:
     assert np.isfinite(current_a).all()
-    return Run(time_s, voltage_v, current_a, _fractions(model, parameter_set, states))
+    return Run(time_s, voltage_v, current_a, fractions(model, parameter_set, states))
 
 
-def _fractions(
+def fractions(
     model: CompactModel, parameter_set: ParameterSet, states: dict[str, Array]
 ) -> dict[str, Array]:
     result = {}
