@@ -1,6 +1,7 @@
 """Runs benchmarks and prints their tables; `--write` puts them into docs/results.md.
 
-A benchmark is a module here with `TITLE`, `TEXT` and `rows() -> (header, rows)`.
+What is written takes the place of the table of the same title; the others stay. A benchmark is a
+module here with `TITLE`, `TEXT` and `rows() -> (header, rows)`.
 """
 
 from __future__ import annotations
@@ -32,45 +33,46 @@ def main() -> None:
     unknown = set(arguments.names) - set(names)
     if unknown:
         parser.error(f"unknown benchmark {sorted(unknown)}; there are {', '.join(names)}")
-    if arguments.write and arguments.names:
-        parser.error("--write needs all benchmarks: give no names")
-    parts = [_heading()]
     for name in arguments.names or names:
-        module = importlib.import_module(f"benchmarks.{name}")
-        started = time.perf_counter()
-        header, rows = module.rows()
-        minutes = (time.perf_counter() - started) / 60
-        part = "\n".join(
-            [
-                f"## {module.TITLE}",
-                "",
-                module.TEXT.strip(),
-                "",
-                *_table(header, rows),
-                "",
-                f"`./run bench {name}`, {minutes:.1f} minutes.",
-                "",
-            ]
-        )
+        part = _measured(name)
         sys.stdout.write(part + "\n")
         sys.stdout.flush()
-        parts.append(part)
-    if arguments.write:
-        write_text_atomic(_TARGET, "\n".join(parts))
+        if arguments.write:  # at once: the next one may take an hour, or be stopped
+            page = with_section(_TARGET.read_text(encoding="utf-8"), part)
+            write_text_atomic(_TARGET, page)
 
 
-def _heading() -> str:
+def _measured(name: str) -> str:
+    """A benchmark's section of the page."""
+    module = importlib.import_module(f"benchmarks.{name}")
+    started = time.perf_counter()
+    header, rows = module.rows()
+    minutes = (time.perf_counter() - started) / 60
     made = ", ".join(f"{name} {version}" for name, version in versions(find_ngspice()).items())
+    cores = len(os.sched_getaffinity(0))
     return "\n".join(
         [
-            "# Measured results",
+            f"## {module.TITLE}",
             "",
-            "Written by `./run bench --write`; every table says which command prints it.",
+            module.TEXT.strip(),
             "",
-            f"{now_utc()}; {len(os.sched_getaffinity(0))} cores; {made}.",
+            *_table(header, rows),
+            "",
+            f"`./run bench {name}`, {minutes:.1f} minutes; {now_utc()}; {cores} cores; {made}.",
             "",
         ]
     )
+
+
+def with_section(page: str, section: str) -> str:
+    """`page` with a section in place of the one of the same title, or at its end."""
+    title = section.partition("\n")[0]
+    head, *parts = page.rstrip("\n").split("\n## ")
+    sections = [f"## {part.rstrip()}\n" for part in parts]
+    places = [k for k, old in enumerate(sections) if old.partition("\n")[0] == title]
+    for k in places:
+        sections[k] = section
+    return "\n".join([head.rstrip() + "\n", *sections, *([] if places else [section])])
 
 
 def _table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:

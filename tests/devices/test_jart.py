@@ -44,7 +44,15 @@ def test_of_several_solutions_it_stays_on_one() -> None:
 
 @pytest.mark.parametrize(
     ("volts", "start", "reached"),
-    [(-0.5, 8e23, 1e27), (-0.8, 8e23, 1e27), (-1.0, 8e23, 1e27), (1.2, 2e27, 1e26)],
+    [
+        (-0.4, 8e23, 1e27),
+        (-0.5, 8e23, 1e27),
+        (-0.6, 8e23, 1e27),
+        (-0.8, 8e23, 1e27),
+        (-1.0, 8e23, 1e27),
+        (-1.5, 8e23, 1e27),
+        (1.2, 2e27, 1e26),
+    ],
 )
 def test_switching_times_over_decades(volts: float, start: float, reached: float) -> None:
     def there(_t: float, y: np.ndarray) -> float:
