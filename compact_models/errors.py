@@ -55,7 +55,7 @@ def closest(word: str, known: Iterable[str]) -> str:
         word: what the user wrote.
         known: the words that would have been right.
     """
-    near = get_close_matches(word, list(known), n=1, cutoff=0.5)
+    near = get_close_matches(word, list(known), n=1, cutoff=0.6)
     return f"did you mean {near[0]!r}?" if near else ""
 
 

@@ -46,20 +46,56 @@ def write_text_atomic(path: Path, text: str) -> None:
     write_bytes_atomic(path, text.encode("utf-8"))
 
 
-def unwritable(path: Path, error: OSError) -> InputError:
-    """The user's error behind an operating-system error while writing `path`."""
+def check_place(path: Path, option: str) -> None:
+    """Refuses, before the work that leads there, a place where no file could be written.
+
+    Args:
+        path: the file that is to be written.
+        option: by which the user gave it.
+
+    Raises:
+        InputError: its folder is missing or takes no file, or what is there is no file.
+    """
+    try:
+        if path.is_dir():
+            raise InputError(
+                "this is a folder", where=option, value=str(path), hint="give a file name"
+            )
+        if path.exists() and not path.is_file():
+            # A finished file is renamed onto its name: root would replace /dev/null for everybody.
+            raise InputError(
+                "this is no regular file and is not replaced",
+                where=option,
+                value=str(path),
+                hint="give another file name",
+            )
+        # Tried, because permissions say nothing of root, of /proc, or of a read-only disk.
+        with tempfile.NamedTemporaryFile(prefix=f".{path.name}.", suffix=".part", dir=path.parent):
+            pass
+    except OSError as error:
+        raise unwritable(path, error, option) from error
+
+
+def unwritable(path: Path, error: OSError, option: str = "-o") -> InputError:
+    """The user's error behind an operating-system error while writing what `option` gave."""
+    if error.errno == errno.ENOENT and path.parent.is_dir():  # as in /proc
+        return InputError(
+            "no file can be made in this folder",
+            where=str(path),
+            hint=f"choose another with {option}",
+        )
     hints = {
-        errno.ENOSPC: "the disk is full: free some space or give another place with -o",
-        errno.EDQUOT: "the disk quota is used up: free some space or give another place with -o",
-        errno.EACCES: "the folder is not writable: choose another with -o",
-        errno.EPERM: "the folder is not writable: choose another with -o",
-        errno.EROFS: "the file system is read-only: choose another place with -o",
-        errno.ENOENT: "its folder does not exist: create it or choose another with -o",
-        errno.ENOTDIR: "a part of the path is a file: choose another place with -o",
-        errno.EISDIR: "the path is a folder: give a file name with -o",
+        errno.ENOSPC: f"the disk is full: free some space or give another place with {option}",
+        errno.EDQUOT: f"the disk quota is used up: free some or give another place with {option}",
+        errno.EACCES: f"the folder is not writable: choose another with {option}",
+        errno.EPERM: f"the folder is not writable: choose another with {option}",
+        errno.EROFS: f"the file system is read-only: choose another place with {option}",
+        errno.ENOENT: f"its folder does not exist: create it or choose another with {option}",
+        errno.ENOTDIR: f"a part of the path is a file: choose another place with {option}",
+        errno.EISDIR: f"the path is a folder: give a file name with {option}",
     }
     return InputError(
         f"cannot write ({error.strerror or error})",
         where=str(path),
-        hint=hints.get(error.errno or 0, "choose another place with -o"),
+        hint=hints.get(error.errno or 0, f"choose another place with {option}"),
     )

@@ -14,6 +14,7 @@ import os
 import pkgutil
 import tomllib
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from types import ModuleType
 
@@ -25,6 +26,9 @@ from compact_models.errors import InputError, closest
 from compact_models.files import write_text_atomic
 from compact_models.model import CompactModel, ParameterSet
 from compact_models.spec import Spec
+
+Problems = dict[Path, InputError]
+"""What is wrong with which file of the device folder."""
 
 
 class SetFile(Spec):
@@ -59,24 +63,27 @@ def package_models() -> dict[str, CompactModel]:
     return dict(sorted(found.items()))
 
 
-def all_models() -> dict[str, CompactModel]:
+def all_models(problems: Problems | None = None) -> dict[str, CompactModel]:
     """Every model by name: those of the package, then those in the device folder.
+
+    Args:
+        problems: gets what is wrong with files that cannot be used; None raises the first.
 
     Raises:
         InputError: a file in the device folder is no model, or has the name of another.
     """
     found = package_models()
-    folder = device_folder()
-    for path in sorted(folder.glob("*.py")) if folder.is_dir() else ():
-        for model in models_in_file(path):
-            if model.name in found:
-                raise InputError(
-                    "a model of this name exists already",
-                    where=str(path),
-                    value=model.name,
-                    hint="give it another name",
-                )
-            found[model.name] = model
+    for path in _own_files("*.py"):
+        with _noted(path, problems):
+            for model in models_in_file(path):
+                if model.name in found:
+                    raise InputError(
+                        "a model of this name exists already",
+                        where=str(path),
+                        value=model.name,
+                        hint="give it another name",
+                    )
+                found[model.name] = model
     return dict(sorted(found.items()))
 
 
@@ -96,17 +103,17 @@ def find_model(name: str) -> CompactModel:
                 hint="put it into the device folder and use a model's name",
             )
         return models[0]
-    # A file that cannot be used must not stand in the way of the others.
-    known = package_models()
+    known, problems = package_models(), Problems()
     if name not in known:
-        known = all_models()
+        known = all_models(problems)
     if name not in known:
+        _raise_of(f"{name}.py", problems)
         raise InputError(
             "no such model",
             where="device",
             value=name,
             allowed=f"{', '.join(known)}, or the path of a .py file",
-            hint=closest(name, known),
+            hint=closest(name, known) or _left_out(problems),
         )
     return known[name]
 
@@ -153,33 +160,39 @@ def find_set(model: CompactModel, name: str | None) -> ParameterSet:
         return model.parameter_sets[0]
     if name.endswith(".toml"):
         return read_set(model, Path(name))
-    known = all_sets(model)
+    problems = Problems()
+    known = all_sets(model, problems)
     if name not in known:
+        _raise_of(f"{model.name}.{name}.toml", problems)
         raise InputError(
             "no such parameter set",
             where=f"model {model.name!r}",
             value=name,
             allowed=f"{', '.join(known)}, or the path of a .toml file",
-            hint=closest(name, known),
+            hint=closest(name, known) or _left_out(problems),
         )
     return known[name]
 
 
-def all_sets(model: CompactModel) -> dict[str, ParameterSet]:
+def all_sets(model: CompactModel, problems: Problems | None = None) -> dict[str, ParameterSet]:
     """Every parameter set of a model: its own, then those in the device folder.
+
+    Args:
+        model: the model.
+        problems: gets what is wrong with files that cannot be used; None raises the first.
 
     Raises:
         InputError: a file in the device folder cannot be used, or has the name of another set.
     """
     sets = {one.name: one for one in model.parameter_sets}
-    folder = device_folder()
-    for path in sorted(folder.glob(f"{model.name}.*.toml")) if folder.is_dir() else ():
-        one = read_set(model, path)
-        if one.name in sets:
-            raise InputError(
-                "a parameter set of this name exists already", where=str(path), value=one.name
-            )
-        sets[one.name] = one
+    for path in _own_files(f"{model.name}.*.toml"):
+        with _noted(path, problems):
+            one = read_set(model, path)
+            if one.name in sets:
+                raise InputError(
+                    "a parameter set of this name exists already", where=str(path), value=one.name
+                )
+            sets[one.name] = one
     return sets
 
 
@@ -238,6 +251,36 @@ def save_set(model: CompactModel, parameter_set: ParameterSet, path: Path) -> No
         initial=dict(parameter_set.initial),
     )
     write_text_atomic(path, tomli_w.dumps(content.model_dump()))
+
+
+def _own_files(pattern: str) -> list[Path]:
+    """Files in the device folder, which need not exist, by name."""
+    folder = device_folder()
+    return sorted(folder.glob(pattern)) if folder.is_dir() else []
+
+
+@contextmanager
+def _noted(path: Path, problems: Problems | None) -> Iterator[None]:
+    """Notes a file's problem, so that it does not stand in the way of others, or raises it."""
+    try:
+        yield
+    except InputError as error:
+        if problems is None:
+            raise
+        problems[path] = error
+
+
+def _raise_of(name: str, problems: Problems) -> None:
+    """Raises what is wrong with the file of that name in the device folder, if anything is."""
+    error = problems.get(device_folder() / name)
+    if error is not None:
+        raise error
+
+
+def _left_out(problems: Problems) -> str:
+    """A hint at the files that might hold what was not found."""
+    names = ", ".join(path.name for path in problems)
+    return f"'spiceloop device list' says what is wrong with {names}" if names else ""
 
 
 def _models_in(module: ModuleType) -> Iterator[CompactModel]:

@@ -41,7 +41,8 @@ class ParameterSet:
         initial: the state in which a run starts, by name of the state, in SI units.
         amplitude_v: voltage of an ordinary switching sweep, both polarities.
         period_s: period of that sweep.
-        confirmed: False where the numbers could not be checked against the publication.
+        confirmed: False where the numbers could not be checked against their source: the
+            publication or, of a fitted set, the data, whose error the source tells.
     """
 
     name: str
@@ -51,6 +52,11 @@ class ParameterSet:
     amplitude_v: float
     period_s: float
     confirmed: bool = True
+
+    @property
+    def credit(self) -> str:
+        """The source, marked where the numbers could not be checked against it."""
+        return self.source if self.confirmed else f"{self.source} (unconfirmed)"
 
 
 @dataclass(frozen=True)

@@ -42,12 +42,19 @@ class ModelSymbol(sympy.Symbol):  # type: ignore[misc]  # sympy has no annotatio
         Raises:
             InputError: the name cannot be used in a netlist, or the unit is not SI.
         """
-        if not _NAME.match(name) or name in _RESERVED or "__" in name:
+        where = f"{cls.__name__.lower()} {name!r}"
+        if name in _RESERVED:
+            raise InputError(
+                "a symbol cannot have this name, which means something else in a netlist",
+                where=where,
+                allowed=f"any but {', '.join(sorted(_RESERVED))}",
+                hint=f"take {name}_0, for example",
+            )
+        if not _NAME.match(name) or "__" in name:
             raise InputError(
                 "a symbol cannot have this name",
-                where=f"{cls.__name__.lower()} {name!r}",
-                allowed="lower-case letters, digits and single underscores, a letter first, "
-                "not a word of SPICE or Verilog-A",
+                where=where,
+                allowed="lower-case letters, digits and single underscores, a letter first",
             )
         parse_unit(unit)
         symbol: Self = sympy.Symbol.__xnew__(cls, name, real=True)

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from compact_models.errors import InputError
-from compact_models.library import find_model
+from compact_models.library import find_model, find_set
 from cosim.devices.run_ngspice import can_compile, run_ngspice
 from cosim.devices.run_torch import run_torch
 from cosim.ngspice import find_ngspice
@@ -47,6 +47,32 @@ def test_the_device_runs_alike_in_torch_and_ngspice(own_device: Path, compiled: 
     assert np.abs(ours.states["x"].numpy() - theirs.states["x"]).max() < 1e-3
     error = np.abs(ours.current_a.numpy() - theirs.current_a).max()
     assert error < 1e-3 * np.abs(theirs.current_a).max()
+
+
+@pytest.mark.usefixtures("own_device")
+def test_the_set_of_ones_own_runs_by_its_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SPICELOOP_DEVICES", str(tmp_path))
+    (text,) = re.findall(r"```toml\n(.*?)```", PAGE.read_text(encoding="utf-8"), re.DOTALL)
+    (tmp_path / "leaky_switch.slow.toml").write_text(text, encoding="utf-8")
+    model = find_model("leaky_switch")
+    one = find_set(model, "slow")
+    assert not one.confirmed
+    assert one.credit.endswith("data sheet (unconfirmed)")
+    times = np.linspace(0, one.period_s, 201)
+    volts = one.amplitude_v * np.sin(2 * np.pi * times / one.period_s)
+    trace = run_torch(model, one.values, one.initial, times, torch.from_numpy(volts))
+    assert np.ptp(trace.states["x"].numpy()) > 0.5
+    # What the page says may be left out, and nothing else.
+    keys = {line.split(" = ")[0]: line for line in text.splitlines() if " = " in line}
+    for name, line in keys.items():
+        (tmp_path / "leaky_switch.slow.toml").write_text(text.replace(line, ""), encoding="utf-8")
+        if name == "confirmed":
+            assert find_set(model, "slow").confirmed
+        else:
+            with pytest.raises(InputError, match=name):
+                find_set(model, "slow")
 
 
 def test_the_error_is_the_one_shown(own_device: Path) -> None:

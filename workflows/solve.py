@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from compact_models.errors import InputError, closest
+from compact_models.files import check_place
 from cosim.array_read import ArrayCurrents, read_array
 from cosim.ngspice import Outcome
 from netlists.array import ReadArray
@@ -35,15 +36,7 @@ def solve_file(array_file: Path, out: Path, fidelity: str) -> ArrayCurrents:
     Raises:
         InputError: the file does not hold what it should, or `out` cannot be written.
     """
-    if out.is_dir():
-        raise InputError("this is a folder", where=str(out), hint="give a file name with -o")
-    if out.exists() and not out.is_file():
-        # A finished file is renamed onto its name: root would replace /dev/null for everybody.
-        raise InputError(
-            "this is no regular file and is not replaced",
-            where=str(out),
-            hint="give a file name with -o",
-        )
+    check_place(out, "-o")
     array, input_v = load_array(array_file)
     result = read_array(array, input_v, fidelity, jobs=len(os.sched_getaffinity(0)))
     if result.outcome is Outcome.OK:

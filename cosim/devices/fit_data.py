@@ -28,6 +28,7 @@ Values = Mapping[str, torch.Tensor | float]
 _FLOOR = 1e-6  # of the largest value: no floor is below
 _LOWEST = 0.25  # the part of the points, the smallest, that the noise is read from
 _STRAIGHT = 0.02  # of the voltage's range: how far rows that are left out may be off
+_BAND = 0.1  # of the largest voltage: nearer to the middle it is on neither side
 _READ_V = 0.1  # at which a conductance is read; it does not matter where it is ohmic
 
 
@@ -106,6 +107,28 @@ class Sweep:
                 tolerance=tolerance,
             )
         return trace.current_a.numpy()
+
+    @property
+    def period_s(self) -> float:
+        """From one sweep to the next [s]; the whole time where the voltage does not repeat.
+
+        The median of the times between rises through zero, or through the middle of a voltage of
+        one polarity, and between falls through it.
+        """
+        low, high = float(self.voltage_v.min()), float(self.voltage_v.max())
+        band = _BAND * max(-low, high)
+        middle = 0.0 if low < -band and band < high else (low + high) / 2
+        off = self.voltage_v - middle
+        side = np.where(np.abs(off) > band, np.sign(off), 0.0)
+        # Within the band it is still where it was: noise, and a rest at zero, do not count.
+        side = side[np.maximum.accumulate(np.where(side, np.arange(len(side)), 0))]
+        spans = []
+        for sign in (1.0, -1.0):
+            k = np.flatnonzero((side[1:] == sign) & (side[:-1] != sign))
+            part = (sign * band - off[k]) / (off[k + 1] - off[k])
+            spans.append(np.diff(self.time_s[k] + part * (self.time_s[k + 1] - self.time_s[k])))
+        between = np.concatenate(spans)
+        return float(np.median(between) if between.size else self.time_s[-1] - self.time_s[0])
 
     def thinned(self, most: int) -> Sweep:
         """At most about `most` points, evenly taken, and those where the voltage bends between."""

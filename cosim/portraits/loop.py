@@ -68,7 +68,8 @@ class Fan:
         current_a: [device, time]; NaN for a device that was lost.
         nominal_a: the device without variation [time]; None where it went through another sweep.
         varied: the parameters that vary.
-        spread: standard deviation of their logarithms, and of the initial state's.
+        initial: the states whose initial value varies: those that do not start at 0.
+        spread: standard deviation of the logarithms of both.
         lost: how many devices could not be solved.
         set_sign: the polarity of SET, 0 if there is none.
     """
@@ -77,9 +78,15 @@ class Fan:
     current_a: Array
     nominal_a: Array | None
     varied: tuple[str, ...]
+    initial: tuple[str, ...]
     spread: float
     lost: int
     set_sign: int
+
+    @property
+    def drawn(self) -> list[str]:
+        """Everything that varies, in words."""
+        return [*self.varied, *(f"initial {name}" for name in self.initial)]
 
     def numbers(self) -> dict[str, Any]:
         """What varied and by how much, and what came of it."""
@@ -89,7 +96,7 @@ class Fan:
         return {
             "devices": len(self.current_a),
             "devices_lost": self.lost,
-            "varied": [*self.varied, "initial state"],
+            "varied": self.drawn,
             "spread_ln": self.spread,
             "seed": _SEED,
             "largest_current_spread_ln": plain(spread),
@@ -126,8 +133,8 @@ def fan(
 ) -> Fan | Absent:
     """The same sweep for a sample: every parameter with a unit varies, and the initial state.
 
-    Exponents and the shapes of windows have no unit and stay; the ambient temperature is that of
-    the die.
+    Exponents and the shapes of windows have no unit and stay; so does what is 0, of which a factor
+    changes nothing; the ambient temperature is that of the die.
 
     Args:
         model: the device.
@@ -172,6 +179,7 @@ def fan(
         current_a=current,
         nominal_a=nominal,
         varied=varied,
+        initial=tuple(x.name for x in model.states if numbers.initial[x.name] != 0),
         spread=_SPREAD,
         lost=int(lost.sum()),
         set_sign=loop.set_sign,

@@ -45,6 +45,41 @@ def is_near(fit: Fit, one: ParameterSet, names: tuple[str, ...]) -> None:
         assert found.stderr < 0.5 * abs(one.values[name]), (name, found)
 
 
+@pytest.mark.parametrize(
+    ("shape", "periods", "wanted"),
+    [
+        ("sine", 1.0, 1.0),
+        ("sine", 1.4, 1.0),
+        ("sine", 5.0, 1.0),
+        ("cosine", 3.0, 1.0),
+        ("positive", 3.0, 1.0),
+        ("with a rest at zero", 3.0, 1.0),
+        ("uneven", 2.0, 1.0),
+        ("after one of four times the height", 5.0, 1.0),
+        ("rise", 3.0, 3.0),
+        ("constant, with noise", 3.0, 3.0),
+    ],
+)
+def test_the_period_is_that_of_the_sweep(shape: str, periods: float, wanted: float) -> None:
+    rng = np.random.default_rng(1)
+    t = np.sort(rng.uniform(0, periods, 2000)) + 7.0
+    t[0], t[-1] = 7.0, 7.0 + periods
+    turn = t - 7.0
+    sine = np.sin(2 * np.pi * turn)
+    volts = {
+        "sine": sine,
+        "cosine": np.cos(2 * np.pi * turn),
+        "positive": np.abs(np.sin(np.pi * turn)),
+        "with a rest at zero": np.where(turn % 1 < 0.5, np.sin(4 * np.pi * turn), 0.0),
+        "uneven": np.where(sine > 0, 1.5 * sine, 0.5 * sine),
+        "after one of four times the height": np.where(turn < 1, 4 * sine, sine),
+        "rise": turn,
+        "constant, with noise": 1 + 0.02 * rng.standard_normal(len(t)),
+    }[shape]
+    data = Sweep(t, volts + 0.005 * rng.standard_normal(len(t)) * np.ptp(volts), np.ones_like(t))
+    assert data.period_s == pytest.approx(wanted, rel=1e-2)
+
+
 def test_yakopcic_is_found_again() -> None:
     model = find_model("yakopcic")
     one = model.parameter_set("oblea")

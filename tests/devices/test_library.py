@@ -52,6 +52,33 @@ def test_a_broken_file_does_not_stand_in_the_way_of_the_package(folder: Path) ->
         library.all_models()
 
 
+def test_a_broken_file_does_not_stand_in_the_way_of_ones_own(folder: Path) -> None:
+    own_model(folder / "good.py")
+    (folder / "wrong.py").write_text("x = (")
+    assert library.find_model("mine").name == "mine"
+    problems = library.Problems()
+    assert set(library.all_models(problems)) >= {"mine", "vteam"}
+    assert list(problems) == [folder / "wrong.py"]
+    with pytest.raises(InputError, match=r"wrong\.py:1.*SyntaxError"):
+        library.find_model("wrong")
+    with pytest.raises(InputError, match=r"no such model.*'spiceloop device list'.*wrong\.py"):
+        library.find_model("nope")
+
+
+def test_a_broken_set_does_not_stand_in_the_way_of_the_others(folder: Path) -> None:
+    good, bad = folder / "vteam.good.toml", folder / "vteam.bad.toml"
+    first = VTEAM.parameter_sets[0]
+    library.save_set(VTEAM, dataclasses.replace(first, name="good"), good)
+    bad.write_text("[")
+    assert library.find_set(VTEAM, "pt_hf_ti").name == "pt_hf_ti"
+    assert library.find_set(VTEAM, "good").name == "good"
+    problems = library.Problems()
+    assert list(library.all_sets(VTEAM, problems)) == ["sine", "pt_hf_ti", "good"]
+    assert list(problems) == [bad]
+    with pytest.raises(InputError, match=r"vteam\.bad\.toml: not a TOML file"):
+        library.find_set(VTEAM, "bad")
+
+
 def test_a_path_is_a_model(tmp_path: Path) -> None:
     assert library.find_model(str(own_model(tmp_path / "a.py"))).name == "mine"
 
@@ -87,6 +114,12 @@ def test_two_models_cannot_share_a_name(folder: Path) -> None:
 def test_an_unknown_model_is_named_with_the_nearest() -> None:
     with pytest.raises(InputError, match="did you mean 'vteam'"):
         library.find_model("vteem")
+
+
+def test_what_is_like_nothing_gets_no_suggestion() -> None:
+    with pytest.raises(InputError, match="sine, pt_hf_ti") as refused:
+        library.find_set(VTEAM, "nope")
+    assert "did you mean" not in str(refused.value)
 
 
 def test_a_saved_set_comes_back_by_name_and_by_path(folder: Path) -> None:

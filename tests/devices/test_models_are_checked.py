@@ -130,6 +130,17 @@ def test_names_that_a_netlist_cannot_hold(name: str) -> None:
         Parameter(name, "V", "something")
 
 
+@pytest.mark.parametrize("name", ["v", "p", "time", "module"])
+def test_a_reserved_name_is_refused_with_all_of_them(name: str) -> None:
+    with pytest.raises(
+        InputError, match=f"'{name}'.*any but .* {name}, .*take {name}_0"
+    ) as refused:
+        Parameter(name, "V", "something")
+    assert Parameter(f"{name}_0", "V", "something").name == f"{name}_0"
+    for other in ("abs", "n", "v", "temper", "module"):
+        assert f" {other}," in str(refused.value)
+
+
 def test_one_name_cannot_mean_two_things() -> None:
     other = Parameter("g", "S", "another conductance", above=0)
     assert "'g'" in sentence(current=g * x * V + other * V)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 import numpy as np
@@ -45,6 +46,44 @@ def test_the_list_names_every_model_with_its_sets_and_sources() -> None:
     assert all(one["source"] for model in models.values() for one in model["parameter_sets"])
     text = spiceloop("device", "list").out
     names_all(text, *models, "unconfirmed", "states w")
+
+
+def test_a_broken_file_is_named_beside_the_list(tmp_path: Path) -> None:
+    folder = tmp_path / "no-devices"
+    folder.mkdir()
+    (folder / "wrong.py").write_text("x = (")
+    (folder / "yakopcic.foo.toml").write_text("[")
+    ran = spiceloop("device", "list", "--json")
+    assert ran.code == 2
+    found = json.loads(ran.out)
+    assert {one["name"] for one in found["models"]} >= {"vteam", "yakopcic"}
+    assert ran.err.splitlines() == [f"spiceloop: {one}" for one in found["problems"]]
+    for said, name in zip(found["problems"], ("wrong.py", "yakopcic.foo.toml"), strict=True):
+        assert name in said
+    assert "vteam: " in spiceloop("device", "list").out
+    out = tmp_path / "out.csv"
+    ran = spiceloop(
+        "device", "run", "vteam", "--params", "sine", "--stimulus", stimulus(tmp_path), "-o", out
+    )
+    assert ran.code == 0, ran.err
+
+
+def test_a_set_is_shown_with_bounds_and_meanings() -> None:
+    ran = spiceloop("device", "show", "vteam", "--params", "pt_hf_ti", "--json")
+    assert ran.code == 0, ran.err
+    found = json.loads(ran.out)
+    assert (found["model"], found["parameter_set"]) == ("vteam", "pt_hf_ti")
+    assert (found["amplitude_v"], found["period_s"], found["confirmed"]) == (1.0, 1e-6, False)
+    assert found["states"] == [
+        {"name": "w", "initial": 6e-10, "unit": "m", "lower": 0.0, "upper": 3e-9, "about": "state"}
+    ]
+    r_on = {one["name"]: one for one in found["parameters"]}["r_on"]
+    assert (r_on["value"], r_on["unit"], r_on["allowed"]) == (100.0, "ohm", "> 0 ohm")
+    assert r_on["about"] == "resistance at w_on"
+    assert found["other_sets"] == ["sine"]
+    text = spiceloop("device", "show", "vteam").out
+    names_all(text, "sine: the paper's", "0 to 3e-09", "resistance at w_on", "other sets: pt_hf_ti")
+    assert "any" in spiceloop("device", "show", "pcm").out  # the age of a cell has no bounds
 
 
 @pytest.mark.ngspice
@@ -125,7 +164,23 @@ def test_a_place_that_cannot_be_written_is_refused(tmp_path: Path) -> None:
     given = stimulus(tmp_path)
     out = tmp_path / "no" / "out.csv"
     said = refused(tmp_path, "device", "run", "vteam", "--stimulus", given, "-o", out)
-    names_all(said, "--out", "no such folder")
+    names_all(said, "--out", "folder does not exist")
+
+
+def test_a_place_that_takes_no_file_is_refused_before_the_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("workflows.device.run._in_torch", None)  # would fail, if it were called
+    given = stimulus(tmp_path)
+    call = ("device", "run", "vteam", "--stimulus", given, "-o")
+    said = refused(tmp_path, *call, "/proc/o.csv")
+    names_all(said, "/proc/o.csv", "no file can be made in this folder", "--out")
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    names_all(refused(tmp_path, *call, pipe), "--out", "pipe", "no regular file")
+    names_all(refused(tmp_path, *call, tmp_path), "--out", "this is a folder")
+    said = refused(tmp_path, "device", "netlist", "vteam", "-o", "/proc/o.cir")
+    names_all(said, "no file can be made in this folder")
 
 
 @pytest.mark.ngspice

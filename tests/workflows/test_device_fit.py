@@ -3,15 +3,22 @@
 from __future__ import annotations
 
 import json
+import re
 import tomllib
 from pathlib import Path
+from types import SimpleNamespace
+from typing import cast
 
 import numpy as np
 import pytest
+from matplotlib.figure import Figure
 
-from compact_models.library import find_model
+from compact_models.library import find_model, find_set
+from cosim.devices.fit import Fit
+from cosim.devices.fit_data import PulseTrain
 from tests.devices.agreement import reference_run, triangle
 from tests.workflows.command import names_all, refused, spiceloop
+from workflows.device.fit_plot import _residual
 
 SWEEP = "t_s,v_v,i_a\n" + "".join(f"{k}e-9,0.{k},{k}e-4\n" for k in range(1, 10))
 PULSES = "pulse,g_s\n" + "".join(f"{1 if k < 5 else -1},{k}e-6\n" for k in range(1, 10))
@@ -39,7 +46,7 @@ def pulse_file(folder: Path, name: str = "My Cell-7.csv") -> Path:
 def test_a_sweep_becomes_a_set_that_runs_by_its_name(tmp_path: Path, own_folder: Path) -> None:
     model = find_model("vteam")
     one = model.parameter_set("sine")
-    time_s, voltage_v = (x[:101] for x in triangle(one, 25))
+    time_s, voltage_v = (x[:201] for x in triangle(one, 25))
     truth = reference_run(model, one, time_s, voltage_v).current_a
     noisy = truth * (1 + 0.02 * np.random.default_rng(1).standard_normal(len(truth)))
     data, picture = tmp_path / "cell 3.csv", tmp_path / "fit.png"
@@ -55,7 +62,7 @@ def test_a_sweep_becomes_a_set_that_runs_by_its_name(tmp_path: Path, own_folder:
     assert found["outcome"] == "ok"
     assert (found["model"], found["saved_set"]) == ("vteam", "cell_3")
     assert Path(found["saved_path"]) == own_folder / "vteam.cell_3.toml"
-    assert found["n_points"] == found["n_points_used"] == 101
+    assert found["n_points"] == found["n_points_used"] == 201
     assert found["rms_decades"] == pytest.approx(0.0087, rel=0.25)
     assert found["initial"] == {}
     assert set(found["parameters"]) == {"r_on", "r_off", "k_on"}
@@ -64,6 +71,10 @@ def test_a_sweep_becomes_a_set_that_runs_by_its_name(tmp_path: Path, own_folder:
     assert r_off["low"] < r_off["value"] < r_off["high"]
     assert (r_off["unit"], r_off["at_bound"], r_off["start"]) == ("ohm", False, 1000)
     assert picture.read_bytes().startswith(b"\x89PNG")
+    saved = find_set(model, "cell_3")
+    assert saved.period_s == pytest.approx(one.period_s, rel=1e-6)  # of two in the file
+    assert saved.amplitude_v == one.amplitude_v
+    assert saved.confirmed  # against its source, the data
     listed = json.loads(spiceloop("device", "list", "--json").out)["models"]
     sets = {m["name"]: {s["name"]: s for s in m["parameter_sets"]} for m in listed}["vteam"]
     names_all(sets["cell_3"]["source"], "fitted to cell 3.csv", "rms")
@@ -80,6 +91,8 @@ def test_pulses_become_a_set_and_none_is_written_over(tmp_path: Path, own_folder
     ran = spiceloop(*call)
     assert ran.code == 0, ran.err
     names_all(ran.out, "dw_min", "std. error", "saved as my_cell_7", "left as in", "threshold_v")
+    assert re.search(r"candidates in \d+ runs$", ran.out, re.MULTILINE)
+    assert re.fullmatch(r" *fitting soft_bounds to My Cell-7.csv +[0-9.]+ s\n", ran.err)
     place = own_folder / "soft_bounds.my_cell_7.toml"
     kept = tomllib.loads(place.read_text(encoding="utf-8"))
     assert kept["values"]["dw_min"] == pytest.approx(0.08, rel=0.01)
@@ -99,7 +112,35 @@ def test_a_fit_that_does_not_end_saves_nothing(tmp_path: Path, own_folder: Path)
     assert (found["outcome"], found["saved_set"]) == ("not_converged", None)
     assert not own_folder.exists()
     text = spiceloop("device", "fit", data, "--model", "soft_bounds", "--timeout", "1e-9").out
-    names_all(text, "not_converged", "1e-09 s", "nothing was saved")
+    names_all(
+        text, "not_converged", "1e-09 s", "nothing was saved", "next: ", "--free", "--timeout"
+    )
+
+
+def test_a_folder_that_takes_no_set_is_refused_before_the_fit(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SPICELOOP_DEVICES", "/proc/none")
+    said = refused(tmp_path, "device", "fit", pulse_file(tmp_path), "--model", "soft_bounds")
+    names_all(said, "/proc", "no file can be made", "SPICELOOP_DEVICES")
+
+
+def test_a_broken_set_does_not_stand_in_the_way_of_a_fit(tmp_path: Path, own_folder: Path) -> None:
+    own_folder.mkdir()
+    (own_folder / "soft_bounds.bad.toml").write_text("[")
+    ran = spiceloop(
+        "device", "fit", pulse_file(tmp_path), "--model", "soft_bounds", "--timeout", "1e-9"
+    )
+    assert ran.code == 1, ran.err
+
+
+def test_the_residual_is_drawn_in_decades() -> None:
+    ax = Figure().add_subplot()
+    data = PulseTrain(np.ones(3), np.array([1e-5, 2e-5, 3e-5]))
+    fit = SimpleNamespace(answer=data.values * [10, 1, 0.01], floor=1e-12)
+    _residual(ax, np.arange(3.0), data, cast("Fit", fit))
+    assert np.asarray(ax.lines[1].get_ydata()) == pytest.approx([1, 0, -2], abs=1e-9)
+    assert ax.get_ylabel() == "decades"
 
 
 @pytest.mark.parametrize(
@@ -133,7 +174,7 @@ def test_bad_data_is_refused(tmp_path: Path, text: str, words: list[str]) -> Non
         (("--model", "vteam", "--save-as", "Mine!"), ["--save-as", "Mine!", "lower-case"]),
         (("--model", "vteam", "--save-as", "sine"), ["--save-as", "sine"]),
         (("--model", "vteam", "--plot", "fit.bmp"), ["--plot", "fit.bmp", ".png"]),
-        (("--model", "vteam", "--plot", "gone/fit.png"), ["--plot", "no such folder"]),
+        (("--model", "vteam", "--plot", "gone/fit.png"), ["--plot", "folder does not exist"]),
         (("--model", "vteam", "--timeout", "-1"), ["--timeout", "> 0"]),
         (("--model", "vteam", "--noise-floor", "0"), ["--noise-floor", "> 0"]),
         (("--model", "pcm"), ["pcm", "only read"]),

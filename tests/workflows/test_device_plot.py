@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import math
 from itertools import pairwise
@@ -12,6 +13,7 @@ import pytest
 import torch
 from matplotlib.axes import Axes
 from matplotlib.image import imread
+from matplotlib.lines import Line2D
 from matplotlib.text import Annotation
 
 from compact_models.errors import InputError
@@ -23,6 +25,7 @@ from cosim.portraits.loop import Loop
 from cosim.portraits.panel import QUICK
 from cosim.portraits.portrait import portrait
 from tests.workflows.command import names_all, refused, spiceloop
+from workflows.device.axes import RESET, SET, eng
 from workflows.device.plot import page, plot_device
 from workflows.report.style import figure_style
 
@@ -211,6 +214,33 @@ def test_arrows_go_the_way_of_the_sweep() -> None:
     assert np.abs(i).max() == pytest.approx(0.25 / 50, rel=1e-3)
 
 
+def test_the_panels_say_what_they_show() -> None:
+    model = find_model("vteam")
+    one = find_set(model, "sine")
+    panels = portrait(model, one, QUICK)
+    with figure_style():
+        loop, _, switching, _, fan = page(model, one, panels).axes[:5]
+    legend = loop.get_legend()
+    assert legend is not None
+    pale = [x for x in legend.findobj(Line2D) if x.get_alpha() == loop.lines[2].get_alpha() != 1]
+    assert [x.get_color() for x in pale] == [SET, RESET]  # of the first period, as it is drawn
+    (said,) = (text.get_text() for text in switching.texts)
+    stuck = panels["switching"].numbers()["set_times"]["not_switched_v"]
+    assert f"SET: none up to {eng(max(abs(v) for v in stuck), 'V')}\n" in said
+    assert fan.get_title(loc="left").endswith("7 parameters and the initial w")
+    assert panels["variability"].numbers()["varied"][-1] == "initial w"
+
+
+def test_a_state_of_zero_is_not_said_to_vary() -> None:
+    model = find_model("vteam")
+    one = dataclasses.replace(find_set(model, "sine"), initial={"w": 0.0})
+    panels = portrait(model, one, QUICK)
+    assert "initial w" not in panels["variability"].numbers()["varied"]
+    with figure_style():
+        title = page(model, one, panels).axes[4].get_title(loc="left")
+    assert title.endswith("7 parameters; a state of 0 stays")
+
+
 def test_symmetry_points_and_drift_are_those_published() -> None:
     model = find_model("exp_step")
     steps = portrait(model, find_set(model, "reram_es"), QUICK)["steps"].numbers()
@@ -253,7 +283,7 @@ def test_the_command_says_where_the_figure_is(
         (("vteam", "--params", "sin"), ["sin", "did you mean 'sine'"]),
         (("vteam", "-o", "{folder}/page.gif"), ["--out", "page.gif", ".png, .svg, .pdf"]),
         (("vteam", "-o", "{folder}/page"), ["--out", ".png, .svg, .pdf"]),
-        (("vteam", "-o", "{folder}/no/page.png"), ["--out", "no such folder"]),
+        (("vteam", "-o", "{folder}/no/page.png"), ["--out", "folder does not exist"]),
         (("vteam", "-o", "{folder}"), ["--out"]),
     ],
 )

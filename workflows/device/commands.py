@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from workflows.console import Reporter
 
 app = typer.Typer(
-    name="device", help="Memristors and other devices: list, run, plot, fit, netlist."
+    name="device", help="Memristors and other devices: list, show, run, plot, fit, netlist."
 )
 
 Name = Annotated[str, typer.Argument(help="a model's name, or the path of its .py file")]
@@ -27,13 +27,32 @@ Answer = tuple[dict[str, Any], list[str], int]
 
 @app.command("list")
 def list_(json: Json = False) -> None:
-    """Models, their states, and their parameter sets with the source of each."""
+    """Models, their states, and their parameter sets with the source of each.
+
+    Files of the device folder that cannot be used are named on stderr; the exit code is then 2.
+    """
+    from workflows.cli import run_command
+
+    def work(reporter: Reporter) -> Answer:
+        from workflows.device.listing import list_models
+
+        found, lines = list_models()
+        for problem in found["problems"]:
+            reporter.say(f"spiceloop: {problem}")
+        return found, lines, 2 if found["problems"] else 0
+
+    run_command(json, work)
+
+
+@app.command()
+def show(name: Name, params: Params = None, json: Json = False) -> None:
+    """Print a parameter set: its numbers with units and allowed ranges, its states, its source."""
     from workflows.cli import run_command
 
     def work(_reporter: Reporter) -> Answer:
-        from workflows.device.listing import list_models
+        from workflows.device.show import show_set
 
-        return *list_models(), 0
+        return *show_set(name, params), 0
 
     run_command(json, work)
 

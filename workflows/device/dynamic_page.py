@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.legend_handler import HandlerTuple
 from matplotlib.lines import Line2D
 
 from cosim.portraits.loop import Fan, Loop
@@ -40,11 +41,17 @@ def draw_loop(ax: Axes, loop: Loop) -> None:
     unit_axis(ax, "y", "A", "current")
     ax.axhline(0, color=MUTED, linewidth=0.5)
     ax.axvline(0, color=MUTED, linewidth=0.5)
-    _draw_branches(ax, loop, loop.current_a)
-    handles = _key(loop.set_sign)
+    lines = _draw_branches(ax, loop, loop.current_a)
+    set_, reset = (0, 2) if loop.set_sign >= 0 else (2, 0)  # quarters of a period
+    key: dict[str, Line2D | tuple[Line2D, ...]] = {}
+    if loop.set_sign:
+        key = {"SET polarity": lines[set_ - 4], "RESET polarity": lines[reset - 4]}
     if loop.periods > 1:
-        handles.append(Line2D([], [], color=NEUTRAL, alpha=_PALE, label="first period"))
-    ax.legend(handles=handles, loc="best", handlelength=1.4)
+        key["first period"] = (lines[set_], lines[reset])
+    ax.legend(
+        key.values(), key.keys(), loc="best", handlelength=1.4,
+        handler_map={tuple: HandlerTuple(ndivide=None, pad=0)},
+    )  # fmt: skip
 
 
 def draw_loop_log(ax: Axes, loop: Loop) -> None:
@@ -75,23 +82,15 @@ def _log_current(ax: Axes, voltage: Array, size: Array) -> None:
         label_narrow_log(ax, "y", np.array(ax.get_ylim()))
 
 
-def _key(set_sign: int) -> list[Line2D]:
-    if not set_sign:
-        return []
-    return [
-        Line2D([], [], color=SET, label="SET polarity"),
-        Line2D([], [], color=RESET, label="RESET polarity"),
-    ]
-
-
-def _draw_branches(ax: Axes, loop: Loop, current: Array) -> None:
+def _draw_branches(ax: Axes, loop: Loop, current: Array) -> list[Line2D]:
     """All quarters of all periods in the colour of their polarity, the last with arrows."""
+    lines = []
     quarter = loop.period // 4
     shown = np.where(current > 0, current, np.nan) if ax.get_yscale() == "log" else current
     quarters = [(k, slice(k * quarter, (k + 1) * quarter + 1)) for k in range(4 * loop.periods)]
     for k, part in quarters:
         last = k >= 4 * (loop.periods - 1)
-        ax.plot(
+        lines += ax.plot(
             loop.voltage_v[part], shown[part], color=_colour(k, loop.set_sign),
             alpha=1.0 if last else _PALE, linewidth=1.6 if last else 1.1,
             zorder=3 if last else 2,
@@ -99,6 +98,7 @@ def _draw_branches(ax: Axes, loop: Loop, current: Array) -> None:
     for k, part in quarters[-4:]:
         place = _AWAY if k % 2 == 0 else 1 - _HOME
         arrow(ax, loop.voltage_v[part], shown[part], _colour(k, loop.set_sign), place)
+    return lines
 
 
 def _colour(quarter: int, set_sign: int) -> str:
@@ -123,9 +123,9 @@ def draw_switching(ax: Axes, curve: SwitchingCurve) -> None:
             ax.plot(np.abs(volts[found]), times[found], "o-", markersize=2.5, linewidth=1.2,
                     color=colour, label=f"{name} ({sign})")  # fmt: skip
         if not found.any():
-            missing.append(f"{name}: at no voltage")
+            missing.append(f"{name}: none at any voltage")
         elif not found.all():
-            missing.append(f"{name}: not at all {_excluded(np.abs(volts), found)}")
+            missing.append(f"{name}: none {_excluded(np.abs(volts), found)}")
     shown = np.concatenate([curve.set_s, curve.reset_s])
     label_narrow_log(ax, "y", shown)
     highest = max(np.abs(v).max() for v in (curve.set_v, curve.reset_v) if v.size)
@@ -140,10 +140,9 @@ def draw_switching(ax: Axes, curve: SwitchingCurve) -> None:
 
 
 def _excluded(size_v: Array, found: np.ndarray) -> str:
-    """Where a device does not switch, in words."""
-    first = size_v[found].min()
+    """Where a device does not switch, in words; the voltages rise in size."""
     if found[np.argmax(found) :].all():
-        return f"below {eng(first, 'V')}"
+        return f"up to {eng(size_v[~found].max(), 'V')}"
     return f"at {int((~found).sum())} of {found.size} voltages"
 
 
@@ -175,9 +174,11 @@ def draw_fan(ax: Axes, fan: Fan) -> None:
     """The loops of a sample, thin, with their median."""
     size = np.abs(fan.current_a)
     lost = f", {fan.lost} not solved" if fan.lost else ""
+    states = ", ".join(fan.initial)
     ax.set_title(
         f"{len(size)} devices{lost}: {100 * fan.spread:.3g} % lognormal on\n"
-        f"{len(fan.varied)} parameters and the initial state"
+        f"{len(fan.varied)} parameters"
+        + (f" and the initial {states}" if states else "; a state of 0 stays")
     )
     _log_current(ax, fan.voltage_v, size)
     # At zero voltage a current is rounding: a line to there would be a spike.

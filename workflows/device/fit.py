@@ -13,16 +13,29 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from compact_models.errors import InputError
-from compact_models.library import all_sets, device_folder, find_model, find_set, save_set
+from compact_models.files import check_place
+from compact_models.library import (
+    Problems,
+    all_sets,
+    device_folder,
+    find_model,
+    find_set,
+    save_set,
+)
 from compact_models.model import CompactModel, ParameterSet
 from cosim.devices.fit import Fit, FitOptions, FittedValue, fit_device
 from cosim.devices.fit_data import PulseTrain, Sweep
-from workflows.device.fit_plot import check_place, write_fit_plot
+from workflows.device.fit_plot import write_fit_plot
 from workflows.device.measured import read_measured
+from workflows.device.picture import check_picture
+from workflows.device.table import aligned
 
 if TYPE_CHECKING:
     from workflows.console import Reporter
 
+_NEXT = (
+    "next: fewer parameters with --free, another start with --params, more --timeout or --starts"
+)
 _NAME = re.compile(r"[a-z][a-z0-9_]*")
 
 
@@ -65,7 +78,7 @@ def fit_file(request: FitRequest, reporter: Reporter) -> tuple[dict[str, Any], l
     start = find_set(model, request.params)
     name, place = _new_set(model, request)
     if request.plot is not None:
-        check_place(request.plot)
+        check_picture(request.plot, "--plot")
     measured = read_measured(request.measured)
     used = measured.thinned(request.points) if isinstance(measured, Sweep) else measured
     options = FitOptions(
@@ -80,7 +93,7 @@ def fit_file(request: FitRequest, reporter: Reporter) -> tuple[dict[str, Any], l
     done = fit.outcome == "ok"
     if done:
         place.parent.mkdir(parents=True, exist_ok=True)
-        save_set(model, _fitted_set(fit, used, start, name, request.measured), place)
+        save_set(model, _fitted_set(fit, measured, start, name, request.measured), place)
     if request.plot is not None and np.isfinite(fit.answer).all():
         write_fit_plot(request.plot, used, fit, f"{model.name}, {request.measured.name}")
     result = _document(fit, measured, used, model, start, request)
@@ -136,7 +149,7 @@ def _new_set(model: CompactModel, request: FitRequest) -> tuple[str, Path]:
             "the model has a set of this name", where="--save-as", value=name,
             hint="give another with --save-as",
         )  # fmt: skip
-    taken = name in all_sets(model)
+    taken = name in all_sets(model, Problems())
     if taken and not place.exists():
         raise InputError(
             "another file in the device folder has a set of this name",
@@ -147,18 +160,20 @@ def _new_set(model: CompactModel, request: FitRequest) -> tuple[str, Path]:
             "the set exists already", where=str(place), value=name,
             hint="give another name with --save-as, or --force to write over it",
         )  # fmt: skip
+    exists = next(folder for folder in place.parents if folder.exists())
+    check_place(exists / place.name, "SPICELOOP_DEVICES")
     return name, place
 
 
 def _fitted_set(
-    fit: Fit, used: Sweep | PulseTrain, start: ParameterSet, name: str, file: Path
+    fit: Fit, measured: Sweep | PulseTrain, start: ParameterSet, name: str, file: Path
 ) -> ParameterSet:
     amplitude_v, period_s = start.amplitude_v, start.period_s
-    if isinstance(used, Sweep):
-        amplitude_v = float(np.abs(used.voltage_v).max())
-        period_s = float(used.time_s[-1] - used.time_s[0])
+    if isinstance(measured, Sweep):
+        amplitude_v = float(np.abs(measured.voltage_v).max())
+        period_s = measured.period_s
     day = datetime.now(UTC).date().isoformat()
-    source = f"fitted to {file.name} on {day}, from {start.name} (rms {fit.rms:.3g} {used.unit}"
+    source = f"fitted to {file.name} on {day}, from {start.name} (rms {fit.rms:.3g} {measured.unit}"
     source += f", {fit.rms_decades:.3g} decades)" if math.isfinite(fit.rms_decades) else ")"
     return fit.space.parameter_set(
         fit.u, name=name, source=source, amplitude_v=amplitude_v, period_s=period_s
@@ -205,7 +220,7 @@ def _lines(fit: Fit, result: dict[str, Any]) -> list[str]:
         f" largest error {fit.max_error:.3g} {unit.upper()};"
         f" noise floor {fit.floor:.3g} {unit.upper()};"
         f" {result['n_points_used']} of {result['n_points']} points",
-        f"{fit.evaluations} candidates in {fit.runs} runs, {result['wall_s']:.1f} s",
+        f"{fit.evaluations} candidates in {fit.runs} runs",
     ]
     for why in dict.fromkeys(fit.fixed.values()):
         names = ", ".join(name for name, reason in fit.fixed.items() if reason == why)
@@ -216,22 +231,18 @@ def _lines(fit: Fit, result: dict[str, Any]) -> list[str]:
     for a, b, rho in fit.correlated:
         lines.append(f"hardly told apart: {a} and {b}, correlation {rho:.4f}")
     if result["saved_set"] is None:
-        lines.append("nothing was saved")
+        lines += ["nothing was saved", _NEXT]
     else:
         lines.append(f"saved as {result['saved_set']}: {result['saved_path']}")
     return lines
 
 
 def _table(rows: dict[str, FittedValue]) -> list[str]:
-    """Aligned columns."""
+    """Where each began, where it is, and where it could have gone."""
     cells = [("", "start", "fitted", "std. error", "unit", "allowed", "")]
     for name, one in rows.items():
         error = "-" if one.stderr is None else f"{one.stderr:.2g}"
         reach = f"{one.low:.3g} to {one.high:.3g}"
         flag = "at bound" if one.at_bound else ""
         cells.append((name, f"{one.start:.4g}", f"{one.value:.5g}", error, one.unit, reach, flag))
-    widths = [max(len(row[k]) for row in cells) for k in range(len(cells[0]))]
-    return [
-        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
-        for row in cells
-    ]
+    return aligned(cells)

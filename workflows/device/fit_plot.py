@@ -10,34 +10,15 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import EngFormatter, MaxNLocator
 
-from compact_models.errors import InputError, closest
 from compact_models.files import write_bytes_atomic
 from cosim.devices.fit import Fit
 from cosim.devices.fit_data import PulseTrain, Sweep, scaled
+from workflows.device.picture import check_picture
 from workflows.report.style import FIDELITY_COLOUR, INK, RULE, figure_style
 
-FORMATS = (".png", ".svg", ".pdf")
 _WIDTH_IN, _HEIGHT_IN = 9.6, 6.4
 _DPI = 150
 _FITTED = FIDELITY_COLOUR["ideal"]
-
-
-def check_place(path: Path) -> None:
-    """Refuses a place or a format that a plot cannot have.
-
-    Raises:
-        InputError: the folder does not exist, or the ending is not one of `FORMATS`.
-    """
-    if path.suffix.lower() not in FORMATS:
-        raise InputError(
-            "no such picture format",
-            where="--plot",
-            value=path.name,
-            allowed=", ".join(FORMATS),
-            hint=closest(path.suffix.lower(), FORMATS),
-        )
-    if not path.parent.is_dir():
-        raise InputError("no such folder", where="--plot", value=str(path.parent))
 
 
 def write_fit_plot(path: Path, measured: Sweep | PulseTrain, fit: Fit, title: str) -> None:
@@ -50,20 +31,22 @@ def write_fit_plot(path: Path, measured: Sweep | PulseTrain, fit: Fit, title: st
         title: above the picture.
 
     Raises:
-        InputError: the file cannot be written, or `check_place` refuses it.
+        InputError: the file cannot be written, or `check_picture` refuses it.
     """
-    check_place(path)
+    suffix = check_picture(path, "--plot")
     with figure_style():
         figure = Figure(figsize=(_WIDTH_IN, _HEIGHT_IN), layout="constrained", dpi=_DPI)
-        draw = _sweep if isinstance(measured, Sweep) else _pulses
-        draw(figure, measured, fit)  # type: ignore[arg-type]  # the kind was just asked
+        if isinstance(measured, Sweep):
+            _sweep(figure, measured, fit)
+        else:
+            _pulses(figure, measured, fit)
         words = "" if np.isnan(fit.rms_decades) else f", {fit.rms_decades:.2g} decades"
         unit = EngFormatter(unit=measured.unit, places=2)
         figure.suptitle(
             f"{title}: rms error {unit(fit.rms)}{words}", x=0.01, ha="left", fontweight="bold"
         )
         buffer = io.BytesIO()
-        figure.savefig(buffer, format=path.suffix.lower().lstrip("."))
+        figure.savefig(buffer, format=suffix)
     write_bytes_atomic(path, buffer.getvalue())
 
 
@@ -75,11 +58,12 @@ def _pair(ax: Axes, x: np.ndarray, measured: np.ndarray, fitted: np.ndarray) -> 
 
 
 def _residual(ax: Axes, x: np.ndarray, measured: Sweep | PulseTrain, fit: Fit) -> None:
-    """What the fit made small: above the noise floor the logarithm of the ratio."""
+    """What the fit made small, in decades: above the noise floor the logarithm of the ratio."""
     off = scaled(fit.answer, fit.floor) - scaled(measured.values, fit.floor)
     ax.axhline(0, color=RULE, linewidth=1.2)
-    ax.plot(x, off, ".", color=_FITTED, markersize=3)
-    ax.set_ylabel("ln(fitted / measured)")
+    ax.plot(x, off / np.log(10), ".", color=_FITTED, markersize=3)
+    ax.set_title("Residual: fitted over measured")
+    ax.set_ylabel("decades")
     ax.grid()
 
 
@@ -108,7 +92,6 @@ def _sweep(figure: Figure, measured: Sweep, fit: Fit) -> None:
         ax.xaxis.set_major_formatter(seconds)
         ax.xaxis.set_major_locator(MaxNLocator(6))
     time.set_title("Current over time")
-    residual.set_title("Residual over time")
     time.yaxis.set_major_formatter(amperes)
 
 
@@ -120,5 +103,4 @@ def _pulses(figure: Figure, measured: PulseTrain, fit: Fit) -> None:
     top.yaxis.set_major_formatter(EngFormatter(unit="S"))
     top.legend(loc="best")
     _residual(bottom, number, measured, fit)
-    bottom.set_title("Residual")
     bottom.set_xlabel("pulse")

@@ -8,18 +8,21 @@ from typing import Any
 from compact_models.emit.ngspice import subcircuit
 from compact_models.emit.verilog_a import module
 from compact_models.errors import InputError, closest
-from compact_models.files import write_text_atomic
-from compact_models.library import all_models, all_sets, find_model, find_set
-from compact_models.model import ParameterSet
+from compact_models.files import check_place, write_text_atomic
+from compact_models.library import Problems, all_models, all_sets, find_model, find_set
 
 LANGUAGES = {"b": subcircuit, "verilog-a": module}
 
 
 def list_models() -> tuple[dict[str, Any], list[str]]:
-    """Every model with its states and parameter sets, as an object and as lines of text."""
+    """Every model with its states and parameter sets, as an object and as lines of text.
+
+    What is wrong with a file of the device folder is under `problems` and keeps nothing else away.
+    """
     models, lines = [], []
-    for model in all_models().values():
-        sets = all_sets(model).values()
+    problems = Problems()
+    for model in all_models(problems).values():
+        sets = all_sets(model, problems).values()
         states = [state.name for state in model.states]
         models.append(
             {
@@ -28,18 +31,15 @@ def list_models() -> tuple[dict[str, Any], list[str]]:
                 "states": states,
                 "kind": model.kind,
                 "parameter_sets": [
-                    {"name": one.name, "source": _source(one), "confirmed": one.confirmed}
+                    {"name": one.name, "source": one.credit, "confirmed": one.confirmed}
                     for one in sets
                 ],
             }
         )
         lines.append(f"{model.name}: {model.title}; {model.kind}; states {', '.join(states)}")
-        lines += [f"    {one.name}: {_source(one)}" for one in sets]
-    return {"models": models}, lines
-
-
-def _source(one: ParameterSet) -> str:
-    return one.source if one.confirmed else f"{one.source} (unconfirmed)"
+        lines += [f"    {one.name}: {one.credit}" for one in sets]
+    sentences = [problems[path].sentence() for path in sorted(problems)]
+    return {"models": models, "problems": sentences}, lines
 
 
 def write_netlist(name: str, set_name: str | None, form: str, out: Path) -> dict[str, Any]:
@@ -65,5 +65,6 @@ def write_netlist(name: str, set_name: str | None, form: str, out: Path) -> dict
     model = find_model(name)
     numbers = find_set(model, set_name)
     block = f"{model.name}_{numbers.name}".replace("-", "_")
+    check_place(out, "--out")
     write_text_atomic(out, LANGUAGES[form](model, numbers, block))
-    return {"out": str(out), "block": block, "source": _source(numbers)}
+    return {"out": str(out), "block": block, "source": numbers.credit}

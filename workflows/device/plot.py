@@ -15,7 +15,6 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 
-from compact_models.errors import InputError, closest
 from compact_models.files import write_bytes_atomic
 from compact_models.library import find_model, find_set
 from compact_models.model import CompactModel, ParameterSet
@@ -33,6 +32,7 @@ from workflows.device.dynamic_page import (
     draw_pulses,
     draw_switching,
 )
+from workflows.device.picture import check_picture
 from workflows.device.pulse_page import draw_alternation, draw_noise, draw_steps, draw_train
 from workflows.device.read_page import (
     draw_drift,
@@ -43,7 +43,6 @@ from workflows.device.read_page import (
 from workflows.report.style import GRID, INK, MUTED, figure_style
 from workflows.report.svg import standalone, svg_text
 
-FORMATS = ("png", "svg", "pdf")
 _DPI = 150
 _COLUMN_IN, _ROW_IN = 4.6, 3.9  # a panel with its labels
 _LINE_IN = 0.16  # of the small text in the heading
@@ -107,26 +106,14 @@ def plot_device(
     model = find_model(name)
     numbers = find_set(model, set_name)
     path = out or Path(re.sub(r"[^\w.-]+", "_", f"{model.name}_{numbers.name}") + ".png")
-    suffix = path.suffix.lower().lstrip(".")
-    if suffix not in FORMATS:
-        raise InputError(
-            "no such format of a figure",
-            where="--out",
-            value=path.name,
-            allowed=", ".join(f".{one}" for one in FORMATS),
-            hint=closest(suffix, FORMATS),
-        )
-    if not path.parent.is_dir():
-        raise InputError("no such folder", where="--out", value=str(path.parent))
-    if path.is_dir():
-        raise InputError("the path is a folder: give a file name", where="--out", value=str(path))
+    suffix = check_picture(path, "--out")
     panels = portrait(model, numbers, detail)
     with figure_style():
         write_bytes_atomic(path, _encoded(page(model, numbers, panels), suffix))
     return DevicePlot(
         model=model.name,
         parameter_set=numbers.name,
-        source=_source(numbers),
+        source=numbers.credit,
         figure=str(path),
         panels={key: panel.numbers() for key, panel in panels.items()},
         absent={key: one.reason for key, one in panels.items() if isinstance(one, Absent)},
@@ -141,7 +128,7 @@ def page(model: CompactModel, numbers: ParameterSet, panels: Mapping[str, Panel]
     width = columns * _COLUMN_IN
     small = textwrap.wrap(
         f"{model.title[:1].upper()}{model.title[1:]}. Parameter set {numbers.name}: "
-        f"{_source(numbers)}. Model: {model.source}.",
+        f"{numbers.credit}. Model: {model.source}.",
         int(width * _CHARACTERS_PER_IN),
     )
     heading = 0.55 + _LINE_IN * len(small)
@@ -200,17 +187,13 @@ def _key_numbers(
              f"{found['down_half_after_pulses']} down"),
         ]  # fmt: skip
     if isinstance(fan, Fan):
-        rows.append(("varied", ", ".join([*fan.varied, "initial state"])))
+        rows.append(("varied", ", ".join(fan.drawn)))
     return rows
 
 
 def _state(state: State, value: float) -> str:
     unit = "" if state.unit == "1" else f" {state.unit}"
     return f"{state.name} = {value:.4g}{unit}"
-
-
-def _source(numbers: ParameterSet) -> str:
-    return numbers.source + ("" if numbers.confirmed else " (unconfirmed)")
 
 
 def _encoded(figure: Figure, suffix: str) -> bytes:

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 
 from compact_models.errors import InputError, closest
+from compact_models.files import check_place
 from compact_models.library import find_model, find_set
 from compact_models.model import CompactModel, ParameterSet
 from cosim.devices.run_ngspice import can_compile, run_ngspice
@@ -59,8 +60,7 @@ def run_device(
     time_s, voltage_v = read_stimulus(stimulus)
     if out.resolve() == stimulus.resolve():
         raise InputError("the result would replace the stimulus", where="--out", value=str(out))
-    if not out.parent.is_dir():
-        raise InputError("no such folder", where="--out", value=str(out.parent))
+    check_place(out, "--out")
     started = time.perf_counter()
     run = _in_torch if engine == "torch" else _in_ngspice
     columns, used, outcome, reason = run(model, numbers, time_s, voltage_v, form)
@@ -69,7 +69,7 @@ def run_device(
     return DeviceRun(
         model=model.name,
         parameter_set=numbers.name,
-        source=numbers.source + ("" if numbers.confirmed else " (unconfirmed)"),
+        source=numbers.credit,
         engine=used,
         outcome=outcome,
         reason=reason,
