@@ -242,8 +242,8 @@ def _choose(
             cost = (
                 np.abs(np.log((whole - half) / half))
                 + np.abs(parts - 1)
-                + 0.3 * np.maximum(0, np.log10(_SHORTEST_S / width))
-                + 0.3 * np.maximum(0, np.log10(width / numbers.period_s))
+                + 3.0 * np.maximum(0, np.log10(_SHORTEST_S / width))
+                + 3.0 * np.maximum(0, np.log10(width / numbers.period_s))
             )
         best = int(np.nanargmin(np.where(np.isfinite(cost), cost, np.nan)))
         return Pulse(float(volts[best]), float(width[best])), goal
