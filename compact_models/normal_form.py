@@ -104,6 +104,23 @@ def rates_without_states(form: NormalForm) -> bool:
     return not used & {*form.inputs, *form.model.internals}
 
 
+@cache
+def has_vanishing_rate(model: CompactModel) -> bool:
+    """True if a rate is zero at a bound of its own state, whatever the voltage: by a window."""
+    form = normal_form(model)
+    steps = dict(form.steps)
+    for state, s in zip(model.states, form.inputs, strict=True):
+        if state.lower is None:
+            continue
+        rate = steps[_real(f"free__{state.name}")]
+        for symbol, value in reversed(form.steps):
+            if symbol != _real(f"free__{state.name}"):
+                rate = rate.xreplace({symbol: value})
+        if any(rate.xreplace({s: sympy.Integer(end)}) == 0 for end in (0, 1)):
+            return True
+    return False
+
+
 _CHOICES = (sympy.Max, sympy.Min, sympy.Abs, sympy.sign, Relational)
 
 

@@ -14,12 +14,13 @@ import torch
 
 from compact_models.emit.torch_code import Value
 from compact_models.emit.torch_model import TorchModel, between_kinks
+from compact_models.normal_form import has_vanishing_rate
 from cosim.devices.cells import Cells, pick
 from cosim.devices.free_rate import is_free, move_freely
 from cosim.devices.internal import solve_internal
 from cosim.devices.kernels import Kernels, MakeKernels, eager
 from cosim.devices.shortcuts import jump, rest_at_bound
-from cosim.devices.step_size import first_step
+from cosim.devices.step_size import first_step, mind_the_window
 
 _FEW = 64  # so few cells are not worth functions of their own
 _CELLS_AT_ONCE = 1 << 16  # so that a batch's temporaries stay in the processor's cache
@@ -173,6 +174,7 @@ def _advance_batch(
     ramp = (v_end - v_start) / duration_s
     flat = not ramp.requires_grad and not bool(ramp.any())
     bounded = [state.lower is not None for state in functions.model.states]
+    has_window = has_vanishing_rate(functions.model)
     internal_scale = functions.model.internals[0].scale if functions.model.internals else 0.0
     now = replace(
         cells, internal=solve_internal(functions, p, v_start, cells.fractions, cells.internal)
@@ -209,6 +211,8 @@ def _advance_batch(
             tried = jump(functions, p, now, tried, slopes, v, ramp, step, tolerance, internal_scale)
         if bounded == [True]:
             tried = rest_at_bound(functions, p, now, tried, slopes, v, ramp, step)
+        if has_window:
+            tried = mind_the_window(now, tried, slopes, step, bounded)
         now, good, broken = kernels.judge(
             now, tried, slopes, step, done, running, bounded, duration_s, tolerance, internal_scale
         )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import reduce
 
 import torch
@@ -22,6 +23,7 @@ _FREE = 0.5  # error of a state inside an edge, in edges, that is as good as non
 # Error of the internal quantity, in its scale, allowed in one step. It does not add up: every step
 # begins with a correction of it.
 _INTERNAL = 1e-3
+_E_FOLDS = 2.0  # by which a state may leave a bound in one step, where its rate vanishes there
 _UNFOLLOWED = 16.0  # counts as this error, in tolerances: the step is tried again at half
 # A step smaller than this part of the time since the ramp's beginning is lost in it by rounding;
 # one smaller than that part of the ramp is no step.
@@ -101,15 +103,52 @@ def let_go(
     away from it: state and error estimate look as if it were still held.
     """
     found = torch.zeros_like(step, dtype=torch.bool)
-    for k, (s, last) in enumerate(zip(before.fractions, tried.rates, strict=True)):
+    for k in range(len(before.fractions)):
         if bounded[k]:
-            s, first, last = s.detach(), slopes.values[k].detach(), last.detach()
-            at_upper = s > 0.5
-            away, away_first = (torch.where(at_upper, -x, x) for x in (last, first))
-            held = (torch.where(at_upper, 1.0 - s, s) < EDGE) & (away_first <= 0)
+            near, _, away_first, away = _from_bound(before, tried, slopes, k)
+            # A state a hair beyond its bound is led back, which is no leaving yet.
+            held = (near < EDGE) & (away_first < 0.5 * away)
             damped = slopes.own(k)[0].detach() * step < -1.0
             found = found | (held & damped & (away * step > tolerance))
     return found
+
+
+def mind_the_window(
+    before: Cells, tried: Tried, slopes: Slopes, step: torch.Tensor, bounded: Sequence[bool]
+) -> Tried:
+    """`tried`, mended and judged for models whose rate vanishes at a bound by a window.
+
+    A state leaves such a bound by e-folds of its distance, none of which is seen by an error that
+    counts in parts of the range until all have passed: a step of more than a few is rejected. And
+    behind the bound the window has the other sign, so that a state there would never come back:
+    what a step carries across is put before it, at half of the distance that it had.
+    """
+    error, fractions = tried.error, list(tried.fractions)
+    for k, (old, new) in enumerate(zip(before.fractions, tried.fractions, strict=True)):
+        if bounded[k]:
+            near, near_end, _, away = _from_bound(before, tried, slopes, k)
+            missed = (near < EDGE) & (away * step > _E_FOLDS * near_end)
+            error = torch.where(missed, torch.inf, error)
+            crossed = (near > 0) & (near_end < 0)
+            fractions[k] = torch.where(
+                crossed, torch.where(old > 0.5, 0.5 + 0.5 * old, 0.5 * old), new
+            )
+    return replace(tried, error=error, fractions=tuple(fractions))
+
+
+def _from_bound(
+    before: Cells, tried: Tried, slopes: Slopes, k: int
+) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]:
+    """A state's distances to the bound beside it, and its speeds away from it: first and last."""
+    at_upper = before.fractions[k].detach() > 0.5
+    near, near_end = (
+        torch.where(at_upper, 1.0 - x.detach(), x.detach())
+        for x in (before.fractions[k], tried.fractions[k])
+    )
+    first, last = (
+        torch.where(at_upper, -x.detach(), x.detach()) for x in (slopes.values[k], tried.rates[k])
+    )
+    return near, near_end, first, last
 
 
 def judge(

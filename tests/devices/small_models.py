@@ -89,3 +89,32 @@ HEATED = CompactModel(
         ),
     ),
 )
+
+i_t = Parameter("i_t", "A", "current above which z rises", above=0)
+k_z = Parameter("k_z", "1/s", "speed of z at twice that current", above=0)
+z = State("z", "1", "a second state", lower=0, upper=1)
+both_current = g * (sympy.Rational(1, 50) + x * z) * V
+
+# Two states with bounds that drive each other, one by a threshold in the current.
+COUPLED = CompactModel(
+    name="coupled",
+    title="two states with bounds",
+    kind="dynamic",
+    source="made for tests",
+    current=both_current,
+    rates={
+        x: q * V * (1 + 4 * z),
+        z: k_z * sympy.sign(V) * sympy.Max(0, sympy.Abs(both_current) / i_t - 1) ** 2
+        - (z - sympy.Rational(1, 4)) / tau,
+    },
+    parameter_sets=(
+        ParameterSet(
+            name="one",
+            source="made for tests",
+            values={"q": 3e6, "k_z": 1e7, "g": 1e-3, "i_t": 1e-5, "tau": 1e-5},
+            initial={"x": 0.3, "z": 0.25},
+            amplitude_v=1.0,
+            period_s=1e-5,
+        ),
+    ),
+)

@@ -15,7 +15,6 @@ from scipy.optimize import brentq
 from compact_models.devices.vteam import MODEL as VTEAM
 from compact_models.emit.torch_model import torch_model
 from compact_models.errors import InputError
-from compact_models.library import all_models
 from compact_models.model import CompactModel, ParameterSet
 from compact_models.symbols import Parameter, State, V
 from cosim.devices import integrate
@@ -23,7 +22,6 @@ from cosim.devices.internal import solve_internal
 from cosim.devices.kernels import compiled, eager
 from cosim.devices.rosenbrock import linearised, rosenbrock_step
 from cosim.devices.run_torch import run_torch
-from tests.devices import agreement
 from tests.devices.small_models import FOLLOWER, HEATED, JUNCTION, inner
 
 PULSE_S = [0.0, 1e-9, 101e-9, 102e-9]
@@ -274,28 +272,3 @@ def test_compiled_kernels_give_the_same_states() -> None:
         )
     assert np.ptp((plain.states["w"][:, -1] - cells).numpy()) > 1e-10
     assert fast.states["w"].numpy() == pytest.approx(plain.states["w"].numpy(), abs=3e-9 * 1e-6)
-
-
-DYNAMIC = [model.name for model in all_models().values() if model.kind == "dynamic"]
-
-
-@pytest.mark.parametrize("name", DYNAMIC)
-@pytest.mark.parametrize("sign", [1, -1])
-def test_a_ramp_that_turns_a_state_back_from_its_bound(name: str, sign: int) -> None:
-    # One ramp from full voltage to full voltage of the other sign: the state rests at its bound for
-    # a part of it, and how fast it was held there must not hide that it leaves. TEAM was off by a
-    # quarter of its range.
-    model = all_models()[name]
-    one = model.parameter_sets[0]
-    times = np.array([0.0, 0.25, 0.75, 1.25]) * one.period_s
-    volts = np.array([0.0, 1.0, -1.0, 1.0]) * sign * one.amplitude_v
-    fine = np.linspace(0, times[-1], 501)
-    truth = agreement.reference_run(model, one, fine, np.interp(fine, times, volts))
-    places = [int(np.argmin(np.abs(fine - t))) for t in times]
-    for tolerance in (1e-4, 1e-5):
-        trace = run_torch(
-            model, one.values, one.initial, times, torch.from_numpy(volts), tolerance=tolerance
-        )
-        states = {key: x.numpy() for key, x in trace.states.items()}
-        for key, s in agreement.fractions(model, one, states).items():
-            assert s == pytest.approx(truth.fractions[key][places], abs=1e-3)
