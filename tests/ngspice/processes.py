@@ -1,7 +1,8 @@
-"""Looks for simulator processes by the folder they run in, which no other test shares."""
+"""Processes of tests: simulators by the folder they run in, and children that hear Ctrl-C."""
 
 from __future__ import annotations
 
+import signal
 import time
 from pathlib import Path
 
@@ -28,3 +29,8 @@ def wait_for_simulators(folder: Path, count: int, *, timeout_s: float = 20.0) ->
     while len(found := simulators_in(folder)) != count and time.monotonic() < until:
         time.sleep(0.02)
     return found
+
+
+def hear_ctrl_c() -> None:
+    """For `preexec_fn`: a shell's background job ignores SIGINT, and its children would as well."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)

@@ -14,7 +14,7 @@ import pytest
 
 from compact_models.errors import InputError
 from cosim.ngspice import Deck, Ngspice, Outcome, SimulationResult, run_decks
-from tests.ngspice.processes import wait_for_simulators
+from tests.ngspice.processes import hear_ctrl_c, wait_for_simulators
 
 pytestmark = pytest.mark.ngspice
 
@@ -42,6 +42,7 @@ def parent_of(simulators: str, temporary: Path) -> subprocess.Popen[bytes]:
         cwd=ROOT,
         env=os.environ | {"TMPDIR": str(temporary)},
         stderr=subprocess.PIPE,
+        preexec_fn=hear_ctrl_c,
     )
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.ngspice.processes import wait_for_simulators
+from tests.ngspice.processes import hear_ctrl_c, wait_for_simulators
 
 pytestmark = [pytest.mark.ngspice, pytest.mark.slow]
 
@@ -27,7 +27,7 @@ def stopped(tmp_path: Path, number: signal.Signals, after_s: float) -> subproces
         [sys.executable, "-m", "workflows", "demo", "-o", tmp_path / "run"],
         cwd=Path(__file__).parents[2],
         env=os.environ | {"TMPDIR": str(tmp_path / "tmp"), "OMP_NUM_THREADS": "1"},
-        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, preexec_fn=hear_ctrl_c,
     )  # fmt: skip
     assert demo.stderr is not None
     assert demo.stderr.readline().startswith("spiceloop: ")
