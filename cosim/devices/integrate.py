@@ -25,7 +25,7 @@ from cosim.devices.step_size import first_step, mind_the_window
 _FEW = 64  # so few cells are not worth functions of their own
 _CELLS_AT_ONCE = 1 << 16  # so that a batch's temporaries stay in the processor's cache
 _MOST_STEPS = 100_000
-_KEEP = 0.75  # a batch with fewer running cells than this is made smaller
+_KEEP = 0.9  # a batch with fewer running cells than this is made smaller
 _HAIR = 1e-10  # part of a ramp that is as good as nothing
 
 
