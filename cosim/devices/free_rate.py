@@ -7,11 +7,11 @@ is approximated but the integral, whose error is known from two rules of differe
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import replace
 from functools import cache
 
-import numpy as np
 import torch
 
 from compact_models.emit.torch_code import Value
@@ -20,7 +20,15 @@ from compact_models.model import CompactModel
 from compact_models.normal_form import EDGE, normal_form, rates_without_states
 from cosim.devices.cells import Cells
 
-_RULES = (4, 2)  # nodes of two Gauss rules: between thresholds most rates are cubic at most
+# Two Lobatto rules, exact to degrees 5 and 3: nodes on [-1, 1] and their weights in both. They look
+# at the ends of a ramp as well: only there may it be beyond a threshold that is not straight in V.
+# The ends are taken a hair inside, on the ramp's own side of a threshold where it begins or ends.
+_NODES = (-1.0 + 1e-9, -math.sqrt(0.2), 0.0, math.sqrt(0.2), 1.0 - 1e-9)
+_BEHIND = 2e-10  # of the ramp: `kinks_s` are half of this before the thresholds
+_WEIGHTS = (
+    (1 / 6, 5 / 6, 0.0, 5 / 6, 1 / 6),
+    (1 / 3, 0.0, 4 / 3, 0.0, 1 / 3),
+)
 
 
 @cache
@@ -85,16 +93,16 @@ def _way(
     # Parts of the ramp between thresholds, as fractions of it.
     ends = [*(kinks_s / duration_s).clamp_max(1.0).sort(0).values, torch.ones_like(v_start)]
     start = torch.zeros_like(v_start)
-    ways = [torch.zeros_like(v_start) for _ in _RULES]
+    ways = [torch.zeros_like(v_start) for _ in _WEIGHTS]
     least = greatest = torch.zeros_like(v_start)
     for end in ends:
         centre, half = 0.5 * (start + end), 0.5 * (end - start)
-        for k, count in enumerate(_RULES):
-            for node, weight in zip(*np.polynomial.legendre.leggauss(count), strict=True):
-                value = rate(torch.addcmul(v_start, rise, centre + float(node) * half))
-                ways[k] = ways[k] + (float(weight) * duration_s) * half * value
-                if k == 0:
-                    least = torch.minimum(least, value.detach())
-                    greatest = torch.maximum(greatest, value.detach())
-        start = end
+        for k, node in enumerate(_NODES):
+            value = rate(torch.addcmul(v_start, rise, centre + node * half))
+            least = torch.minimum(least, value.detach())
+            greatest = torch.maximum(greatest, value.detach())
+            for rule, weights in enumerate(_WEIGHTS):
+                if weights[k]:
+                    ways[rule] = ways[rule] + (weights[k] * duration_s) * half * value
+        start = end + _BEHIND
     return ways[0], (ways[0] - ways[1]).detach().abs(), (least < 0) & (greatest > 0)

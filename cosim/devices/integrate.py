@@ -20,7 +20,7 @@ from cosim.devices.free_rate import is_free, move_freely
 from cosim.devices.internal import solve_internal
 from cosim.devices.kernels import Kernels, MakeKernels, eager
 from cosim.devices.shortcuts import jump, rest_at_bound
-from cosim.devices.step_size import first_step, mind_the_window
+from cosim.devices.step_size import far_from_rest, first_step, mind_the_window
 
 _FEW = 64  # so few cells are not worth functions of their own
 _CELLS_AT_ONCE = 1 << 16  # so that a batch's temporaries stay in the processor's cache
@@ -196,6 +196,7 @@ def _advance_batch(
         wanted = kernels.mind_the_edge(
             slopes, now.fractions, bounded, None if flat else ramp, now.step, now.failed
         )
+        wanted = far_from_rest(slopes, wanted, bounded, tolerance)
         at_kink = torch.zeros_like(running)
         for kink in kinks:
             to_kink = kink - done

@@ -24,6 +24,8 @@ _FREE = 0.5  # error of a state inside an edge, in edges, that is as good as non
 # begins with a correction of it.
 _INTERNAL = 1e-3
 _E_FOLDS = 2.0  # by which a state may leave a bound in one step, where its rate vanishes there
+_DECAYS = 5.0  # time constants of a decay that a step may cover, farther from rest than so many
+_NEAR_REST = 3.0  # tolerances
 _UNFOLLOWED = 16.0  # counts as this error, in tolerances: the step is tried again at half
 # A step smaller than this part of the time since the ramp's beginning is lost in it by rounding;
 # one smaller than that part of the ramp is no step.
@@ -34,6 +36,34 @@ def first_step(slopes: Slopes, step: torch.Tensor, duration_s: float) -> torch.T
     """The first step at a constant voltage: all of it where the states hardly move, else `step`."""
     rates = [rate.detach().abs() for rate in slopes.values[: slopes.states]]
     return torch.where(reduce(torch.maximum, rates) * duration_s < _HARDLY, torch.inf, step)
+
+
+def far_from_rest(
+    slopes: Slopes, step: torch.Tensor, bounded: Sequence[bool], tolerance: float
+) -> torch.Tensor:
+    """`step`, cut to a few time constants for states that are not near their rest.
+
+    A Rosenbrock step of many time constants is one step of Newton's method to where the rate, as
+    it is here, would vanish: right beside a rest, and anything at all far from it, with an error
+    estimate of next to nothing. And where a state grows by e-folds, a long step loses them all.
+    A state without bounds, such as a temperature, follows others; it is left to the error control.
+
+    Args:
+        slopes: the model at the beginning of the step.
+        step: the steps that are asked for [s].
+        bounded: which states have bounds.
+        tolerance: the allowed error of a state.
+    """
+    for k in range(slopes.states):
+        if not bounded[k]:
+            continue
+        rate, own = slopes.values[k].detach(), slopes.own(k)[0].detach()
+        to_rest = (rate / own).abs()
+        grows = (own > 0) & (rate != 0)
+        falls = (own < 0) & (to_rest > _NEAR_REST * tolerance)
+        most = torch.where(grows, _E_FOLDS / own, torch.where(falls, _DECAYS / -own, torch.inf))
+        step = torch.minimum(step, most)
+    return step
 
 
 def mind_the_edge(
@@ -127,7 +157,7 @@ def mind_the_window(
     for k, (old, new) in enumerate(zip(before.fractions, tried.fractions, strict=True)):
         if bounded[k]:
             near, near_end, _, away = _from_bound(before, tried, slopes, k)
-            missed = (near < EDGE) & (away * step > _E_FOLDS * near_end)
+            missed = (near < EDGE) & ((away * step).abs() > _E_FOLDS * near_end.abs())
             error = torch.where(missed, torch.inf, error)
             crossed = (near > 0) & (near_end < 0)
             fractions[k] = torch.where(

@@ -1,30 +1,23 @@
 """Exact transfer of an ohmic array: currents at the sense nodes for voltages at the drivers.
 
-The array is eliminated word line by word line, in resistances instead of conductances, so that
-a segment of 0 ohm needs no case of its own. With cell voltages w (word side) and b (bit side):
-
-* one word line, driven by v behind R_jk = r_driver + r_wordline (min(j, k) + 1):
-  i = G (w - b) and w = v - R i give i = (I + G R)^-1 G (v - b) = D (v - b);
-* the bit lines above a segment, seen from below, are an admittance K and a current J; a series
-  resistance r turns them into K (I + r K)^-1 and J (I + r K)^-1, and the next word line adds its
-  D to K and its D v to J.
-
-I + r K is well conditioned as long as wires and drivers take less than the cells: no digits are
-lost where nodal matrices of 1 S wires and 1 uS cells lose six. Behind resistances far above the
-cells' own digits go, as many as r G has: 1e9 ohm before cells of 1 S leave seven. Cost
-O(row col^3), batched.
+The array is cut into small blocks, which are solved whole and joined two by two, all of a level at
+once: `cosim.nodal.blocks`. A joint of h ports costs O(h^3), so all together O(n^3) for n lines, as
+for nested dissection (George, SIAM J. Numer. Anal. 10 (1973) 345, doi 10.1137/0710032). Behind
+resistances far above the cells' own digits go, as many as r G has: 1e9 ohm before cells of 1 S
+leave seven.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import math
+from dataclasses import dataclass, replace
 
 import torch
 
 from compact_models.errors import InputError
+from cosim.nodal.blocks import Blocks, Way, behind, blocks_of_cells, join
 
-# Word lines are eliminated in batches of at most this many doubles (256 MB).
-_MAX_VALUES = 32_000_000
+_LARGEST = 4  # rows and columns of the blocks that are solved whole
 
 
 @dataclass(frozen=True)
@@ -94,31 +87,73 @@ def solve_transfer(
             allowed="torch.float64",
         )
     rows, cols = conductance_s.shape[-2:]
-    eye = torch.eye(cols, dtype=conductance_s.dtype, device=conductance_s.device)
-    shared = wordline_resistances(cols, r_wordline_ohm, r_driver_ohm, conductance_s)
-    at_once = max(1, _MAX_VALUES // max(1, conductance_s.numel() // rows * cols))
-    admittance = torch.zeros_like(eye)
-    transfer = conductance_s[..., :0, :]
-    for first in range(0, rows, at_once):
-        g = conductance_s[..., first : first + at_once, :]
-        # (I + G R)^-1 G, many word lines of all arrays in one batched solve.
-        lines = torch.linalg.solve(eye + g.unsqueeze(-1) * shared, torch.diag_embed(g))
-        injected = lines.sum(-1)  # into each bit line for 1 V at the driver, [..., row, col]
-        for row in range(lines.shape[-3]):
-            if first + row > 0:
-                admittance, transfer = _through(admittance, transfer, r_bitline_ohm * eye, eye)
-            admittance = admittance + lines[..., row, :, :]
-            transfer = torch.cat([transfer, injected[..., row : row + 1, :]], dim=-2)
-    end = torch.as_tensor(r_sense_ohm, dtype=eye.dtype, device=eye.device) + r_bitline_ohm
-    admittance, transfer = _through(admittance, transfer, end.unsqueeze(-1) * eye, eye)
+    blocks = _cut(conductance_s, r_wordline_ohm, r_bitline_ohm)
+    if r_driver_ohm:
+        series = conductance_s.new_full((blocks.inputs["L"],), r_driver_ohm)
+        blocks = _at_edge(blocks, "L", series)
+    sense = torch.as_tensor(r_sense_ohm, dtype=torch.float64, device=conductance_s.device)
+    if bool((sense != 0).any()):
+        sense = sense.expand(*sense.shape[:-1], cols)
+        width, grid = blocks.inputs["B"], blocks.hybrid.shape[-3]
+        sense = torch.nn.functional.pad(sense, (0, width * grid - cols))
+        blocks = _at_edge(blocks, "B", sense.unflatten(-1, (grid, width)))
+    whole = _joined(blocks)
+    transfer = whole.part("B", "L")[..., 0, 0, :cols, :].mT.flip(-2)[..., -rows:, :]
+    admittance = -whole.part("B", "B")[..., 0, 0, :cols, :cols]
     return Transfer(transfer, 0.5 * (admittance + admittance.mT))
 
 
-def _through(
-    admittance: torch.Tensor, transfer: torch.Tensor, series: torch.Tensor, eye: torch.Tensor
-) -> tuple[torch.Tensor, torch.Tensor]:
-    """Admittance and currents behind a diagonal matrix of series resistances."""
-    stacked = torch.cat([admittance, transfer], dim=-2)
-    behind = torch.linalg.solve((eye + series @ admittance).mT, stacked.mT).mT
-    cols = eye.shape[-1]
-    return behind[..., :cols, :], behind[..., cols:, :]
+def _cut(conductance_s: torch.Tensor, r_wordline_ohm: float, r_bitline_ohm: float) -> Blocks:
+    """The array as a grid of small blocks, a power of two each way.
+
+    What is missing is filled with cells of 0 S on the far side of the lines, which change nothing.
+    """
+    rows, cols = conductance_s.shape[-2:]
+    up, across = (2 ** max(0, math.ceil(math.log2(n / _LARGEST))) for n in (rows, cols))
+    high, wide = -(-rows // up), -(-cols // across)
+    filled = torch.nn.functional.pad(
+        conductance_s.flip(-2), (0, wide * across - cols, 0, high * up - rows)
+    )
+    cells = filled.unflatten(-2, (up, high)).unflatten(-1, (across, wide)).transpose(-3, -2)
+    return blocks_of_cells(cells, r_wordline_ohm, r_bitline_ohm, _next_way(up, across, high, wide))
+
+
+def _at_edge(blocks: Blocks, group: str, series_ohm: torch.Tensor) -> Blocks:
+    """The blocks with a resistance in series at the left (L) or the lower (B) edge of the grid."""
+    hybrid = blocks.hybrid
+    if group == "L":
+        edge = behind(replace(blocks, hybrid=hybrid[..., :, 0, :, :]), group, series_ohm).hybrid
+        return replace(blocks, hybrid=torch.cat([edge.unsqueeze(-3), hybrid[..., :, 1:, :, :]], -3))
+    edge = behind(replace(blocks, hybrid=hybrid[..., 0, :, :, :]), group, series_ohm).hybrid
+    rest = hybrid[..., 1:, :, :, :].expand(*edge.shape[:-3], -1, -1, -1, -1)
+    return replace(blocks, hybrid=torch.cat([edge.unsqueeze(-4), rest], -4))
+
+
+def _joined(blocks: Blocks) -> Blocks:
+    """All blocks as one, with the ports that the transfer is about."""
+    up, across = blocks.hybrid.shape[-4:-2]
+    while up * across > 1:
+        hybrid = blocks.hybrid
+        if blocks.way == "across":
+            across //= 2
+            near = replace(blocks, hybrid=hybrid[..., 0::2, :, :])
+            far = replace(blocks, hybrid=hybrid[..., 1::2, :, :])
+            if across == 1:  # the right ends are open; the drivers' own currents are not asked for
+                near, far = near.only("BTR", "LBTR"), far.only("LBT", "LBT")
+        else:
+            up //= 2
+            near = replace(blocks, hybrid=hybrid[..., 0::2, :, :, :])
+            far = replace(blocks, hybrid=hybrid[..., 1::2, :, :, :])
+            if up == 1:  # the upper ends are open
+                far = far.only("BLR", "BLR")
+        high = blocks.inputs["L"] * (2 if blocks.way == "up" else 1)
+        wide = blocks.inputs["B"] * (2 if blocks.way == "across" else 1)
+        blocks = join(near, far, _next_way(up, across, high, wide))
+    return blocks
+
+
+def _next_way(up: int, across: int, high: int, wide: int) -> Way:
+    """How a grid of blocks is joined next: so that the blocks become squares."""
+    if across == 1 or up == 1:
+        return "across" if up == 1 else "up"
+    return "across" if wide <= high else "up"

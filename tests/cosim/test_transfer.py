@@ -20,7 +20,9 @@ def random_array(rows: int, cols: int, seed: int = 0) -> np.ndarray:
     return np.random.default_rng(seed).uniform(1e-6, 1e-4, (rows, cols))
 
 
-@pytest.mark.parametrize(("rows", "cols"), [(1, 1), (1, 7), (7, 1), (5, 9), (9, 5), (24, 24)])
+@pytest.mark.parametrize(
+    ("rows", "cols"), [(1, 1), (1, 7), (7, 1), (5, 9), (9, 5), (24, 24), (70, 45), (33, 130)]
+)
 @pytest.mark.parametrize(("r_word", "r_bit", "r_drive"), [(1, 1, 0), (5, 2, 0), (3, 11, 100)])
 def test_agrees_with_the_nodal_matrix(
     rows: int, cols: int, r_word: float, r_bit: float, r_drive: float
@@ -85,13 +87,17 @@ def test_several_arrays_at_once_are_the_arrays_one_by_one() -> None:
         torch.testing.assert_close(together.sense_s[k], alone.sense_s, rtol=1e-12, atol=1e-18)
 
 
-def test_batches_of_word_lines_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("largest", [1, 2, 3, 16])
+def test_how_the_array_is_cut_changes_nothing(
+    largest: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
     g = torch.from_numpy(np.stack([random_array(11, 6, seed) for seed in range(2)]))
-    whole = solve_transfer(g, r_wordline_ohm=5, r_bitline_ohm=2, r_sense_ohm=1)
-    monkeypatch.setattr("cosim.nodal.transfer._MAX_VALUES", 4 * 2 * 6 * 6)  # four lines at a time
-    parts = solve_transfer(g, r_wordline_ohm=5, r_bitline_ohm=2, r_sense_ohm=1)
-    torch.testing.assert_close(parts.transfer_s, whole.transfer_s, rtol=1e-13, atol=0)
-    torch.testing.assert_close(parts.sense_s, whole.sense_s, rtol=1e-13, atol=1e-20)
+    wires = {"r_wordline_ohm": 5.0, "r_bitline_ohm": 2.0, "r_driver_ohm": 30.0, "r_sense_ohm": 1.0}
+    known = solve_transfer(g, **wires)
+    monkeypatch.setattr("cosim.nodal.transfer._LARGEST", largest)
+    other = solve_transfer(g, **wires)
+    torch.testing.assert_close(other.transfer_s, known.transfer_s, rtol=1e-13, atol=0)
+    torch.testing.assert_close(other.sense_s, known.sense_s, rtol=1e-13, atol=1e-20)
 
 
 def test_gradients() -> None:

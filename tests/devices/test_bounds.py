@@ -81,6 +81,49 @@ def test_two_states_with_bounds_under_random_ramps(seed: int) -> None:
         assert np.abs(ours - known).max() < allowed
 
 
+# A first step as long as the interval led to where Newton's method thought the rest to be, or lost
+# the e-folds in which a state leaves a window, with an error estimate of nothing.
+FAR = [
+    ("messaris", "tio2", (-0.5194520583, -0.5194520583), 0.9999690747, 1e4),
+    ("messaris_2021", "tio2", (-0.9202687188, -1.0433671428), 0.0346276190, 1e4),
+    ("team", "xyce", (0.2053057280, 0.0579519311), 0.1538190375, 1e4),
+    ("team_exp", "technion", (0.6222738832, 0.6222738832), 0.0076640296, 10.0),
+    ("ion_drift_biolek", "technion", (-1.14074, -0.10768), 0.9997969168, 0.04),
+    ("ion_drift_joglekar", "hp", (1.1117, -0.79665), 0.9999727774, 3.0),
+    ("ion_drift_prodromakis", "hp", (0.819, -0.774), 0.9999986028, 3.0),
+    ("ion_drift_prodromakis", "hp", (1.046, 1.046), 2.09982e-5, 10.0),
+]
+
+
+@pytest.mark.parametrize(("name", "set_name", "volts", "start", "periods"), FAR)
+def test_a_long_interval_that_begins_far_from_rest(
+    name: str, set_name: str, volts: tuple[float, float], start: float, periods: float
+) -> None:
+    model = all_models()[name]
+    one = model.parameter_set(set_name)
+    state = model.states[0].name
+    low, high = model.bounds(one.values)[state] or (0.0, 1.0)
+    duration = periods * one.period_s
+    _, rates = all_references()[name]
+
+    def slope(t: float, s: np.ndarray) -> list[float]:
+        v = volts[0] + (volts[1] - volts[0]) * t / duration
+        x = low + float(s[0]) * (high - low)
+        return [held(rates(v, {state: x}, dict(one.values))[state] / (high - low), float(s[0]))]
+
+    known = solve_ivp(
+        slope, (0, duration), [start], method="LSODA", rtol=1e-8, atol=1e-11,
+        first_step=1e-12 * duration,
+    ).y[0, -1]  # fmt: skip
+    for tolerance in (1e-4, 1e-5):
+        trace = run_torch(
+            model, one.values, {state: low + start * (high - low)}, [0.0, duration],
+            torch.tensor(volts, dtype=torch.float64), tolerance=tolerance,
+        )  # fmt: skip
+        end = (float(trace.states[state][-1]) - low) / (high - low)
+        assert end == pytest.approx(known, abs=2e-3)
+
+
 @pytest.mark.parametrize(
     ("name", "volts", "durations"),
     [

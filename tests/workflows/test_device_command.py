@@ -129,6 +129,7 @@ def test_what_a_spreadsheet_writes_is_read(tmp_path: Path) -> None:
         ("t_s,v_v\n0,0\n", ["in.csv", "two points"]),
         ("t_s,v_v\n0,0\n1e-9,x\n", ["in.csv:3", "v_v", "'x'"]),
         ("t_s,v_v\n0,0\n1e-9,nan\n", ["in.csv:3", "v_v", "nan"]),
+        ("t_s,v_v\n0,0\n1e-9,0,5\n", ["in.csv:3", "more fields", "1e-9,0,5", "decimal point"]),
         ("t_s,v_v\n0,0\n1e-9\n", ["in.csv:3", "v_v", "nothing"]),
         ("t_s,v_v\n0,0\n2e-9,0.1\n\n1e-9,0.1\n", ["in.csv:5", "does not rise", "2e-09"]),
         ("t_s,v_v\n0,0\n0,0.1\n", ["in.csv:3", "does not rise"]),

@@ -72,6 +72,15 @@ def read_columns(path: Path, *, what: str = "measurement") -> tuple[list[str], T
     if not lines:
         raise InputError(f"the {what} is empty", where=str(path))
     heading = [cell.strip() for cell in lines[0][1]]
+    for number, row in lines[1:]:
+        if len(row) > len(heading):
+            raise InputError(
+                "there are more fields than the heading has",
+                where=f"{path}:{number}",
+                value=",".join(row),
+                allowed=f"{len(heading)} fields",
+                hint="write numbers with a decimal point, not a comma",
+            )
 
     def table(names: Sequence[str]) -> tuple[list[int], Array]:
         for name in names:
