@@ -104,5 +104,5 @@ def _way(
             for rule, weights in enumerate(_WEIGHTS):
                 if weights[k]:
                     ways[rule] = ways[rule] + (weights[k] * duration_s) * half * value
-        start = end + _BEHIND
+        start = (end + _BEHIND).clamp_max(1.0)
     return ways[0], (ways[0] - ways[1]).detach().abs(), (least < 0) & (greatest > 0)
