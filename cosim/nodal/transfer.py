@@ -92,7 +92,7 @@ def solve_transfer(
         series = conductance_s.new_full((blocks.inputs["L"],), r_driver_ohm)
         blocks = _at_edge(blocks, "L", series)
     sense = torch.as_tensor(r_sense_ohm, dtype=torch.float64, device=conductance_s.device)
-    if bool((sense != 0).any()):
+    if sense.requires_grad or bool((sense != 0).any()):
         sense = sense.expand(*sense.shape[:-1], cols)
         width, grid = blocks.inputs["B"], blocks.hybrid.shape[-3]
         sense = torch.nn.functional.pad(sense, (0, width * grid - cols))

@@ -151,3 +151,17 @@ def test_every_mix_of_absent_resistances_agrees_with_ngspice(
     exact = read_array(array, drive, "exact")
     assert spice.outcome == "ok", spice.reason
     np.testing.assert_allclose(exact.current_a, spice.current_a, rtol=1e-10)
+
+
+def test_a_sense_resistance_of_zero_has_its_gradient() -> None:
+    g = torch.from_numpy(random_array(4, 3))
+    zero = torch.zeros(3, dtype=torch.float64, requires_grad=True)
+    wires = {"r_wordline_ohm": 5.0, "r_bitline_ohm": 2.0}
+    total = solve_transfer(g, r_sense_ohm=zero, **wires).transfer_s.sum()
+    (slope,) = torch.autograd.grad(total, zero)
+    step = 1.0
+    for k in range(3):
+        some = torch.zeros(3, dtype=torch.float64)
+        some[k] = step
+        moved = solve_transfer(g, r_sense_ohm=some, **wires).transfer_s.sum() - total.detach()
+        assert float(slope[k]) == pytest.approx(float(moved) / step, rel=1e-3)

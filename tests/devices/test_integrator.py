@@ -121,7 +121,12 @@ def test_two_states_one_of_them_stiff_agree_with_scipy() -> None:
         assert float(trace.states[name][-1]) == pytest.approx(want, rel=1e-5)
 
 
-def test_cells_do_not_depend_on_their_company(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("by_steps", [False, True])
+def test_cells_do_not_depend_on_their_company(
+    by_steps: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if by_steps:
+        monkeypatch.setattr(integrate, "is_free", lambda _model: False)
     rng = np.random.default_rng(3)
     count = 40
     w = torch.from_numpy(rng.uniform(0, 3e-9, count))
@@ -259,7 +264,8 @@ def test_times_must_rise() -> None:
 
 # torch warns of its own use of what it has deprecated.
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
-def test_compiled_kernels_give_the_same_states() -> None:
+def test_compiled_kernels_give_the_same_states(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(integrate, "is_free", lambda _model: False)  # the integral has no kernels
     if not any(map(shutil.which, ("g++", "clang++"))):
         pytest.skip("no C++ compiler")
     one = VTEAM.parameter_sets[0]
