@@ -140,7 +140,7 @@ def models_in_file(path: Path) -> tuple[CompactModel, ...]:
             allowed=error.allowed,
             hint=error.hint,
         ) from error
-    except Exception as error:  # whatever a user's file raises is a fault of that file
+    except (Exception, SystemExit) as error:  # whatever a user's file raises is a fault of it
         raise InputError(
             f"the file fails: {type(error).__name__}: {error}", where=_place(error, path)
         ) from error

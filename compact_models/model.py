@@ -15,16 +15,8 @@ from typing import Literal
 import sympy
 
 from compact_models.errors import InputError, closest
-from compact_models.symbols import (
-    Constant,
-    Definition,
-    Internal,
-    ModelSymbol,
-    Parameter,
-    State,
-    V,
-)
-from compact_models.units import UNITS, UnitError, parse_unit, unit_of, unit_text
+from compact_models.model_checks import as_expression, check_equations
+from compact_models.symbols import Constant, Definition, Internal, Parameter, State
 
 Kind = Literal["dynamic", "pulse", "read"]
 Numbers = Mapping[str, float]
@@ -104,7 +96,6 @@ class CompactModel:
         implicit: the residual of every internal quantity, zero at the solution.
         pulse: how a pulse-response device moves; None for the others.
 
-
     Raises:
         InputError: an equation does not type-check in units, a set lacks a number or has one out
             of bounds, or a name is used twice.
@@ -122,17 +113,25 @@ class CompactModel:
 
     def __post_init__(self) -> None:
         """Checks the model."""
+        where = f"model {self.name!r}"
+        current = as_expression(self.current, f"{where}, the current")
+        rates = {
+            state: as_expression(rate, f"{where}, the rate of {state.name!r}")
+            for state, rate in self.rates.items()
+        }
+        # Numbers become expressions here, once; the fields of a frozen class are set this way.
+        object.__setattr__(self, "current", current)
+        object.__setattr__(self, "rates", rates)
         if len(self.implicit) > 1:
             raise InputError(
                 "a model can have one internal quantity",
-                where=f"model {self.name!r}",
+                where=where,
                 value=", ".join(internal.name for internal in self.implicit),
                 hint="make the others states, or definitions of the first",
             )
-        _check_names(self)
-        _check_units(self)
+        check_equations(self)
         if not self.parameter_sets:
-            raise InputError("a model needs a parameter set", where=f"model {self.name!r}")
+            raise InputError("a model needs a parameter set", where=where)
         for parameter_set in self.parameter_sets:
             self.check_set(parameter_set)
 
@@ -149,12 +148,12 @@ class CompactModel:
     @cached_property
     def parameters(self) -> tuple[Parameter, ...]:
         """The parameters of all equations, by name."""
-        return tuple(symbol for symbol in self._symbols() if isinstance(symbol, Parameter))
+        return tuple(symbol for symbol in self.symbols if isinstance(symbol, Parameter))
 
     @cached_property
     def constants(self) -> tuple[Constant, ...]:
         """The constants of nature in the equations, by name."""
-        return tuple(symbol for symbol in self._symbols() if isinstance(symbol, Constant))
+        return tuple(symbol for symbol in self.symbols if isinstance(symbol, Constant))
 
     @cached_property
     def definitions(self) -> tuple[Definition, ...]:
@@ -294,86 +293,11 @@ class CompactModel:
             *pulse,
         ]
 
-    def _symbols(self) -> list[sympy.Symbol]:
+    @cached_property
+    def symbols(self) -> tuple[sympy.Symbol, ...]:
+        """Every symbol of the equations, by name."""
         found: set[sympy.Symbol] = set()
         named = [part for d in self.definitions for part in (d.expression, *(d.limits or ()))]
         for expression in [*self._equations(), *named]:
             found |= expression.free_symbols
-        return sorted(found, key=lambda symbol: symbol.name)
-
-
-def _check_names(model: CompactModel) -> None:
-    """No name means two things; every symbol is known to be what it is."""
-    where = f"model {model.name!r}"
-    seen: dict[str, ModelSymbol] = {}
-    for symbol in [*model._symbols(), *model.states, *model.internals]:
-        if symbol == V:
-            continue
-        if not isinstance(symbol, ModelSymbol):
-            raise InputError(
-                "a symbol of the equations is not declared",
-                where=where,
-                value=symbol.name,
-                allowed="Parameter, Constant, State, Definition, Internal and V",
-            )
-        if seen.setdefault(symbol.name, symbol) != symbol:
-            raise InputError("a name is used for two symbols", where=where, value=symbol.name)
-        if isinstance(symbol, State) and symbol not in model.rates:
-            raise InputError("a state has no rate", where=where, value=symbol.name)
-        if isinstance(symbol, Internal) and symbol not in model.implicit:
-            raise InputError("an internal quantity has no residual", where=where, value=symbol.name)
-
-
-def _check_units(model: CompactModel) -> None:
-    """Every equation has the unit that it must have."""
-    volt, ampere, second = (UNITS[name] for name in ("V", "A", "s"))
-    units: dict[sympy.Symbol, sympy.Expr] = {V: volt}
-    for symbol in [*model._symbols(), *model.states, *model.internals]:
-        if isinstance(symbol, ModelSymbol):
-            units[symbol] = parse_unit(symbol.unit)
-    wanted = [("the current", model.current, ampere)]
-    for definition in model.definitions:
-        wanted.append((f"definition {definition.name!r}", definition.expression, units[definition]))
-        for end in definition.limits or ():
-            if not end.is_Number:
-                wanted.append((f"a limit of {definition.name!r}", end, units[definition]))
-    for state, rate in model.rates.items():
-        wanted.append((f"the rate of {state.name!r}", rate, units[state] / second))
-        for what, bound in (("lower bound", state.lower), ("upper bound", state.upper)):
-            if bound is not None and not bound.is_Number:
-                wanted.append((f"the {what} of {state.name!r}", bound, units[state]))
-    for internal in model.internals:
-        for end in (internal.low, internal.high):
-            if not end.is_Number:
-                wanted.append((f"the bracket of {internal.name!r}", end, units[internal]))
-    if model.pulse is not None:
-        moved = units[model.pulse.state]
-        names = ("the step up", "the step down", "the spread of up", "the spread of down")
-        wanted += [
-            (what, expression, moved)
-            for what, expression in zip(names, model.pulse.expressions, strict=True)
-        ]
-    for what, expression, unit in wanted:
-        _require_unit(model.name, what, expression, unit, units)
-    for internal, residual in model.implicit.items():
-        _require_unit(model.name, f"the residual of {internal.name!r}", residual, None, units)
-
-
-def _require_unit(
-    name: str,
-    what: str,
-    expression: sympy.Expr,
-    wanted: sympy.Expr | None,
-    units: Mapping[sympy.Symbol, sympy.Expr],
-) -> None:
-    where = f"model {name!r}, {what}"
-    try:
-        unit = unit_of(expression, units)
-    except UnitError as error:
-        raise InputError(f"the units do not fit: {error}", where=where) from error
-    if wanted is not None and unit is not None and unit != wanted:
-        raise InputError(
-            f"the units do not fit: the equation is in {unit_text(unit)}",
-            where=where,
-            allowed=unit_text(wanted),
-        )
+        return tuple(sorted(found, key=lambda symbol: symbol.name))

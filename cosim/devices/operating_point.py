@@ -6,15 +6,20 @@ quantity, as behind a Schottky contact, that is solved for and has its share in 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
 
 from compact_models.emit.torch_code import Value
-from compact_models.emit.torch_model import torch_model
+from compact_models.emit.torch_model import TorchModel, torch_model
 from compact_models.model import CompactModel
+from cosim.devices.cells import pick
 from cosim.devices.internal import solve_internal
+
+# So far from 0 V its slopes are taken: little beside the thermal voltage. Nearer, JART's published
+# field emission falls like a root of the voltage.
+_BESIDE_ZERO_V = 1e-4
 
 
 @dataclass(frozen=True)
@@ -23,7 +28,8 @@ class OperatingPoint:
 
     Attributes:
         current_a: the current from p to n [A], [...]; NaN where it has no solution.
-        conductance_s: dI/dV with the states held [S], [...].
+        conductance_s: dI/dV with the states held [S], [...]. At exactly 0 V, where published
+            equations change their form, it is the mean of the slopes on both sides.
         internal: the internal quantity [...], a start for the next call; None without one.
     """
 
@@ -65,7 +71,34 @@ def operating_point(
     )
     v = flat(voltage_v)
     fractions = functions.fractions([flat(x) for x in functions.in_order(states)], p)
-    internal = solve_internal(functions, p, v, fractions, None if guess is None else flat(guess))
+    start = None if guess is None else flat(guess)
+    current, conductance, internal = _solved(functions, p, v, fractions, start)
+    at_rest = (v.detach() == 0).nonzero().squeeze(1)
+    if at_rest.numel():
+        some, there = pick(p, at_rest, v.numel()), [s[at_rest] for s in fractions]
+        beside = [
+            _solved(functions, some, v[at_rest] + volts, there, None)[1]
+            for volts in (_BESIDE_ZERO_V, -_BESIDE_ZERO_V)
+        ]
+        conductance = conductance.index_put((at_rest,), 0.5 * (beside[0] + beside[1]))
+
+    def shaped(value: torch.Tensor) -> torch.Tensor:
+        return value.expand(v.shape).reshape(shape)
+
+    return OperatingPoint(
+        shaped(current), shaped(conductance), None if internal is None else shaped(internal)
+    )
+
+
+def _solved(
+    functions: TorchModel,
+    p: Mapping[str, Value],
+    v: torch.Tensor,
+    fractions: Sequence[torch.Tensor],
+    guess: torch.Tensor | None,
+) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor | None]:
+    """Current, dI/dV and the internal quantity, each [cell]."""
+    internal = solve_internal(functions, p, v, fractions, guess)
     inner = [] if internal is None else [internal]
     (current,) = functions.current(v, *fractions, *inner, p)
     slopes = functions.current_slopes(v, *fractions, *inner, p)
@@ -74,10 +107,7 @@ def operating_point(
         # The residual stays zero: what the voltage does to it the internal quantity undoes.
         *_, by_internal, by_voltage = functions.equations_slopes(v, *fractions, internal, p)
         conductance = conductance - slopes[-1] * by_voltage / by_internal
-
-    def shaped(value: Value) -> torch.Tensor:
-        return torch.as_tensor(value, dtype=torch.float64).expand(v.shape).reshape(shape)
-
-    return OperatingPoint(
-        shaped(current), shaped(conductance), None if internal is None else shaped(internal)
+    first, second = (
+        torch.as_tensor(x, dtype=torch.float64).expand_as(v) for x in (current, conductance)
     )
+    return first, second, internal

@@ -52,6 +52,12 @@ def test_a_broken_file_does_not_stand_in_the_way_of_the_package(folder: Path) ->
         library.all_models()
 
 
+def test_a_file_that_leaves_python_is_a_broken_file(folder: Path) -> None:
+    (folder / "leaves.py").write_text("import sys\nsys.exit(7)\n")
+    with pytest.raises(InputError, match=r"leaves\.py:2: the file fails: SystemExit: 7"):
+        library.find_model(str(folder / "leaves.py"))
+
+
 def test_a_broken_file_does_not_stand_in_the_way_of_ones_own(folder: Path) -> None:
     own_model(folder / "good.py")
     (folder / "wrong.py").write_text("x = (")

@@ -49,6 +49,10 @@ def sentence(**changes: object) -> str:
         ({"current": g * V * sympy.gamma(x)}, ["gamma", "not supported"]),
         ({"rates": {x: V / v_one}}, ["rate of 'x'", "in 1", "allowed: Hz"]),
         ({"rates": {x: k * sympy.Symbol("loose")}}, ["loose", "not declared"]),
+        ({"rates": {x: "k * (1 - x)"}}, ["rate of 'x'", "not an equation", "sympy"]),
+        ({"current": g * V + sympy.nan}, ["the current", "finite", "nan"]),
+        ({"current": g * V * sympy.Piecewise((1, V > 0))}, ["no value", "end the Piecewise"]),
+        ({"kind": "dynamik"}, ["no such kind", "dynamic, pulse, read", "did you mean"]),
     ],
 )
 def test_equations_must_fit_in_units(changes: dict[str, object], words: list[str]) -> None:
@@ -56,6 +60,31 @@ def test_equations_must_fit_in_units(changes: dict[str, object], words: list[str
     assert "follower" in said
     for word in words:
         assert word in said
+
+
+@pytest.mark.parametrize("exponent", [Parameter("q_p", "1", "power"), sympy.Rational(3, 2)])
+def test_a_power_of_what_may_be_negative_is_refused(exponent: sympy.Expr) -> None:
+    # A B source would take the power of the absolute value, torch would say NaN.
+    for base in (V / v_one, 1 - x, x):
+        said = sentence(rates={x: k * base**exponent})
+        assert "the rate of 'x'" in said
+        assert "Max(0, base)" in said
+    values = {**FOLLOWER.parameter_sets[0].values, "q_p": 1.5}
+    if exponent.is_Number:
+        del values["q_p"]
+    sets = (dataclasses.replace(FOLLOWER.parameter_sets[0], values=values),)
+    for base in (sympy.Abs(V) / v_one, sympy.Max(0, 1 - x), v_one / v_one + x**2):
+        variant(rates={x: k * base**exponent + k * V / v_one}, parameter_sets=sets)
+
+
+def test_a_number_is_an_equation() -> None:
+    assert variant(current=0.0, rates={x: k * V / v_one}, parameter_sets=_without("g")).current == 0
+
+
+def _without(name: str) -> tuple[ParameterSet, ...]:
+    one = FOLLOWER.parameter_sets[0]
+    values = {key: value for key, value in one.values.items() if key != name}
+    return (dataclasses.replace(one, values=values),)
 
 
 def test_a_definition_has_the_unit_that_it_says() -> None:

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import pytest
+import sympy
 import torch
 
 from compact_models.errors import InputError
 from compact_models.library import all_models
+from compact_models.symbols import V
 from cosim.devices.operating_point import operating_point
 from cosim.devices.run_torch import run_torch
 from tests.devices.references.jart import current as jart_current
+from tests.devices.small_models import FOLLOWER, g, x
 
 MODELS = [model.name for model in all_models().values() if model.kind != "read"]
 
@@ -49,6 +54,34 @@ def test_the_conductance_is_the_slope_of_the_current(name: str) -> None:
     assert torch.allclose(here.conductance_s, slope, rtol=1e-7, atol=0)
 
 
+@pytest.mark.parametrize("name", MODELS)
+def test_the_conductance_at_0_v_is_the_mean_of_both_sides(name: str) -> None:
+    model = all_models()[name]
+    values = dict(model.parameter_sets[0].values)
+    states, _ = somewhere(name)
+    step = 1e-4
+    volts = torch.tensor([0.0, 0.0, step, -step], dtype=torch.float64)
+    point = operating_point(model, values, states, volts)
+    chord = (point.current_a[2] - point.current_a[3]) / (2 * step)
+    assert float(chord) > 0
+    # The current of JART bends within this chord, by its publication.
+    near = 0.1 if name == "jart_v1b" else 1e-3
+    assert point.conductance_s[:2].tolist() == pytest.approx([float(chord)] * 2, rel=near)
+    assert float(point.current_a[0].abs()) < 1e-6 * float(point.current_a[2])
+
+
+def test_a_current_that_begins_at_0_v_has_half_its_slope_there() -> None:
+    one = FOLLOWER.parameter_sets[0]
+    zero = torch.zeros(1, dtype=torch.float64)
+    for current, slope in (
+        (g * x * sympy.Max(0, V), 0.5),
+        (g * x * sympy.Abs(V) * sympy.sign(V), 1.0),
+    ):
+        changed = dataclasses.replace(FOLLOWER, current=current)
+        here = operating_point(changed, dict(one.values), {"x": 0.5}, zero)
+        assert float(here.conductance_s) == pytest.approx(slope * 0.5 * one.values["g"], rel=1e-12)
+
+
 def test_jart_has_the_slope_of_the_published_equations() -> None:
     model = all_models()["jart_v1b"]
     p = dict(model.parameter_sets[0].values)
@@ -79,7 +112,7 @@ def test_wrong_and_missing_names_are_named() -> None:
         (p, {"gap": 1e-9}, "the state 'temperature' is missing"),
         (p, {**both, "gab": 1e-9}, "no such state; got 'gab'; .*did you mean 'gap'"),
         ({**p, "velocty": 1.0}, both, "no such parameter; got 'velocty'; .*'velocity'"),
-        ({k: x for k, x in p.items() if k != "i_0"}, both, "the parameter 'i_0' is missing"),
+        ({k: one for k, one in p.items() if k != "i_0"}, both, "the parameter 'i_0' is missing"),
     ):
         with pytest.raises(InputError, match=said):
             operating_point(model, values, states, volts)
