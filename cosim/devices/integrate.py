@@ -2,7 +2,8 @@
 
 Memristors span ten decades of rate within one array, so a common step is always wrong for nearly
 all cells. Here every cell has its own; cells that have arrived leave the batch. Gradients flow
-through the accepted steps; step sizes are constants to them.
+through the accepted steps and the times at which thresholds are crossed; all other step sizes are
+constants to them.
 """
 
 from __future__ import annotations
@@ -79,6 +80,8 @@ def advance(
         kernels: `kernels.eager`, or `kernels.compiled` for very many cells.
     """
     count = v_start.numel()
+    is_number = torch.isfinite(v_start.detach()) & torch.isfinite(v_end.detach())
+    cells = replace(cells, alive=cells.alive & is_number)
     solve = _advance_free if is_free(functions.model) else _advance_batch
 
     def part(inside: TorchModel, index: torch.Tensor) -> Cells:
@@ -200,10 +203,10 @@ def _advance_batch(
         at_kink = torch.zeros_like(running)
         for kink in kinks:
             to_kink = kink - done
-            nearer = (to_kink > 0) & (to_kink <= wanted)
+            nearer = (to_kink > 0) & (to_kink <= wanted.detach())
             wanted = torch.where(nearer, to_kink, wanted)
             at_kink = at_kink | nearer
-        last = wanted >= left
+        last = wanted.detach() >= left.detach()
         step = torch.where(last, left, wanted)
         tried = kernels.step(
             p, now.fractions, now.internal, slopes, v, None if flat else ramp, step
@@ -214,9 +217,11 @@ def _advance_batch(
             tried = rest_at_bound(functions, p, now, tried, slopes, v, ramp, step)
         if has_window:
             tried = mind_the_window(now, tried, slopes, step, bounded)
+        size, so_far = step.detach(), done.detach()
         now, good, broken = kernels.judge(
-            now, tried, slopes, step, done, running, bounded, duration_s, tolerance, internal_scale
-        )
+            now, tried, slopes, size, so_far, running, bounded, duration_s, tolerance,
+            internal_scale,
+        )  # fmt: skip
         # From a hair before a threshold to a hair behind it, so that no stage sees both sides.
         done = torch.where(good, done + step + 2 * hair_s * at_kink, done)
         running = running & ~(good & last) & ~broken
@@ -253,17 +258,17 @@ def _kink_times(
 ) -> torch.Tensor:
     """When each ramp comes to the thresholds of the model [s], [kink, cell]; infinite where not.
 
-    That is a hair before it crosses them. Thresholds that no ramp comes to are left out.
+    That is a hair before it crosses them. Thresholds that no ramp comes to are left out. The times
+    carry gradients: where a rate jumps at a threshold, moving that moves the state by them alone.
     """
     times = []
-    with torch.no_grad():
-        for before, after in zip(
-            functions.kinks(v_start, p), functions.kinks(v_end, p), strict=True
-        ):
-            place = torch.as_tensor(before / (before - after)).expand_as(v_start)
-            ahead = (place > 3 * _HAIR) & (place < 1 - 3 * _HAIR)
-            times.append(torch.where(ahead, (place - _HAIR) * duration_s, torch.inf))
+    for before, after in zip(functions.kinks(v_start, p), functions.kinks(v_end, p), strict=True):
+        fall = torch.as_tensor(before - after).expand_as(v_start)
+        # Where there is no crossing the division must be one whose gradient is a number.
+        place = before / torch.where(fall == 0, torch.inf, fall)
+        ahead = (place > 3 * _HAIR) & (place < 1 - 3 * _HAIR)
+        times.append(torch.where(ahead, (place - _HAIR) * duration_s, torch.inf))
     if not times:
         return v_start.detach().new_empty(0, v_start.numel())
     found = torch.stack(times)
-    return found[torch.isfinite(found).any(1)]
+    return found[torch.isfinite(found.detach()).any(1)]

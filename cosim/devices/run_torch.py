@@ -16,6 +16,11 @@ from cosim.devices.cells import Cells
 from cosim.devices.integrate import advance, start
 from cosim.devices.kernels import MakeKernels, eager
 
+_TOLERANCES = (1e-11, 0.1)
+_BEYOND = (
+    1e-3  # of its range: so far beyond its bounds a state may start, as one that was read back
+)
+
 
 @dataclass(frozen=True)
 class Trace:
@@ -26,7 +31,8 @@ class Trace:
         voltage_v: the stimulus [..., time].
         current_a: the current at those times [..., time]; NaN from where a cell was lost.
         states: every state at those times, in its unit, by name [..., time].
-        alive: False for a cell that could not be solved [...].
+        alive: False for a cell that could not be solved, or whose voltage or current is no number
+            [...].
     """
 
     time_s: torch.Tensor
@@ -61,9 +67,18 @@ def run_torch(
         Current and states at the times of the stimulus.
 
     Raises:
-        InputError: the times do not rise; a parameter or a state is missing or has no such name.
+        InputError: the times do not rise; a parameter or a state is missing or has no such name;
+            a state starts out of its bounds; the tolerance is none.
     """
     functions = torch_model(model)
+    low, high = _TOLERANCES
+    if not low <= tolerance <= high:
+        raise InputError(
+            "not an error that can be asked for",
+            where="tolerance",
+            value=tolerance,
+            allowed=f"{low:g} to {high:g} of a state's range",
+        )
     times = torch.as_tensor(time_s, dtype=torch.float64).tolist()
     for k, (before, after) in enumerate(pairwise(times)):
         if not after > before:
@@ -87,7 +102,9 @@ def run_torch(
         torch.as_tensor(flat(x), dtype=torch.float64).expand(count)
         for x in functions.in_order(initial)
     ]
-    cells = start(functions, p, functions.fractions(states, p), v[0].contiguous())
+    fractions = functions.fractions(states, p)
+    _check_start(functions, p, states, fractions)
+    cells = start(functions, p, fractions, v[0].contiguous())
     record = [_look(functions, p, cells, v[0])]
     for k in range(1, len(times)):
         cells = advance(
@@ -109,8 +126,37 @@ def run_torch(
         voltage_v=voltage.expand(*shape, len(times)),
         current_a=columns[0],
         states={x.name: column for x, column in zip(model.states, columns[1:], strict=True)},
-        alive=cells.alive.reshape(shape),
+        alive=cells.alive.reshape(shape) & torch.isfinite(columns[0].detach()).all(-1),
     )
+
+
+def _check_start(
+    functions: TorchModel,
+    p: Mapping[str, Value],
+    states: Sequence[torch.Tensor],
+    fractions: Sequence[torch.Tensor],
+) -> None:
+    """Refuses a state out of its bounds: its rate beyond them means nothing."""
+    for k, (state, s) in enumerate(zip(functions.model.states, fractions, strict=True)):
+        inside = torch.isfinite(s)
+        if state.lower is not None:
+            inside = inside & (s >= -_BEYOND) & (s <= 1 + _BEYOND)
+        if bool(inside.all()):
+            continue
+        cell = int(torch.argmin(inside.to(torch.int8)))
+        allowed = "a finite number"
+        if state.lower is not None:
+            ends = (
+                functions.states([torch.full_like(s, end) for _ in fractions], p)[k][cell]
+                for end in (0.0, 1.0)
+            )
+            allowed = " to ".join(f"{float(end):g}" for end in ends)
+        raise InputError(
+            f"state {state.name!r} starts out of bounds",
+            where=f"initial[{state.name!r}], cell {cell}" if s.numel() > 1 else "initial",
+            value=float(states[k][cell]),
+            allowed=allowed,
+        )
 
 
 def _look(

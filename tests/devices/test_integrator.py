@@ -8,6 +8,7 @@ import shutil
 
 import numpy as np
 import pytest
+import sympy
 import torch
 from scipy.integrate import solve_ivp
 from scipy.optimize import brentq
@@ -195,34 +196,6 @@ def test_a_state_leaves_its_bound_without_delay() -> None:
     assert w[3] - w[1] == pytest.approx(5e-4 * 11.5 * 1e-9, rel=2e-3)
 
 
-def test_gradients_are_those_of_finite_differences() -> None:
-    base = dict(JUNCTION.parameter_sets[0].values)
-    stimulus = tensor(0.1, 0.8, 0.8, -0.2)
-    times = [0.0, 1e-7, 2e-7, 3e-7]
-
-    def charge(i_0: torch.Tensor, r_x: torch.Tensor, x: torch.Tensor) -> torch.Tensor:
-        values = base | {"i_0": i_0 * 1e-6, "r_x": r_x * 1e3}
-        trace = run_torch(JUNCTION, values, {"x": x}, times, stimulus, tolerance=1e-9)
-        return trace.current_a.sum(-1) * 1e4 + trace.states["x"][..., -1]
-
-    inputs = tuple(
-        torch.tensor(value, dtype=torch.float64, requires_grad=True)
-        for value in ([1.0, 2.0], [9.0, 5.0], [0.4, 0.6])
-    )
-    assert torch.autograd.gradcheck(charge, inputs, eps=1e-5, atol=1e-5, rtol=1e-4)
-
-
-def test_gradients_reach_the_voltage() -> None:
-    volts = tensor(0.0, 0.22, 0.24, 0.2).requires_grad_()
-    values = VTEAM.parameter_sets[0].values
-
-    def final(v: torch.Tensor) -> torch.Tensor:
-        trace = run_torch(VTEAM, values, {"w": 1e-9}, [0.0, 1e-8, 2e-8, 3e-8], v, tolerance=1e-9)
-        return trace.states["w"][-1] * 1e9
-
-    assert torch.autograd.gradcheck(final, (volts,), eps=1e-6, atol=1e-4, rtol=1e-3)
-
-
 def test_a_cell_that_cannot_be_solved_is_data() -> None:
     b = Parameter("b", "1", "under the root")
     x = State("x", "1", "state", lower=0, upper=1)
@@ -233,7 +206,7 @@ def test_a_cell_that_cannot_be_solved_is_data() -> None:
         kind="dynamic",
         source="made for tests",
         current=Parameter("g", "S", "conductance") * V,
-        rates={x: k * V * (b - x) ** 0.5},
+        rates={x: k * V * sympy.sqrt(b - x)},
         parameter_sets=(
             ParameterSet("one", "tests", {"b": 2.0, "k": 1e6, "g": 1e-3}, {"x": 0.1}, 1.0, 1e-6),
         ),
@@ -255,6 +228,49 @@ def test_what_is_no_solution_is_not_taken_for_one() -> None:
             trace = run_torch(model, values, {"x": cells}, [0.0, 1e-7], tensor(0.5, 0.6))
             assert bool((trace.alive == solved).all())
             assert bool((torch.isfinite(trace.current_a[..., -1]) == solved).all())
+
+
+@pytest.mark.parametrize("place", [0, 1, 2])
+def test_a_voltage_that_is_no_number_loses_its_cell(place: int) -> None:
+    for model in (VTEAM, FOLLOWER, JUNCTION):
+        one = model.parameter_sets[0]
+        volts = torch.full((2, 3), 0.2, dtype=torch.float64)
+        volts[1, place] = torch.nan
+        trace = run_torch(model, one.values, one.initial, [0.0, 1e-9, 2e-9], volts)
+        assert trace.alive.tolist() == [True, False]
+        assert bool(torch.isnan(trace.current_a[1, place:]).all())
+        assert bool(torch.isfinite(trace.current_a[0]).all())
+
+
+def test_a_parameter_of_the_current_that_is_no_number_loses_its_cell() -> None:
+    values = {**FOLLOWER.parameter_sets[0].values, "g": tensor(1e-3, torch.nan)}
+    trace = run_torch(FOLLOWER, values, {"x": 0.25}, [0.0, 1e-9], tensor(0.2, 0.2))
+    assert trace.alive.tolist() == [True, False]
+
+
+def test_a_start_out_of_bounds_is_refused() -> None:
+    values = FOLLOWER.parameter_sets[0].values
+    for start, said in (
+        (tensor(0.5, 1.2), r"initial\['x'\], cell 1: .*'x' starts out of bounds; got 1.2.*0 to 1"),
+        (-0.1, r"initial: .*out of bounds; got -0.1; allowed: 0 to 1"),
+        (math.nan, r"out of bounds; got nan"),
+    ):
+        with pytest.raises(InputError, match=said):
+            run_torch(FOLLOWER, values, {"x": start}, [0.0, 1e-9], tensor(0.2, 0.2))
+    one = VTEAM.parameter_sets[0]
+    upper = VTEAM.bounds(one.values)["w"]
+    assert upper is not None
+    with pytest.raises(InputError, match=rf"'w' starts out of bounds; .*0 to {upper[1]:g}"):
+        run_torch(VTEAM, one.values, {"w": 2 * upper[1]}, [0.0, 1e-9], tensor(0.2, 0.2))
+
+
+@pytest.mark.parametrize("tolerance", [-1.0, 0.0, 1e3, math.nan])
+def test_a_tolerance_must_be_one(tolerance: float) -> None:
+    one = FOLLOWER.parameter_sets[0]
+    with pytest.raises(InputError, match=r"tolerance: .*allowed: 1e-11 to 0.1"):
+        run_torch(
+            FOLLOWER, one.values, one.initial, [0, 1e-9], tensor(0.1, 0.1), tolerance=tolerance
+        )
 
 
 def test_times_must_rise() -> None:
