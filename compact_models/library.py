@@ -13,7 +13,7 @@ import importlib.util
 import os
 import pkgutil
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import ModuleType
@@ -194,6 +194,25 @@ def all_sets(model: CompactModel, problems: Problems | None = None) -> dict[str,
                 )
             sets[one.name] = one
     return sets
+
+
+def sets_of_no_model(models: Iterable[str], problems: Problems) -> None:
+    """Notes the files of parameter sets in the device folder that no model would look for.
+
+    Args:
+        models: the names of all models.
+        problems: gets them.
+    """
+    known = list(models)
+    for path in _own_files("*.toml"):
+        name, *rest = path.name.split(".")
+        if name not in known or len(rest) < 2:
+            problems[path] = InputError(
+                "the parameter set belongs to no model that can be read",
+                where=str(path),
+                allowed="a name like <model>.<set>.toml",
+                hint=closest(name, known),
+            )
 
 
 def read_set(model: CompactModel, path: Path) -> ParameterSet:

@@ -165,7 +165,8 @@ def pulse_train(
     """Pulses up and down of the height and width with which the device moves most evenly.
 
     Of the voltages between 0.3 and 1.25 times the amplitude the one is taken at which both halves
-    of the way take the most equal times, near the amplitude and with pulses that a driver can make.
+    of the way take the most equal times, near the amplitude and with pulses that a driver can make,
+    of a nanosecond at least if any is.
     """
     title = "Potentiation and depression"
     up, top = _choose(model, numbers, how, how.set_sign, _NEAR, detail)
@@ -245,6 +246,9 @@ def _choose(
                 + 3.0 * np.maximum(0, np.log10(_SHORTEST_S / width))
                 + 3.0 * np.maximum(0, np.log10(width / numbers.period_s))
             )
-        best = int(np.nanargmin(np.where(np.isfinite(cost), cost, np.nan)))
+        able = np.isfinite(cost)
+        if (able & (width >= _SHORTEST_S)).any():
+            able &= width >= _SHORTEST_S
+        best = int(np.argmin(np.where(able, cost, np.inf)))
         return Pulse(float(volts[best]), float(width[best])), goal
     return None, start

@@ -71,6 +71,19 @@ def test_a_broken_file_does_not_stand_in_the_way_of_ones_own(folder: Path) -> No
         library.find_model("nope")
 
 
+def test_a_set_that_belongs_to_no_model_is_noted(folder: Path) -> None:
+    own_model(folder / "anything.py")
+    first = dataclasses.replace(VTEAM.parameter_sets[0], name="good")
+    for name in ("vteam.good.toml", "vtaem.good.toml", "vteam.toml"):
+        library.save_set(VTEAM, first, folder / name)
+    problems = library.Problems()
+    library.sets_of_no_model(library.all_models(), problems)
+    assert set(problems) == {folder / "vtaem.good.toml", folder / "vteam.toml"}
+    said = str(problems[folder / "vtaem.good.toml"])
+    assert "vtaem.good.toml" in said
+    assert "did you mean 'vteam'?" in said
+
+
 def test_a_broken_set_does_not_stand_in_the_way_of_the_others(folder: Path) -> None:
     good, bad = folder / "vteam.good.toml", folder / "vteam.bad.toml"
     first = VTEAM.parameter_sets[0]

@@ -10,16 +10,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 from matplotlib.axes import Axes
 from matplotlib.image import imread
 from matplotlib.lines import Line2D
 from matplotlib.text import Annotation
 
-from compact_models.errors import InputError
 from compact_models.library import all_models, all_sets, find_model, find_set
 from compact_models.model import CompactModel
-from cosim.devices.run_torch import run_torch
 from cosim.devices.switching_time import switching_times
 from cosim.portraits.loop import Loop
 from cosim.portraits.panel import QUICK
@@ -107,51 +104,6 @@ def test_vteam_times_and_pulses_are_those_of_the_closed_form() -> None:
     assert train["top_s"] == pytest.approx(1 / (50 + 950 * 0.1), rel=0.05)
 
 
-def test_jart_times_are_those_of_the_same_equations_in_plain_python() -> None:
-    # To 1e27 vacancies per m^3: LSODA on the published text, docs/devices.md.
-    model = find_model("jart_v1b")
-    to = math.log(1e27 / 8e23) / math.log(2e27 / 8e23)
-    found = times_at(model, [-0.6, -0.8, -1.0], 0.0, to)
-    assert found == pytest.approx([17e-3, 10e-6, 22e-9], rel=0.03)
-
-
-def test_ion_drift_times_are_those_of_the_closed_form() -> None:
-    model = find_model("ion_drift")
-    # dx/dt = a V / (r_off - (r_off - r_on) x)
-    a, r_on, r_off = 1e-14 * 100 / 10e-9**2, 100.0, 16e3
-
-    def charge(x: float) -> float:
-        return r_off * x - (r_off - r_on) * x**2 / 2
-
-    wanted = [(charge(0.7) - charge(0.2)) / (a * v) for v in (0.1, 3.0)]
-    assert times_at(model, [0.1, 3.0], 0.2, 0.7) == pytest.approx(wanted, rel=1e-10)
-    assert all(math.isnan(t) for t in times_at(model, [-1.0, 0.0], 0.2, 0.7))
-
-
-@pytest.mark.parametrize("name", ["yakopcic", "messaris", "team"])
-def test_after_the_time_the_device_is_where_it_was_to_be(name: str) -> None:
-    model = find_model(name)
-    one = model.parameter_sets[0]
-    (bounds,) = model.bounds(one.values).values()
-    assert bounds is not None
-    low, high = bounds
-    checked = 0
-    for sign, first, last in ((1, 0.01, 0.5), (1, 0.99, 0.5), (-1, 0.01, 0.5), (-1, 0.99, 0.5)):
-        v = sign * 1.1 * one.amplitude_v
-        (time_s,) = times_at(model, [v], first, last)
-        if math.isnan(time_s):
-            continue
-        state = model.states[0].name
-        trace = run_torch(
-            model, one.values, {state: low + first * (high - low)}, [0.0, time_s],
-            torch.full((2,), v, dtype=torch.float64),
-        )  # fmt: skip
-        place = (float(trace.states[state][-1]) - low) / (high - low)
-        assert place == pytest.approx(last, abs=1e-3)
-        checked += 1
-    assert checked >= 1
-
-
 def test_a_device_with_two_states_is_timed_by_integration(tmp_path: Path) -> None:
     path = tmp_path / "delayed.py"
     path.write_text(TWO_STATES, encoding="utf-8")
@@ -166,22 +118,6 @@ def test_a_device_with_two_states_is_timed_by_integration(tmp_path: Path) -> Non
     done = plot_device(str(path), None, tmp_path / "delayed.svg", QUICK)
     assert not done.absent
     assert (tmp_path / "delayed.svg").read_text("utf-8").startswith("<?xml")
-
-
-@pytest.mark.parametrize(
-    ("first", "last", "longest_s", "word"),
-    [(-0.1, 0.5, 1.0, "from_fraction"), (0.1, 1.5, 1.0, "to_fraction"),
-     (0.5, 0.5, 1.0, "there already"), (0.1, 0.5, 0.0, "longest_s")],
-)  # fmt: skip
-def test_a_time_that_means_nothing_is_refused(
-    first: float, last: float, longest_s: float, word: str
-) -> None:
-    model = find_model("vteam")
-    with pytest.raises(InputError, match=word):
-        switching_times(
-            model, model.parameter_sets[0], [0.1],
-            from_fraction=first, to_fraction=last, longest_s=longest_s,
-        )  # fmt: skip
 
 
 def directions(ax: Axes) -> list[tuple[float, float]]:

@@ -9,7 +9,14 @@ from compact_models.emit.ngspice import subcircuit
 from compact_models.emit.verilog_a import module
 from compact_models.errors import InputError, closest
 from compact_models.files import check_place, write_text_atomic
-from compact_models.library import Problems, all_models, all_sets, find_model, find_set
+from compact_models.library import (
+    Problems,
+    all_models,
+    all_sets,
+    find_model,
+    find_set,
+    sets_of_no_model,
+)
 
 LANGUAGES = {"b": subcircuit, "verilog-a": module}
 
@@ -21,7 +28,9 @@ def list_models() -> tuple[dict[str, Any], list[str]]:
     """
     models, lines = [], []
     problems = Problems()
-    for model in all_models(problems).values():
+    known = all_models(problems)
+    sets_of_no_model(known, problems)
+    for model in known.values():
         sets = all_sets(model, problems).values()
         states = [state.name for state in model.states]
         models.append(
