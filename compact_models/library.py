@@ -308,7 +308,7 @@ def _models_in(module: ModuleType) -> Iterator[CompactModel]:
             yield one
 
 
-def _place(error: Exception, path: Path) -> str:
+def _place(error: BaseException, path: Path) -> str:
     """The file, with the line where it failed."""
     if isinstance(error, SyntaxError):
         return f"{path}:{error.lineno}"

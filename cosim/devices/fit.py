@@ -44,6 +44,7 @@ _AT_BOUND = 1e-3  # of the box
 _AS_GOOD = 1.02  # a cost no more than this times another is as good: less than noise does
 _EXACT = 1e-3  # root mean square residual, a tenth of a percent: better needs no more parameters
 _COUNTS = 3.0  # times the noise floor: from there on, decades mean something
+_CLOSE = 0.02  # error, in natural logarithms, below which a fit is one whatever the data
 
 
 @dataclass(frozen=True)
@@ -104,7 +105,8 @@ class Fit:
     """What a fit came to.
 
     Attributes:
-        outcome: `ok`, `not_converged`, or `no_convergence` where no candidate could be solved.
+        outcome: `ok`, `not_converged`, `no_fit` where a constant would do as well, or
+            `no_convergence` where no candidate could be solved.
         reason: why it is not `ok`.
         values: the fitted parameters by name.
         initial: the fitted initial states by name.
@@ -298,6 +300,8 @@ def _result(
     answer = last.answers(u[None])[0]
     if not np.isfinite(answer).all():
         outcome, reason = "no_convergence", "no candidate could be solved"
+    elif outcome == "ok" and _says_nothing(answer, measured.values, floor):
+        outcome, reason = "no_fit", "the model follows the data no better than a constant would"
     low, high = space.low, space.high
     near = _AT_BOUND * (high - low)
     at_bound = active & ((u - low < near) | (high - u < near))
@@ -343,6 +347,13 @@ def _result(
         space=space,
         u=u,
     )
+
+
+def _says_nothing(answer: Array, values: Array, floor: float) -> bool:
+    """True where the middle of the data is as near to them as the model."""
+    wanted, found = (np.arcsinh(x / (2 * floor)) for x in (values, answer))
+    off = float(np.abs(found - wanted).mean())
+    return off > _CLOSE and off >= float(np.abs(wanted - np.median(wanted)).mean())
 
 
 def _fitted(

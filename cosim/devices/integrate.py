@@ -21,7 +21,7 @@ from cosim.devices.free_rate import is_free, move_freely
 from cosim.devices.internal import solve_internal
 from cosim.devices.kernels import Kernels, MakeKernels, eager
 from cosim.devices.shortcuts import jump, rest_at_bound
-from cosim.devices.step_size import far_from_rest, first_step, mind_the_window
+from cosim.devices.step_size import first_step, mind_the_window
 
 _FEW = 64  # so few cells are not worth functions of their own
 _CELLS_AT_ONCE = 1 << 16  # so that a batch's temporaries stay in the processor's cache
@@ -196,10 +196,10 @@ def _advance_batch(
         left = duration_s - done
         if flat and turn == 0:
             now = replace(now, step=first_step(slopes, now.step, duration_s))
-        wanted = kernels.mind_the_edge(
-            slopes, now.fractions, bounded, None if flat else ramp, now.step, now.failed
+        slope = None if flat else ramp
+        wanted = kernels.limit_step(
+            slopes, now.fractions, bounded, slope, now.step, now.failed, tolerance
         )
-        wanted = far_from_rest(slopes, wanted, bounded, tolerance)
         at_kink = torch.zeros_like(running)
         for kink in kinks:
             to_kink = kink - done
@@ -208,9 +208,7 @@ def _advance_batch(
             at_kink = at_kink | nearer
         last = wanted.detach() >= left.detach()
         step = torch.where(last, left, wanted)
-        tried = kernels.step(
-            p, now.fractions, now.internal, slopes, v, None if flat else ramp, step
-        )
+        tried = kernels.step(p, now.fractions, now.internal, slopes, v, slope, step)
         if internal_scale:
             tried = jump(functions, p, now, tried, slopes, v, ramp, step, tolerance, internal_scale)
         if bounded == [True]:

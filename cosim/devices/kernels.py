@@ -21,7 +21,7 @@ from compact_models.emit.torch_model import TorchModel
 from compact_models.errors import InputError
 from cosim.devices.cells import Cells
 from cosim.devices.rosenbrock import Columns, Slopes, Tried, linearised, rosenbrock_step
-from cosim.devices.step_size import judge, mind_the_edge
+from cosim.devices.step_size import judge, limit_step
 
 P = Mapping[str, Value]
 
@@ -34,14 +34,14 @@ class Kernels:
         functions: the model; its equations and its residual may be compiled.
         linearised: `rosenbrock.linearised` for it: the arguments after the model.
         step: `rosenbrock.rosenbrock_step` for it, likewise.
-        mind_the_edge: `step_size.mind_the_edge`.
+        limit_step: `step_size.limit_step`.
         judge: `step_size.judge`.
     """
 
     functions: TorchModel
     linearised: Callable[..., Slopes]
     step: Callable[..., Tried]
-    mind_the_edge: Callable[..., torch.Tensor]
+    limit_step: Callable[..., torch.Tensor]
     judge: Callable[..., tuple[Cells, torch.Tensor, torch.Tensor]]
 
 
@@ -57,7 +57,7 @@ def eager(functions: TorchModel) -> Kernels:
         functions,
         partial(linearised, functions),
         partial(rosenbrock_step, functions),
-        mind_the_edge,
+        limit_step,
         judge,
     )
 
@@ -103,7 +103,7 @@ def compiled(functions: TorchModel) -> Kernels:
         equations=_faster(functions.equations),
         residual=None if functions.residual is None else _faster(functions.residual),
     )
-    return Kernels(fast, at_start, step, _mind_the_edge, _judge)
+    return Kernels(fast, at_start, step, _limit_step, _judge)
 
 
 def _faster(function: Function) -> Function:
@@ -119,19 +119,20 @@ def _faster(function: Function) -> Function:
     return replace(function, body=body)
 
 
-def _mind_the_edge(
+def _limit_step(
     slopes: Slopes,
     fractions: Columns,
     bounded: Sequence[bool],
     ramp: torch.Tensor | None,
     step: torch.Tensor,
     failed: torch.Tensor,
+    tolerance: float,
 ) -> torch.Tensor:
-    choose = mind_the_edge
+    choose = limit_step
     if _is_worth_it({}, (*fractions, *slopes.values), step):
-        choose = _compile(mind_the_edge)
+        choose = _compile(limit_step)
         ramp = torch.zeros_like(step) if ramp is None else ramp
-    return choose(slopes, fractions, tuple(bounded), ramp, step, failed)
+    return choose(slopes, fractions, tuple(bounded), ramp, step, failed, tolerance)
 
 
 def _judge(

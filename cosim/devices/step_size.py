@@ -38,7 +38,31 @@ def first_step(slopes: Slopes, step: torch.Tensor, duration_s: float) -> torch.T
     return torch.where(reduce(torch.maximum, rates) * duration_s < _HARDLY, torch.inf, step)
 
 
-def far_from_rest(
+def limit_step(
+    slopes: Slopes,
+    fractions: Sequence[torch.Tensor],
+    bounded: Sequence[bool],
+    ramp: torch.Tensor | None,
+    step: torch.Tensor,
+    failed: torch.Tensor,
+    tolerance: float,
+) -> torch.Tensor:
+    """`step`, no longer than edges and time constants allow.
+
+    Args:
+        slopes: the model at the beginning of the step.
+        fractions: the states there.
+        bounded: which states have bounds.
+        ramp: slopes of the voltages [V/s]; None where all are zero.
+        step: the steps that the error control asks for [s].
+        failed: which of them follow a rejected one.
+        tolerance: the allowed error of a state.
+    """
+    step = _mind_the_edge(slopes, fractions, bounded, ramp, step, failed)
+    return _far_from_rest(slopes, step, bounded, tolerance)
+
+
+def _far_from_rest(
     slopes: Slopes, step: torch.Tensor, bounded: Sequence[bool], tolerance: float
 ) -> torch.Tensor:
     """`step`, cut to a few time constants for states that are not near their rest.
@@ -47,12 +71,6 @@ def far_from_rest(
     it is here, would vanish: right beside a rest, and anything at all far from it, with an error
     estimate of next to nothing. And where a state grows by e-folds, a long step loses them all.
     A state without bounds, such as a temperature, follows others; it is left to the error control.
-
-    Args:
-        slopes: the model at the beginning of the step.
-        step: the steps that are asked for [s].
-        bounded: which states have bounds.
-        tolerance: the allowed error of a state.
     """
     for k in range(slopes.states):
         if not bounded[k]:
@@ -66,7 +84,7 @@ def far_from_rest(
     return step
 
 
-def mind_the_edge(
+def _mind_the_edge(
     slopes: Slopes,
     fractions: Sequence[torch.Tensor],
     bounded: Sequence[bool],
@@ -78,14 +96,6 @@ def mind_the_edge(
 
     The rate has a kink there that no step is good across, and behind it a decay that is fast beside
     everything before. Without this, cells find both by rows of rejected steps.
-
-    Args:
-        slopes: the model at the beginning of the step.
-        fractions: the states there.
-        bounded: which states have bounds.
-        ramp: slopes of the voltages [V/s]; None where all are zero.
-        step: the steps that the error control asks for [s].
-        failed: which of them follow a rejected one.
     """
     for k, (s, has_bounds) in enumerate(zip(fractions, bounded, strict=True)):
         if not has_bounds:

@@ -117,6 +117,20 @@ def test_a_fit_that_does_not_end_saves_nothing(tmp_path: Path, own_folder: Path)
     )
 
 
+def test_a_fit_that_says_nothing_about_the_data_is_not_saved(
+    tmp_path: Path, own_folder: Path
+) -> None:
+    # The same current at every voltage: no resistance does that.
+    volts = np.interp(np.linspace(0, 4, 81), [0, 1, 3, 4], [0, 0.3, -0.3, 0])
+    rows = [f"{k * 1e-8!r},{v!r},1e-6" for k, v in enumerate(volts.tolist())]
+    data = tmp_path / "flat.csv"
+    data.write_text("\n".join(["t_s,v_v,i_a", *rows]) + "\n", encoding="utf-8")
+    ran = spiceloop("device", "fit", data, "--model", "vteam", "--starts", "1")
+    assert ran.code == 1, ran.err
+    names_all(ran.out, "no_fit", "no better than a constant", "nothing was saved", "--plot")
+    assert not own_folder.exists()
+
+
 def test_a_folder_that_takes_no_set_is_refused_before_the_fit(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

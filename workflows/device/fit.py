@@ -33,9 +33,11 @@ from workflows.device.table import aligned
 if TYPE_CHECKING:
     from workflows.console import Reporter
 
-_NEXT = (
-    "next: fewer parameters with --free, another start with --params, more --timeout or --starts"
-)
+_NEXT = {
+    "not_converged": "next: fewer parameters with --free, another start with --params, more"
+    " --timeout or --starts",
+    "no_fit": "next: look at both with --plot, then another --model or another start with --params",
+}
 _NAME = re.compile(r"[a-z][a-z0-9_]*")
 
 
@@ -231,7 +233,7 @@ def _lines(fit: Fit, result: dict[str, Any]) -> list[str]:
     for a, b, rho in fit.correlated:
         lines.append(f"hardly told apart: {a} and {b}, correlation {rho:.4f}")
     if result["saved_set"] is None:
-        lines += ["nothing was saved", _NEXT]
+        lines += ["nothing was saved", _NEXT.get(fit.outcome, _NEXT["not_converged"])]
     else:
         lines.append(f"saved as {result['saved_set']}: {result['saved_path']}")
     return lines
