@@ -43,7 +43,7 @@ class Blocks:
 
     def part(self, outputs: str, inputs: str) -> torch.Tensor:
         """The matrix from groups of inputs to groups of outputs, which stand side by side."""
-        rows, cols = _places(self.outputs, self.way), _places(self.inputs, self.way)
+        rows, cols = places(self.outputs, self.way), places(self.inputs, self.way)
         first_row, last_row = rows[outputs[0]].start, rows[outputs[-1]].stop
         first_col, last_col = cols[inputs[0]].start, cols[inputs[-1]].stop
         return self.hybrid[..., first_row:last_row, first_col:last_col]
@@ -51,7 +51,7 @@ class Blocks:
     def only(self, outputs: str, inputs: str) -> Blocks:
         """The same blocks without the outputs and inputs of the other groups."""
         order = _ORDER[self.way]
-        rows, cols = _places(self.outputs, self.way), _places(self.inputs, self.way)
+        rows, cols = places(self.outputs, self.way), places(self.inputs, self.way)
         matrix = torch.cat([self.hybrid[..., rows[k], :] for k in order if k in outputs], -2)
         return Blocks(
             torch.cat([matrix[..., cols[k]] for k in order if k in inputs], -1),
@@ -61,76 +61,73 @@ class Blocks:
         )
 
 
-def blocks_of_cells(
-    conductance_s: torch.Tensor, r_wordline_ohm: float, r_bitline_ohm: float, way: Way
-) -> Blocks:
-    """Small blocks, each solved whole: the currents of its cells from all of its inputs.
+@dataclass(frozen=True)
+class Joint:
+    """The ports at which two blocks became one, for unit inputs of the whole.
 
-    With the drop R c that the wires have from the cells' own currents, c = G (P x - R c).
-
-    Args:
-        conductance_s: [..., block row, block col, row, col], rows counted from below.
-        r_wordline_ohm: of every word-line segment.
-        r_bitline_ohm: of every bit-line segment.
-        way: how the blocks are joined next.
+    Attributes:
+        voltage: of the joint, [..., port, input].
+        current: through it, to the right or downwards, [..., port, input].
+        near: the inputs of the whole that belong to the nearer block, by group.
+        far: those that belong to the farther one.
+        ports: how many inputs each group of one block has; those that the whole lacks are zero.
+        way: how the two lay beside each other.
     """
-    rows, cols = conductance_s.shape[-2:]
-    eye_row = torch.eye(rows, dtype=conductance_s.dtype, device=conductance_s.device)
-    eye_col = torch.eye(cols, dtype=conductance_s.dtype, device=conductance_s.device)
-    up = r_bitline_ohm * eye_row.sum(0).cumsum(0)  # from below to each row
-    right = r_wordline_ohm * eye_col.sum(0).cumsum(0)  # from the left to each column
-    drop = torch.kron(eye_row, torch.minimum(right[:, None], right)) + torch.kron(
-        torch.minimum(up[:, None], up), eye_col
-    )
-    # What a cell sees of each input, and what each output sees of a cell's current.
-    of_word = torch.kron(eye_row, torch.ones_like(right)[:, None])
-    of_bit = torch.kron(torch.ones_like(up)[:, None], eye_col)
-    to_right, to_top = torch.kron(eye_row, right[:, None]), torch.kron(up[:, None], eye_col)
-    seen = {"L": of_word, "R": -to_right, "B": -of_bit, "T": -to_top}
-    given = {"L": of_word, "R": -to_right, "B": of_bit, "T": to_top}
-    order, size = _ORDER[way], {"L": rows, "R": rows, "B": cols, "T": cols}
-    g = conductance_s.flatten(-2).unsqueeze(-1)
-    matrix = g * drop
-    matrix.diagonal(dim1=-2, dim2=-1).add_(1.0)
-    currents = torch.linalg.solve(matrix, g * torch.cat([seen[k] for k in order], 1))
-    hybrid = torch.cat([given[k] for k in order], 1).mT @ currents
-    # And what goes straight through the wires.
-    place, straight = _places(size, way), hybrid.new_zeros(hybrid.shape[-2:])
-    for one, other, eye, end in (("L", "R", eye_row, -right), ("B", "T", eye_col, up)):
-        straight[place[one], place[other]] = eye
-        straight[place[other], place[one]] = eye
-        straight[place[other], place[other]] = end[-1] * eye
-    return Blocks(hybrid + straight, size, size, way)
+
+    voltage: torch.Tensor
+    current: torch.Tensor
+    near: Mapping[str, slice]
+    far: Mapping[str, slice]
+    ports: Mapping[str, int]
+    way: Way
+
+    def inputs(self, of_whole: torch.Tensor) -> torch.Tensor:
+        """The inputs of the blocks of the grid, from those of the joined ones [..., input, vector].
+
+        Args:
+            of_whole: [..., block row, block col, input, vector].
+        """
+        order = _ORDER[self.way]
+        near = [self._part(of_whole, self.near[k], k) for k in order[:-1]]
+        far = [self._part(of_whole, self.far[k], k) for k in order[1:]]
+        pair = (
+            torch.cat([*near, self.current @ of_whole], -2),
+            torch.cat([self.voltage @ of_whole, *far], -2),
+        )
+        if self.way == "across":
+            return torch.stack(pair, -3).flatten(-4, -3)
+        return torch.stack(pair, -4).flatten(-5, -4)
+
+    def _part(self, of_whole: torch.Tensor, place: slice, group: str) -> torch.Tensor:
+        found = of_whole[..., place, :]
+        if place.stop > place.start:
+            return found
+        return found.new_zeros(*found.shape[:-2], self.ports[group], found.shape[-1])
 
 
-def behind(blocks: Blocks, group: str, series_ohm: torch.Tensor) -> Blocks:
-    """Blocks with a resistance in series at the ends L or B of their lines.
+def join(blocks: Blocks, following: Way, outputs: str, inputs: str) -> tuple[Blocks, Joint]:
+    """Every other block of a grid and its neighbour as one, and what is at their joint.
 
-    Args:
-        blocks: the blocks.
-        group: "L" or "B".
-        series_ohm: [..., port], broadcast against the blocks.
-    """
-    rows, cols = _places(blocks.outputs, blocks.way), _places(blocks.inputs, blocks.way)
-    # A driver's voltage falls by the current into the line; a sense node's rises by that out of it.
-    signed = (-series_ohm if group == "L" else series_ohm).unsqueeze(-1)
-    matrix = -blocks.part(group, group) * signed.mT
-    matrix.diagonal(dim1=-2, dim2=-1).add_(1.0)
-    current = torch.linalg.solve(matrix, blocks.hybrid[..., rows[group], :])
-    change = blocks.hybrid[..., cols[group]] @ (signed * current)
-    return replace(blocks, hybrid=blocks.hybrid + change)
-
-
-def join(near: Blocks, far: Blocks, following: Way) -> Blocks:
-    """Every block of `near` and its neighbour in `far` as one.
-
-    Across, `near` is the left one; up, the lower one.
+    Across, the nearer one is the left one; up, the lower one.
 
     Args:
-        near: blocks with the ports R (or T) that are joined.
-        far: blocks with the ports L (or B) that they are joined to.
+        blocks: a grid with an even number of blocks the way that they are joined.
         following: how the result is joined next.
+        outputs: the groups of ports at the edges of the whole array whose outputs are asked for.
+        inputs: the same for inputs that are not zero.
     """
+    across = blocks.way == "across"
+    near, far = (
+        replace(blocks, hybrid=blocks.hybrid[..., k::2, :, :])
+        if across
+        else replace(blocks, hybrid=blocks.hybrid[..., k::2, :, :, :])
+        for k in (0, 1)
+    )
+    ports = blocks.inputs
+    if near.hybrid.shape[-3 if across else -4] == 1:  # their outer ports are the array's own edges
+        ahead, behind = ("L", "R") if across else ("B", "T")
+        near = near.only(_but(ahead, outputs), _but(ahead, inputs))
+        far = far.only(_but(behind, outputs), _but(behind, inputs))
     order = _ORDER[near.way]
     first, last, rest_near, rest_far = order[0], order[-1], order[:-1], order[1:]
     out, conducts = near.part(last, last), far.part(first, first)
@@ -145,14 +142,14 @@ def join(near: Blocks, far: Blocks, following: Way) -> Blocks:
         [near.part(last, k) if one is near else out @ drawn[k] for one, k in parts], -1
     )
     voltage = torch.linalg.solve(matrix, driven)
-    outputs = _sum(near.outputs, far.outputs, rest_near, rest_far)
-    inputs = _sum(near.inputs, far.inputs, rest_near, rest_far)
-    rows = _halves(_places(outputs, following), near.outputs, rest_near, rest_far)
-    cols = _halves(_places(inputs, following), near.inputs, rest_near, rest_far)
+    sizes = _sum(near.outputs, far.outputs, rest_near, rest_far)
+    widths = _sum(near.inputs, far.inputs, rest_near, rest_far)
+    rows = _halves(places(sizes, following), near.outputs, rest_near, rest_far)
+    cols = _halves(places(widths, following), near.inputs, rest_near, rest_far)
     current = conducts @ voltage
     for k in rest_far:
         current[..., cols[1][k]] += drawn[k]
-    hybrid = voltage.new_empty(*voltage.shape[:-2], sum(outputs.values()), voltage.shape[-1])
+    hybrid = voltage.new_empty(*voltage.shape[:-2], sum(sizes.values()), voltage.shape[-1])
     for one, rest, mine, change in (
         (near, rest_near, 0, near.part(rest_near, last) @ current),
         (far, rest_far, 1, far.part(rest_far, first) @ voltage),
@@ -164,18 +161,24 @@ def join(near: Blocks, far: Blocks, following: Way) -> Blocks:
             for j in rest:
                 hybrid[..., rows[mine][k], cols[mine][j]] += one.part(k, j)
             start = stop
-    return Blocks(hybrid, outputs, inputs, following)
+    joint = Joint(voltage, current, cols[0], cols[1], ports, near.way)
+    return Blocks(hybrid, sizes, widths, following), joint
+
+
+def _but(group: str, wanted: str) -> str:
+    """All groups of ports, without this one if it is not wanted."""
+    return "LRBT" if group in wanted else "LRBT".replace(group, "")
 
 
 def _halves(
-    places: Mapping[str, slice],
+    whole: Mapping[str, slice],
     near: Mapping[str, int],
     rest_near: str,
     rest_far: str,
 ) -> tuple[dict[str, slice], dict[str, slice]]:
     """Where the ports of either block lie: in every group those of the near one come first."""
     halves: tuple[dict[str, slice], dict[str, slice]] = ({}, {})
-    for k, place in places.items():
+    for k, place in whole.items():
         middle = place.start + (near[k] if k in rest_near else 0)
         if k in rest_near:
             halves[0][k] = slice(place.start, middle)
@@ -184,7 +187,8 @@ def _halves(
     return halves
 
 
-def _places(sizes: Mapping[str, int], way: Way) -> dict[str, slice]:
+def places(sizes: Mapping[str, int], way: Way) -> dict[str, slice]:
+    """Where each group of ports lies in a matrix of blocks that are joined that way next."""
     found, start = {}, 0
     for group in _ORDER[way]:
         found[group] = slice(start, start + sizes[group])

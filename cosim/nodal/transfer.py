@@ -1,23 +1,20 @@
 """Exact transfer of an ohmic array: currents at the sense nodes for voltages at the drivers.
 
-The array is cut into small blocks, which are solved whole and joined two by two, all of a level at
-once: `cosim.nodal.blocks`. A joint of h ports costs O(h^3), so all together O(n^3) for n lines, as
-for nested dissection (George, SIAM J. Numer. Anal. 10 (1973) 345, doi 10.1137/0710032). Behind
-resistances far above the cells' own digits go, as many as r G has: 1e9 ohm before cells of 1 S
-leave seven.
+The array is cut into small blocks, which are solved whole and joined two by two:
+`cosim.nodal.hierarchy`. Behind resistances far above the cells' own digits go, as many as r G has:
+1e9 ohm before cells of 1 S leave seven; an open line or segment, infinite, loses none.
 """
 
 from __future__ import annotations
 
-import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import torch
 
-from compact_models.errors import InputError
-from cosim.nodal.blocks import Blocks, Way, behind, blocks_of_cells, join
+from cosim.nodal.hierarchy import Whole, joined
+from cosim.nodal.lines import Lines, Ohm, check_array
 
-_LARGEST = 4  # rows and columns of the blocks that are solved whole
+_MOST_CELLS = 1 << 21  # at once, without gradients: about a gigabyte on the way
 
 
 @dataclass(frozen=True)
@@ -62,98 +59,66 @@ def bitline_resistances(rows: int, r_bitline_ohm: float, like: torch.Tensor) -> 
 def solve_transfer(
     conductance_s: torch.Tensor,
     *,
-    r_wordline_ohm: float,
-    r_bitline_ohm: float,
-    r_driver_ohm: float = 0.0,
-    r_sense_ohm: float | torch.Tensor = 0.0,
+    r_wordline_ohm: Ohm,
+    r_bitline_ohm: Ohm,
+    r_driver_ohm: Ohm = 0.0,
+    r_sense_ohm: Ohm = 0.0,
+    r_driver_right_ohm: Ohm | None = None,
+    r_sense_top_ohm: Ohm | None = None,
 ) -> Transfer:
-    """The exact transfer of arrays of ohmic cells; differentiable in the conductances.
+    """The exact transfer of arrays of ohmic cells; differentiable in all that it is given.
+
+    With drivers at both ends of the word lines both have the same voltage; with sense nodes at both
+    ends of the bit lines both are held at the same voltage, and the current is that of both.
 
     Args:
         conductance_s: [..., row, col] in siemens, >= 0; several arrays at once are welcome.
-        r_wordline_ohm: word-line segment, the one next to the driver included.
-        r_bitline_ohm: bit-line segment, the one next to the sense node included.
-        r_driver_ohm: in series at the driver.
-        r_sense_ohm: in series at the sense node; one value or [..., col].
+        r_wordline_ohm: word-line segment on the left of every cell, the one next to the driver
+            included; one value or [..., row, col], 0 for a short, infinite for an open.
+        r_bitline_ohm: bit-line segment below every cell, the one next to the sense node included;
+            likewise.
+        r_driver_ohm: in series at the driver; one value or [..., row], infinite where a word line
+            floats.
+        r_sense_ohm: in series at the sense node; one value or [..., col], infinite where a bit line
+            floats.
+        r_driver_right_ohm: in series at a second driver, right of the last column, its segment
+            included; likewise. None without.
+        r_sense_top_ohm: in series at a second sense node, above the first row, its segment
+            included; likewise. None without.
 
     Raises:
-        InputError: single precision was given; it loses three to four digits here.
+        InputError: single precision was given; it loses three to four digits here. A number is not
+            a conductance or a resistance, or a shape does not fit.
     """
-    if conductance_s.dtype != torch.float64:
-        raise InputError(
-            "the exact solver needs double precision",
-            where="conductance_s",
-            value=str(conductance_s.dtype),
-            allowed="torch.float64",
-        )
-    rows, cols = conductance_s.shape[-2:]
-    blocks = _cut(conductance_s, r_wordline_ohm, r_bitline_ohm)
-    if r_driver_ohm:
-        series = conductance_s.new_full((blocks.inputs["L"],), r_driver_ohm)
-        blocks = _at_edge(blocks, "L", series)
-    sense = torch.as_tensor(r_sense_ohm, dtype=torch.float64, device=conductance_s.device)
-    if sense.requires_grad or bool((sense != 0).any()):
-        sense = sense.expand(*sense.shape[:-1], cols)
-        width, grid = blocks.inputs["B"], blocks.hybrid.shape[-3]
-        sense = torch.nn.functional.pad(sense, (0, width * grid - cols))
-        blocks = _at_edge(blocks, "B", sense.unflatten(-1, (grid, width)))
-    whole = _joined(blocks)
-    transfer = whole.part("B", "L")[..., 0, 0, :cols, :].mT.flip(-2)[..., -rows:, :]
-    admittance = -whole.part("B", "B")[..., 0, 0, :cols, :cols]
-    return Transfer(transfer, 0.5 * (admittance + admittance.mT))
-
-
-def _cut(conductance_s: torch.Tensor, r_wordline_ohm: float, r_bitline_ohm: float) -> Blocks:
-    """The array as a grid of small blocks, a power of two each way.
-
-    What is missing is filled with cells of 0 S on the far side of the lines, which change nothing.
-    """
-    rows, cols = conductance_s.shape[-2:]
-    up, across = (2 ** max(0, math.ceil(math.log2(n / _LARGEST))) for n in (rows, cols))
-    high, wide = -(-rows // up), -(-cols // across)
-    filled = torch.nn.functional.pad(
-        conductance_s.flip(-2), (0, wide * across - cols, 0, high * up - rows)
+    lines = Lines(
+        r_wordline_ohm,
+        r_bitline_ohm,
+        r_driver_ohm,
+        r_sense_ohm,
+        r_driver_right_ohm,
+        r_sense_top_ohm,
     )
-    cells = filled.unflatten(-2, (up, high)).unflatten(-1, (across, wide)).transpose(-3, -2)
-    return blocks_of_cells(cells, r_wordline_ohm, r_bitline_ohm, _next_way(up, across, high, wide))
+    check_array(conductance_s, lines)
+    right, top = r_driver_right_ohm is not None, r_sense_top_ohm is not None
+    whole = joined(
+        conductance_s,
+        lines,
+        outputs="BT" if top else "B",
+        inputs="LB" + "R" * right + "T" * top,
+        keep=False,
+    )
+    return _between_ports(whole, right, top)
 
 
-def _at_edge(blocks: Blocks, group: str, series_ohm: torch.Tensor) -> Blocks:
-    """The blocks with a resistance in series at the left (L) or the lower (B) edge of the grid."""
-    hybrid = blocks.hybrid
-    if group == "L":
-        edge = behind(replace(blocks, hybrid=hybrid[..., :, 0, :, :]), group, series_ohm).hybrid
-        return replace(blocks, hybrid=torch.cat([edge.unsqueeze(-3), hybrid[..., :, 1:, :, :]], -3))
-    edge = behind(replace(blocks, hybrid=hybrid[..., 0, :, :, :]), group, series_ohm).hybrid
-    rest = hybrid[..., 1:, :, :, :].expand(*edge.shape[:-3], -1, -1, -1, -1)
-    return replace(blocks, hybrid=torch.cat([edge.unsqueeze(-4), rest], -4))
+def _between_ports(whole: Whole, right: bool, top: bool) -> Transfer:
+    """Drivers of a word line and sense nodes of a bit line taken together."""
+    rows, cols = whole.shape
+    block = whole.block
 
+    def part(outputs: str, inputs: str) -> torch.Tensor:
+        return sum((block.part(k, j) for k in outputs for j in inputs), torch.zeros(()))
 
-def _joined(blocks: Blocks) -> Blocks:
-    """All blocks as one, with the ports that the transfer is about."""
-    up, across = blocks.hybrid.shape[-4:-2]
-    while up * across > 1:
-        hybrid = blocks.hybrid
-        if blocks.way == "across":
-            across //= 2
-            near = replace(blocks, hybrid=hybrid[..., 0::2, :, :])
-            far = replace(blocks, hybrid=hybrid[..., 1::2, :, :])
-            if across == 1:  # the right ends are open; the drivers' own currents are not asked for
-                near, far = near.only("BTR", "LBTR"), far.only("LBT", "LBT")
-        else:
-            up //= 2
-            near = replace(blocks, hybrid=hybrid[..., 0::2, :, :, :])
-            far = replace(blocks, hybrid=hybrid[..., 1::2, :, :, :])
-            if up == 1:  # the upper ends are open
-                far = far.only("BLR", "BLR")
-        high = blocks.inputs["L"] * (2 if blocks.way == "up" else 1)
-        wide = blocks.inputs["B"] * (2 if blocks.way == "across" else 1)
-        blocks = join(near, far, _next_way(up, across, high, wide))
-    return blocks
-
-
-def _next_way(up: int, across: int, high: int, wide: int) -> Way:
-    """How a grid of blocks is joined next: so that the blocks become squares."""
-    if across == 1 or up == 1:
-        return "across" if up == 1 else "up"
-    return "across" if wide <= high else "up"
+    out = "BT" if top else "B"
+    transfer = part(out, "LR" if right else "L")[..., :cols, :].mT.flip(-2)[..., -rows:, :]
+    admittance = -part(out, out)[..., :cols, :cols]
+    return Transfer(transfer, 0.5 * (admittance + admittance.mT))

@@ -1,0 +1,170 @@
+"""Small blocks of cells, each solved whole: what the joining of an array begins with."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import torch
+
+from cosim.nodal.blocks import Blocks, Way, places
+
+# What flows through an open segment, as a part of what the largest cell conducts.
+LEAK = 1e-13
+
+
+def blocks_of_cells(
+    conductance_s: torch.Tensor,
+    wordline_ohm: torch.Tensor,
+    bitline_ohm: torch.Tensor,
+    way: Way,
+    *,
+    keep: bool,
+) -> tuple[Blocks, torch.Tensor | None]:
+    """Blocks, and what is inside them for a unit of every input, [..., inner, input].
+
+    Inside are the currents of the cells, then the voltages of their word-line nodes, then those of
+    their bit-line nodes: `keep` asks for them.
+
+    With the drop R c that the wires have from the cells' own currents, c = G (P x - R c). An open
+    segment is one unknown more, the voltage across it, and one equation, that no current flows.
+
+    Args:
+        conductance_s: [..., block row, block col, row, col], rows counted from below.
+        wordline_ohm: of the segment on the left of every cell, [..., row, col] broadcast to them.
+        bitline_ohm: of the segment below every cell, likewise.
+        way: how the blocks are joined next.
+        keep: return what is inside.
+    """
+    rows, cols = conductance_s.shape[-2:]
+    word, bit, opens = _without_opens(wordline_ohm, bitline_ohm)
+    right, up = word.cumsum(-1), bit.cumsum(-2)  # from the near end of a line to each cell
+    size = {"L": rows, "R": rows, "B": cols, "T": cols}
+    place = places(size, way)
+    of_word, of_bit, straight = _of_inputs(right, up, place)
+    drop_word, drop_bit = _drops(right, up)
+    g = conductance_s.flatten(-2).unsqueeze(-1)
+    driven = g * (of_word - of_bit)
+    matrix = g * (drop_word + drop_bit)
+    matrix.diagonal(dim1=-2, dim2=-1).add_(1.0)
+    # Reciprocal: an output gets of a cell's current what the cell's nodes get of that input.
+    given = of_word + of_bit
+    if opens is None:
+        currents = torch.linalg.solve(matrix, driven)
+        hybrid = given.mT @ currents + straight
+    else:
+        ends = opens.ends(place)
+        leak = LEAK * conductance_s.detach().amax().clamp_min(1e-300)
+        own = torch.diag_embed(-leak * opens.real - (1.0 - opens.real))
+        cells, shape = opens.word_cells + opens.bit_cells, driven.shape[:-2]
+        matrix = torch.cat(
+            [
+                torch.cat([matrix, g * cells], -1),
+                torch.cat([cells.mT, own], -1).expand(*shape, -1, -1),
+            ],
+            -2,
+        )
+        driven = torch.cat([driven, -ends.abs().expand(*shape, -1, -1)], -2)
+        currents, across = torch.linalg.solve(matrix, driven).split(
+            [rows * cols, cells.shape[-1]], -2
+        )
+        hybrid = given.mT @ currents + straight + ends.mT @ across
+    blocks = Blocks(hybrid, size, size, way)
+    if not keep:
+        return blocks, None
+    word_v = of_word - drop_word @ currents
+    bit_v = of_bit + drop_bit @ currents
+    if opens is not None:
+        word_v = word_v - opens.word_cells @ across
+        bit_v = bit_v + opens.bit_cells @ across
+    return blocks, torch.cat([currents, word_v, bit_v], -2)
+
+
+def _of_inputs(
+    right: torch.Tensor, up: torch.Tensor, place: Mapping[str, slice]
+) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """What the inputs do without any cell: at word-line nodes, at bit-line nodes, at the ports."""
+    rows, cols = right.shape[-2:]
+    eye_row, eye_col = (torch.eye(n, dtype=right.dtype, device=right.device) for n in (rows, cols))
+    count = max(one.stop for one in place.values())
+    of_word, of_bit = (right.new_zeros(*right.shape, count) for _ in range(2))
+    of_word[..., place["L"]] = eye_row[:, None, :]
+    of_word[..., place["R"]] = -eye_row[:, None, :] * right.unsqueeze(-1)
+    of_bit[..., place["B"]] = eye_col
+    of_bit[..., place["T"]] = eye_col * up.unsqueeze(-1)
+    straight = right.new_zeros(*right.shape[:-2], count, count)
+    for near, far, eye, end in (
+        ("L", "R", eye_row, -right[..., -1]),
+        ("B", "T", eye_col, up[..., -1, :]),
+    ):
+        straight[..., place[near], place[far]] = eye
+        straight[..., place[far], place[near]] = eye
+        straight[..., place[far], place[far]] = end.unsqueeze(-1) * eye
+    return of_word.flatten(-3, -2), of_bit.flatten(-3, -2), straight
+
+
+def _drops(right: torch.Tensor, up: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """By how much cells' currents lower word-line nodes and raise bit-line ones, [cell, cell]."""
+    rows, cols = right.shape[-2:]
+    eye_row, eye_col = (torch.eye(n, dtype=right.dtype, device=right.device) for n in (rows, cols))
+    row, col = torch.arange(rows), torch.arange(cols)
+    along = right[..., torch.minimum(col[:, None], col)]  # [..., row, col, col]
+    above = up[..., torch.minimum(row[:, None], row), :].movedim(-1, -2)  # [..., row, col, row]
+    word = eye_row[:, None, :, None] * along.unsqueeze(-2)
+    bit = eye_col[:, None, :] * above.unsqueeze(-1)
+    return word.flatten(-4, -3).flatten(-2), bit.flatten(-4, -3).flatten(-2)
+
+
+@dataclass(frozen=True)
+class _Opens:
+    """The open segments of blocks, a few in each; what is missing to the largest number is no open.
+
+    Attributes:
+        word_cells: 1 for the cells behind an open segment of a word line, [..., cell, open].
+        bit_cells: 1 for the cells behind an open segment of a bit line, [..., cell, open].
+        words: 1 for the word line that it is in, [..., open, row]; 0 for one in a bit line.
+        bits: 1 for the bit line that it is in, [..., open, col].
+        real: 1 for an open segment, 0 for one that is not there, [..., open].
+    """
+
+    word_cells: torch.Tensor
+    bit_cells: torch.Tensor
+    words: torch.Tensor
+    bits: torch.Tensor
+    real: torch.Tensor
+
+    def ends(self, place: Mapping[str, slice]) -> torch.Tensor:
+        """What the voltages at the far ends of the lines get of those across the opens."""
+        found = self.real.new_zeros(*self.real.shape, max(one.stop for one in place.values()))
+        found[..., place["R"]] = -self.words
+        found[..., place["T"]] = self.bits
+        return found
+
+
+def _without_opens(
+    wordline_ohm: torch.Tensor, bitline_ohm: torch.Tensor
+) -> tuple[torch.Tensor, torch.Tensor, _Opens | None]:
+    """The resistances with 0 for the open segments, and these; None where there are none."""
+    in_word, in_bit = torch.isinf(wordline_ohm), torch.isinf(bitline_ohm)
+    if not bool(in_word.any() | in_bit.any()):
+        return wordline_ohm, bitline_ohm, None
+    word, bit = wordline_ohm.masked_fill(in_word, 0.0), bitline_ohm.masked_fill(in_bit, 0.0)
+    in_word, in_bit = torch.broadcast_tensors(in_word, in_bit)
+    rows, cols = in_word.shape[-2:]
+    eye_row, eye_col = (word.new_ones(n).diag() for n in (rows, cols))
+    # Of a word-line segment [row, col] the cells of its row from its column on; of a bit-line one
+    # the cells of its column from its row on: [segment, cell].
+    behind_word = torch.kron(eye_row, word.new_ones(cols, cols).triu())
+    behind_bit = torch.kron(word.new_ones(rows, rows).triu(), eye_col)
+    real = torch.cat([in_word.flatten(-2), in_bit.flatten(-2)], -1).to(word.dtype)
+    most = int(real.sum(-1).amax())
+    real, index = real.sort(dim=-1, descending=True, stable=True)
+    real, index = real[..., :most], index[..., :most]
+    none = word.new_zeros(rows * cols, rows + cols)
+    no_cells = word.new_zeros(rows * cols, rows * cols)
+    word_cells = torch.cat([behind_word, no_cells])[index] * real.unsqueeze(-1)
+    bit_cells = torch.cat([no_cells, behind_bit])[index] * real.unsqueeze(-1)
+    of_row, of_col = eye_row.repeat_interleave(cols, 0), eye_col.repeat(rows, 1)
+    words = torch.cat([of_row, none[:, :rows]])[index] * real.unsqueeze(-1)
+    bits = torch.cat([none[:, :cols], of_col])[index] * real.unsqueeze(-1)
+    return word, bit, _Opens(word_cells.mT, bit_cells.mT, words, bits, real)

@@ -1,0 +1,116 @@
+"""The wires of an array and what they end in: what the exact solver is asked about.
+
+Every word line comes from its driver on the left, every bit line ends in its sense node below the
+last row. A line may have a second driver or sense node at its other end. Resistances are single
+values, one per line, or one per segment, as extracted from a layout; 0 is a short, infinity an
+open.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+
+from compact_models.errors import InputError
+
+Ohm = float | torch.Tensor
+
+
+@dataclass(frozen=True)
+class Lines:
+    """Resistances of the lines of one array or of many, in ohm.
+
+    Attributes:
+        r_wordline_ohm: of the word-line segment on the left of every cell, the one next to the
+            driver included; one value or [..., row, col].
+        r_bitline_ohm: of the bit-line segment below every cell, the one next to the sense node
+            included; one value or [..., row, col].
+        r_driver_ohm: in series at the driver; one value or [..., row], infinite where a word line
+            floats.
+        r_sense_ohm: in series at the sense node; one value or [..., col], infinite where a bit
+            line floats.
+        r_driver_right_ohm: the same for a second driver behind the last column; None without.
+        r_sense_top_ohm: the same for a second sense node above the first row; None without.
+    """
+
+    r_wordline_ohm: Ohm
+    r_bitline_ohm: Ohm
+    r_driver_ohm: Ohm = 0.0
+    r_sense_ohm: Ohm = 0.0
+    r_driver_right_ohm: Ohm | None = None
+    r_sense_top_ohm: Ohm | None = None
+
+
+def check_array(conductance_s: torch.Tensor, lines: Lines) -> None:
+    """Refuses what has no solution or would lose its digits.
+
+    Raises:
+        InputError: single precision; a negative or missing number; a shape that does not fit.
+    """
+    if conductance_s.dtype != torch.float64:
+        raise InputError(
+            "the exact solver needs double precision",
+            where="conductance_s",
+            value=str(conductance_s.dtype),
+            allowed="torch.float64",
+        )
+    if conductance_s.ndim < 2 or 0 in conductance_s.shape:
+        raise InputError(
+            "not an array",
+            where="conductance_s",
+            value=tuple(conductance_s.shape),
+            allowed="[..., row, col] with a cell at least",
+        )
+    given = conductance_s.detach()
+    if not bool(((given >= 0) & torch.isfinite(given)).all()):
+        wrong = given[~((given >= 0) & torch.isfinite(given))]
+        raise InputError(
+            "not a conductance",
+            where="conductance_s",
+            value=float(wrong[0]),
+            allowed=">= 0 S and finite",
+        )
+    rows, cols = conductance_s.shape[-2:]
+    for name, ends in (
+        ("r_wordline_ohm", (rows, cols)),
+        ("r_bitline_ohm", (rows, cols)),
+        ("r_driver_ohm", (rows,)),
+        ("r_sense_ohm", (cols,)),
+        ("r_driver_right_ohm", (rows,)),
+        ("r_sense_top_ohm", (cols,)),
+    ):
+        value = getattr(lines, name)
+        if value is not None:
+            _check(name, torch.as_tensor(value, dtype=torch.float64), ends)
+    for right, left, along, line in (
+        (lines.r_driver_right_ohm, lines.r_driver_ohm, lines.r_wordline_ohm, "word"),
+        (lines.r_sense_top_ohm, lines.r_sense_ohm, lines.r_bitline_ohm, "bit"),
+    ):
+        if right is not None and not any(_has_ohms(x) for x in (right, left, along)):
+            raise InputError(
+                f"both ends of a {line} line are held and there is no resistance between them",
+                where="r_driver_right_ohm" if line == "word" else "r_sense_top_ohm",
+                hint="give the line or one of its ends a resistance",
+            )
+
+
+def _has_ohms(value: Ohm) -> bool:
+    return bool((torch.as_tensor(value) > 0).any())
+
+
+def _check(name: str, value: torch.Tensor, ends: tuple[int, ...]) -> None:
+    if not bool((value >= 0).all()):  # False for NaN
+        raise InputError(
+            "not a resistance",
+            where=name,
+            value=float(value.flatten()[torch.argmin((value >= 0).flatten().to(torch.int8))]),
+            allowed=">= 0 ohm; infinite for an open",
+        )
+    if value.ndim and value.shape[-len(ends) :] != ends:
+        raise InputError(
+            "one value, or one for every line or segment",
+            where=name,
+            value=tuple(value.shape),
+            allowed=f"[..., {', '.join(str(n) for n in ends)}]",
+        )
