@@ -137,7 +137,20 @@ def _cannot_be_negative(base: sympy.Expr) -> bool:
         elif isinstance(symbol, Definition):
             sure = _cannot_be_negative(symbol.expression)
             known[symbol] = _stand_in(sure, False)
-    return bool(base.xreplace(known).is_nonnegative)
+    plain = base.xreplace(known)
+    sums = [part for part in plain.atoms(sympy.Add) if _is_root_over_its_rest(part)]
+    return bool(plain.xreplace({part: _stand_in(True, False) for part in sums}).is_nonnegative)
+
+
+def _is_root_over_its_rest(total: sympy.Add) -> bool:
+    """True for a + sqrt(a^2 + b) with a b that is not negative: a maximum with a round corner."""
+    for term in total.args:
+        factor, root = term.as_coeff_Mul()
+        if factor > 0 and root.is_Pow and root.exp == sympy.S.Half:
+            above = sympy.expand(factor**2 * root.base - (total - term) ** 2)
+            if above.is_nonnegative:
+                return True
+    return False
 
 
 def _stand_in(nonnegative: bool, positive: bool) -> sympy.Dummy:

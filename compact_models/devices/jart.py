@@ -119,8 +119,7 @@ temperature = Definition(
 v_thermal = Definition("v_thermal", "V", "thermal voltage", k_b * temperature / q_e)
 
 psi = phi_b0 - phi_n - v_schottky * Piecewise((1, V > 0), (-1, True))
-# Positive by its form already; the maximum says so, and holds against rounding.
-psi_rounded = Max(0, psi + sqrt(psi**2 + v_round**2)) / 2
+psi_rounded = (psi + sqrt(psi**2 + v_round**2)) / 2
 lowering = (
     q_e * z_ion * n_disc * psi_rounded / (8 * pi**2 * (eps_phi * eps_0) ** 3 / q_e**2)
 ) ** sympy.Rational(1, 4)

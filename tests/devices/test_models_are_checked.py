@@ -65,7 +65,8 @@ def test_equations_must_fit_in_units(changes: dict[str, object], words: list[str
 @pytest.mark.parametrize("exponent", [Parameter("q_p", "1", "power"), sympy.Rational(3, 2)])
 def test_a_power_of_what_may_be_negative_is_refused(exponent: sympy.Expr) -> None:
     # A B source would take the power of the absolute value, torch would say NaN.
-    for base in (V / v_one, 1 - x, x):
+    near_miss = V / v_one + sympy.sqrt((V / v_one) ** 2 + x)
+    for base in (V / v_one, 1 - x, x, near_miss):
         said = sentence(rates={x: k * base**exponent})
         assert "the rate of 'x'" in said
         assert "Max(0, base)" in said
@@ -73,7 +74,8 @@ def test_a_power_of_what_may_be_negative_is_refused(exponent: sympy.Expr) -> Non
     if exponent.is_Number:
         del values["q_p"]
     sets = (dataclasses.replace(FOLLOWER.parameter_sets[0], values=values),)
-    for base in (sympy.Abs(V) / v_one, sympy.Max(0, 1 - x), v_one / v_one + x**2):
+    rounded = V / v_one + sympy.sqrt((V / v_one) ** 2 + x**2)
+    for base in (sympy.Abs(V) / v_one, sympy.Max(0, 1 - x), x**2 + 1, rounded, 3 * rounded):
         variant(rates={x: k * base**exponent + k * V / v_one}, parameter_sets=sets)
 
 
