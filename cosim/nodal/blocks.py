@@ -90,13 +90,39 @@ class Joint:
         order = _ORDER[self.way]
         near = [self._part(of_whole, self.near[k], k) for k in order[:-1]]
         far = [self._part(of_whole, self.far[k], k) for k in order[1:]]
-        pair = (
+        return self._side_by_side(
             torch.cat([*near, self.current @ of_whole], -2),
             torch.cat([self.voltage @ of_whole, *far], -2),
         )
+
+    def congruent(self, of_whole: torch.Tensor) -> torch.Tensor:
+        """P S P' for both blocks, where P makes their inputs from those of the whole.
+
+        Args:
+            of_whole: S, symmetric, [..., block row, block col, input, input].
+        """
+        order = _ORDER[self.way]
+        found = []
+        for joint, places_of, groups, last in (
+            (self.current, self.near, order[:-1], True),
+            (self.voltage, self.far, order[1:], False),
+        ):
+            at_joint = joint @ of_whole
+            rest = torch.cat([self._part(of_whole, places_of[k], k) for k in groups], -2).mT
+            rest = torch.cat([self._part(rest, places_of[k], k) for k in groups], -2)
+            across = torch.cat([self._part(at_joint.mT, places_of[k], k) for k in groups], -2)
+            own = at_joint @ joint.mT
+            upper, lower = [rest, across], [across.mT, own]
+            if not last:
+                upper, lower = [own, across.mT], [across, rest]
+            found.append(torch.cat([torch.cat(upper, -1), torch.cat(lower, -1)], -2))
+        return self._side_by_side(*found)
+
+    def _side_by_side(self, near: torch.Tensor, far: torch.Tensor) -> torch.Tensor:
+        """The grid whose blocks are in turn the nearer and the farther ones."""
         if self.way == "across":
-            return torch.stack(pair, -3).flatten(-4, -3)
-        return torch.stack(pair, -4).flatten(-5, -4)
+            return torch.stack((near, far), -3).flatten(-4, -3)
+        return torch.stack((near, far), -4).flatten(-5, -4)
 
     def _part(self, of_whole: torch.Tensor, place: slice, group: str) -> torch.Tensor:
         found = of_whole[..., place, :]
@@ -130,39 +156,40 @@ def join(blocks: Blocks, following: Way, outputs: str, inputs: str) -> tuple[Blo
         far = far.only(_but(behind, outputs), _but(behind, inputs))
     order = _ORDER[near.way]
     first, last, rest_near, rest_far = order[0], order[-1], order[:-1], order[1:]
+    sizes = _sum(near.outputs, far.outputs, rest_near, rest_far)
+    widths = _sum(near.inputs, far.inputs, rest_near, rest_far)
+    cols = _halves(places(widths, following), near.inputs, rest_near, rest_far)
     out, conducts = near.part(last, last), far.part(first, first)
     matrix = -(out @ conducts)
     matrix.diagonal(dim1=-2, dim2=-1).add_(1.0)
-    parts = [
-        (one, k) for k in _ORDER[following] for one in (near, far)
-        if k in (rest_near if one is near else rest_far)
-    ]  # fmt: skip
-    drawn = {k: far.part(first, k) for k in rest_far}
-    driven = torch.cat(
-        [near.part(last, k) if one is near else out @ drawn[k] for one, k in parts], -1
+    # Columns of the result in their order: in every group the nearer block's ports come first.
+    drawn = far.part(first, rest_far)
+    parts = (
+        _cut(near.part(last, rest_near), near.inputs, rest_near),
+        _cut(out @ drawn, far.inputs, rest_far),
     )
+    driven = torch.cat([one[k] for k in _ORDER[following] for one in parts if k in one], -1)
     voltage = torch.linalg.solve(matrix, driven)
-    sizes = _sum(near.outputs, far.outputs, rest_near, rest_far)
-    widths = _sum(near.inputs, far.inputs, rest_near, rest_far)
-    rows = _halves(places(sizes, following), near.outputs, rest_near, rest_far)
-    cols = _halves(places(widths, following), near.inputs, rest_near, rest_far)
     current = conducts @ voltage
-    for k in rest_far:
-        current[..., cols[1][k]] += drawn[k]
-    hybrid = voltage.new_empty(*voltage.shape[:-2], sum(sizes.values()), voltage.shape[-1])
+    for k, part in _cut(drawn, far.inputs, rest_far).items():
+        current[..., cols[1][k]] += part
+    pieces = []
     for one, rest, mine, change in (
         (near, rest_near, 0, near.part(rest_near, last) @ current),
         (far, rest_far, 1, far.part(rest_far, first) @ voltage),
     ):
-        start = 0
-        for k in rest:
-            stop = start + one.outputs[k]
-            hybrid[..., rows[mine][k], :] = change[..., start:stop, :]
-            for j in rest:
-                hybrid[..., rows[mine][k], cols[mine][j]] += one.part(k, j)
-            start = stop
+        for k, part in _cut(one.part(rest, rest), one.inputs, rest).items():
+            change[..., cols[mine][k]] += part
+        pieces.append(_cut(change.mT, one.outputs, rest))
+    hybrid = torch.cat([one[k].mT for k in _ORDER[following] for one in pieces if k in one], -2)
     joint = Joint(voltage, current, cols[0], cols[1], ports, near.way)
     return Blocks(hybrid, sizes, widths, following), joint
+
+
+def _cut(matrix: torch.Tensor, sizes: Mapping[str, int], groups: str) -> dict[str, torch.Tensor]:
+    """The columns of a matrix by groups of ports; groups without any are left out."""
+    present = [k for k in groups if sizes[k]]
+    return dict(zip(present, matrix.split([sizes[k] for k in present], -1), strict=True))
 
 
 def _but(group: str, wanted: str) -> str:

@@ -21,76 +21,7 @@ _LARGEST = 4  # rows and columns of the blocks that are solved whole
 
 
 @dataclass(frozen=True)
-class Edge:
-    """What the lines of the blocks at one edge of a grid end in.
-
-    Attributes:
-        axis: -3 for the left or right edge, -4 for the lower or upper one.
-        index: the column or row of blocks that is meant.
-        place: the inputs of these blocks that it stands before.
-        inner: what these are for unit inputs before it, [..., block, port, input].
-    """
-
-    axis: int
-    index: int
-    place: slice
-    inner: torch.Tensor
-
-    def inputs(self, before: torch.Tensor) -> torch.Tensor:
-        """The inputs of the blocks themselves, [..., block row, block col, input, vector]."""
-        found = before.clone()
-        edge = found.select(self.axis, self.index)
-        edge[..., self.place, :] = self.inner @ before.select(self.axis, self.index)
-        return found
-
-
-@dataclass(frozen=True)
-class Whole:
-    """An array as one block.
-
-    Attributes:
-        block: its ports are the ends of the lines, rows counted from below; those of lines that
-            exist only to fill up the blocks come last.
-        joints: every level's, the first joints first; empty if they were not kept.
-        edges: what the lines end in, in the order in which it was added.
-        inside: currents and node voltages of the smallest blocks, see `blocks_of_cells`; None if
-            they were not kept.
-        shape: rows and columns of the array.
-    """
-
-    block: Blocks
-    joints: tuple[Joint, ...]
-    edges: tuple[Edge, ...]
-    inside: torch.Tensor | None
-    shape: tuple[int, int]
-
-    def inner(self, inputs: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-        """Currents of the cells [A], voltages of their word-line and of their bit-line nodes [V].
-
-        Each is [..., vector, row, col], rows counted from above.
-
-        Args:
-            inputs: of the block, [..., input, vector].
-        """
-        if self.inside is None:
-            raise AssertionError("asked for what was not kept")
-        found = inputs[..., None, None, :, :]
-        for joint in reversed(self.joints):
-            found = joint.inputs(found)
-        for edge in reversed(self.edges):
-            found = edge.inputs(found)
-        inner = self.inside @ found  # [..., block row, block col, inner, vector]
-        up, across = inner.shape[-4:-2]
-        rows, cols = self.shape
-        high, wide = -(-rows // up), -(-cols // across)
-        cells = inner.unflatten(-2, (3, high, wide)).movedim((-4, -1), (-6, -5))
-        whole = cells.transpose(-3, -2).flatten(-2).flatten(-3, -2)[..., :rows, :cols].flip(-2)
-        current, word, bit = whole.unbind(-4)
-        return current, word, bit
-
-
-@dataclass(frozen=True)
-class _Grid:
+class Grid:
     """How an array is cut: a power of two of blocks each way.
 
     What is missing is filled with cells of 0 S behind 0 ohm at the far side of the lines, which
@@ -103,9 +34,10 @@ class _Grid:
     across: int
 
     @staticmethod
-    def of(rows: int, cols: int) -> _Grid:
+    def of(rows: int, cols: int) -> Grid:
+        """For an array of that size."""
         up, across = (2 ** max(0, math.ceil(math.log2(n / _LARGEST))) for n in (rows, cols))
-        return _Grid(rows, cols, up, across)
+        return Grid(rows, cols, up, across)
 
     @property
     def high(self) -> int:
@@ -124,6 +56,11 @@ class _Grid:
         parts = filled.unflatten(-2, (self.up, self.high)).unflatten(-1, (self.across, self.wide))
         cut: torch.Tensor = parts.transpose(-3, -2)
         return cut
+
+    def put_together(self, blocks: torch.Tensor) -> torch.Tensor:
+        """[..., block row, block col, row, col] as [..., row, col], rows counted from above."""
+        whole = blocks.transpose(-3, -2).flatten(-2).flatten(-3, -2)
+        return whole[..., : self.rows, : self.cols].flip(-2)
 
     def segments(self, value: Ohm, far_end: Ohm | None, like: torch.Tensor) -> torch.Tensor:
         """Resistances of segments, cut; or [row, col] where they are the same in every block."""
@@ -147,6 +84,80 @@ class _Grid:
         return ends
 
 
+@dataclass(frozen=True)
+class Edge:
+    """What the lines of the blocks at one edge of a grid end in.
+
+    Attributes:
+        group: which ends of the lines: L, R, B or T.
+        axis: -3 for the left or right edge, -4 for the lower or upper one.
+        index: the column or row of blocks that is meant.
+        place: the inputs of these blocks that it stands before.
+        inner: what these are for unit inputs before it, [..., block, port, input].
+        current: through what the lines end in, for unit inputs before it, likewise.
+    """
+
+    group: str
+    axis: int
+    index: int
+    place: slice
+    inner: torch.Tensor
+    current: torch.Tensor
+
+    def inputs(self, before: torch.Tensor) -> torch.Tensor:
+        """The inputs of the blocks themselves, [..., block row, block col, input, vector]."""
+        found = before.clone()
+        edge = found.select(self.axis, self.index)
+        edge[..., self.place, :] = self.inner @ before.select(self.axis, self.index)
+        return found
+
+    def congruent(self, before: torch.Tensor) -> torch.Tensor:
+        """P S P' for every block, where P makes its inputs; see `Joint.congruent`."""
+        rows = self.inputs(before)
+        return self.inputs(rows.mT)
+
+
+@dataclass(frozen=True)
+class Whole:
+    """An array as one block.
+
+    Attributes:
+        block: its ports are the ends of the lines, rows counted from below; those of lines that
+            exist only to fill up the blocks come last.
+        joints: every level's, the first joints first; empty if they were not kept.
+        edges: what the lines end in, in the order in which it was added.
+        inside: currents and node voltages of the smallest blocks, see `blocks_of_cells`; None if
+            they were not kept.
+        grid: how the array was cut.
+    """
+
+    block: Blocks
+    joints: tuple[Joint, ...]
+    edges: tuple[Edge, ...]
+    inside: torch.Tensor | None
+    grid: Grid
+
+    def inner(self, inputs: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        """Currents of the cells [A], voltages of their word-line and of their bit-line nodes [V].
+
+        Each is [..., vector, row, col], rows counted from above.
+
+        Args:
+            inputs: of the block, [..., input, vector].
+        """
+        if self.inside is None:
+            raise AssertionError("asked for what was not kept")
+        found = inputs[..., None, None, :, :]
+        for joint in reversed(self.joints):
+            found = joint.inputs(found)
+        for edge in reversed(self.edges):
+            found = edge.inputs(found)
+        inner = self.inside @ found  # [..., block row, block col, inner, vector]
+        cells = inner.unflatten(-2, (3, self.grid.high, self.grid.wide))
+        current, word, bit = self.grid.put_together(cells.movedim((-4, -1), (-6, -5))).unbind(-4)
+        return current, word, bit
+
+
 def joined(
     conductance_s: torch.Tensor, lines: Lines, *, outputs: str, inputs: str, keep: bool
 ) -> Whole:
@@ -159,8 +170,7 @@ def joined(
         inputs: groups whose inputs are not zero.
         keep: keep what the way back down needs.
     """
-    rows, cols = conductance_s.shape[-2:]
-    grid = _Grid.of(rows, cols)
+    grid = Grid.of(*conductance_s.shape[-2:])
     up, across = grid.up, grid.across
     blocks, inside = blocks_of_cells(
         grid.cut(conductance_s),
@@ -193,7 +203,7 @@ def joined(
         if keep:
             joints.append(joint)
     whole = replace(blocks, hybrid=blocks.hybrid[..., 0, 0, :, :])
-    return Whole(whole, tuple(joints), tuple(edges), inside, (rows, cols))
+    return Whole(whole, tuple(joints), tuple(edges), inside, grid)
 
 
 def _any_ohms(value: Ohm) -> bool:
@@ -212,7 +222,11 @@ def _at_edge(blocks: Blocks, group: str, series_ohm: torch.Tensor) -> tuple[Bloc
     rest = rest.expand(*edge.shape[:-4], *rest.shape[-4:])
     hybrid = torch.cat([edge, rest] if first else [rest, edge], axis)
     place = places(blocks.inputs, blocks.way)[group]
-    return replace(blocks, hybrid=hybrid), Edge(axis, 0 if first else count - 1, place, inner)
+    out = places(blocks.outputs, blocks.way)[group]
+    current = changed.hybrid[..., out, :]
+    return replace(blocks, hybrid=hybrid), Edge(
+        group, axis, 0 if first else count - 1, place, inner, current
+    )
 
 
 def _next_way(up: int, across: int, high: int, wide: int) -> Way:

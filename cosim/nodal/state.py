@@ -66,7 +66,7 @@ def state_of(
     whole: Whole, lines: Lines, drive_v: torch.Tensor, sense_v: torch.Tensor | None = None
 ) -> ArrayState:
     """The state of a factorised array; see `solve_state`."""
-    rows, cols = whole.shape
+    rows, cols = whole.grid.rows, whole.grid.cols
     sense = drive_v.new_zeros(cols) if sense_v is None else sense_v
     for name, volts, count in (("drive_v", drive_v, rows), ("sense_v", sense, cols)):
         if volts.shape[-1] != count:

@@ -7,14 +7,14 @@ The array is cut into small blocks, which are solved whole and joined two by two
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 
 import torch
 
-from cosim.nodal.hierarchy import Whole, joined
+from cosim.nodal.adjoint import port_matrix
 from cosim.nodal.lines import Lines, Ohm, check_array
 
-_MOST_CELLS = 1 << 21  # at once, without gradients: about a gigabyte on the way
+_CELLS_AT_ONCE = 1 << 14  # of many arrays
 
 
 @dataclass(frozen=True)
@@ -99,26 +99,53 @@ def solve_transfer(
         r_sense_top_ohm,
     )
     check_array(conductance_s, lines)
-    right, top = r_driver_right_ohm is not None, r_sense_top_ohm is not None
-    whole = joined(
-        conductance_s,
-        lines,
-        outputs="BT" if top else "B",
-        inputs="LB" + "R" * right + "T" * top,
-        keep=False,
+    several = _in_parts(conductance_s, lines)
+    if several is None:
+        return _solve(conductance_s, lines)
+    shape, parts = several
+    solved = [_solve(*part) for part in parts]
+    return Transfer(
+        torch.cat([one.transfer_s for one in solved]).unflatten(0, shape),
+        torch.cat([one.sense_s for one in solved]).unflatten(0, shape),
     )
-    return _between_ports(whole, right, top)
 
 
-def _between_ports(whole: Whole, right: bool, top: bool) -> Transfer:
-    """Drivers of a word line and sense nodes of a bit line taken together."""
-    rows, cols = whole.shape
-    block = whole.block
+def _solve(conductance_s: torch.Tensor, lines: Lines) -> Transfer:
+    right, top = lines.r_driver_right_ohm is not None, lines.r_sense_top_ohm is not None
+    out = "BT" if top else "B"
+    whole, hybrid = port_matrix(conductance_s, lines, out, "LB" + "R" * right + "T" * top)
+    # Drivers of a word line and sense nodes of a bit line are taken together.
+    rows, cols, block = whole.grid.rows, whole.grid.cols, replace(whole.block, hybrid=hybrid)
 
     def part(outputs: str, inputs: str) -> torch.Tensor:
         return sum((block.part(k, j) for k in outputs for j in inputs), torch.zeros(()))
 
-    out = "BT" if top else "B"
     transfer = part(out, "LR" if right else "L")[..., :cols, :].mT.flip(-2)[..., -rows:, :]
     admittance = -part(out, out)[..., :cols, :cols]
     return Transfer(transfer, 0.5 * (admittance + admittance.mT))
+
+
+def _in_parts(
+    conductance_s: torch.Tensor, lines: Lines
+) -> tuple[torch.Size, list[tuple[torch.Tensor, Lines]]] | None:
+    """Many arrays, a few at a time: their temporaries stay in the cache. None for few."""
+    each = conductance_s.shape[-2:]
+    axes = {"r_wordline_ohm": 2, "r_bitline_ohm": 2}
+    ohms = {one.name: getattr(lines, one.name) for one in fields(lines)}
+    tensors = {k: x for k, x in ohms.items() if isinstance(x, torch.Tensor) and x.ndim}
+    shape = torch.broadcast_shapes(
+        conductance_s.shape[:-2], *(x.shape[: -axes.get(k, 1)] for k, x in tensors.items())
+    )
+    at_once = max(1, _CELLS_AT_ONCE // each.numel())
+    if conductance_s.device.type != "cpu" or shape.numel() <= at_once:
+        return None
+
+    def cut(x: torch.Tensor, own: int) -> tuple[torch.Tensor, ...]:
+        whole = x.expand(*shape, *x.shape[x.ndim - own :]).flatten(0, -own - 1)
+        return tuple(whole[k : k + at_once] for k in range(0, len(whole), at_once))
+
+    cells = cut(conductance_s, 2)
+    wires = {k: cut(x, axes.get(k, 1)) for k, x in tensors.items() if x.ndim > axes.get(k, 1)}
+    return shape, [
+        (one, replace(lines, **{k: x[n] for k, x in wires.items()})) for n, one in enumerate(cells)
+    ]

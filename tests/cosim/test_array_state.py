@@ -146,6 +146,25 @@ def test_several_arrays_with_their_own_wires_at_once() -> None:
             assert np.abs(found - wanted[name]).max() <= 1e-11 * np.abs(wanted[name]).max()
 
 
+def test_many_arrays_are_solved_a_few_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    rng = np.random.default_rng(11)
+    g = torch.from_numpy(rng.uniform(1e-6, 1e-4, (2, 5, 6, 4))).requires_grad_()
+    word = torch.from_numpy(rng.uniform(1, 9, (5, 6, 4))).requires_grad_()
+    sense = torch.from_numpy(rng.uniform(1, 9, (2, 1, 4))).requires_grad_()
+    wires = {"r_wordline_ohm": word, "r_bitline_ohm": 3.0, "r_sense_ohm": sense}
+    found = []
+    for at_once in (1 << 20, 3 * 24, 1):
+        monkeypatch.setattr("cosim.nodal.transfer._CELLS_AT_ONCE", at_once)
+        solved = solve_transfer(g, **wires)
+        assert solved.sense_s.shape == (2, 5, 4, 4)
+        loss = (solved.transfer_s**2).sum() * 1e8 + solved.sense_s.sum() * 1e3
+        slopes = torch.autograd.grad(loss, (g, word, sense))
+        found.append((solved.transfer_s.detach(), *slopes))
+    for other in found[1:]:
+        for one, two in zip(found[0], other, strict=True):
+            torch.testing.assert_close(one, two, rtol=1e-12, atol=1e-18)
+
+
 def test_gradients_reach_cells_wires_ends_and_voltages() -> None:
     g, drive, network = problem(5, 6, seed=7)
     ohm = {k: torch.from_numpy(x) for k, x in network.items() if k.endswith("_ohm")}
@@ -158,6 +177,39 @@ def test_gradients_reach_cells_wires_ends_and_voltages() -> None:
 
     inputs = (torch.from_numpy(g * 1e4), torch.from_numpy(drive), *ohm.values())
     assert torch.autograd.gradcheck(loss, tuple(x.requires_grad_() for x in inputs), atol=1e-6)
+
+
+@pytest.mark.parametrize(("rows", "cols"), [(1, 1), (2, 3), (5, 6), (9, 5)])
+@pytest.mark.parametrize("ends", ["near", "both"])
+def test_the_adjoint_of_the_transfer_is_its_gradient(rows: int, cols: int, ends: str) -> None:
+    g, _, network = problem(rows, cols, seed=8)
+    if ends == "near":
+        del network["driver_right_ohm"], network["sense_top_ohm"]
+    ohm = {k: torch.from_numpy(x) for k, x in network.items() if k.endswith("_ohm")}
+    weight = torch.from_numpy(np.random.default_rng(9).normal(size=(rows, cols)))
+
+    def loss(conductance: torch.Tensor, *wires: torch.Tensor) -> torch.Tensor:
+        lines = {f"r_{k}": x for k, x in zip(ohm, wires, strict=True)}
+        solved = solve_transfer(conductance * 1e-4, **lines)
+        return (solved.transfer_s * weight).sum() * 1e4 + (solved.sense_s**2).sum() * 1e8
+
+    inputs = (torch.from_numpy(g * 1e4), *ohm.values())
+    assert torch.autograd.gradcheck(loss, tuple(x.requires_grad_() for x in inputs), atol=1e-6)
+
+
+def test_a_gradient_is_summed_over_what_shares_its_value() -> None:
+    g, _, _ = problem(6, 5, seed=10)
+    several = torch.from_numpy(np.stack([g, 2 * g, 0.3 * g]))
+    one, two, three = (torch.tensor(x, dtype=torch.float64, requires_grad=True) for x in (3, 4, 50))
+
+    def loss(*wires: torch.Tensor) -> torch.Tensor:
+        word, bit, driver = wires
+        found = solve_transfer(
+            several, r_wordline_ohm=word, r_bitline_ohm=bit, r_driver_ohm=driver, r_sense_ohm=7.0
+        )
+        return (found.transfer_s * 1e4).square().sum()
+
+    assert torch.autograd.gradcheck(loss, (one, two, three), atol=1e-6)
 
 
 @pytest.mark.parametrize(
