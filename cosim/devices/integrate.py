@@ -21,7 +21,7 @@ from cosim.devices.free_rate import is_free, move_freely
 from cosim.devices.internal import solve_internal
 from cosim.devices.kernels import Kernels, MakeKernels, eager
 from cosim.devices.shortcuts import jump, rest_at_bound
-from cosim.devices.step_size import first_step, mind_the_window
+from cosim.devices.step_size import NEAR_REST, first_step, mind_the_window
 
 _FEW = 64  # so few cells are not worth functions of their own
 _CELLS_AT_ONCE = 1 << 16  # so that a batch's temporaries stay in the processor's cache
@@ -178,6 +178,8 @@ def _advance_batch(
     flat = not ramp.requires_grad and not bool(ramp.any())
     bounded = [state.lower is not None for state in functions.model.states]
     has_window = has_vanishing_rate(functions.model)
+    # Beside a vanishing window no place is a rest: the distance to the bound is remembered.
+    at_rest = 0.0 if has_window else NEAR_REST * tolerance
     internal_scale = functions.model.internals[0].scale if functions.model.internals else 0.0
     now = replace(
         cells, internal=solve_internal(functions, p, v_start, cells.fractions, cells.internal)
@@ -198,7 +200,7 @@ def _advance_batch(
             now = replace(now, step=first_step(slopes, now.step, duration_s))
         slope = None if flat else ramp
         wanted = kernels.limit_step(
-            slopes, now.fractions, bounded, slope, now.step, now.failed, tolerance
+            slopes, now.fractions, bounded, slope, now.step, now.failed, at_rest
         )
         at_kink = torch.zeros_like(running)
         for kink in kinks:
@@ -214,10 +216,10 @@ def _advance_batch(
         if bounded == [True]:
             tried = rest_at_bound(functions, p, now, tried, slopes, v, ramp, step)
         if has_window:
-            tried = mind_the_window(now, tried, slopes, step, bounded)
+            tried = mind_the_window(now, tried, slopes, step, bounded, tolerance)
         size, so_far = step.detach(), done.detach()
         now, good, broken = kernels.judge(
-            now, tried, slopes, size, so_far, running, bounded, duration_s, tolerance,
+            now, tried, slopes, slope, size, so_far, running, bounded, duration_s, tolerance,
             internal_scale,
         )  # fmt: skip
         # From a hair before a threshold to a hair behind it, so that no stage sees both sides.

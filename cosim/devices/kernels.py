@@ -126,27 +126,28 @@ def _limit_step(
     ramp: torch.Tensor | None,
     step: torch.Tensor,
     failed: torch.Tensor,
-    tolerance: float,
+    at_rest: float,
 ) -> torch.Tensor:
     choose = limit_step
     if _is_worth_it({}, (*fractions, *slopes.values), step):
         choose = _compile(limit_step)
         ramp = torch.zeros_like(step) if ramp is None else ramp
-    return choose(slopes, fractions, tuple(bounded), ramp, step, failed, tolerance)
+    return choose(slopes, fractions, tuple(bounded), ramp, step, failed, at_rest)
 
 
 def _judge(
-    before: Cells, tried: Tried, slopes: Slopes, step: torch.Tensor, done: torch.Tensor,
-    running: torch.Tensor, bounded: Sequence[bool], duration_s: float | torch.Tensor,
-    tolerance: float, internal_scale: float,
+    before: Cells, tried: Tried, slopes: Slopes, ramp: torch.Tensor | None, step: torch.Tensor,
+    done: torch.Tensor, running: torch.Tensor, bounded: Sequence[bool],
+    duration_s: float | torch.Tensor, tolerance: float, internal_scale: float,
 ) -> tuple[Cells, torch.Tensor, torch.Tensor]:  # fmt: skip
     choose = judge
     if _is_worth_it({}, (*before.fractions, *tried.fractions), step):
         choose = _compile(judge)
+        ramp = torch.zeros_like(step) if ramp is None else ramp
         # A float would be a constant of the compiled function, and every duration a new one.
         duration_s = torch.as_tensor(duration_s, dtype=step.dtype, device=step.device)
     return choose(
-        before, tried, slopes, step, done, running, tuple(bounded), duration_s, tolerance,
+        before, tried, slopes, ramp, step, done, running, tuple(bounded), duration_s, tolerance,
         internal_scale,
     )  # fmt: skip
 

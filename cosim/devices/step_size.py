@@ -24,8 +24,13 @@ _FREE = 0.5  # error of a state inside an edge, in edges, that is as good as non
 # begins with a correction of it.
 _INTERNAL = 1e-3
 _E_FOLDS = 2.0  # by which a state may leave a bound in one step, where its rate vanishes there
-_DECAYS = 5.0  # time constants of a decay that a step may cover, farther from rest than so many
-_NEAR_REST = 3.0  # tolerances
+_DECAYS = 2.0  # time constants of a decay that a step may cover, farther from rest than so many
+NEAR_REST = 3.0  # tolerances
+# How far a rate may be from straight over a step, as the way that it makes, at a tolerance of one:
+# the error of order five that is controlled is that to the power of 5/3.
+_BENT, _BENT_POWER = 10.0, 0.6
+# Beside a bound at which the rate vanishes, the error of the distance as a part of it.
+_OF_DISTANCE, _NOWHERE = 0.01, 1e-30
 _UNFOLLOWED = 16.0  # counts as this error, in tolerances: the step is tried again at half
 # A step smaller than this part of the time since the ramp's beginning is lost in it by rounding;
 # one smaller than that part of the ramp is no step.
@@ -45,7 +50,7 @@ def limit_step(
     ramp: torch.Tensor | None,
     step: torch.Tensor,
     failed: torch.Tensor,
-    tolerance: float,
+    at_rest: float,
 ) -> torch.Tensor:
     """`step`, no longer than edges and time constants allow.
 
@@ -56,14 +61,14 @@ def limit_step(
         ramp: slopes of the voltages [V/s]; None where all are zero.
         step: the steps that the error control asks for [s].
         failed: which of them follow a rejected one.
-        tolerance: the allowed error of a state.
+        at_rest: how near to its rest a state is as good as there, as a fraction of its range.
     """
     step = _mind_the_edge(slopes, fractions, bounded, ramp, step, failed)
-    return _far_from_rest(slopes, step, bounded, tolerance)
+    return _far_from_rest(slopes, step, bounded, at_rest)
 
 
 def _far_from_rest(
-    slopes: Slopes, step: torch.Tensor, bounded: Sequence[bool], tolerance: float
+    slopes: Slopes, step: torch.Tensor, bounded: Sequence[bool], at_rest: float
 ) -> torch.Tensor:
     """`step`, cut to a few time constants for states that are not near their rest.
 
@@ -78,7 +83,7 @@ def _far_from_rest(
         rate, own = slopes.values[k].detach(), slopes.own(k)[0].detach()
         to_rest = (rate / own).abs()
         grows = (own > 0) & (rate != 0)
-        falls = (own < 0) & (to_rest > _NEAR_REST * tolerance)
+        falls = (own < 0) & (to_rest > at_rest)
         most = torch.where(grows, _E_FOLDS / own, torch.where(falls, _DECAYS / -own, torch.inf))
         step = torch.minimum(step, most)
     return step
@@ -153,8 +158,46 @@ def let_go(
     return found
 
 
+def _bent(
+    before: Cells,
+    tried: Tried,
+    slopes: Slopes,
+    ramp: torch.Tensor | None,
+    step: torch.Tensor,
+    bounded: Sequence[bool],
+    tolerance: float,
+) -> torch.Tensor:
+    """True where the rate at the end of a step is far from what its slopes at the beginning say.
+
+    An estimate of the error is zero for some steps by chance. A cell that tries a step far too long
+    and then ever shorter ones has many chances; this looks at another number.
+    """
+    found = torch.zeros_like(step, dtype=torch.bool)
+    old, new = list(before.fractions), list(tried.fractions)
+    if before.internal is not None and tried.internal is not None:
+        old, new = [*old, before.internal], [*new, tried.internal]
+    moved = [b.detach() - a.detach() for a, b in zip(old, new, strict=True)]
+    for k in range(slopes.states):
+        if not bounded[k]:
+            continue
+        off = tried.rates[k].detach() - slopes.values[k].detach()
+        for slope, way in zip(slopes.jacobian[k], moved, strict=True):
+            off = off - slope.detach() * way
+        if ramp is not None:
+            off = off - slopes.by_voltage[k].detach() * (ramp.detach() * step)
+        # A rate that is off by this leads away for a time constant of the decay at most.
+        way = off.abs() * step / (1.0 + step * slopes.own(k)[0].detach().abs())
+        found = found | (way > _BENT * tolerance**_BENT_POWER)
+    return found
+
+
 def mind_the_window(
-    before: Cells, tried: Tried, slopes: Slopes, step: torch.Tensor, bounded: Sequence[bool]
+    before: Cells,
+    tried: Tried,
+    slopes: Slopes,
+    step: torch.Tensor,
+    bounded: Sequence[bool],
+    tolerance: float,
 ) -> Tried:
     """`tried`, mended and judged for models whose rate vanishes at a bound by a window.
 
@@ -169,6 +212,9 @@ def mind_the_window(
             near, near_end, _, away = _from_bound(before, tried, slopes, k)
             missed = (near < EDGE) & ((away * step).abs() > _E_FOLDS * near_end.abs())
             error = torch.where(missed, torch.inf, error)
+            # How long it takes to leave again is a matter of the logarithm of the distance.
+            relative = tried.error * tolerance / (_OF_DISTANCE * near_end.abs() + _NOWHERE)
+            error = torch.where(near_end < near, torch.maximum(error, relative), error)
             crossed = (near > 0) & (near_end < 0)
             fractions[k] = torch.where(
                 crossed, torch.where(old > 0.5, 0.5 + 0.5 * old, 0.5 * old), new
@@ -195,6 +241,7 @@ def judge(
     before: Cells,
     tried: Tried,
     slopes: Slopes,
+    ramp: torch.Tensor | None,
     step: torch.Tensor,
     done: torch.Tensor,
     running: torch.Tensor,
@@ -213,8 +260,9 @@ def judge(
         s, new = before.fractions[0].detach(), tried.fractions[0].detach()
         in_edge = ((s < EDGE) & (new.abs() < EDGE)) | ((s > 1 - EDGE) & ((1 - new).abs() < EDGE))
         error = torch.where(in_edge, tried.error / max(tolerance, _FREE * EDGE), error)
-    freed = let_go(before, tried, slopes, step, bounded, tolerance)
-    error = torch.where(freed, error.clamp_min(_UNFOLLOWED), error)
+    doubtful = let_go(before, tried, slopes, step, bounded, tolerance)
+    doubtful = doubtful | _bent(before, tried, slopes, ramp, step, bounded, tolerance)
+    error = torch.where(doubtful, error.clamp_min(_UNFOLLOWED), error)
     good = running & (error <= 1)  # False for NaN
     for new, has_bounds in zip(tried.fractions, bounded, strict=True):
         if has_bounds:  # an error estimate can be small by chance; a state out of bounds is not
