@@ -114,7 +114,7 @@ def _of_leaves(whole: Whole, s: torch.Tensor) -> tuple[torch.Tensor, torch.Tenso
     # Which way the smallest blocks are joined first, all of whose ports are there, is in a joint.
     way = whole.joints[0].way if whole.joints else whole.block.way
     place = places({"L": high, "R": high, "B": wide, "T": wide}, way)
-    current, word_v, bit_v = whole.inside.unflatten(-2, (3, high, wide)).unbind(-4)
+    current, word_v, bit_v = whole.inside.inner.unflatten(-2, (3, high, wide)).unbind(-4)
 
     def both(of_inputs: torch.Tensor) -> torch.Tensor:
         flat = of_inputs.flatten(-3, -2)

@@ -62,6 +62,14 @@ class Blocks:
 
 
 @dataclass(frozen=True)
+class AtJoint:
+    """What is at a joint because of sources inside the blocks: [..., port, vector]."""
+
+    voltage: torch.Tensor
+    current: torch.Tensor
+
+
+@dataclass(frozen=True)
 class Joint:
     """The ports at which two blocks became one, for unit inputs of the whole.
 
@@ -72,6 +80,9 @@ class Joint:
         far: those that belong to the farther one.
         ports: how many inputs each group of one block has; those that the whole lacks are zero.
         way: how the two lay beside each other.
+        blocks: the grid of blocks before.
+        following: how the result is joined next.
+        kept: groups of the nearer and of the farther block whose outputs were kept.
     """
 
     voltage: torch.Tensor
@@ -80,20 +91,54 @@ class Joint:
     far: Mapping[str, slice]
     ports: Mapping[str, int]
     way: Way
+    blocks: Blocks
+    following: Way
+    kept: tuple[str, str]
 
-    def inputs(self, of_whole: torch.Tensor) -> torch.Tensor:
+    def inputs(self, of_whole: torch.Tensor, of_sources: AtJoint | None = None) -> torch.Tensor:
         """The inputs of the blocks of the grid, from those of the joined ones [..., input, vector].
 
         Args:
             of_whole: [..., block row, block col, input, vector].
+            of_sources: what sources inside the blocks do at the joint; None without.
         """
         order = _ORDER[self.way]
         near = [self._part(of_whole, self.near[k], k) for k in order[:-1]]
         far = [self._part(of_whole, self.far[k], k) for k in order[1:]]
-        return self._side_by_side(
-            torch.cat([*near, self.current @ of_whole], -2),
-            torch.cat([self.voltage @ of_whole, *far], -2),
-        )
+        voltage, current = self.voltage @ of_whole, self.current @ of_whole
+        if of_sources is not None:
+            voltage, current = voltage + of_sources.voltage, current + of_sources.current
+        return self._side_by_side(torch.cat([*near, current], -2), torch.cat([voltage, *far], -2))
+
+    def lifted(self, offset: torch.Tensor) -> tuple[torch.Tensor, AtJoint]:
+        """What sources inside the blocks do at the ports of the whole, and at the joint.
+
+        Args:
+            offset: what they do at the ports of the blocks, [..., block row, block col, output,
+                vector].
+        """
+        order = _ORDER[self.way]
+        first, last = order[0], order[-1]
+        grid = self.blocks
+        rows = places(grid.outputs, self.way)
+        near, far = _halved(grid, 0), _halved(grid, 1)
+        of_near, of_far = (_halved(replace(grid, hybrid=offset), k).hybrid for k in (0, 1))
+        out, conducts = near.part(last, last), far.part(first, first)
+        matrix = -(out @ conducts)
+        matrix.diagonal(dim1=-2, dim2=-1).add_(1.0)
+        drawn = of_far[..., rows[first], :]
+        voltage = torch.linalg.solve(matrix, of_near[..., rows[last], :] + out @ drawn)
+        current = conducts @ voltage + drawn
+        pieces = []
+        for one, offsets, group, at_joint, keep in (
+            (near, of_near, last, current, self.kept[0]),
+            (far, of_far, first, voltage, self.kept[1]),
+        ):
+            cols = places(grid.inputs, self.way)[group]
+            change = offsets + one.hybrid[..., cols] @ at_joint
+            pieces.append({k: change[..., rows[k], :] for k in keep if k != group})
+        parts = [one[k] for k in _ORDER[self.following] for one in pieces if k in one]
+        return torch.cat(parts, -2), AtJoint(voltage, current)
 
     def congruent(self, of_whole: torch.Tensor) -> torch.Tensor:
         """P S P' for both blocks, where P makes their inputs from those of the whole.
@@ -143,17 +188,13 @@ def join(blocks: Blocks, following: Way, outputs: str, inputs: str) -> tuple[Blo
         inputs: the same for inputs that are not zero.
     """
     across = blocks.way == "across"
-    near, far = (
-        replace(blocks, hybrid=blocks.hybrid[..., k::2, :, :])
-        if across
-        else replace(blocks, hybrid=blocks.hybrid[..., k::2, :, :, :])
-        for k in (0, 1)
-    )
-    ports = blocks.inputs
+    near, far = _halved(blocks, 0), _halved(blocks, 1)
+    kept = ("LRBT", "LRBT")
     if near.hybrid.shape[-3 if across else -4] == 1:  # their outer ports are the array's own edges
         ahead, behind = ("L", "R") if across else ("B", "T")
-        near = near.only(_but(ahead, outputs), _but(ahead, inputs))
-        far = far.only(_but(behind, outputs), _but(behind, inputs))
+        kept = (_but(ahead, outputs), _but(behind, outputs))
+        near = near.only(kept[0], _but(ahead, inputs))
+        far = far.only(kept[1], _but(behind, inputs))
     order = _ORDER[near.way]
     first, last, rest_near, rest_far = order[0], order[-1], order[:-1], order[1:]
     sizes = _sum(near.outputs, far.outputs, rest_near, rest_far)
@@ -182,8 +223,19 @@ def join(blocks: Blocks, following: Way, outputs: str, inputs: str) -> tuple[Blo
             change[..., cols[mine][k]] += part
         pieces.append(_cut(change.mT, one.outputs, rest))
     hybrid = torch.cat([one[k].mT for k in _ORDER[following] for one in pieces if k in one], -2)
-    joint = Joint(voltage, current, cols[0], cols[1], ports, near.way)
+    joint = Joint(
+        voltage, current, cols[0], cols[1], blocks.inputs, near.way, blocks, following, kept
+    )
     return Blocks(hybrid, sizes, widths, following), joint
+
+
+def _halved(blocks: Blocks, first: int) -> Blocks:
+    """Every other block of a grid, the way that they are joined."""
+    across = blocks.way == "across"
+    hybrid = blocks.hybrid
+    return replace(
+        blocks, hybrid=hybrid[..., first::2, :, :] if across else hybrid[..., first::2, :, :, :]
+    )
 
 
 def _cut(matrix: torch.Tensor, sizes: Mapping[str, int], groups: str) -> dict[str, torch.Tensor]:

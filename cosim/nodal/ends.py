@@ -12,10 +12,13 @@ from cosim.nodal.blocks import Blocks, places
 _FLOATING_S = 1e-22
 
 
-def behind(blocks: Blocks, group: str, series_ohm: torch.Tensor) -> tuple[Blocks, torch.Tensor]:
+def behind(
+    blocks: Blocks, group: str, series_ohm: torch.Tensor
+) -> tuple[Blocks, torch.Tensor, torch.Tensor]:
     """Blocks with a resistance in series at the near ends of their lines, infinite for none at all.
 
-    Returns them and the voltages at these ends for unit inputs, [..., port, input].
+    Returns them, the voltages at these ends for unit inputs [..., port, input], and by how much
+    these change per unit of the group's own output before.
 
     Args:
         blocks: the blocks.
@@ -30,21 +33,25 @@ def behind(blocks: Blocks, group: str, series_ohm: torch.Tensor) -> tuple[Blocks
     scale = torch.where(floats, 1.0, sign * series_ohm)
     own = torch.where(floats, sign * _FLOATING_S, 1.0)
     matrix = torch.diag_embed(own) - scale.unsqueeze(-1) * blocks.part(group, group)
-    change = torch.linalg.solve(matrix, scale.unsqueeze(-1) * blocks.hybrid[..., rows[group], :])
+    answer = torch.linalg.solve(matrix, torch.diag_embed(scale).expand(matrix.shape))
+    change = answer @ blocks.hybrid[..., rows[group], :]
     hybrid = blocks.hybrid + blocks.hybrid[..., cols[group]] @ change
     end_v = change.clone()
     end_v[..., cols[group]] += torch.eye(change.shape[-2], dtype=own.dtype, device=own.device)
-    return replace(blocks, hybrid=hybrid), end_v
+    return replace(blocks, hybrid=hybrid), end_v, answer
 
 
-def held(blocks: Blocks, group: str, series_ohm: torch.Tensor) -> tuple[Blocks, torch.Tensor]:
+def held(
+    blocks: Blocks, group: str, series_ohm: torch.Tensor
+) -> tuple[Blocks, torch.Tensor, torch.Tensor]:
     """Blocks whose lines are held at their far ends as well, by a voltage behind a resistance.
 
     The group's input becomes that voltage, and its output the current from it into the line (R) or
     out of the line to it (T).
 
-    Returns them and the currents at these ends for unit inputs, drawn out of a word line (R) or
-    into a bit line (T), [..., port, input].
+    Returns them, the currents at these ends for unit inputs, drawn out of a word line (R) or into
+    a bit line (T), [..., port, input], and by how much these change per unit of the group's own
+    output before.
 
     Args:
         blocks: the blocks.
@@ -61,11 +68,12 @@ def held(blocks: Blocks, group: str, series_ohm: torch.Tensor) -> tuple[Blocks, 
     matrix = torch.diag_embed(own) - sign * scale.unsqueeze(-1) * blocks.part(group, group)
     row = blocks.hybrid[..., rows[group], :].clone()
     row[..., cols[group]] = -torch.eye(row.shape[-2], dtype=row.dtype, device=row.device)
-    current = torch.linalg.solve(matrix, sign * scale.unsqueeze(-1) * row)
+    answer = torch.linalg.solve(matrix, torch.diag_embed(sign * scale).expand(matrix.shape))
+    current = answer @ row
     hybrid = blocks.hybrid.clone()
     column = hybrid[..., cols[group]].clone()
     hybrid[..., cols[group]] = 0.0
     hybrid = hybrid + column @ current
     # From the source into a word line, out of a bit line to the node: against i, both.
     hybrid[..., rows[group], :] = -current
-    return replace(blocks, hybrid=hybrid), current
+    return replace(blocks, hybrid=hybrid), current, answer

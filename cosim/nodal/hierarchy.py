@@ -14,7 +14,7 @@ import torch
 
 from cosim.nodal.blocks import Blocks, Joint, Way, join, places
 from cosim.nodal.ends import behind, held
-from cosim.nodal.leaves import blocks_of_cells
+from cosim.nodal.leaves import Leaves, blocks_of_cells
 from cosim.nodal.lines import Lines, Ohm
 
 _LARGEST = 4  # rows and columns of the blocks that are solved whole
@@ -95,6 +95,9 @@ class Edge:
         place: the inputs of these blocks that it stands before.
         inner: what these are for unit inputs before it, [..., block, port, input].
         current: through what the lines end in, for unit inputs before it, likewise.
+        out: the outputs of these blocks that the lines' ends are.
+        answer: what the inner inputs get of these outputs, [..., block, port, port].
+        column: what the outputs get of the inner inputs, [..., block, output, port].
     """
 
     group: str
@@ -103,13 +106,36 @@ class Edge:
     place: slice
     inner: torch.Tensor
     current: torch.Tensor
+    out: slice
+    answer: torch.Tensor
+    column: torch.Tensor
 
-    def inputs(self, before: torch.Tensor) -> torch.Tensor:
-        """The inputs of the blocks themselves, [..., block row, block col, input, vector]."""
+    def inputs(self, before: torch.Tensor, of_sources: torch.Tensor | None = None) -> torch.Tensor:
+        """The inputs of the blocks themselves, [..., block row, block col, input, vector].
+
+        Args:
+            before: those before what the lines end in.
+            of_sources: what sources inside the blocks add to them, from `lifted`.
+        """
         found = before.clone()
         edge = found.select(self.axis, self.index)
-        edge[..., self.place, :] = self.inner @ before.select(self.axis, self.index)
+        inner = self.inner @ before.select(self.axis, self.index)
+        edge[..., self.place, :] = inner if of_sources is None else inner + of_sources
         return found
+
+    def lifted(self, offset: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """What sources inside the blocks do before the ends, and what to the inner inputs.
+
+        Args:
+            offset: what they do at the outputs of the blocks, [..., output, vector].
+        """
+        found = offset.clone()
+        edge = found.select(self.axis, self.index)
+        change = self.answer @ edge[..., self.out, :]
+        edge += self.column @ change
+        if self.group in "RT":
+            edge[..., self.out, :] = -change
+        return found, change
 
     def congruent(self, before: torch.Tensor) -> torch.Tensor:
         """P S P' for every block, where P makes its inputs; see `Joint.congruent`."""
@@ -126,15 +152,14 @@ class Whole:
             exist only to fill up the blocks come last.
         joints: every level's, the first joints first; empty if they were not kept.
         edges: what the lines end in, in the order in which it was added.
-        inside: currents and node voltages of the smallest blocks, see `blocks_of_cells`; None if
-            they were not kept.
+        inside: what is inside the smallest blocks; None if it was not kept.
         grid: how the array was cut.
     """
 
     block: Blocks
     joints: tuple[Joint, ...]
     edges: tuple[Edge, ...]
-    inside: torch.Tensor | None
+    inside: Leaves | None
     grid: Grid
 
     def inner(self, inputs: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
@@ -145,14 +170,49 @@ class Whole:
         Args:
             inputs: of the block, [..., input, vector].
         """
-        if self.inside is None:
-            raise AssertionError("asked for what was not kept")
         found = inputs[..., None, None, :, :]
         for joint in reversed(self.joints):
             found = joint.inputs(found)
         for edge in reversed(self.edges):
             found = edge.inputs(found)
-        inner = self.inside @ found  # [..., block row, block col, inner, vector]
+        return self._of_cells(self._kept().inner @ found)
+
+    def answer(
+        self, inputs: torch.Tensor, source_a: torch.Tensor
+    ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]:
+        """Outputs [..., output, vector], and what `inner` gives, with sources beside the cells.
+
+        Args:
+            inputs: of the block, [..., input, vector].
+            source_a: a current through every cell beside that of its conductance, from word line
+                to bit line [A], [..., vector, row, col].
+        """
+        leaves = self._kept()
+        sources = self.grid.cut(source_a).movedim(-5, -1).flatten(-3, -2)
+        offset = leaves.ports_of_sources @ sources
+        at_edges, at_joints = [], []
+        for edge in self.edges:
+            offset, change = edge.lifted(offset)
+            at_edges.append(change)
+        for joint in self.joints:
+            offset, at_joint = joint.lifted(offset)
+            at_joints.append(at_joint)
+        outputs = self.block.hybrid @ inputs + offset[..., 0, 0, :, :]
+        found = inputs[..., None, None, :, :]
+        for joint, at_joint in zip(reversed(self.joints), reversed(at_joints), strict=True):
+            found = joint.inputs(found, at_joint)
+        for edge, change in zip(reversed(self.edges), reversed(at_edges), strict=True):
+            found = edge.inputs(found, change)
+        inner = leaves.inner @ found + leaves.inner_of_sources @ sources
+        return (outputs, *self._of_cells(inner))
+
+    def _kept(self) -> Leaves:
+        if self.inside is None:
+            raise AssertionError("asked for what was not kept")
+        return self.inside
+
+    def _of_cells(self, inner: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        """Of [..., block row, block col, inner, vector] the three parts, put together."""
         cells = inner.unflatten(-2, (3, self.grid.high, self.grid.wide))
         current, word, bit = self.grid.put_together(cells.movedim((-4, -1), (-6, -5))).unbind(-4)
         return current, word, bit
@@ -216,7 +276,7 @@ def _at_edge(blocks: Blocks, group: str, series_ohm: torch.Tensor) -> tuple[Bloc
     axis, first = -3 if group in "LR" else -4, group in "LB"
     count = blocks.hybrid.shape[axis]
     at_edge = replace(blocks, hybrid=blocks.hybrid.select(axis, 0 if first else count - 1))
-    changed, inner = (behind if first else held)(at_edge, group, series_ohm)
+    changed, inner, answer = (behind if first else held)(at_edge, group, series_ohm)
     edge = changed.hybrid.unsqueeze(axis)
     rest = blocks.hybrid.narrow(axis, 1 if first else 0, count - 1)
     rest = rest.expand(*edge.shape[:-4], *rest.shape[-4:])
@@ -224,8 +284,10 @@ def _at_edge(blocks: Blocks, group: str, series_ohm: torch.Tensor) -> tuple[Bloc
     place = places(blocks.inputs, blocks.way)[group]
     out = places(blocks.outputs, blocks.way)[group]
     current = changed.hybrid[..., out, :]
+    index = 0 if first else count - 1
+    column = at_edge.hybrid[..., place]
     return replace(blocks, hybrid=hybrid), Edge(
-        group, axis, 0 if first else count - 1, place, inner, current
+        group, axis, index, place, inner, current, out, answer, column
     )
 
 

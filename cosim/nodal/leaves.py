@@ -13,6 +13,24 @@ from cosim.nodal.blocks import Blocks, Way, places
 LEAK = 1e-13
 
 
+@dataclass(frozen=True)
+class Leaves:
+    """What is inside small blocks, for a unit of every input and of every source.
+
+    Inside are the currents of the cells, then the voltages of their word-line nodes, then those of
+    their bit-line nodes. A source is a current through a cell beside that of its conductance.
+
+    Attributes:
+        inner: [..., inner, input].
+        inner_of_sources: [..., inner, cell].
+        ports_of_sources: what the sources do at the outputs, [..., output, cell].
+    """
+
+    inner: torch.Tensor
+    inner_of_sources: torch.Tensor
+    ports_of_sources: torch.Tensor
+
+
 def blocks_of_cells(
     conductance_s: torch.Tensor,
     wordline_ohm: torch.Tensor,
@@ -20,11 +38,8 @@ def blocks_of_cells(
     way: Way,
     *,
     keep: bool,
-) -> tuple[Blocks, torch.Tensor | None]:
-    """Blocks, and what is inside them for a unit of every input, [..., inner, input].
-
-    Inside are the currents of the cells, then the voltages of their word-line nodes, then those of
-    their bit-line nodes: `keep` asks for them.
+) -> tuple[Blocks, Leaves | None]:
+    """Blocks, and what is inside them if `keep` asks for it.
 
     With the drop R c that the wires have from the cells' own currents, c = G (P x - R c). An open
     segment is one unknown more, the voltage across it, and one equation, that no current flows.
@@ -49,9 +64,14 @@ def blocks_of_cells(
     matrix.diagonal(dim1=-2, dim2=-1).add_(1.0)
     # Reciprocal: an output gets of a cell's current what the cell's nodes get of that input.
     given = of_word + of_bit
+    count = driven.shape[-1]
+    if keep:  # and the answer to a current beside every cell's own
+        unit = torch.eye(rows * cols, dtype=driven.dtype, device=driven.device)
+        driven = torch.cat([driven, unit.expand(*driven.shape[:-1], -1)], -1)
+    inside: list[torch.Tensor] = []  # voltages across open segments, at both kinds of nodes
     if opens is None:
         currents = torch.linalg.solve(matrix, driven)
-        hybrid = given.mT @ currents + straight
+        answer = given.mT @ currents
     else:
         ends = opens.ends(place)
         leak = LEAK * conductance_s.detach().amax().clamp_min(1e-300)
@@ -64,20 +84,20 @@ def blocks_of_cells(
             ],
             -2,
         )
-        driven = torch.cat([driven, -ends.abs().expand(*shape, -1, -1)], -2)
-        currents, across = torch.linalg.solve(matrix, driven).split(
-            [rows * cols, cells.shape[-1]], -2
-        )
-        hybrid = given.mT @ currents + straight + ends.mT @ across
-    blocks = Blocks(hybrid, size, size, way)
+        outer = torch.nn.functional.pad(-ends.abs(), (0, driven.shape[-1] - count))
+        solved = torch.linalg.solve(matrix, torch.cat([driven, outer.expand(*shape, -1, -1)], -2))
+        currents, across = solved.split([rows * cols, cells.shape[-1]], -2)
+        answer = given.mT @ currents + ends.mT @ across
+        inside = [opens.word_cells @ across, opens.bit_cells @ across]
+    blocks = Blocks(answer[..., :count] + straight, size, size, way)
     if not keep:
         return blocks, None
-    word_v = of_word - drop_word @ currents
-    bit_v = of_bit + drop_bit @ currents
-    if opens is not None:
-        word_v = word_v - opens.word_cells @ across
-        bit_v = bit_v + opens.bit_cells @ across
-    return blocks, torch.cat([currents, word_v, bit_v], -2)
+    word_v, bit_v = -(drop_word @ currents), drop_bit @ currents
+    if inside:
+        word_v, bit_v = word_v - inside[0], bit_v + inside[1]
+    inner = torch.cat([currents, word_v, bit_v], -2)
+    direct = torch.cat([torch.zeros_like(of_word), of_word, of_bit], -2)
+    return blocks, Leaves(inner[..., :count] + direct, inner[..., count:], answer[..., count:])
 
 
 def _of_inputs(

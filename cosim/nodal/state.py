@@ -66,36 +66,71 @@ def state_of(
     whole: Whole, lines: Lines, drive_v: torch.Tensor, sense_v: torch.Tensor | None = None
 ) -> ArrayState:
     """The state of a factorised array; see `solve_state`."""
+    inputs = port_inputs(whole, lines, drive_v, sense_v)
+    outputs = whole.block.hybrid @ inputs
+    return state_from(whole, lines, drive_v, sense_v, outputs, *whole.inner(inputs))
+
+
+def port_inputs(
+    whole: Whole, lines: Lines, drive_v: torch.Tensor, sense_v: torch.Tensor | None
+) -> torch.Tensor:
+    """The inputs of the block that an array is, [..., input, batch]; arguments of `solve_state`.
+
+    Raises:
+        InputError: the voltages do not fit the array.
+    """
     rows, cols = whole.grid.rows, whole.grid.cols
-    sense = drive_v.new_zeros(cols) if sense_v is None else sense_v
+    sense = _sense(drive_v, sense_v, cols)
     for name, volts, count in (("drive_v", drive_v, rows), ("sense_v", sense, cols)):
         if volts.shape[-1] != count:
             raise InputError(
                 "as many voltages as lines",
                 where=name,
                 value=tuple(volts.shape),
-                allowed=str(count),
+                allowed=f"[..., {count}]",
             )
-    sense = sense.expand(*drive_v.shape[:-1], cols)
-    right, top = lines.r_driver_right_ohm is not None, lines.r_sense_top_ohm is not None
     block = whole.block
     place = places(block.inputs, block.way)
     inputs = drive_v.new_zeros(*drive_v.shape[:-1], block.hybrid.shape[-1])
-    for group, volts in (("L", drive_v.flip(-1)), ("B", sense)):
-        inputs[..., place[group].start : place[group].start + volts.shape[-1]] = volts
-    for group, volts, is_held in (("R", drive_v.flip(-1), right), ("T", sense, top)):
-        if is_held:
-            inputs[..., place[group].start : place[group].start + volts.shape[-1]] = volts
-    of_inputs = inputs.mT
-    outputs = (block.hybrid @ of_inputs).mT
+    held = {"L": drive_v.flip(-1), "B": sense}
+    if lines.r_driver_right_ohm is not None:
+        held["R"] = held["L"]
+    if lines.r_sense_top_ohm is not None:
+        held["T"] = sense
+    for group, volts in held.items():
+        start = place[group].start
+        inputs[..., start : start + volts.shape[-1]] = volts
+    return inputs.mT
+
+
+def _sense(drive_v: torch.Tensor, sense_v: torch.Tensor | None, cols: int) -> torch.Tensor:
+    if sense_v is None:
+        return drive_v.new_zeros(*drive_v.shape[:-1], cols)
+    return sense_v.expand(*drive_v.shape[:-1], sense_v.shape[-1])
+
+
+def state_from(
+    whole: Whole,
+    lines: Lines,
+    drive_v: torch.Tensor,
+    sense_v: torch.Tensor | None,
+    outputs: torch.Tensor,
+    cell_a: torch.Tensor,
+    word_v: torch.Tensor,
+    bit_v: torch.Tensor,
+) -> ArrayState:
+    """The state of an array of which ports [..., output, batch] and cells are known."""
+    block, rows, cols = whole.block, whole.grid.rows, whole.grid.cols
     out = places(block.outputs, block.way)
 
     def output(group: str, count: int) -> torch.Tensor:
-        return outputs[..., out[group].start : out[group].start + count]
+        return outputs[..., out[group].start : out[group].start + count, :].mT
 
-    driver = output("L", rows) + (output("R", rows) if right else 0.0)
-    sensed = output("B", cols) + (output("T", cols) if top else 0.0)
+    driver, sensed = output("L", rows), output("B", cols)
+    if lines.r_driver_right_ohm is not None:
+        driver = driver + output("R", rows)
+    if lines.r_sense_top_ohm is not None:
+        sensed = sensed + output("T", cols)
     driver = driver.flip(-1)
-    current, word, bit = whole.inner(of_inputs)
-    power = (driver * drive_v).sum(-1) - (sensed * sense).sum(-1)
-    return ArrayState(current, word, bit, driver, sensed, power)
+    power = (driver * drive_v).sum(-1) - (sensed * _sense(drive_v, sense_v, cols)).sum(-1)
+    return ArrayState(cell_a, word_v, bit_v, driver, sensed, power)

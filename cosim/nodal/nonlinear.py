@@ -1,0 +1,173 @@
+"""Reading arrays of nonlinear cells: Newton's method on the factorised array.
+
+The array is factorised once, with a conductance for every cell near what it conducts. What a cell
+draws beside that is a source; the voltages u across the cells solve u = U - Z (i(u) - g u), where U
+is what the drivers make of the ohmic array and -Z what the sources do. Newton's equations are
+solved by GMRES, for which each product is one way up and one way down the joints for all vectors.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import torch
+
+from compact_models.emit.torch_code import Value
+from compact_models.errors import InputError
+from compact_models.model import CompactModel
+from cosim.devices.operating_point import operating_point
+from cosim.nodal.hierarchy import Whole
+from cosim.nodal.krylov import gmres
+from cosim.nodal.lines import Lines, check_array
+from cosim.nodal.state import ArrayState, factorise, port_inputs, state_from
+
+Cell = Callable[[torch.Tensor], tuple[torch.Tensor, torch.Tensor]]
+"""Current [A] and its slope [S] of every cell for the voltages across them, [batch, row, col]."""
+
+_MOST_STEPS, _MOST_HALVINGS = 60, 20
+_FORCING = (1e-2, 1e-12)  # how exactly Newton's equations are solved, far from the end and at it
+
+
+@dataclass(frozen=True)
+class NonlinearState:
+    """What Newton's method came to.
+
+    Attributes:
+        state: the array; NaN in the vectors that did not converge.
+        converged: of every vector, [batch].
+        residual_v: by how much the voltages across the cells contradict the network [V]: the
+            largest of every vector after every step, [step, batch].
+    """
+
+    state: ArrayState
+    converged: torch.Tensor
+    residual_v: torch.Tensor
+
+
+def sinh_cell(conductance_s: torch.Tensor, v_0: float) -> Cell:
+    """Cells of i = g v_0 sinh(v / v_0), whose conductance at 0 V is `conductance_s` [row, col]."""
+
+    def cell(v: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        return conductance_s * v_0 * torch.sinh(v / v_0), conductance_s * torch.cosh(v / v_0)
+
+    return cell
+
+
+def device_cell(
+    model: CompactModel, values: Mapping[str, Value], states: Mapping[str, Value]
+) -> Cell:
+    """Cells that are devices whose states stand still.
+
+    Args:
+        model: the device.
+        values: its parameters: floats, or tensors [row, col].
+        states: its states, likewise.
+    """
+
+    def cell(v: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        point = operating_point(model, values, states, v)
+        return point.current_a, point.conductance_s
+
+    return cell
+
+
+def solve_nonlinear(
+    cell: Cell,
+    lines: Lines,
+    drive_v: torch.Tensor,
+    shape: tuple[int, int],
+    *,
+    sense_v: torch.Tensor | None = None,
+    tolerance_v: float = 1e-12,
+) -> NonlinearState:
+    """Reads an array of nonlinear cells with several input vectors at once.
+
+    Args:
+        cell: the cells.
+        lines: what runs through the array.
+        drive_v: voltages of the drivers, [batch, row].
+        shape: rows and columns.
+        sense_v: voltages of the sense nodes, [col]; None is ground.
+        tolerance_v: error of the cells' voltages at which to end [V].
+
+    Raises:
+        InputError: as `solve_transfer`, or the tolerance is not positive.
+    """
+    if not tolerance_v > 0:
+        raise InputError(
+            "a tolerance must be positive", where="tolerance_v", value=tolerance_v, allowed="> 0 V"
+        )
+    ohmic = _chord(cell, drive_v, shape)
+    check_array(ohmic, lines)
+    with torch.no_grad():
+        whole = factorise(ohmic, lines)
+        inputs = port_inputs(whole, lines, drive_v, sense_v)
+        u, converged, residuals = _newton(cell, whole, ohmic, inputs, tolerance_v)
+        source = cell(u)[0] - ohmic * u
+        outputs, current, word, bit = whole.answer(inputs, source)
+        lost = ~converged[:, None, None]
+        state = state_from(
+            whole, lines, drive_v, sense_v, outputs,
+            *(x.masked_fill(lost, torch.nan) for x in (current, word, bit)),
+        )  # fmt: skip
+    for name in ("driver_a", "sense_a", "power_w"):
+        values = getattr(state, name)
+        values.masked_fill_(~converged if values.ndim == 1 else ~converged[:, None], torch.nan)
+    return NonlinearState(state, converged, residuals)
+
+
+def _chord(cell: Cell, drive_v: torch.Tensor, shape: tuple[int, int]) -> torch.Tensor:
+    """A conductance for every cell: what it conducts at an ordinary voltage."""
+    volts = drive_v.square().mean().sqrt().clamp_min(1e-3).expand(1, *shape)
+    conductance = cell(volts)[0] / volts
+    return conductance[0].clamp_min(0.0)
+
+
+def _newton(
+    cell: Cell, whole: Whole, ohmic: torch.Tensor, inputs: torch.Tensor, tolerance_v: float
+) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """The voltages across the cells, which vectors converged, and the residuals on the way."""
+    zero = torch.zeros_like(inputs)
+
+    def across(of_ports: torch.Tensor, source: torch.Tensor) -> torch.Tensor:
+        _, _, word, bit = whole.answer(of_ports, source)
+        return word - bit
+
+    def residual(u: torch.Tensor) -> torch.Tensor:
+        return u - across(inputs, cell(u)[0] - ohmic * u)
+
+    u = across(inputs, ohmic.new_zeros(inputs.shape[-1], *ohmic.shape))
+    off = residual(u)
+    worst = off.abs().flatten(1).amax(-1)
+    history = [worst]
+    for _ in range(_MOST_STEPS):
+        if bool((worst <= tolerance_v).all()):
+            break
+        excess = cell(u)[1] - ohmic
+
+        def product(x: torch.Tensor, excess: torch.Tensor = excess) -> torch.Tensor:
+            change = x.unflatten(-1, ohmic.shape)
+            return x - across(zero, excess * change).flatten(1)
+
+        exact = float((worst / history[0].clamp_min(1e-300)).amax())
+        forcing = min(_FORCING[0], max(_FORCING[1], 0.1 * exact))
+        step = gmres(product, -off.flatten(1), relative=forcing).unflatten(-1, ohmic.shape)
+        # Where the residual does not fall the step is halved, vector by vector.
+        part = torch.ones_like(worst)
+        for _ in range(_MOST_HALVINGS):
+            tried = u + part[:, None, None] * step
+            new = residual(tried)
+            fell = new.abs().flatten(1).amax(-1)
+            bad = ~(fell < (1.0 - 1e-4 * part) * worst) & (worst > tolerance_v)  # True for NaN
+            if not bool(bad.any()):
+                break
+            part = torch.where(bad, 0.5 * part, part)
+        better = fell < worst
+        u = torch.where(better[:, None, None], tried, u)
+        off = torch.where(better[:, None, None], new, off)
+        worst = torch.where(better, fell, worst)
+        history.append(worst)
+        if not bool(better.any()):
+            break
+    return u, worst <= tolerance_v, torch.stack(history)
