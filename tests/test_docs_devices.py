@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -87,16 +88,21 @@ def test_the_error_is_the_one_shown(own_device: Path) -> None:
 
 
 def test_the_lines_of_python_run(capsys: pytest.CaptureFixture[str]) -> None:
-    exec(BLOCKS[1], {})  # noqa: S102  # a page of ours
+    found: dict[str, Any] = {}
+    exec(BLOCKS[1], found)  # noqa: S102  # a page of ours
     printed = capsys.readouterr().out
     assert "True" in printed
     assert "e-0" in printed
+    exec(BLOCKS[2], found)  # noqa: S102  # it goes on where the one before ended
+    point = found["point"]
+    chord = (point.current_a[2] - point.current_a[0]) / 0.4
+    assert point.conductance_s.tolist() == pytest.approx([float(chord)] * 3, rel=1e-9)
 
 
 @pytest.mark.ngspice
 def test_the_lines_about_variation_run(capsys: pytest.CaptureFixture[str]) -> None:
     found: dict[str, object] = {}
-    exec(BLOCKS[2], found)  # noqa: S102  # a page of ours
+    exec(BLOCKS[3], found)  # noqa: S102  # a page of ours
     assert 0 < float(capsys.readouterr().out) < 1e-3
     works = np.asarray(found["works"])
     assert 0 < works.sum() < works.size
