@@ -16,6 +16,7 @@ import torch
 
 from cosim.nodal.blocks import places
 from cosim.nodal.hierarchy import Whole, joined
+from cosim.nodal.leaves import Keep
 from cosim.nodal.lines import Lines, Ohm
 
 _SIGN = {"L": 1.0, "R": 1.0, "B": -1.0, "T": -1.0}
@@ -46,7 +47,8 @@ def port_matrix(
         isinstance(x, torch.Tensor) and x.requires_grad for x in given
     )
     with torch.no_grad():
-        whole = joined(conductance_s, lines, outputs=outputs, inputs=inputs, keep=wanted)
+        keep: Keep = "inside" if wanted else "nothing"
+        whole = joined(conductance_s, lines, outputs=outputs, inputs=inputs, keep=keep)
     if not wanted:
         return whole, whole.block.hybrid
     found: torch.Tensor = _PortMatrix.apply(whole, *given)  # type: ignore[no-untyped-call]  # torch

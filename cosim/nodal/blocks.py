@@ -241,7 +241,8 @@ def _halved(blocks: Blocks, first: int) -> Blocks:
 def _cut(matrix: torch.Tensor, sizes: Mapping[str, int], groups: str) -> dict[str, torch.Tensor]:
     """The columns of a matrix by groups of ports; groups without any are left out."""
     present = [k for k in groups if sizes[k]]
-    return dict(zip(present, matrix.split([sizes[k] for k in present], -1), strict=True))
+    parts = torch.split_with_sizes(matrix, [sizes[k] for k in present], -1)
+    return dict(zip(present, parts, strict=True))
 
 
 def _but(group: str, wanted: str) -> str:

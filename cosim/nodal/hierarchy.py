@@ -14,7 +14,7 @@ import torch
 
 from cosim.nodal.blocks import Blocks, Joint, Way, join, places
 from cosim.nodal.ends import behind, held
-from cosim.nodal.leaves import Leaves, blocks_of_cells
+from cosim.nodal.leaves import Keep, Leaves, blocks_of_cells
 from cosim.nodal.lines import Lines, Ohm
 
 _LARGEST = 4  # rows and columns of the blocks that are solved whole
@@ -219,7 +219,7 @@ class Whole:
 
 
 def joined(
-    conductance_s: torch.Tensor, lines: Lines, *, outputs: str, inputs: str, keep: bool
+    conductance_s: torch.Tensor, lines: Lines, *, outputs: str, inputs: str, keep: Keep
 ) -> Whole:
     """The array as one block.
 
@@ -260,7 +260,7 @@ def joined(
         high = blocks.inputs["L"] * (2 if blocks.way == "up" else 1)
         wide = blocks.inputs["B"] * (2 if blocks.way == "across" else 1)
         blocks, joint = join(blocks, _next_way(up, across, high, wide), outputs, inputs)
-        if keep:
+        if keep != "nothing":
             joints.append(joint)
     whole = replace(blocks, hybrid=blocks.hybrid[..., 0, 0, :, :])
     return Whole(whole, tuple(joints), tuple(edges), inside, grid)

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Literal
 
 import torch
 
 from cosim.nodal.blocks import Blocks, Way, places
 
+# What is kept of the way to a solution: nothing, what the inputs do inside, or sources as well.
+Keep = Literal["nothing", "inside", "sources"]
 # What flows through an open segment, as a part of what the largest cell conducts.
 LEAK = 1e-13
 
@@ -22,8 +25,8 @@ class Leaves:
 
     Attributes:
         inner: [..., inner, input].
-        inner_of_sources: [..., inner, cell].
-        ports_of_sources: what the sources do at the outputs, [..., output, cell].
+        inner_of_sources: [..., inner, cell]; without any cell where sources were not asked for.
+        ports_of_sources: what the sources do at the outputs, [..., output, cell]; likewise.
     """
 
     inner: torch.Tensor
@@ -37,7 +40,7 @@ def blocks_of_cells(
     bitline_ohm: torch.Tensor,
     way: Way,
     *,
-    keep: bool,
+    keep: Keep,
 ) -> tuple[Blocks, Leaves | None]:
     """Blocks, and what is inside them if `keep` asks for it.
 
@@ -49,7 +52,7 @@ def blocks_of_cells(
         wordline_ohm: of the segment on the left of every cell, [..., row, col] broadcast to them.
         bitline_ohm: of the segment below every cell, likewise.
         way: how the blocks are joined next.
-        keep: return what is inside.
+        keep: what is returned beside the blocks.
     """
     rows, cols = conductance_s.shape[-2:]
     word, bit, opens = _without_opens(wordline_ohm, bitline_ohm)
@@ -65,7 +68,7 @@ def blocks_of_cells(
     # Reciprocal: an output gets of a cell's current what the cell's nodes get of that input.
     given = of_word + of_bit
     count = driven.shape[-1]
-    if keep:  # and the answer to a current beside every cell's own
+    if keep == "sources":  # and the answer to a current beside every cell's own
         unit = torch.eye(rows * cols, dtype=driven.dtype, device=driven.device)
         driven = torch.cat([driven, unit.expand(*driven.shape[:-1], -1)], -1)
     inside: list[torch.Tensor] = []  # voltages across open segments, at both kinds of nodes
@@ -90,7 +93,7 @@ def blocks_of_cells(
         answer = given.mT @ currents + ends.mT @ across
         inside = [opens.word_cells @ across, opens.bit_cells @ across]
     blocks = Blocks(answer[..., :count] + straight, size, size, way)
-    if not keep:
+    if keep == "nothing":
         return blocks, None
     word_v, bit_v = -(drop_word @ currents), drop_bit @ currents
     if inside:

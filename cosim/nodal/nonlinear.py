@@ -101,7 +101,7 @@ def solve_nonlinear(
     ohmic = _chord(cell, drive_v, shape)
     check_array(ohmic, lines)
     with torch.no_grad():
-        whole = factorise(ohmic, lines)
+        whole = factorise(ohmic, lines, "sources")
         inputs = port_inputs(whole, lines, drive_v, sense_v)
         u, converged, residuals = _newton(cell, whole, ohmic, inputs, tolerance_v)
         source = cell(u)[0] - ohmic * u

@@ -9,6 +9,7 @@ import torch
 from compact_models.errors import InputError
 from cosim.nodal.blocks import places
 from cosim.nodal.hierarchy import Whole, joined
+from cosim.nodal.leaves import Keep
 from cosim.nodal.lines import Lines, check_array
 
 
@@ -52,14 +53,14 @@ def solve_state(
         InputError: as `solve_transfer`, or the voltages do not fit the array.
     """
     check_array(conductance_s, lines)
-    return state_of(factorise(conductance_s, lines), lines, drive_v, sense_v)
+    return state_of(factorise(conductance_s, lines, "inside"), lines, drive_v, sense_v)
 
 
-def factorise(conductance_s: torch.Tensor, lines: Lines) -> Whole:
-    """The array with everything that `state_of` needs, for as many vectors as come."""
+def factorise(conductance_s: torch.Tensor, lines: Lines, keep: Keep) -> Whole:
+    """The array with what `state_of` needs, or what sources need as well, for any vectors."""
     right, top = lines.r_driver_right_ohm is not None, lines.r_sense_top_ohm is not None
     ports = "LB" + "R" * right + "T" * top
-    return joined(conductance_s, lines, outputs=ports, inputs=ports, keep=True)
+    return joined(conductance_s, lines, outputs=ports, inputs=ports, keep=keep)
 
 
 def state_of(
