@@ -19,6 +19,8 @@ from typing import Literal
 
 import torch
 
+from cosim.nodal.dense import solve
+
 Way = Literal["across", "up"]
 # The order of the groups in a matrix that is about to be joined: the near ports of the farther
 # block first, the far ports of the nearer one last, so that what remains is one piece.
@@ -127,7 +129,7 @@ class Joint:
         matrix = -(out @ conducts)
         matrix.diagonal(dim1=-2, dim2=-1).add_(1.0)
         drawn = of_far[..., rows[first], :]
-        voltage = torch.linalg.solve(matrix, of_near[..., rows[last], :] + out @ drawn)
+        voltage = solve(matrix, of_near[..., rows[last], :] + out @ drawn)
         current = conducts @ voltage + drawn
         pieces = []
         for one, offsets, group, at_joint, keep in (
@@ -210,7 +212,7 @@ def join(blocks: Blocks, following: Way, outputs: str, inputs: str) -> tuple[Blo
         _cut(out @ drawn, far.inputs, rest_far),
     )
     driven = torch.cat([one[k] for k in _ORDER[following] for one in parts if k in one], -1)
-    voltage = torch.linalg.solve(matrix, driven)
+    voltage = solve(matrix, driven)
     current = conducts @ voltage
     for k, part in _cut(drawn, far.inputs, rest_far).items():
         current[..., cols[1][k]] += part

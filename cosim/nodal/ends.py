@@ -7,6 +7,7 @@ from dataclasses import replace
 import torch
 
 from cosim.nodal.blocks import Blocks, places
+from cosim.nodal.dense import solve
 
 # What holds a floating line, in siemens: far below any cell, so that its voltage is theirs.
 _FLOATING_S = 1e-22
@@ -33,7 +34,7 @@ def behind(
     scale = torch.where(floats, 1.0, sign * series_ohm)
     own = torch.where(floats, sign * _FLOATING_S, 1.0)
     matrix = torch.diag_embed(own) - scale.unsqueeze(-1) * blocks.part(group, group)
-    answer = torch.linalg.solve(matrix, torch.diag_embed(scale).expand(matrix.shape))
+    answer = solve(matrix, torch.diag_embed(scale).expand(matrix.shape))
     change = answer @ blocks.hybrid[..., rows[group], :]
     hybrid = blocks.hybrid + blocks.hybrid[..., cols[group]] @ change
     end_v = change.clone()
@@ -68,7 +69,7 @@ def held(
     matrix = torch.diag_embed(own) - sign * scale.unsqueeze(-1) * blocks.part(group, group)
     row = blocks.hybrid[..., rows[group], :].clone()
     row[..., cols[group]] = -torch.eye(row.shape[-2], dtype=row.dtype, device=row.device)
-    answer = torch.linalg.solve(matrix, torch.diag_embed(sign * scale).expand(matrix.shape))
+    answer = solve(matrix, torch.diag_embed(sign * scale).expand(matrix.shape))
     current = answer @ row
     hybrid = blocks.hybrid.clone()
     column = hybrid[..., cols[group]].clone()

@@ -9,6 +9,7 @@ from typing import Literal
 import torch
 
 from cosim.nodal.blocks import Blocks, Way, places
+from cosim.nodal.dense import solve
 
 # What is kept of the way to a solution: nothing, what the inputs do inside, or sources as well.
 Keep = Literal["nothing", "inside", "sources"]
@@ -73,7 +74,7 @@ def blocks_of_cells(
         driven = torch.cat([driven, unit.expand(*driven.shape[:-1], -1)], -1)
     inside: list[torch.Tensor] = []  # voltages across open segments, at both kinds of nodes
     if opens is None:
-        currents = torch.linalg.solve(matrix, driven)
+        currents = solve(matrix, driven)
         answer = given.mT @ currents
     else:
         ends = opens.ends(place)
@@ -88,7 +89,7 @@ def blocks_of_cells(
             -2,
         )
         outer = torch.nn.functional.pad(-ends.abs(), (0, driven.shape[-1] - count))
-        solved = torch.linalg.solve(matrix, torch.cat([driven, outer.expand(*shape, -1, -1)], -2))
+        solved = solve(matrix, torch.cat([driven, outer.expand(*shape, -1, -1)], -2))
         currents, across = solved.split([rows * cols, cells.shape[-1]], -2)
         answer = given.mT @ currents + ends.mT @ across
         inside = [opens.word_cells @ across, opens.bit_cells @ across]

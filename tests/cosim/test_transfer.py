@@ -9,6 +9,7 @@ import torch
 from compact_models.errors import InputError
 from cosim.array_read import read_array
 from cosim.ngspice import Ngspice
+from cosim.nodal.dense import solve
 from cosim.nodal.transfer import solve_transfer
 from netlists.array import ReadArray
 from netlists.crossbar import Crossbar
@@ -165,3 +166,17 @@ def test_a_sense_resistance_of_zero_has_its_gradient() -> None:
         some[k] = step
         moved = solve_transfer(g, r_sense_ohm=some, **wires).transfer_s.sum() - total.detach()
         assert float(slope[k]) == pytest.approx(float(moved) / step, rel=1e-3)
+
+
+@pytest.mark.parametrize("batch", [(), (3,), (2, 1)])
+def test_large_systems_are_solved_one_by_one(batch: tuple[int, ...]) -> None:
+    generator = torch.Generator().manual_seed(0)
+    matrix, rhs = (
+        torch.rand(*batch, 130, cols, dtype=torch.float64, generator=generator) for cols in (130, 5)
+    )
+    matrix = (matrix * 0.01 + torch.eye(130, dtype=torch.float64)).requires_grad_()
+    found = solve(matrix, rhs)
+    torch.testing.assert_close(matrix @ found, rhs, rtol=1e-11, atol=1e-12)
+    (slope,) = torch.autograd.grad(found.sum(), matrix)
+    (known,) = torch.autograd.grad(torch.linalg.solve(matrix, rhs).sum(), matrix)
+    torch.testing.assert_close(slope, known, rtol=1e-10, atol=1e-12)
