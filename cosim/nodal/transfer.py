@@ -14,7 +14,7 @@ import torch
 from cosim.nodal.adjoint import port_matrix
 from cosim.nodal.lines import Lines, Ohm, check_array
 
-_CELLS_AT_ONCE = 1 << 14  # of many arrays
+_CELLS_AT_ONCE = 24 << 10  # of many arrays, per thread
 
 
 @dataclass(frozen=True)
@@ -136,7 +136,7 @@ def _in_parts(
     shape = torch.broadcast_shapes(
         conductance_s.shape[:-2], *(x.shape[: -axes.get(k, 1)] for k, x in tensors.items())
     )
-    at_once = max(1, _CELLS_AT_ONCE // each.numel())
+    at_once = max(1, torch.get_num_threads() * _CELLS_AT_ONCE // each.numel())
     if conductance_s.device.type != "cpu" or shape.numel() <= at_once:
         return None
 
