@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import statistics
 import time
@@ -126,6 +127,7 @@ def _peer(conductance_s: np.ndarray, volts: np.ndarray) -> float | None:
             import badcrossbar
         except ImportError:
             return None
+        logging.getLogger("badcrossbar").setLevel(logging.WARNING)
 
     def run() -> object:
         return badcrossbar.compute(

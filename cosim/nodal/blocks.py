@@ -85,6 +85,8 @@ class Joint:
         blocks: the grid of blocks before.
         following: how the result is joined next.
         kept: groups of the nearer and of the farther block whose outputs were kept.
+        answer: voltages of the joint for voltages impressed on it, [..., port, port]; None where
+            sources were not asked for.
     """
 
     voltage: torch.Tensor
@@ -96,6 +98,7 @@ class Joint:
     blocks: Blocks
     following: Way
     kept: tuple[str, str]
+    answer: torch.Tensor | None
 
     def inputs(self, of_whole: torch.Tensor, of_sources: AtJoint | None = None) -> torch.Tensor:
         """The inputs of the blocks of the grid, from those of the joined ones [..., input, vector].
@@ -125,11 +128,11 @@ class Joint:
         rows = places(grid.outputs, self.way)
         near, far = _halved(grid, 0), _halved(grid, 1)
         of_near, of_far = (_halved(replace(grid, hybrid=offset), k).hybrid for k in (0, 1))
+        if self.answer is None:
+            raise AssertionError("asked for sources, which were not kept")
         out, conducts = near.part(last, last), far.part(first, first)
-        matrix = -(out @ conducts)
-        matrix.diagonal(dim1=-2, dim2=-1).add_(1.0)
         drawn = of_far[..., rows[first], :]
-        voltage = solve(matrix, of_near[..., rows[last], :] + out @ drawn)
+        voltage = self.answer @ (of_near[..., rows[last], :] + out @ drawn)
         current = conducts @ voltage + drawn
         pieces = []
         for one, offsets, group, at_joint, keep in (
@@ -178,7 +181,9 @@ class Joint:
         return found.new_zeros(*found.shape[:-2], self.ports[group], found.shape[-1])
 
 
-def join(blocks: Blocks, following: Way, outputs: str, inputs: str) -> tuple[Blocks, Joint]:
+def join(
+    blocks: Blocks, following: Way, outputs: str, inputs: str, *, sources: bool
+) -> tuple[Blocks, Joint]:
     """Every other block of a grid and its neighbour as one, and what is at their joint.
 
     Across, the nearer one is the left one; up, the lower one.
@@ -188,6 +193,7 @@ def join(blocks: Blocks, following: Way, outputs: str, inputs: str) -> tuple[Blo
         following: how the result is joined next.
         outputs: the groups of ports at the edges of the whole array whose outputs are asked for.
         inputs: the same for inputs that are not zero.
+        sources: the joint is to answer sources inside the blocks.
     """
     across = blocks.way == "across"
     near, far = _halved(blocks, 0), _halved(blocks, 1)
@@ -212,7 +218,13 @@ def join(blocks: Blocks, following: Way, outputs: str, inputs: str) -> tuple[Blo
         _cut(out @ drawn, far.inputs, rest_far),
     )
     driven = torch.cat([one[k] for k in _ORDER[following] for one in parts if k in one], -1)
-    voltage = solve(matrix, driven)
+    answer = None
+    if sources:
+        size, unit = driven.shape[-1], torch.eye(matrix.shape[-1]).to(matrix)
+        found = solve(matrix, torch.cat([driven, unit.expand_as(matrix)], -1))
+        voltage, answer = found[..., :size], found[..., size:]
+    else:
+        voltage = solve(matrix, driven)
     current = conducts @ voltage
     for k, part in _cut(drawn, far.inputs, rest_far).items():
         current[..., cols[1][k]] += part
@@ -226,7 +238,7 @@ def join(blocks: Blocks, following: Way, outputs: str, inputs: str) -> tuple[Blo
         pieces.append(_cut(change.mT, one.outputs, rest))
     hybrid = torch.cat([one[k].mT for k in _ORDER[following] for one in pieces if k in one], -2)
     joint = Joint(
-        voltage, current, cols[0], cols[1], blocks.inputs, near.way, blocks, following, kept
+        voltage, current, cols[0], cols[1], blocks.inputs, near.way, blocks, following, kept, answer
     )
     return Blocks(hybrid, sizes, widths, following), joint
 

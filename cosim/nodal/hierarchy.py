@@ -259,7 +259,8 @@ def joined(
             up //= 2
         high = blocks.inputs["L"] * (2 if blocks.way == "up" else 1)
         wide = blocks.inputs["B"] * (2 if blocks.way == "across" else 1)
-        blocks, joint = join(blocks, _next_way(up, across, high, wide), outputs, inputs)
+        way = _next_way(up, across, high, wide)
+        blocks, joint = join(blocks, way, outputs, inputs, sources=keep == "sources")
         if keep != "nothing":
             joints.append(joint)
     whole = replace(blocks, hybrid=blocks.hybrid[..., 0, 0, :, :])

@@ -12,6 +12,8 @@ from dataclasses import dataclass, fields, replace
 import torch
 
 from cosim.nodal.adjoint import port_matrix
+from cosim.nodal.blocks import Blocks
+from cosim.nodal.hierarchy import Grid
 from cosim.nodal.lines import Lines, Ohm, check_array
 
 _CELLS_AT_ONCE = 24 << 10  # of many arrays, per thread
@@ -114,13 +116,19 @@ def _solve(conductance_s: torch.Tensor, lines: Lines) -> Transfer:
     right, top = lines.r_driver_right_ohm is not None, lines.r_sense_top_ohm is not None
     out = "BT" if top else "B"
     whole, hybrid = port_matrix(conductance_s, lines, out, "LB" + "R" * right + "T" * top)
-    # Drivers of a word line and sense nodes of a bit line are taken together.
-    rows, cols, block = whole.grid.rows, whole.grid.cols, replace(whole.block, hybrid=hybrid)
+    return _transfer_of(replace(whole.block, hybrid=hybrid), whole.grid, lines)
+
+
+def _transfer_of(block: Blocks, grid: Grid, lines: Lines) -> Transfer:
+    """The transfer of an array that is one block; both ends of a line are taken together."""
+    rows, cols = grid.rows, grid.cols
+    out = "B" if lines.r_sense_top_ohm is None else "BT"
 
     def part(outputs: str, inputs: str) -> torch.Tensor:
         return sum((block.part(k, j) for k in outputs for j in inputs), torch.zeros(()))
 
-    transfer = part(out, "LR" if right else "L")[..., :cols, :].mT.flip(-2)[..., -rows:, :]
+    drivers = "L" if lines.r_driver_right_ohm is None else "LR"
+    transfer = part(out, drivers)[..., :cols, :].mT.flip(-2)[..., -rows:, :]
     admittance = -part(out, out)[..., :cols, :cols]
     return Transfer(transfer, 0.5 * (admittance + admittance.mT))
 
