@@ -93,12 +93,12 @@ def _go_down(whole: Whole, gradient: torch.Tensor) -> tuple[torch.Tensor, dict[s
     for group, sign in _SIGN.items():
         if block.outputs[group]:
             s[..., cols[group], :] = sign * gradient[..., rows[group], :]
-    s = (0.5 * (s + s.mT))[..., None, None, :, :]
+    s = (0.5 * (s + s.mT))[..., None, :, :]
     for joint in reversed(whole.joints):
         s = joint.congruent(s)
     at_ends = {}
     for edge in reversed(whole.edges):
-        at_edge = s.select(edge.axis, edge.index)
+        at_edge = s.index_select(-3, edge.blocks)
         change = -((edge.current @ at_edge) * edge.current).sum(-1).flatten(-2)
         is_word = edge.group in "LR"
         change = change[..., : grid.rows if is_word else grid.cols]
@@ -113,8 +113,7 @@ def _of_leaves(whole: Whole, s: torch.Tensor) -> tuple[torch.Tensor, torch.Tenso
         raise AssertionError("the joints were not kept")
     grid = whole.grid
     high, wide = grid.high, grid.wide
-    # Which way the smallest blocks are joined first, all of whose ports are there, is in a joint.
-    way = whole.joints[0].way if whole.joints else whole.block.way
+    way = grid.ways[0] if grid.ways else whole.block.way
     place = places({"L": high, "R": high, "B": wide, "T": wide}, way)
     current, word_v, bit_v = whole.inside.inner.unflatten(-2, (3, high, wide)).unbind(-4)
 

@@ -8,31 +8,34 @@ with I + (resistance) (conductance): no digits are lost where an admittance matr
 1 uS cells loses six.
 
 Every word-line segment belongs to the cell on its right, every bit-line segment to the one above.
-Row 0 of a grid of blocks is the lowest: next to the sense nodes.
+Blocks lie in the order in which they are joined: a block and its neighbour are next to each other,
+the nearer one first; across that is the left one, up the lower one.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from functools import lru_cache
 from typing import Literal
 
 import torch
 
-from cosim.nodal.dense import solve
+from cosim.nodal.dense import inverse
 
 Way = Literal["across", "up"]
 # The order of the groups in a matrix that is about to be joined: the near ports of the farther
-# block first, the far ports of the nearer one last, so that what remains is one piece.
+# block first, the far ports of the nearer one last. What remains is one piece, and so is what
+# remains without the outermost group, which ends at the edge of the array.
 _ORDER: dict[Way, str] = {"across": "LBTR", "up": "BLRT"}
 
 
 @dataclass(frozen=True)
 class Blocks:
-    """A grid of blocks of one size.
+    """Blocks of one size.
 
     Attributes:
-        hybrid: [..., block row, block col, output, input], in siemens, ohm and ratios.
+        hybrid: [..., block, output, input], in siemens, ohm and ratios.
         outputs: how many outputs each group of ports has; 0 where nobody asks for them.
         inputs: the same for inputs; 0 where they are always zero.
         way: how the blocks are joined next, which is the order of the groups.
@@ -44,23 +47,9 @@ class Blocks:
     way: Way
 
     def part(self, outputs: str, inputs: str) -> torch.Tensor:
-        """The matrix from groups of inputs to groups of outputs, which stand side by side."""
-        rows, cols = places(self.outputs, self.way), places(self.inputs, self.way)
-        first_row, last_row = rows[outputs[0]].start, rows[outputs[-1]].stop
-        first_col, last_col = cols[inputs[0]].start, cols[inputs[-1]].stop
-        return self.hybrid[..., first_row:last_row, first_col:last_col]
-
-    def only(self, outputs: str, inputs: str) -> Blocks:
-        """The same blocks without the outputs and inputs of the other groups."""
-        order = _ORDER[self.way]
-        rows, cols = places(self.outputs, self.way), places(self.inputs, self.way)
-        matrix = torch.cat([self.hybrid[..., rows[k], :] for k in order if k in outputs], -2)
-        return Blocks(
-            torch.cat([matrix[..., cols[k]] for k in order if k in inputs], -1),
-            {k: self.outputs[k] if k in outputs else 0 for k in order},
-            {k: self.inputs[k] if k in inputs else 0 for k in order},
-            self.way,
-        )
+        """The matrix from a group of inputs to a group of outputs."""
+        row = places(self.outputs, self.way)[outputs]
+        return self.hybrid[..., row, places(self.inputs, self.way)[inputs]]
 
 
 @dataclass(frozen=True)
@@ -76,61 +65,53 @@ class Joint:
     """The ports at which two blocks became one, for unit inputs of the whole.
 
     Attributes:
-        voltage: of the joint, [..., port, input].
-        current: through it, to the right or downwards, [..., port, input].
-        near: the inputs of the whole that belong to the nearer block, by group.
-        far: those that belong to the farther one.
-        ports: how many inputs each group of one block has; those that the whole lacks are zero.
-        way: how the two lay beside each other.
-        blocks: the grid of blocks before.
+        voltage: of the joint, [..., pair, port, input].
+        current: through it, to the right or downwards, [..., pair, port, input].
+        answer: voltages of the joint for voltages impressed on it, [..., pair, port, port].
+        near: where the inputs of the nearer block are among those of the whole, by group.
+        far: where those of the farther one are.
+        blocks: the blocks before.
         following: how the result is joined next.
         kept: groups of the nearer and of the farther block whose outputs were kept.
-        answer: voltages of the joint for voltages impressed on it, [..., port, port]; None where
-            sources were not asked for.
     """
 
     voltage: torch.Tensor
     current: torch.Tensor
+    answer: torch.Tensor
     near: Mapping[str, slice]
     far: Mapping[str, slice]
-    ports: Mapping[str, int]
-    way: Way
     blocks: Blocks
     following: Way
     kept: tuple[str, str]
-    answer: torch.Tensor | None
 
     def inputs(self, of_whole: torch.Tensor, of_sources: AtJoint | None = None) -> torch.Tensor:
-        """The inputs of the blocks of the grid, from those of the joined ones [..., input, vector].
+        """The inputs of the blocks, from those of the joined ones.
 
         Args:
-            of_whole: [..., block row, block col, input, vector].
+            of_whole: [..., pair, input, vector].
             of_sources: what sources inside the blocks do at the joint; None without.
         """
-        order = _ORDER[self.way]
-        near = [self._part(of_whole, self.near[k], k) for k in order[:-1]]
-        far = [self._part(of_whole, self.far[k], k) for k in order[1:]]
+        order = _ORDER[self.blocks.way]
+        near = [self._part(of_whole, self.near, k) for k in order[:-1]]
+        far = [self._part(of_whole, self.far, k) for k in order[1:]]
         voltage, current = self.voltage @ of_whole, self.current @ of_whole
         if of_sources is not None:
             voltage, current = voltage + of_sources.voltage, current + of_sources.current
-        return self._side_by_side(torch.cat([*near, current], -2), torch.cat([voltage, *far], -2))
+        return _in_turn(torch.cat([*near, current], -2), torch.cat([voltage, *far], -2))
 
     def lifted(self, offset: torch.Tensor) -> tuple[torch.Tensor, AtJoint]:
         """What sources inside the blocks do at the ports of the whole, and at the joint.
 
         Args:
-            offset: what they do at the ports of the blocks, [..., block row, block col, output,
-                vector].
+            offset: what they do at the ports of the blocks, [..., block, output, vector].
         """
-        order = _ORDER[self.way]
-        first, last = order[0], order[-1]
         grid = self.blocks
-        rows = places(grid.outputs, self.way)
-        near, far = _halved(grid, 0), _halved(grid, 1)
-        of_near, of_far = (_halved(replace(grid, hybrid=offset), k).hybrid for k in (0, 1))
-        if self.answer is None:
-            raise AssertionError("asked for sources, which were not kept")
-        out, conducts = near.part(last, last), far.part(first, first)
+        order = _ORDER[grid.way]
+        first, last = order[0], order[-1]
+        rows, cols = places(grid.outputs, grid.way), places(grid.inputs, grid.way)
+        near, far = _pairs(grid.hybrid)
+        of_near, of_far = _pairs(offset)
+        out, conducts = near[..., rows[last], cols[last]], far[..., rows[first], cols[first]]
         drawn = of_far[..., rows[first], :]
         voltage = self.answer @ (of_near[..., rows[last], :] + out @ drawn)
         current = conducts @ voltage + drawn
@@ -139,9 +120,8 @@ class Joint:
             (near, of_near, last, current, self.kept[0]),
             (far, of_far, first, voltage, self.kept[1]),
         ):
-            cols = places(grid.inputs, self.way)[group]
-            change = offsets + one.hybrid[..., cols] @ at_joint
-            pieces.append({k: change[..., rows[k], :] for k in keep if k != group})
+            change = offsets + one[..., cols[group]] @ at_joint
+            pieces.append({k: change[..., rows[k], :] for k in keep})
         parts = [one[k] for k in _ORDER[self.following] for one in pieces if k in one]
         return torch.cat(parts, -2), AtJoint(voltage, current)
 
@@ -149,136 +129,164 @@ class Joint:
         """P S P' for both blocks, where P makes their inputs from those of the whole.
 
         Args:
-            of_whole: S, symmetric, [..., block row, block col, input, input].
+            of_whole: S, symmetric, [..., pair, input, input].
         """
-        order = _ORDER[self.way]
+        order = _ORDER[self.blocks.way]
         found = []
-        for joint, places_of, groups, last in (
+        for joint, at, groups, last in (
             (self.current, self.near, order[:-1], True),
             (self.voltage, self.far, order[1:], False),
         ):
             at_joint = joint @ of_whole
-            rest = torch.cat([self._part(of_whole, places_of[k], k) for k in groups], -2).mT
-            rest = torch.cat([self._part(rest, places_of[k], k) for k in groups], -2)
-            across = torch.cat([self._part(at_joint.mT, places_of[k], k) for k in groups], -2)
+            rest = torch.cat([self._part(of_whole, at, k) for k in groups], -2).mT
+            rest = torch.cat([self._part(rest, at, k) for k in groups], -2)
+            across = torch.cat([self._part(at_joint.mT, at, k) for k in groups], -2)
             own = at_joint @ joint.mT
             upper, lower = [rest, across], [across.mT, own]
             if not last:
                 upper, lower = [own, across.mT], [across, rest]
             found.append(torch.cat([torch.cat(upper, -1), torch.cat(lower, -1)], -2))
-        return self._side_by_side(*found)
+        return _in_turn(*found)
 
-    def _side_by_side(self, near: torch.Tensor, far: torch.Tensor) -> torch.Tensor:
-        """The grid whose blocks are in turn the nearer and the farther ones."""
-        if self.way == "across":
-            return torch.stack((near, far), -3).flatten(-4, -3)
-        return torch.stack((near, far), -4).flatten(-5, -4)
+    def _part(self, of_whole: torch.Tensor, at: Mapping[str, slice], group: str) -> torch.Tensor:
+        if group in at:
+            return of_whole[..., at[group], :]
+        count = self.blocks.inputs[group]
+        return of_whole.new_zeros(*of_whole.shape[:-2], count, of_whole.shape[-1])
 
-    def _part(self, of_whole: torch.Tensor, place: slice, group: str) -> torch.Tensor:
-        found = of_whole[..., place, :]
-        if place.stop > place.start:
-            return found
-        return found.new_zeros(*found.shape[:-2], self.ports[group], found.shape[-1])
+
+@dataclass(frozen=True)
+class _Side:
+    """One of two blocks that become one.
+
+    Attributes:
+        outputs: its groups that stay and how many outputs each has, in their order.
+        inputs: likewise.
+        rows: where these outputs are in its matrix.
+        cols: where these inputs are.
+        row: where the outputs at the joint are.
+        col: where the inputs at the joint are.
+        at: where these inputs are among those of the whole, by group.
+    """
+
+    outputs: Mapping[str, int]
+    inputs: Mapping[str, int]
+    rows: slice
+    cols: slice
+    row: slice
+    col: slice
+    at: Mapping[str, slice]
+
+
+@dataclass(frozen=True)
+class _Plan:
+    """How two blocks become one; the same for all pairs.
+
+    Attributes:
+        near: the nearer one.
+        far: the farther one.
+        wanted: which block (0 the nearer one) and which group the inputs of the whole are, in
+            their order.
+        kept: the same for the outputs.
+        outputs: how many outputs each group of the whole has.
+        inputs: likewise.
+    """
+
+    near: _Side
+    far: _Side
+    wanted: tuple[tuple[int, str], ...]
+    kept: tuple[tuple[int, str], ...]
+    outputs: Mapping[str, int]
+    inputs: Mapping[str, int]
+
+
+# Joining looks up the same few plans again and again; making one costs as much as its arithmetic.
+@lru_cache(maxsize=256)
+def _plan(
+    way: Way,
+    following: Way,
+    sizes: tuple[tuple[tuple[str, int], ...], tuple[tuple[str, int], ...]],
+    outputs: tuple[str, str],
+    inputs: tuple[str, str],
+) -> _Plan:
+    """The plan for blocks with so many outputs and inputs, of whose groups only some stay."""
+    of_rows, of_cols = dict(sizes[0]), dict(sizes[1])
+    rows, cols = places(of_rows, way), places(of_cols, way)
+    joints = _ORDER[way][-1], _ORDER[way][0]
+    kept, wanted = [], []
+    for joined, stay, driven in zip(joints, outputs, inputs, strict=True):
+        rest = _ORDER[way].replace(joined, "")
+        kept.append({k: of_rows[k] for k in rest if k in stay and of_rows[k]})
+        wanted.append({k: of_cols[k] for k in rest if k in driven and of_cols[k]})
+    in_order = [(k, group) for group in _ORDER[following] for k in (0, 1) if group in wanted[k]]
+    at: tuple[dict[str, slice], dict[str, slice]] = ({}, {})
+    start = 0
+    for k, group in in_order:
+        at[k][group] = slice(start, start + wanted[k][group])
+        start += wanted[k][group]
+    near, far = (
+        _Side(
+            kept[k], wanted[k], _span(rows, kept[k]), _span(cols, wanted[k]),
+            rows[joints[k]], cols[joints[k]], at[k],
+        )
+        for k in (0, 1)
+    )  # fmt: skip
+    return _Plan(
+        near,
+        far,
+        tuple(in_order),
+        tuple((k, group) for group in _ORDER[following] for k in (0, 1) if group in kept[k]),
+        {k: kept[0].get(k, 0) + kept[1].get(k, 0) for k in "LRBT"},
+        {k: wanted[0].get(k, 0) + wanted[1].get(k, 0) for k in "LRBT"},
+    )
 
 
 def join(
-    blocks: Blocks, following: Way, outputs: str, inputs: str, *, sources: bool
+    blocks: Blocks, following: Way, *, outputs: tuple[str, str], inputs: tuple[str, str]
 ) -> tuple[Blocks, Joint]:
-    """Every other block of a grid and its neighbour as one, and what is at their joint.
-
-    Across, the nearer one is the left one; up, the lower one.
+    """Every other block and its neighbour as one, and what is at their joint.
 
     Args:
-        blocks: a grid with an even number of blocks the way that they are joined.
+        blocks: an even number of them.
         following: how the result is joined next.
-        outputs: the groups of ports at the edges of the whole array whose outputs are asked for.
+        outputs: groups of the nearer and of the farther block whose outputs are asked for.
         inputs: the same for inputs that are not zero.
-        sources: the joint is to answer sources inside the blocks.
     """
-    across = blocks.way == "across"
-    near, far = _halved(blocks, 0), _halved(blocks, 1)
-    kept = ("LRBT", "LRBT")
-    if near.hybrid.shape[-3 if across else -4] == 1:  # their outer ports are the array's own edges
-        ahead, behind = ("L", "R") if across else ("B", "T")
-        kept = (_but(ahead, outputs), _but(behind, outputs))
-        near = near.only(kept[0], _but(ahead, inputs))
-        far = far.only(kept[1], _but(behind, inputs))
-    order = _ORDER[near.way]
-    first, last, rest_near, rest_far = order[0], order[-1], order[:-1], order[1:]
-    sizes = _sum(near.outputs, far.outputs, rest_near, rest_far)
-    widths = _sum(near.inputs, far.inputs, rest_near, rest_far)
-    cols = _halves(places(widths, following), near.inputs, rest_near, rest_far)
-    out, conducts = near.part(last, last), far.part(first, first)
-    matrix = -(out @ conducts)
+    sizes = tuple(blocks.outputs.items()), tuple(blocks.inputs.items())
+    plan = _plan(blocks.way, following, sizes, outputs, inputs)
+    one, other = plan.near, plan.far
+    lead = blocks.hybrid.shape[:-3]
+    near, far = _pairs(blocks.hybrid.flatten(0, -3))
+    out, conducts = near[:, one.row, one.col], far[:, other.row, other.col]
+    drawn = far[:, other.row, other.cols]
+    # Resistances times conductances, and resistances have a minus here.
+    matrix = torch.bmm(out, conducts).neg_()
     matrix.diagonal(dim1=-2, dim2=-1).add_(1.0)
-    # Columns of the result in their order: in every group the nearer block's ports come first.
-    drawn = far.part(first, rest_far)
-    parts = (
-        _cut(near.part(last, rest_near), near.inputs, rest_near),
-        _cut(out @ drawn, far.inputs, rest_far),
+    answer = inverse(matrix)
+    sources = (
+        _cut(near[:, one.row, one.cols], one.inputs),
+        _cut(torch.bmm(out, drawn), other.inputs),
     )
-    driven = torch.cat([one[k] for k in _ORDER[following] for one in parts if k in one], -1)
-    answer = None
-    if sources:
-        size, unit = driven.shape[-1], torch.eye(matrix.shape[-1]).to(matrix)
-        found = solve(matrix, torch.cat([driven, unit.expand_as(matrix)], -1))
-        voltage, answer = found[..., :size], found[..., size:]
-    else:
-        voltage = solve(matrix, driven)
-    current = conducts @ voltage
-    for k, part in _cut(drawn, far.inputs, rest_far).items():
-        current[..., cols[1][k]] += part
+    voltage = torch.bmm(answer, torch.cat([sources[k][group] for k, group in plan.wanted], -1))
+    current = torch.bmm(conducts, voltage)
+    for group, part in _cut(drawn, other.inputs).items():
+        current[..., other.at[group]] += part
     pieces = []
-    for one, rest, mine, change in (
-        (near, rest_near, 0, near.part(rest_near, last) @ current),
-        (far, rest_far, 1, far.part(rest_far, first) @ voltage),
-    ):
-        for k, part in _cut(one.part(rest, rest), one.inputs, rest).items():
-            change[..., cols[mine][k]] += part
-        pieces.append(_cut(change.mT, one.outputs, rest))
-    hybrid = torch.cat([one[k].mT for k in _ORDER[following] for one in pieces if k in one], -2)
-    joint = Joint(
-        voltage, current, cols[0], cols[1], blocks.inputs, near.way, blocks, following, kept, answer
+    for matrix, side, at_joint in ((near, one, current), (far, other, voltage)):
+        change = torch.bmm(matrix[:, side.rows, side.col], at_joint)
+        for group, part in _cut(matrix[:, side.rows, side.cols], side.inputs).items():
+            change[..., side.at[group]] += part
+        pieces.append(_cut(change, side.outputs, -2))
+    hybrid = torch.cat([pieces[k][group] for k, group in plan.kept], -2)
+    if len(lead):
+        hybrid, voltage, current, answer = (
+            x.unflatten(0, (*lead, -1)) for x in (hybrid, voltage, current, answer)
+        )
+    kept = "".join(one.outputs), "".join(other.outputs)
+    return (
+        Blocks(hybrid, plan.outputs, plan.inputs, following),
+        Joint(voltage, current, answer, one.at, other.at, blocks, following, kept),
     )
-    return Blocks(hybrid, sizes, widths, following), joint
-
-
-def _halved(blocks: Blocks, first: int) -> Blocks:
-    """Every other block of a grid, the way that they are joined."""
-    across = blocks.way == "across"
-    hybrid = blocks.hybrid
-    return replace(
-        blocks, hybrid=hybrid[..., first::2, :, :] if across else hybrid[..., first::2, :, :, :]
-    )
-
-
-def _cut(matrix: torch.Tensor, sizes: Mapping[str, int], groups: str) -> dict[str, torch.Tensor]:
-    """The columns of a matrix by groups of ports; groups without any are left out."""
-    present = [k for k in groups if sizes[k]]
-    parts = torch.split_with_sizes(matrix, [sizes[k] for k in present], -1)
-    return dict(zip(present, parts, strict=True))
-
-
-def _but(group: str, wanted: str) -> str:
-    """All groups of ports, without this one if it is not wanted."""
-    return "LRBT" if group in wanted else "LRBT".replace(group, "")
-
-
-def _halves(
-    whole: Mapping[str, slice],
-    near: Mapping[str, int],
-    rest_near: str,
-    rest_far: str,
-) -> tuple[dict[str, slice], dict[str, slice]]:
-    """Where the ports of either block lie: in every group those of the near one come first."""
-    halves: tuple[dict[str, slice], dict[str, slice]] = ({}, {})
-    for k, place in whole.items():
-        middle = place.start + (near[k] if k in rest_near else 0)
-        if k in rest_near:
-            halves[0][k] = slice(place.start, middle)
-        if k in rest_far:
-            halves[1][k] = slice(middle, place.stop)
-    return halves
 
 
 def places(sizes: Mapping[str, int], way: Way) -> dict[str, slice]:
@@ -290,9 +298,27 @@ def places(sizes: Mapping[str, int], way: Way) -> dict[str, slice]:
     return found
 
 
-def _sum(
-    near: Mapping[str, int], far: Mapping[str, int], rest_near: str, rest_far: str
-) -> dict[str, int]:
-    return {
-        k: (near[k] if k in rest_near else 0) + (far[k] if k in rest_far else 0) for k in "LRBT"
-    }
+def _pairs(of_blocks: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """The nearer and the farther blocks, [..., pair, row, col]."""
+    pairs = of_blocks.unflatten(-3, (-1, 2))
+    return pairs[..., 0, :, :], pairs[..., 1, :, :]
+
+
+def _in_turn(near: torch.Tensor, far: torch.Tensor) -> torch.Tensor:
+    """All blocks, from the nearer and the farther ones."""
+    return torch.stack((near, far), -3).flatten(-4, -3)
+
+
+def _cut(matrix: torch.Tensor, sizes: Mapping[str, int], dim: int = -1) -> dict[str, torch.Tensor]:
+    """Its columns or rows by groups of ports."""
+    return dict(zip(sizes, matrix.split_with_sizes(tuple(sizes.values()), dim), strict=True))
+
+
+def _span(place: Mapping[str, slice], groups: Mapping[str, int]) -> slice:
+    """From the first to the last of groups that lie side by side."""
+    found = [place[k] for k in groups]
+    if not found:
+        return slice(0, 0)
+    if sum(one.stop - one.start for one in found) != found[-1].stop - found[0].start:
+        raise AssertionError("groups that do not lie side by side")
+    return slice(found[0].start, found[-1].stop)

@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
+from functools import lru_cache
 
+import numpy as np
 import torch
 
 from cosim.nodal.blocks import Blocks, Joint, Way, join, places
@@ -20,24 +22,46 @@ from cosim.nodal.lines import Lines, Ohm
 _LARGEST = 4  # rows and columns of the blocks that are solved whole
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Grid:
     """How an array is cut: a power of two of blocks each way.
 
     What is missing is filled with cells of 0 S behind 0 ohm at the far side of the lines, which
     change nothing.
+
+    Attributes:
+        rows: of the array.
+        cols: of the array.
+        up: blocks above each other.
+        across: blocks beside each other.
+        ways: how the blocks are joined, the first time first.
+        order: which block comes when, [block], for blocks counted row by row from the lower left
+            one: those that are joined lie next to each other at every level.
     """
 
     rows: int
     cols: int
     up: int
     across: int
+    ways: tuple[Way, ...]
+    order: torch.Tensor
 
     @staticmethod
+    @lru_cache(maxsize=64)
     def of(rows: int, cols: int) -> Grid:
         """For an array of that size."""
         up, across = (2 ** max(0, math.ceil(math.log2(n / _LARGEST))) for n in (rows, cols))
-        return Grid(rows, cols, up, across)
+        ways = _ways(up, across, -(-rows // up), -(-cols // across))
+        # Row and column of a block are bits; the bit that is joined first counts least.
+        place = np.arange(up * across)
+        row, col, ups, acrosses = 0 * place, 0 * place, 0, 0
+        for level, way in enumerate(ways):
+            bit = place >> level & 1
+            if way == "up":
+                row, ups = row | bit << ups, ups + 1
+            else:
+                col, acrosses = col | bit << acrosses, acrosses + 1
+        return Grid(rows, cols, up, across, ways, torch.from_numpy(row * across + col))
 
     @property
     def high(self) -> int:
@@ -49,17 +73,26 @@ class Grid:
         """Columns of a block."""
         return -(-self.cols // self.across)
 
+    def places(self) -> torch.Tensor:
+        """Where each block lies, [block row, block col], rows counted from below."""
+        found: torch.Tensor = torch.argsort(self.order).unflatten(0, (self.up, self.across))
+        return found
+
     def cut(self, of_cells: torch.Tensor) -> torch.Tensor:
-        """[..., row, col] as [..., block row, block col, row, col], rows counted from below."""
+        """[..., row, col] as [..., block, row, col], rows counted from below."""
         right, top = self.wide * self.across - self.cols, self.high * self.up - self.rows
-        filled = torch.nn.functional.pad(of_cells.flip(-2), (0, right, 0, top))
+        filled = of_cells.flip(-2)
+        if right or top:
+            filled = torch.nn.functional.pad(filled, (0, right, 0, top))
         parts = filled.unflatten(-2, (self.up, self.high)).unflatten(-1, (self.across, self.wide))
-        cut: torch.Tensor = parts.transpose(-3, -2)
-        return cut
+        in_rows: torch.Tensor = parts.transpose(-3, -2).flatten(-4, -3)
+        return in_rows.index_select(-3, self.order.to(of_cells.device))
 
     def put_together(self, blocks: torch.Tensor) -> torch.Tensor:
-        """[..., block row, block col, row, col] as [..., row, col], rows counted from above."""
-        whole = blocks.transpose(-3, -2).flatten(-2).flatten(-3, -2)
+        """[..., block, row, col] as [..., row, col], rows counted from above."""
+        place = self.places().to(blocks.device)
+        in_rows = blocks.index_select(-3, place.flatten()).unflatten(-3, place.shape)
+        whole: torch.Tensor = in_rows.transpose(-3, -2).flatten(-2).flatten(-3, -2)
         return whole[..., : self.rows, : self.cols].flip(-2)
 
     def segments(self, value: Ohm, far_end: Ohm | None, like: torch.Tensor) -> torch.Tensor:
@@ -90,8 +123,7 @@ class Edge:
 
     Attributes:
         group: which ends of the lines: L, R, B or T.
-        axis: -3 for the left or right edge, -4 for the lower or upper one.
-        index: the column or row of blocks that is meant.
+        blocks: which blocks these are, [block].
         place: the inputs of these blocks that it stands before.
         inner: what these are for unit inputs before it, [..., block, port, input].
         current: through what the lines end in, for unit inputs before it, likewise.
@@ -101,8 +133,7 @@ class Edge:
     """
 
     group: str
-    axis: int
-    index: int
+    blocks: torch.Tensor
     place: slice
     inner: torch.Tensor
     current: torch.Tensor
@@ -111,31 +142,30 @@ class Edge:
     column: torch.Tensor
 
     def inputs(self, before: torch.Tensor, of_sources: torch.Tensor | None = None) -> torch.Tensor:
-        """The inputs of the blocks themselves, [..., block row, block col, input, vector].
+        """The inputs of the blocks themselves, [..., block, input, vector].
 
         Args:
             before: those before what the lines end in.
             of_sources: what sources inside the blocks add to them, from `lifted`.
         """
-        found = before.clone()
-        edge = found.select(self.axis, self.index)
-        inner = self.inner @ before.select(self.axis, self.index)
-        edge[..., self.place, :] = inner if of_sources is None else inner + of_sources
-        return found
+        edge = before.index_select(-3, self.blocks)
+        inner = self.inner @ edge
+        changed = edge.clone()
+        changed[..., self.place, :] = inner if of_sources is None else inner + of_sources
+        return before.index_copy(-3, self.blocks, changed)
 
     def lifted(self, offset: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """What sources inside the blocks do before the ends, and what to the inner inputs.
 
         Args:
-            offset: what they do at the outputs of the blocks, [..., output, vector].
+            offset: what they do at the outputs of the blocks, [..., block, output, vector].
         """
-        found = offset.clone()
-        edge = found.select(self.axis, self.index)
+        edge = offset.index_select(-3, self.blocks)
         change = self.answer @ edge[..., self.out, :]
-        edge += self.column @ change
+        edge = edge + self.column @ change
         if self.group in "RT":
             edge[..., self.out, :] = -change
-        return found, change
+        return offset.index_copy(-3, self.blocks, edge), change
 
     def congruent(self, before: torch.Tensor) -> torch.Tensor:
         """P S P' for every block, where P makes its inputs; see `Joint.congruent`."""
@@ -170,7 +200,7 @@ class Whole:
         Args:
             inputs: of the block, [..., input, vector].
         """
-        found = inputs[..., None, None, :, :]
+        found = inputs[..., None, :, :]
         for joint in reversed(self.joints):
             found = joint.inputs(found)
         for edge in reversed(self.edges):
@@ -188,7 +218,7 @@ class Whole:
                 to bit line [A], [..., vector, row, col].
         """
         leaves = self._kept()
-        sources = self.grid.cut(source_a).movedim(-5, -1).flatten(-3, -2)
+        sources = self.grid.cut(source_a).movedim(-4, -1).flatten(-3, -2)
         offset = leaves.ports_of_sources @ sources
         at_edges, at_joints = [], []
         for edge in self.edges:
@@ -197,8 +227,8 @@ class Whole:
         for joint in self.joints:
             offset, at_joint = joint.lifted(offset)
             at_joints.append(at_joint)
-        outputs = self.block.hybrid @ inputs + offset[..., 0, 0, :, :]
-        found = inputs[..., None, None, :, :]
+        outputs = self.block.hybrid @ inputs + offset[..., 0, :, :]
+        found = inputs[..., None, :, :]
         for joint, at_joint in zip(reversed(self.joints), reversed(at_joints), strict=True):
             found = joint.inputs(found, at_joint)
         for edge, change in zip(reversed(self.edges), reversed(at_edges), strict=True):
@@ -212,9 +242,9 @@ class Whole:
         return self.inside
 
     def _of_cells(self, inner: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-        """Of [..., block row, block col, inner, vector] the three parts, put together."""
+        """Of [..., block, inner, vector] the three parts, put together."""
         cells = inner.unflatten(-2, (3, self.grid.high, self.grid.wide))
-        current, word, bit = self.grid.put_together(cells.movedim((-4, -1), (-6, -5))).unbind(-4)
+        current, word, bit = self.grid.put_together(cells.movedim((-4, -1), (-5, -4))).unbind(-4)
         return current, word, bit
 
 
@@ -231,12 +261,12 @@ def joined(
         keep: keep what the way back down needs.
     """
     grid = Grid.of(*conductance_s.shape[-2:])
-    up, across = grid.up, grid.across
+    ways: tuple[Way, ...] = (*grid.ways, "up")
     blocks, inside = blocks_of_cells(
         grid.cut(conductance_s),
         grid.segments(lines.r_wordline_ohm, lines.r_driver_right_ohm, conductance_s),
         grid.segments(lines.r_bitline_ohm, lines.r_sense_top_ohm, conductance_s),
-        _next_way(up, across, grid.high, grid.wide),
+        ways[0],
         keep=keep,
     )
     edges: list[Edge] = []
@@ -249,22 +279,23 @@ def joined(
         if value is None or not (far or _any_ohms(value)):
             continue
         series = grid.ends(value, conductance_s, of_words=group in "LR", far=far)
-        blocks, edge = _at_edge(blocks, group, series)
+        blocks, edge = _at_edge(blocks, grid, group, series)
         edges.append(edge)
     joints = []
-    while up * across > 1:
-        if blocks.way == "across":
-            across //= 2
-        else:
-            up //= 2
-        high = blocks.inputs["L"] * (2 if blocks.way == "up" else 1)
-        wide = blocks.inputs["B"] * (2 if blocks.way == "across" else 1)
-        way = _next_way(up, across, high, wide)
-        blocks, joint = join(blocks, way, outputs, inputs, sources=keep == "sources")
+    left = {"up": grid.up, "across": grid.across}
+    for way, following in zip(grid.ways, ways[1:], strict=True):
+        left[way] //= 2
+        whole = left[way] == 1  # the outer ports of the two are edges of the array
+        blocks, joint = join(
+            blocks,
+            following,
+            outputs=_kept(way, outputs) if whole else ("LRBT", "LRBT"),
+            inputs=_kept(way, inputs) if whole else ("LRBT", "LRBT"),
+        )
         if keep != "nothing":
             joints.append(joint)
-    whole = replace(blocks, hybrid=blocks.hybrid[..., 0, 0, :, :])
-    return Whole(whole, tuple(joints), tuple(edges), inside, grid)
+    one = replace(blocks, hybrid=blocks.hybrid[..., 0, :, :])
+    return Whole(one, tuple(joints), tuple(edges), inside, grid)
 
 
 def _any_ohms(value: Ohm) -> bool:
@@ -272,28 +303,43 @@ def _any_ohms(value: Ohm) -> bool:
     return ohm.requires_grad or bool((ohm != 0).any())
 
 
-def _at_edge(blocks: Blocks, group: str, series_ohm: torch.Tensor) -> tuple[Blocks, Edge]:
-    """The grid with what its lines end in at one of its edges."""
-    axis, first = -3 if group in "LR" else -4, group in "LB"
-    count = blocks.hybrid.shape[axis]
-    at_edge = replace(blocks, hybrid=blocks.hybrid.select(axis, 0 if first else count - 1))
-    changed, inner, answer = (behind if first else held)(at_edge, group, series_ohm)
-    edge = changed.hybrid.unsqueeze(axis)
-    rest = blocks.hybrid.narrow(axis, 1 if first else 0, count - 1)
-    rest = rest.expand(*edge.shape[:-4], *rest.shape[-4:])
-    hybrid = torch.cat([edge, rest] if first else [rest, edge], axis)
-    place = places(blocks.inputs, blocks.way)[group]
-    out = places(blocks.outputs, blocks.way)[group]
-    current = changed.hybrid[..., out, :]
-    index = 0 if first else count - 1
-    column = at_edge.hybrid[..., place]
-    return replace(blocks, hybrid=hybrid), Edge(
-        group, axis, index, place, inner, current, out, answer, column
+def _kept(way: Way, wanted: str) -> tuple[str, str]:
+    """Groups of the nearer and of the farther block, without an edge that nobody asks for."""
+    near, far = ("L", "R") if way == "across" else ("B", "T")
+    return (
+        "LRBT" if near in wanted else "LRBT".replace(near, ""),
+        "LRBT" if far in wanted else "LRBT".replace(far, ""),
     )
 
 
-def _next_way(up: int, across: int, high: int, wide: int) -> Way:
-    """How a grid of blocks is joined next: so that the blocks become squares."""
-    if across == 1 or up == 1:
-        return "across" if up == 1 else "up"
-    return "across" if wide <= high else "up"
+def _at_edge(
+    blocks: Blocks, grid: Grid, group: str, series_ohm: torch.Tensor
+) -> tuple[Blocks, Edge]:
+    """The blocks with what their lines end in at one edge of the array."""
+    places_of = grid.places()
+    at = {"L": places_of[:, 0], "R": places_of[:, -1], "B": places_of[0], "T": places_of[-1]}
+    index = at[group].to(blocks.hybrid.device)
+    at_edge = replace(blocks, hybrid=blocks.hybrid.index_select(-3, index))
+    end = behind if group in "LB" else held
+    changed, inner, answer = end(at_edge, group, series_ohm)
+    hybrid = blocks.hybrid.expand(*changed.hybrid.shape[:-3], *blocks.hybrid.shape[-3:])
+    place = places(blocks.inputs, blocks.way)[group]
+    out = places(blocks.outputs, blocks.way)[group]
+    current = changed.hybrid[..., out, :]
+    column = at_edge.hybrid[..., place]
+    return replace(blocks, hybrid=hybrid.index_copy(-3, index, changed.hybrid)), Edge(
+        group, index, place, inner, current, out, answer, column
+    )
+
+
+def _ways(up: int, across: int, high: int, wide: int) -> tuple[Way, ...]:
+    """How a grid of blocks is joined: so that the blocks become squares."""
+    found: list[Way] = []
+    while up * across > 1:
+        if across > 1 and (up == 1 or wide <= high):
+            found.append("across")
+            across, wide = across // 2, 2 * wide
+        else:
+            found.append("up")
+            up, high = up // 2, 2 * high
+    return tuple(found)

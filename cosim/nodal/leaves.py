@@ -9,7 +9,7 @@ from typing import Literal
 import torch
 
 from cosim.nodal.blocks import Blocks, Way, places
-from cosim.nodal.dense import solve
+from cosim.nodal.dense import inverse, solve
 
 # What is kept of the way to a solution: nothing, what the inputs do inside, or sources as well.
 Keep = Literal["nothing", "inside", "sources"]
@@ -49,7 +49,7 @@ def blocks_of_cells(
     segment is one unknown more, the voltage across it, and one equation, that no current flows.
 
     Args:
-        conductance_s: [..., block row, block col, row, col], rows counted from below.
+        conductance_s: [..., block, row, col], rows counted from below.
         wordline_ohm: of the segment on the left of every cell, [..., row, col] broadcast to them.
         bitline_ohm: of the segment below every cell, likewise.
         way: how the blocks are joined next.
@@ -63,20 +63,28 @@ def blocks_of_cells(
     of_word, of_bit, straight = _of_inputs(right, up, place)
     drop_word, drop_bit = _drops(right, up)
     g = conductance_s.flatten(-2).unsqueeze(-1)
-    driven = g * (of_word - of_bit)
     matrix = g * (drop_word + drop_bit)
     matrix.diagonal(dim1=-2, dim2=-1).add_(1.0)
     # Reciprocal: an output gets of a cell's current what the cell's nodes get of that input.
-    given = of_word + of_bit
-    count = driven.shape[-1]
-    if keep == "sources":  # and the answer to a current beside every cell's own
-        unit = torch.eye(rows * cols, dtype=driven.dtype, device=driven.device)
-        driven = torch.cat([driven, unit.expand(*driven.shape[:-1], -1)], -1)
+    across, given = of_word - of_bit, of_word + of_bit
+    count = across.shape[-1]
     inside: list[torch.Tensor] = []  # voltages across open segments, at both kinds of nodes
     if opens is None:
-        currents = solve(matrix, driven)
+        # Currents of the cells for currents beside their own, and for voltages in series with them.
+        of_sources = inverse(matrix.flatten(0, -3)).view(matrix.shape)
+        admits = (of_sources * g.mT).mT  # symmetric, and LAPACK's answer lies column by column
+        if keep == "nothing":
+            answer = _times(_times(admits, given).mT, across)
+            return Blocks(answer + straight, size, size, way), None
+        currents = _times(admits, across)
+        if keep == "sources":
+            currents = torch.cat([currents, of_sources], -1)
         answer = given.mT @ currents
     else:
+        driven = g * across
+        if keep == "sources":
+            unit = torch.eye(rows * cols, dtype=driven.dtype, device=driven.device)
+            driven = torch.cat([driven, unit.expand(*driven.shape[:-1], -1)], -1)
         ends = opens.ends(place)
         leak = LEAK * conductance_s.detach().amax().clamp_min(1e-300)
         own = torch.diag_embed(-leak * opens.real - (1.0 - opens.real))
@@ -90,9 +98,9 @@ def blocks_of_cells(
         )
         outer = torch.nn.functional.pad(-ends.abs(), (0, driven.shape[-1] - count))
         solved = solve(matrix, torch.cat([driven, outer.expand(*shape, -1, -1)], -2))
-        currents, across = solved.split([rows * cols, cells.shape[-1]], -2)
-        answer = given.mT @ currents + ends.mT @ across
-        inside = [opens.word_cells @ across, opens.bit_cells @ across]
+        currents, over_opens = solved.split([rows * cols, cells.shape[-1]], -2)
+        answer = given.mT @ currents + ends.mT @ over_opens
+        inside = [opens.word_cells @ over_opens, opens.bit_cells @ over_opens]
     blocks = Blocks(answer[..., :count] + straight, size, size, way)
     if keep == "nothing":
         return blocks, None
@@ -102,6 +110,16 @@ def blocks_of_cells(
     inner = torch.cat([currents, word_v, bit_v], -2)
     direct = torch.cat([torch.zeros_like(of_word), of_word, of_bit], -2)
     return blocks, Leaves(inner[..., :count] + direct, inner[..., count:], answer[..., count:])
+
+
+def _times(many: torch.Tensor, other: torch.Tensor) -> torch.Tensor:
+    """A product with a matrix for every block, or with one for all of them at once."""
+    if other.ndim > 2:
+        return many @ other
+    product: torch.Tensor = (many.reshape(-1, many.shape[-1]) @ other).view(
+        *many.shape[:-1], other.shape[-1]
+    )
+    return product
 
 
 def _of_inputs(
