@@ -216,7 +216,7 @@ def _tiles(
         curves = amplifiers.curves
         tiles.append(
             FittedTile(
-                dataclasses.replace(fit.model, sense_ohm=sense),
+                fit.model.with_sense(sense),
                 torch.from_numpy(amplifiers.held_v[place]),
                 Curves(curves.start, curves.step, curves.value[place], curves.slope[place]),
             )

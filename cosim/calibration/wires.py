@@ -157,9 +157,7 @@ def fit_wires(
     at_read = [g if cell is None else effective_s(cell.at_read, g) for g in conductances]
     best = model(fit_weights(theory, at_read[:fitted], transfers[:fitted]))
     if cell is not None:
-        best = OwnCellWires(
-            best.wordline_ohm, best.bitline_ohm, best.sense_ohm, best.weights, cell=cell.mean
-        )
+        best = OwnCellWires(best.word, best.bit, best.weights, cell=cell.mean)
     errors, vectors, drops = [], [], []
     for k in range(fitted, len(sweeps)):
         predicted = best.transfer_s(conductances[k])

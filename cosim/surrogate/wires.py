@@ -16,17 +16,19 @@ more by the wires it passes):
   D = 1 + a + b + t0 (a*a - (G*a) R_word) + t1 (b*b - R_bit (G*b)) + t2 a*b
 
 The four weights are 1 by theory; calibration against ngspice moves them by what higher orders
-do at the chip's own resistances. All sums are products with two fixed small matrices.
+do at the chip's own resistances. All sums are running sums along the lines. The gradient is written
+out: autograd would pass over the array twice as often.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any, Self
 
 import torch
 
-from cosim.nodal.transfer import bitline_resistances, wordline_resistances
+from cosim.surrogate.line_drops import BitDrops, WordDrops
 
 THEORY = (1.0, 1.0, 1.0, 1.0)
 # Mean current loss up to which the form with the weights of theory was measured to be within
@@ -40,33 +42,30 @@ class WireModel:
     """The closed form for arrays of one shape.
 
     Args:
-        wordline_ohm: shared word-line resistances, [col, col].
-        bitline_ohm: shared bit-line resistances without the sense end, [row, row].
-        sense_ohm: resistance in series at each sense node, [col].
+        word: what word lines do.
+        bit: what bit lines do.
         weights: t0 to t3.
     """
 
-    wordline_ohm: torch.Tensor
-    bitline_ohm: torch.Tensor
-    sense_ohm: torch.Tensor
+    word: WordDrops
+    bit: BitDrops
     weights: tuple[float, float, float, float] = THEORY
+
+    def with_sense(self, sense_ohm: torch.Tensor) -> Self:
+        """The same with other resistances in series at the sense nodes, [col]."""
+        return replace(self, bit=replace(self.bit, sense_ohm=sense_ohm))
 
     def transfer_s(self, conductance_s: torch.Tensor) -> torch.Tensor:
         """The transfer [..., row, col] of conductances [..., row, col], both in siemens."""
-        terms = self._terms(conductance_s)
-        t0, t1, t2, t3 = self.weights
-        second = t0 * terms.word + t1 * terms.bit + t2 * terms.mixed
-        # Far beyond its region the correction may be as large as what it corrects, and negative:
-        # half of the first order is the least that is left, so that currents stay bounded.
-        below = torch.maximum(terms.first + second, 0.5 * terms.first)
-        return (conductance_s + t3 * terms.sneak) / below
+        transfer: torch.Tensor = _ClosedForm.apply(conductance_s, self)  # type: ignore[no-untyped-call]  # torch
+        return transfer
 
     def mean_loss(self, conductance_s: torch.Tensor) -> float:
         """Share of the current that wires take for equal inputs, to first order: the region.
 
         Up to `REGION` the closed form is within one per cent (Frobenius) of the exact transfer.
         """
-        first = self._terms(conductance_s).first
+        first = 1 + self.word(conductance_s) + self.bit(conductance_s)
         total = float(conductance_s.sum())
         return 1 - float((conductance_s / first).sum()) / total if total > 0 else 0.0
 
@@ -84,52 +83,128 @@ class WireModel:
             transfer_s: the transfer, exact or not, [..., row, col].
             sense_v: [..., col] in volts.
         """
-        a = conductance_s @ self.wordline_ohm
+        a = self.word(conductance_s)
         path = transfer_s * (1 + a)  # the transfer without what its own word line takes
         held = sense_v.unsqueeze(-2)
-        lift = ((conductance_s * held) @ self.wordline_ohm) / (1 + a)
+        lift = self.word(conductance_s * held) / (1 + a)
         return -(path * (held - lift)).sum(-2)
 
-    def _terms(self, g: torch.Tensor) -> _Terms:
-        a = g @ self.wordline_ohm
-        b = self._along_bitline(g)
+    def terms(self, g: torch.Tensor) -> Terms:
+        """What the transfer is made of, for conductances [..., row, col]; without gradients."""
+        a, b = self.word(g), self.bit(g)
         first = 1 + a + b
-        return _Terms(
-            first=first,
-            word=a * a - (g * a) @ self.wordline_ohm,
-            bit=b * b - self._along_bitline(g * b),
-            mixed=a * b,
-            sneak=self._sneak(g, a) / first,
-        )
-
-    def _sneak(self, g: torch.Tensor, a: torch.Tensor) -> torch.Tensor:
-        """C_ij = sum over k, l of R_bit,ik G_kj R_word,jl G_kl G_il, in O(cells).
-
-        The terms that come back through the cell's own word line (k = i) or bit line (l = j) are
-        taken exactly: in an array of few strong cells they are all there is. In the others the
-        third cell G_kl is the mean of its word line, weighted as R_word,j weights it.
-        """
-        word_own = self.wordline_ohm.diagonal()
-        bit_own = self.bitline_ohm.diagonal().unsqueeze(-1) + self.sense_ohm
         squares = g * g
-        own_word_line = bit_own * g * (squares @ self.wordline_ohm)
-        own_bit_line = word_own * g * (self._along_bitline(squares) - bit_own * squares)
-        others = self.wordline_ohm.sum(0) - word_own  # 0 where there is no other, or no wire
-        mean = (a - word_own * g) / others.clamp(min=torch.finfo(g.dtype).tiny)
-        elsewhere = self._along_bitline(g * mean) - bit_own * g * mean
-        return own_word_line + own_bit_line + (a - word_own * g) * elsewhere
-
-    def _along_bitline(self, x: torch.Tensor) -> torch.Tensor:
-        return self.bitline_ohm @ x + self.sense_ohm * x.sum(-2, keepdim=True)
+        word_own, bit_own = self.word.own_ohm, self.bit.own_ohm
+        # The sneak path C_ij = sum over k, l of R_bit,ik G_kj R_word,jl G_kl G_il. The terms that
+        # come back through the cell's own word line (k = i) or bit line (l = j) are taken exactly:
+        # in an array of few strong cells they are all there is. In the others the third cell G_kl
+        # is the mean of its word line, weighted as R_word,j weights it.
+        own_word_line = self.word(squares)
+        own_bit_line = self.bit(squares) - bit_own * squares
+        rest = a - word_own * g
+        # 0 where there is no other cell, or no wire
+        by_mean = g * rest / self.word.others_ohm.clamp(min=torch.finfo(g.dtype).tiny)
+        elsewhere = self.bit(by_mean) - bit_own * by_mean
+        sneak = g * (bit_own * own_word_line + word_own * own_bit_line) + rest * elsewhere
+        return Terms(
+            a=a,
+            b=b,
+            first=first,
+            word=a * a - self.word(g * a),
+            bit=b * b - self.bit(g * b),
+            mixed=a * b,
+            sneak=sneak / first,
+            own_word_line=own_word_line,
+            own_bit_line=own_bit_line,
+            rest=rest,
+            elsewhere=elsewhere,
+        )
 
 
 @dataclass(frozen=True)
-class _Terms:
+class Terms:
+    """What the closed form is made of, [..., row, col] each; see the head of this file.
+
+    Attributes:
+        a: what the word line takes, to first order.
+        b: what the bit line takes, to first order.
+        first: 1 + a + b.
+        word: second order of the word line.
+        bit: second order of the bit line.
+        mixed: a b.
+        sneak: C / (1 + a + b).
+        own_word_line: R_word on squared conductances.
+        own_bit_line: R_bit on them, without the cell's own.
+        rest: a without the cell's own part.
+        elsewhere: the sneak path's way down other word lines.
+    """
+
+    a: torch.Tensor
+    b: torch.Tensor
     first: torch.Tensor
     word: torch.Tensor
     bit: torch.Tensor
     mixed: torch.Tensor
     sneak: torch.Tensor
+    own_word_line: torch.Tensor
+    own_bit_line: torch.Tensor
+    rest: torch.Tensor
+    elsewhere: torch.Tensor
+
+
+class _ClosedForm(torch.autograd.Function):
+    """The closed form and its gradient; resistances get none."""
+
+    @staticmethod
+    def forward(ctx: Any, g: torch.Tensor, model: WireModel) -> torch.Tensor:
+        """The transfer."""
+        t0, t1, t2, t3 = model.weights
+        terms = model.terms(g)
+        full = terms.first + t0 * terms.word + t1 * terms.bit + t2 * terms.mixed
+        # Far beyond its region the correction may be as large as what it corrects, and negative:
+        # half of the first order is the least that is left, so that currents stay bounded.
+        below = torch.maximum(full, 0.5 * terms.first)
+        transfer = (g + t3 * terms.sneak) / below
+        ctx.model, ctx.terms = model, terms
+        ctx.save_for_backward(g, transfer, below, full < below)
+        return transfer
+
+    @staticmethod
+    @torch.autograd.function.once_differentiable
+    def backward(ctx: Any, gradient: torch.Tensor) -> tuple[torch.Tensor, None]:
+        """Of the conductances: every sum along a line is symmetric, so it is its own transpose."""
+        g, transfer, below, bounded = ctx.saved_tensors
+        model: WireModel = ctx.model
+        terms: Terms = ctx.terms
+        t0, t1, t2, t3 = model.weights
+        word_own, bit_own = model.word.own_ohm, model.bit.own_ohm
+        of_g = gradient / below
+        of_below = -transfer * of_g
+        of_full = of_below.masked_fill(bounded, 0.0)
+        of_sneak = t3 * of_g / terms.first  # of C
+        of_first = of_full - of_sneak * terms.sneak
+        of_first = torch.where(bounded, of_first + 0.5 * of_below, of_first)
+        of_a = of_first + of_full * (2 * t0 * terms.a + t2 * terms.b)
+        of_b = of_first + of_full * (2 * t1 * terms.b + t2 * terms.a)
+        through = model.word(of_full).mul_(-t0)  # of g a
+        of_g += through * terms.a
+        of_a += through * g
+        through = model.bit(of_full).mul_(-t1)  # of g b
+        of_g += through * terms.b
+        of_b += through * g
+        scaled = of_sneak * g
+        mine = word_own * scaled
+        twice = model.word(bit_own * scaled) + model.bit(mine) - bit_own * mine  # of g g
+        of_g += 2 * g * twice
+        of_g += of_sneak * (bit_own * terms.own_word_line + word_own * terms.own_bit_line)
+        of_elsewhere = of_sneak * terms.rest
+        others = model.word.others_ohm.clamp(min=torch.finfo(g.dtype).tiny)
+        of_mean = (model.bit(of_elsewhere) - bit_own * of_elsewhere) / others  # of g rest
+        of_rest = of_sneak * terms.elsewhere + of_mean * g
+        of_g += of_mean * terms.rest - word_own * of_rest
+        of_g += model.word(of_a + of_rest)
+        of_g += model.bit(of_b)
+        return of_g, None
 
 
 def wire_model(
@@ -142,14 +217,13 @@ def wire_model(
     r_sense_ohm: float | torch.Tensor = 0.0,
     weights: tuple[float, float, float, float] = THEORY,
     dtype: torch.dtype = torch.float64,
+    device: torch.device | str | None = None,
 ) -> WireModel:
     """The closed form for [row, col] arrays with these wires; conventions of `solve_transfer`."""
-    like = torch.zeros((), dtype=dtype)
-    sense = torch.as_tensor(r_sense_ohm, dtype=dtype).expand(cols)
+    sense = torch.as_tensor(r_sense_ohm, dtype=dtype, device=device).expand(cols)
     return WireModel(
-        wordline_resistances(cols, r_wordline_ohm, r_driver_ohm, like),
-        bitline_resistances(rows, r_bitline_ohm, like),
-        sense,
+        WordDrops(cols, r_wordline_ohm, r_driver_ohm, sense),
+        BitDrops(rows, r_bitline_ohm, sense),
         weights,
     )
 
@@ -170,7 +244,7 @@ def fit_weights(
     columns: list[torch.Tensor] = []
     targets: list[torch.Tensor] = []
     for g, t in zip(conductances_s, transfers_s, strict=True):
-        terms = model._terms(g)
+        terms = model.terms(g)
         scale = t.norm() * terms.first  # errors of T itself, not of T times the denominator
         design = [t * terms.word, t * terms.bit, t * terms.mixed, -terms.sneak]
         rest = g - t * terms.first - sum(design)  # what is left of the equation at theory

@@ -168,6 +168,84 @@ def test_far_beyond_its_region_it_stays_bounded(r_ohm: float) -> None:
     assert float(t.max()) <= 2 * float(g.max())
 
 
+def test_long_lines_by_running_sums_are_short_ones_by_products() -> None:
+    """Rows and columns unlike, ends and weights unlike: the first lines of a long array alone."""
+    rows, cols = 130, 150
+    weights = (0.9, 1.1, 1.0, 0.8)
+    sense = torch.linspace(1, 30, cols, dtype=torch.float64)
+    ohms = {"r_wordline_ohm": 0.7, "r_bitline_ohm": 1.9, "r_driver_ohm": 11.0}
+    model = wire_model(rows, cols, **ohms, r_sense_ohm=sense, weights=weights)
+    generator = torch.Generator().manual_seed(5)
+    g = 1e-5 * torch.rand(2, rows, cols, dtype=torch.float64, generator=generator)
+    current = torch.rand(2, rows, cols, dtype=torch.float64, generator=generator)
+    row, col = torch.arange(rows), torch.arange(cols)
+    word = 11.0 + 0.7 * (torch.minimum(col[:, None], col) + 1.0).to(torch.float64)
+    bit = 1.9 * (rows - torch.maximum(row[:, None], row)).to(torch.float64)
+    torch.testing.assert_close(model.word(current), current @ word, rtol=1e-12, atol=0)
+    torch.testing.assert_close(
+        model.bit(current),
+        bit @ current + sense * current.sum(-2, keepdim=True),
+        rtol=1e-12,
+        atol=0,
+    )
+    # Cells of 0 S beyond the first 60 x 40, the array's near corner, are lines that are short.
+    g[:, :-60] = 0.0
+    g[:, :, 40:] = 0.0
+    near = wire_model(60, 40, **ohms, r_sense_ohm=sense[:40], weights=weights)
+    torch.testing.assert_close(
+        model.mean_loss(g), near.mean_loss(g[:, -60:, :40]), rtol=1e-10, atol=0
+    )
+
+
+def test_gradients_along_long_lines() -> None:
+    """Of the running sums and of what autograd makes of the same terms."""
+    model = wire_model(
+        100,
+        120,
+        r_wordline_ohm=0.5,
+        r_bitline_ohm=0.8,
+        r_driver_ohm=5.0,
+        weights=(0.9, 1.1, 1, 0.8),
+    )
+    generator = torch.Generator().manual_seed(6)
+    g = 1e-5 * torch.rand(100, 120, dtype=torch.float64, generator=generator)
+    weight = torch.randn(100, 120, dtype=torch.float64, generator=generator)
+    free = g.clone().requires_grad_()
+    (ours,) = torch.autograd.grad((model.transfer_s(free) * weight).sum(), free)
+    terms = model.terms(free)
+    full = terms.first + 0.9 * terms.word + 1.1 * terms.bit + terms.mixed
+    (theirs,) = torch.autograd.grad(((free + 0.8 * terms.sneak) / full * weight).sum(), free)
+    torch.testing.assert_close(ours, theirs, rtol=1e-10, atol=1e-12)
+    probe = torch.randn(100, 120, dtype=torch.float64, generator=generator)
+    step = 1e-4 * float(g.mean())
+    both = [(model.transfer_s(g + k * step * probe) * weight).sum() for k in (1, -1)]
+    by_difference = float((both[0] - both[1]) / (2 * step))
+    assert float((ours * probe).sum()) == pytest.approx(by_difference, rel=1e-6)
+
+
+# torch's own tracing makes an instance of a Function, which torch warns of.
+@pytest.mark.filterwarnings("ignore:.*should not be instantiated:DeprecationWarning")
+def test_single_precision_and_torch_compile_give_the_same() -> None:
+    """As one graph, forwards and backwards; the compiler of graphs is torch's, no C++ is made."""
+    ohms = {"r_wordline_ohm": 0.5, "r_bitline_ohm": 0.8, "r_driver_ohm": 5.0}
+    g = 1e-5 * torch.rand(100, 20, dtype=torch.float64, generator=torch.Generator().manual_seed(7))
+    wanted, gradients = [], []
+    for dtype, compiled in ((torch.float64, False), (torch.float32, False), (torch.float64, True)):
+        model = wire_model(100, 20, **ohms, dtype=dtype)
+        form = model.transfer_s
+        if compiled:
+            form = torch.compile(form, backend="aot_eager", fullgraph=True)
+        free = g.to(dtype).requires_grad_()
+        transfer = form(free)
+        (gradient,) = torch.autograd.grad(transfer.square().sum(), free)
+        wanted.append(transfer.detach().to(torch.float64))
+        gradients.append(gradient.to(torch.float64))
+    for one, other in ((wanted[0], wanted[1]), (gradients[0], gradients[1])):
+        assert 0 < float((one - other).norm() / one.norm()) < 1e-6
+    torch.testing.assert_close(wanted[2], wanted[0], rtol=1e-14, atol=0)
+    torch.testing.assert_close(gradients[2], gradients[0], rtol=1e-12, atol=0)
+
+
 def test_gradients() -> None:
     model = wire_model(
         4, 5, r_wordline_ohm=0.02, r_bitline_ohm=0.03, r_driver_ohm=0.01, weights=(0.9, 1.1, 1, 0.8)
