@@ -20,8 +20,9 @@ Exact = Callable[[torch.Tensor], torch.Tensor]
 """The exact transfer [row, col] of conductances [row, col]."""
 
 # The first rate is the closed form's own error per change of the array by all of itself, times
-# this; the others are what was measured, times the second.
-_FIRST, _LATER = 4.0, 2.0
+# this: nothing has been measured yet, and more than four times that error was seen. The others are
+# what was measured, times the second.
+_FIRST, _LATER = 16.0, 2.0
 _FORGETS = 0.7  # an older, larger rate counts that much of itself at each new anchor
 _FACTOR = (0.05, 20.0)  # the least and the largest correction: beyond, a cell hardly conducts
 
