@@ -22,7 +22,7 @@ def identifier(text: str) -> str:
     name = re.sub(r"[^a-z0-9_]+", "_", text.lower().encode("ascii", "replace").decode()).strip("_")
     if not name or not name[0].isalpha():
         name = f"n_{name}" if name else "unnamed"
-    return name[:64]
+    return name[:64].rstrip("_")
 
 
 def check_identifier(name: str, where: str) -> str:
