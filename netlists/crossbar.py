@@ -37,12 +37,12 @@ class Mesh(ABC):
     def cols(self) -> int:
         """Number of bit lines."""
 
-    def word_node(self, row: int, col: int) -> str:
-        """The cell's end on its word line."""
+    def word_node(self, row: int | str, col: int) -> str:
+        """The cell's end on its word line; `row` may be a mark that stands for a number."""
         return f"w_{row}_{col}" if self.wires.r_wordline_ohm > 0 else f"wl_{row}"
 
-    def bit_node(self, row: int, col: int) -> str:
-        """The cell's end on its bit line."""
+    def bit_node(self, row: int | str, col: int) -> str:
+        """The cell's end on its bit line; `row` likewise."""
         return f"b_{row}_{col}" if self.wires.r_bitline_ohm > 0 else f"bl_{col}"
 
     @property

@@ -18,6 +18,7 @@ from cosim.ngspice.raw import RawPlot
 
 # Sweep axes are set by the deck, not computed: a frequency of 10 GHz is no overflow.
 _AXIS_KINDS = frozenset({"time", "frequency"})
+_VALUES_AT_ONCE = 1 << 16  # half a megabyte of doubles stays in the cache
 
 
 def plot_problem(deck: Deck, plots: Sequence[RawPlot]) -> str:
@@ -47,8 +48,13 @@ def plot_problem(deck: Deck, plots: Sequence[RawPlot]) -> str:
 
 def value_problem(plot: RawPlot, limit: float) -> str:
     """The first value of a plot that is not a number or larger than `limit`, in words."""
-    # One pass that keeps NaN decides the common case; only a bad plot pays for the search.
-    worst = np.max(_magnitude(plot.data), axis=0, initial=0.0)
+    # One pass that keeps NaN decides the common case; only a bad plot pays for the search. A few
+    # points at a time: the magnitudes of all would be as large as the plot.
+    worst = np.zeros(len(plot.names))
+    at_once = max(1, _VALUES_AT_ONCE // max(1, len(plot.names)))
+    for first in range(0, plot.points, at_once):
+        part = _magnitude(plot.data[first : first + at_once])
+        np.maximum(worst, np.max(part, axis=0), out=worst)
     ceiling = np.full(len(plot.names), limit)
     if _has_axis(plot):
         ceiling[0] = np.inf

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import PurePath
 
@@ -21,8 +21,9 @@ RAW_FILE = "out.raw"
 LOG_FILE = "ngspice.log"
 _OUR_FILES = (DECK_FILE, RAW_FILE, LOG_FILE)
 
-_END_LINE = re.compile(r"^[ \t]*\.end[ \t]*$", re.IGNORECASE | re.MULTILINE)
-_CONTROL_LINE = re.compile(r"^[ \t]*\.control\b", re.IGNORECASE | re.MULTILINE)
+# They begin with a plain character, which `re` looks for ten times as fast as for line beginnings.
+_END = re.compile(r"\.end[ \t]*$", re.IGNORECASE | re.MULTILINE)
+_CONTROL = re.compile(r"\.control\b", re.IGNORECASE)
 
 # ngspice evaluates no .meas line while `-r` writes the raw file. So the analyses are run from a
 # control block, which then writes every plot but the built-in one named const.
@@ -107,7 +108,7 @@ class Deck:
 
 def measures_from_control(deck: Deck) -> bool:
     """True where our control block has to run the analyses, for the sake of the measures."""
-    return bool(deck.expected_measures) and _CONTROL_LINE.search(deck.text) is None
+    return bool(deck.expected_measures) and next(_lines_with(_CONTROL, deck.text), None) is None
 
 
 def text_to_run(deck: Deck) -> str:
@@ -118,6 +119,13 @@ def text_to_run(deck: Deck) -> str:
     text = deck.text if deck.text.endswith("\n") else deck.text + "\n"
     if not measures_from_control(deck):
         return text
-    ends = list(_END_LINE.finditer(text))
-    place = ends[-1].start() if ends else len(text)
+    place = max(_lines_with(_END, text), default=len(text))
     return text[:place] + _MEASURE_CONTROL + text[place:]
+
+
+def _lines_with(word: re.Pattern[str], text: str) -> Iterator[int]:
+    """Where the lines begin that have `word` as their first word."""
+    for hit in word.finditer(text):
+        start = text.rfind("\n", 0, hit.start()) + 1
+        if not text[start : hit.start()].strip(" \t"):
+            yield start

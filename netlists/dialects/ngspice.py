@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping
 
 from netlists.circuit import (
@@ -42,7 +43,7 @@ def render(circuit: Circuit) -> str:
 
 
 def render_subcircuit(block: Subcircuit) -> list[str]:
-    """The lines of one block, `.subckt` to `.ends`."""
+    """The lines of one block, `.subckt` to `.ends`; those of a row of an array in one string."""
     name = check_identifier(block.name, "a subcircuit's name")
     lines = [f"* {comment(block.description)}"] if block.description else []
     # Ports over several lines: a tile has hundreds, and a designer has to read them.
@@ -92,49 +93,90 @@ def _instance(name: str, item: Instance) -> list[str]:
 
 
 def _crossbar(array: Crossbar) -> Iterator[str]:
-    conductances = array.conductance_s.tolist()
-    for row in range(array.rows):
-        for col in range(array.cols):
-            word, bit = array.word_node(row, col), array.bit_node(row, col)
-            yield from _segments(array, row, col)
-            note = f" ; {comment(array.notes[row][col])}" if array.notes else ""
-            if conductances[row][col] == 0:
-                yield f"* xcell_{row}_{col} is open (0 S){note}"
-            else:
-                g = conductances[row][col]
-                yield f"xcell_{row}_{col} {word} {bit} {array.cell} g={g!r}{note}"
+    """The lines of an array, a row in one string."""
+    for row, ((wires, places), values) in enumerate(
+        zip(_mesh_rows(array), array.conductance_s.tolist(), strict=True)
+    ):
+        notes = [""] * array.cols
+        if array.notes:
+            notes = [f" ; {comment(note)}" for note in array.notes[row]]
+        yield "\n".join(
+            [
+                f"{segments}x{place} {array.cell} g={g!r}{note}"
+                if g
+                else f"{segments}* x{place.split()[0]} is open (0 S){note}"
+                for segments, place, g, note in zip(wires, places, values, notes, strict=True)
+            ]
+        )
 
 
 def _device_array(array: DeviceArray) -> Iterator[str]:
+    """The lines of an array, a row in one string."""
     cell = check_identifier(array.cell, "the cell of an array")
     names = [check_identifier(name, "a parameter") for name in array.parameters]
-    values = [array.parameters[name].tolist() for name in names]
-    stuck = array.stuck_s.tolist()
+    pairs = "".join(f" {name}=%r" for name in names)
+    tables = [array.parameters[name].astype(float).tolist() for name in names]
+    letter = array.cell_name(0, 0)[0]
+    for row, ((wires, places), stuck) in enumerate(
+        zip(_mesh_rows(array), array.stuck_s.tolist(), strict=True)
+    ):
+        # Without parameters there is nothing to zip, and still an empty tuple for every cell.
+        own = zip(*(table[row] for table in tables), strict=True) if tables else [()] * array.cols
+        yield "\n".join(
+            [
+                f"{segments}{letter}{place} {cell}{pairs % values}"
+                if math.isnan(g)
+                else f"{segments}{_stuck_cell(place, g)}"
+                for segments, place, g, values in zip(wires, places, stuck, own, strict=True)
+            ]
+        )
+
+
+def _stuck_cell(place: str, conductance_s: float) -> str:
+    if conductance_s == 0:
+        return f"* {place.split()[0]} is stuck open (0 S)"
+    return f"r{place} {number(1 / conductance_s)} ; stuck at {conductance_s!r} S"
+
+
+# They stand for the number of a row, that of the row below, and the end of a cell's part. None of
+# them can be in a name or a number.
+_ROW, _BELOW, _CUT = "@", "~", "|"
+
+
+def _mesh_rows(array: Mesh) -> Iterator[tuple[list[str], list[str]]]:
+    """What does not depend on the cells, row by row.
+
+    Rows differ in their numbers only, so their text is put together once, and the numbers are put
+    in by `str.replace`: in a million elements that saves the making of several million names.
+
+    Yields:
+        For every cell of a row the lines of its wire segments, each with its line end; and
+        `cell_<row>_<col> <word node> <bit node>`, which wants a letter before it.
+    """
+    cols = range(array.cols)
+    places = _CUT.join(
+        f"cell_{_ROW}_{col} {array.word_node(_ROW, col)} {array.bit_node(_ROW, col)}"
+        for col in cols
+    )
+    inside = _CUT.join(_segments(array, col, array.bit_node(_BELOW, col)) for col in cols)
+    at_the_end = _CUT.join(_segments(array, col, f"bl_{col}") for col in cols)
     for row in range(array.rows):
-        for col in range(array.cols):
-            word, bit = array.word_node(row, col), array.bit_node(row, col)
-            yield from _segments(array, row, col)
-            g = stuck[row][col]
-            if g == 0:
-                yield f"* cell_{row}_{col} is stuck open (0 S)"
-            elif g > 0:
-                yield f"rcell_{row}_{col} {word} {bit} {number(1 / g)} ; stuck at {g!r} S"
-            else:
-                own = zip(names, values, strict=True)
-                pairs = "".join(f" {name}={number(table[row][col])}" for name, table in own)
-                yield f"{array.cell_name(row, col)} {word} {bit} {cell}{pairs}"
+        wires = inside if row < array.rows - 1 else at_the_end
+        numbered = wires.replace(_ROW, str(row)).replace(_BELOW, str(row + 1))
+        yield numbered.split(_CUT), places.replace(_ROW, str(row)).split(_CUT)
 
 
-def _segments(array: Mesh, row: int, col: int) -> Iterator[str]:
-    """The wire segments that belong to a cell: to its left and below it."""
+def _segments(array: Mesh, col: int, below: str) -> str:
+    """The wire segments that belong to a cell of any row: to its left and below it."""
+    text = ""
     if array.wires.r_wordline_ohm > 0:
-        left = f"wl_{row}" if col == 0 else f"w_{row}_{col - 1}"
+        left = f"wl_{_ROW}" if col == 0 else array.word_node(_ROW, col - 1)
         r_word = number(array.wires.r_wordline_ohm)
-        yield f"rw_{row}_{col} {left} {array.word_node(row, col)} {r_word}"
+        text += f"rw_{_ROW}_{col} {left} {array.word_node(_ROW, col)} {r_word}\n"
     if array.wires.r_bitline_ohm > 0:
-        below = f"bl_{col}" if row == array.rows - 1 else f"b_{row + 1}_{col}"
         r_bit = number(array.wires.r_bitline_ohm)
-        yield f"rb_{row}_{col} {array.bit_node(row, col)} {below} {r_bit}"
+        text += f"rb_{_ROW}_{col} {array.bit_node(_ROW, col)} {below} {r_bit}\n"
+    return text
 
 
 def _wrapped(line: str, width: int = 200) -> list[str]:

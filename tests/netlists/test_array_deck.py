@@ -13,7 +13,8 @@ from cosim.bench import sweep_deck
 from cosim.ngspice import Ngspice
 from netlists.array import ReadArray, array_circuit
 from netlists.circuit import Circuit, Resistor, Subcircuit
-from netlists.crossbar import Crossbar
+from netlists.crossbar import Crossbar, Mesh
+from netlists.device_array import DeviceArray
 from netlists.dialects.ngspice import render
 from netlists.wires import Wires
 from tests.netlists.decks import assert_only_known_cards, cards, subcircuits
@@ -142,3 +143,75 @@ def test_notes_titles_and_headers_cannot_become_cards() -> None:
     block = Subcircuit("tile_0", ("wl_0",), (Crossbar(G, Wires(), notes=notes),), description=evil)
     text = render(Circuit(evil, (block,), (), (evil,)))
     assert_only_known_cards(f"{text}.end\n")
+
+
+def cell_by_cell(array: Mesh, cell_line: dict[tuple[int, int], str]) -> list[str]:
+    """The lines of an array as the conventions say them, one cell after the other."""
+    lines = []
+    word, bit = array.wires.r_wordline_ohm, array.wires.r_bitline_ohm
+    for (row, col), line in cell_line.items():
+        at = (f"w_{row}_{col}" if word else f"wl_{row}", f"b_{row}_{col}" if bit else f"bl_{col}")
+        left = f"w_{row}_{col - 1}" if col else f"wl_{row}"
+        below = f"b_{row + 1}_{col}" if row + 1 < array.rows else f"bl_{col}"
+        lines += [f"rw_{row}_{col} {left} {at[0]} {word!r}"] if word else []
+        lines += [f"rb_{row}_{col} {at[1]} {below} {bit!r}"] if bit else []
+        lines.append(line.replace("NODES", " ".join(at)))
+    return lines
+
+
+def body(array: Crossbar | DeviceArray) -> list[str]:
+    text = render(Circuit("t", (Subcircuit("tile_0", array.ports, (array,)),), ()))
+    lines = text.partition("tile_0\n")[2].partition("\n.ends")[0].split("\n")
+    return [line for line in lines if not line.startswith("+")]
+
+
+SHAPES = [(1, 1), (1, 5), (5, 1), (3, 4), (12, 11)]
+WIRES = [(2.5, 0.5), (0.0, 0.5), (2.5, 0.0), (0.0, 0.0)]
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+@pytest.mark.parametrize(("word", "bit"), WIRES)
+def test_every_line_of_an_array_stands_in_its_place(
+    shape: tuple[int, int], word: float, bit: float
+) -> None:
+    g = np.random.default_rng(0).uniform(1e-6, 1e-4, shape)
+    g[-1, 0] = 0.0
+    notes = tuple(tuple(f"@ ~ | {{}} %s {row} {col}" for col in range(shape[1]))
+                  for row in range(shape[0]))  # fmt: skip
+    wires = Wires(r_wordline_ohm=word, r_bitline_ohm=bit)
+    for comments in ((), notes):
+        array = Crossbar(g, wires, cell="mine", notes=comments)
+        cells = {
+            (row, col): (
+                (f"xcell_{row}_{col} NODES mine g={value!r}" if value
+                 else f"* xcell_{row}_{col} is open (0 S)")
+                + (f" ; {comments[row][col]}" if comments else "")
+            )
+            for (row, col), value in zip(np.ndindex(shape), g.ravel().tolist(), strict=True)
+        }  # fmt: skip
+        assert body(array) == cell_by_cell(array, cells)
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+@pytest.mark.parametrize(("word", "bit"), WIRES)
+@pytest.mark.parametrize("compiled", [True, False])
+@pytest.mark.parametrize("names", [(), ("x0",), ("x0", "r_on")])
+def test_every_line_of_an_array_of_devices_stands_in_its_place(
+    shape: tuple[int, int], word: float, bit: float, compiled: bool, names: tuple[str, ...]
+) -> None:
+    rng = np.random.default_rng(0)
+    stuck = np.full(shape, np.nan)
+    stuck[-1, 0] = 0.0
+    stuck[0, -1] = 0.25 if shape != (1, 1) else np.nan
+    own = {name: rng.uniform(-1, 1, shape) for name in names}
+    wires = Wires(r_wordline_ohm=word, r_bitline_ohm=bit)
+    array = DeviceArray(stuck, wires, "mine", compiled, own)
+    cells = {}
+    for row, col in np.ndindex(shape):
+        pairs = "".join(f" {name}={float(own[name][row, col])!r}" for name in names)
+        cells[row, col] = f"{'n' if compiled else 'x'}cell_{row}_{col} NODES mine{pairs}"
+        if stuck[row, col] == 0.25:
+            cells[row, col] = f"rcell_{row}_{col} NODES 4.0 ; stuck at 0.25 S"
+        elif stuck[row, col] == 0:
+            cells[row, col] = f"* cell_{row}_{col} is stuck open (0 S)"
+    assert body(array) == cell_by_cell(array, cells)

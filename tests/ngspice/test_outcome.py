@@ -33,6 +33,16 @@ def test_a_bad_value_is_named_with_its_point(bad: float) -> None:
     assert "point 2" in verdict.reason
 
 
+@pytest.mark.parametrize("point", [0, 70_000, 149_999])
+@pytest.mark.parametrize("bad", [math.nan, math.inf, -2e9])
+def test_a_bad_value_is_found_anywhere_in_a_long_plot(bad: float, point: int) -> None:
+    values = [0.5] * 150_000
+    values[point] = bad
+    verdict = classify(DECK, GOOD, "", plots(*values), "", {})
+    assert verdict.outcome is Outcome.INVALID
+    assert f"at point {point} " in verdict.reason
+
+
 def test_values_up_to_the_limit_are_fine() -> None:
     assert classify(DECK, GOOD, "", plots(1e9, -1e9), "", {}).outcome is Outcome.OK
 

@@ -13,6 +13,7 @@ import pytest
 
 from compact_models.errors import InputError
 from cosim.ngspice import Deck, Ngspice, Outcome, run_deck
+from cosim.ngspice.deck import text_to_run
 from tests.ngspice.processes import simulators_in
 
 DIVIDER = Deck("* divider\n.option klu\nV1 a 0 1\nR1 a b 1e3\nR2 b 0 3e3\n.op\n.end\n", name="d")
@@ -163,3 +164,31 @@ def test_a_very_long_log_is_thinned_and_still_judged(ngspice: Ngspice) -> None:
     assert result.outcome is Outcome.INVALID
     assert "singular matrix" in result.reason
     assert len(result.log) < 10_000
+
+
+@pytest.mark.parametrize("end", [".end\n", " \t.END \n", ".End", ".end\n* .end\n.ends\n.endc\n"])
+def test_the_control_block_for_measures_goes_before_the_last_end_line(end: str) -> None:
+    head = "* .end of t\n.end\n.subckt s a\nR1 a 0 1 ; .end\n.ENDS\nV1 a.end 0 1\n"
+    text = text_to_run(Deck(head + end, expected_measures=("m",)))
+    assert text.startswith(head + ".control\nrun\n")
+    assert text.endswith(".endc\n" + end.rstrip("\n") + "\n")
+
+
+def test_without_an_end_line_the_control_block_comes_last() -> None:
+    text = text_to_run(Deck("* t\n.ends\n* .end", expected_measures=("m",)))
+    assert text.startswith("* t\n.ends\n* .end\n.control\n")
+    assert text.endswith(".endc\n")
+
+
+@pytest.mark.parametrize("control", [".control", "\t .CONTROL ; ours"])
+def test_a_deck_that_brings_its_own_control_block_gets_no_other(control: str) -> None:
+    own = f"* t\nR1 a 0 1\n{control}\nrun\n.endc\n.end\n"
+    assert text_to_run(Deck(own, expected_measures=("m",))) == own
+
+
+@pytest.mark.parametrize(
+    "line", ["* .control", "R1 a.control 0 1", ".controls", "V1 a 0 1 .control"]
+)
+def test_a_line_that_only_mentions_control_is_no_control_block(line: str) -> None:
+    text = text_to_run(Deck(f"* t\n{line}\n.end\n", expected_measures=("m",)))
+    assert text.startswith(f"* t\n{line}\n.control\nrun\n")
