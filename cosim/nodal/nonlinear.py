@@ -98,7 +98,7 @@ def solve_nonlinear(
         raise InputError(
             "a tolerance must be positive", where="tolerance_v", value=tolerance_v, allowed="> 0 V"
         )
-    ohmic = _chord(cell, drive_v, shape)
+    ohmic = chord_conductance(cell, drive_v, shape)
     check_array(ohmic, lines)
     with torch.no_grad():
         whole = factorise(ohmic, lines, "sources")
@@ -117,7 +117,7 @@ def solve_nonlinear(
     return NonlinearState(state, converged, residuals)
 
 
-def _chord(cell: Cell, drive_v: torch.Tensor, shape: tuple[int, int]) -> torch.Tensor:
+def chord_conductance(cell: Cell, drive_v: torch.Tensor, shape: tuple[int, int]) -> torch.Tensor:
     """A conductance for every cell: what it conducts at an ordinary voltage."""
     volts = drive_v.square().mean().sqrt().clamp_min(1e-3).expand(1, *shape)
     conductance = cell(volts)[0] / volts

@@ -83,6 +83,13 @@ def port_inputs(
     rows, cols = whole.grid.rows, whole.grid.cols
     sense = _sense(drive_v, sense_v, cols)
     for name, volts, count in (("drive_v", drive_v, rows), ("sense_v", sense, cols)):
+        if volts.dtype != whole.block.hybrid.dtype:
+            raise InputError(
+                "the exact solver needs double precision",
+                where=name,
+                value=str(volts.dtype),
+                allowed=str(whole.block.hybrid.dtype),
+            )
         if volts.shape[-1] != count:
             raise InputError(
                 "as many voltages as lines",

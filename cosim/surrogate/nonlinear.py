@@ -1,0 +1,269 @@
+"""Reads of nonlinear cells without Newton's method: drops along the lines, weighed by calibration.
+
+The current of a bit line is the sum of its cells' currents, so all that a read needs to know is the
+voltage u across every cell. A guess of u gives currents, these give drops along the word lines and
+rises along the bit lines, and they give a better u:
+
+  u = p0 V - p1 (drop of the word line) - p2 (rise of the bit line).
+
+Done again and again with p = 1 that is relaxation, which takes many steps, and does not converge
+where wires take half of the current. Here the three numbers of every cell and step are fitted to
+voltages that Newton's method found for calibration inputs: they stand for the steps that are left
+out. What the result is worth is measured on inputs that the fit has not seen.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from compact_models.errors import InputError
+from compact_models.variation import component_rng
+from cosim.nodal.lines import Lines
+from cosim.nodal.nonlinear import Cell, chord_conductance, solve_nonlinear
+from cosim.nodal.transfer import solve_transfer
+
+_AT_ONCE = 1 << 22  # voltages of cells in memory at once
+_TINY = 1e-300
+
+
+@dataclass(frozen=True)
+class SurrogateRead:
+    """Currents of one read.
+
+    Attributes:
+        current_a: out of the bit lines [A], [batch, col]; NaN where an input is outside of the
+            region and was not solved.
+        inside: whether all voltages of an input are in the calibration's range, [batch].
+        solved: whether it was solved by Newton's method instead, [batch].
+    """
+
+    current_a: torch.Tensor
+    inside: torch.Tensor
+    solved: torch.Tensor
+
+
+@dataclass(frozen=True, eq=False)
+class NonlinearSurrogate:
+    """A calibrated array of nonlinear cells.
+
+    Attributes:
+        cell: the cells.
+        lines: what runs through the array.
+        weights: p0 to p2 of every step and cell, [step, 3, row, col].
+        share: first guess of the voltage across a cell, of its driver's, [row, col].
+        low_v: the least driver voltage of the region.
+        high_v: the largest one.
+        held_out: error of the currents of every held-out input, of their norm, [input].
+    """
+
+    cell: Cell
+    lines: Lines
+    weights: torch.Tensor
+    share: torch.Tensor
+    low_v: float
+    high_v: float
+    held_out: torch.Tensor
+
+    @property
+    def error(self) -> float:
+        """The held-out error: root of the mean square over inputs."""
+        return float(self.held_out.square().mean().sqrt())
+
+    def read(self, drive_v: torch.Tensor, *, solve_outside: bool = False) -> SurrogateRead:
+        """Currents for driver voltages [batch, row]; differentiable inside of the region.
+
+        Args:
+            drive_v: voltages of the drivers.
+            solve_outside: hand inputs outside of the region to Newton's method.
+
+        Raises:
+            InputError: the voltages do not fit the array.
+        """
+        shape = self.share.shape
+        if drive_v.ndim != 2 or drive_v.shape[-1] != shape[0]:
+            raise InputError(
+                "as many voltages as word lines",
+                where="drive_v",
+                value=tuple(drive_v.shape),
+                allowed=f"[batch, {shape[0]}]",
+            )
+        given = drive_v.detach()
+        inside = ((given >= self.low_v) & (given <= self.high_v)).all(-1)  # False for NaN
+        at_once = max(1, _AT_ONCE // shape.numel())
+        current = torch.cat([self._currents(part) for part in drive_v.split(at_once)])
+        current = current.masked_fill(~inside.unsqueeze(-1), torch.nan)
+        solved = torch.zeros_like(inside)
+        if solve_outside and not bool(inside.all()):
+            found = solve_nonlinear(self.cell, self.lines, given[~inside], (shape[0], shape[1]))
+            current = current.masked_scatter(~inside.unsqueeze(-1), found.state.sense_a)
+            solved = solved.masked_scatter(~inside, found.converged)
+        return SurrogateRead(current, inside, solved)
+
+    def _currents(self, drive_v: torch.Tensor) -> torch.Tensor:
+        u = self.share * drive_v.unsqueeze(-1)
+        for weights in self.weights:
+            u = _weighed(weights, _features(self.cell, self.lines, drive_v, u))
+        current: torch.Tensor = self.cell(u)[0].sum(-2)
+        return current
+
+
+def calibrate(
+    cell: Cell,
+    lines: Lines,
+    shape: tuple[int, int],
+    *,
+    low_v: float,
+    high_v: float,
+    seed: int,
+    inputs: int = 48,
+    held_out: int = 24,
+    steps: int = 2,
+) -> NonlinearSurrogate:
+    """Fits a programmed array for driver voltages from `low_v` to `high_v`.
+
+    Inputs are dense, sparse, dark and in blocks of rows in turn; the first two are the same voltage
+    at all rows, the largest and the least, so that the corners of the range are in the fit.
+
+    Args:
+        cell: the cells as they are programmed.
+        lines: what runs through the array; driven from the left and sensed below only, no opens.
+        shape: rows and columns.
+        low_v: the least voltage of a driver.
+        high_v: the largest one.
+        seed: of the inputs.
+        inputs: how many are fitted, at least 12.
+        held_out: how many only measure, at least 3.
+        steps: how often drops are computed for one read, at least 1.
+
+    Raises:
+        InputError: a range that is none, too few inputs or steps, lines with opens or second ends,
+            or inputs for which Newton's method finds no solution.
+    """
+    if not low_v < high_v:
+        raise InputError(
+            "no range of voltages",
+            where="low_v, high_v",
+            value=(low_v, high_v),
+            allowed="low_v < high_v",
+        )
+    for name, value, least in (
+        ("inputs", inputs, 12),
+        ("held_out", held_out, 3),
+        ("steps", steps, 1),
+    ):
+        if value < least:
+            raise InputError("too few", where=name, value=value, allowed=f">= {least}")
+    _check_lines(lines)
+    rng = component_rng(seed, 0, "surrogate/nonlinear/inputs")
+    drive = torch.from_numpy(_inputs(rng, inputs + held_out, shape[0], low_v, high_v))
+    found = solve_nonlinear(cell, lines, drive, shape)
+    if not bool(found.converged.all()):
+        raise InputError(
+            "Newton's method finds no solution for calibration inputs",
+            where="low_v, high_v",
+            value=f"{int((~found.converged).sum())} of {len(drive)} inputs",
+            hint="calibrate for a smaller range of voltages",
+        )
+    chord = chord_conductance(cell, drive, shape)
+    transfer = solve_transfer(
+        chord,
+        r_wordline_ohm=lines.r_wordline_ohm,
+        r_bitline_ohm=lines.r_bitline_ohm,
+        r_driver_ohm=lines.r_driver_ohm,
+        r_sense_ohm=lines.r_sense_ohm,
+    ).transfer_s
+    share = torch.where(chord > 0, transfer / chord, 1.0)
+    fitted, truth = drive[:inputs], found.state.word_v[:inputs] - found.state.bit_v[:inputs]
+    u = share * fitted.unsqueeze(-1)
+    weights = []
+    for _ in range(steps):
+        features = _features(cell, lines, fitted, u)
+        weights.append(_regression(features, truth))
+        u = _weighed(weights[-1], features)
+    surrogate = NonlinearSurrogate(
+        cell, lines, torch.stack(weights), share, low_v, high_v, torch.zeros(0)
+    )
+    measured = found.state.sense_a[inputs:]
+    off = surrogate._currents(drive[inputs:]) - measured
+    return replace(surrogate, held_out=off.norm(dim=-1) / measured.norm(dim=-1))
+
+
+def _check_lines(lines: Lines) -> None:
+    for name in ("r_driver_right_ohm", "r_sense_top_ohm"):
+        if getattr(lines, name) is not None:
+            raise InputError(
+                "the surrogate of nonlinear cells knows no second end of a line",
+                where=name,
+                hint="use solve_nonlinear",
+            )
+    for name in ("r_wordline_ohm", "r_bitline_ohm", "r_driver_ohm", "r_sense_ohm"):
+        if not bool(torch.isfinite(torch.as_tensor(getattr(lines, name))).all()):
+            raise InputError(
+                "the surrogate of nonlinear cells knows no open line",
+                where=name,
+                hint="use solve_nonlinear",
+            )
+
+
+def _inputs(
+    rng: np.random.Generator, count: int, rows: int, low_v: float, high_v: float
+) -> NDArray[np.float64]:
+    """Inputs [input, row]: the corners, then in turn dense, many rows at rest, dark, in blocks."""
+    drive = rng.uniform(low_v, high_v, (count, rows))
+    rest = min(max(0.0, low_v), high_v)
+    shares = rng.uniform(0.2, 0.8, (count, 1))
+    sparse = np.where(rng.uniform(size=drive.shape) < shares, rest, drive)
+    dark = rest + (drive - rest) * rng.uniform(0.05, 1.0, (count, 1))
+    first, length = rng.integers(0, rows, (count, 1)), rng.integers(1, rows + 1, (count, 1))
+    in_block = (np.arange(rows) - first) % rows < length
+    blocks = np.where(in_block, rng.uniform(low_v, high_v, (count, 1)), rest)
+    kind = np.arange(count)[:, None] % 4
+    inputs = np.choose(kind, (drive, sparse, dark, blocks))
+    inputs[0], inputs[1] = high_v, low_v
+    return inputs
+
+
+def _features(
+    cell: Cell, lines: Lines, drive_v: torch.Tensor, across_v: torch.Tensor
+) -> torch.Tensor:
+    """Driver's voltage, drop of the word line, rise of the bit line: [3, batch, row, col].
+
+    Args:
+        cell: the cells.
+        lines: what runs through the array.
+        drive_v: [batch, row].
+        across_v: a guess of the voltage across every cell, [batch, row, col].
+    """
+    current = cell(across_v)[0]
+    in_word = current.flip(-1).cumsum(-1).flip(-1)  # through the segment on the left of each cell
+    in_bit = current.cumsum(-2)  # through the segment below each cell
+    word, bit, driver, sense = (
+        torch.as_tensor(x, dtype=drive_v.dtype, device=drive_v.device)
+        for x in (lines.r_wordline_ohm, lines.r_bitline_ohm, lines.r_driver_ohm, lines.r_sense_ohm)
+    )
+    drop = (word * in_word).cumsum(-1) + driver.unsqueeze(-1) * in_word[..., :1]
+    rise = (bit * in_bit).flip(-2).cumsum(-2).flip(-2) + sense * in_bit[..., -1:, :]
+    return torch.stack([drive_v.unsqueeze(-1).expand_as(drop), drop, rise])
+
+
+def _weighed(weights: torch.Tensor, features: torch.Tensor) -> torch.Tensor:
+    return (weights.unsqueeze(1) * features).sum(0)
+
+
+def _regression(features: torch.Tensor, u: torch.Tensor) -> torch.Tensor:
+    """Least squares for every cell, [3, row, col]; a feature that is always 0 gets 0."""
+    scale = features.square().mean((1, 2, 3), keepdim=True).sqrt()
+    scale = torch.where(scale > 0, scale, 1.0)
+    matrix = (features / scale).permute(2, 3, 1, 0)  # [row, col, input, feature]
+    wanted = u.permute(1, 2, 0).unsqueeze(-1)
+    normal = matrix.mT @ matrix
+    size = normal.diagonal(dim1=-2, dim2=-1).sum(-1)[..., None, None]
+    eye = torch.eye(3, dtype=normal.dtype, device=normal.device)
+    # The ridge keeps what the inputs do not tell apart, such as drops without wires, small.
+    found = torch.linalg.solve(normal + (1e-12 * size + _TINY) * eye, matrix.mT @ wanted)
+    weights: torch.Tensor = found.squeeze(-1).permute(2, 0, 1) / scale[:, 0]
+    return weights
