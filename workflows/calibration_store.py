@@ -50,7 +50,7 @@ def write_calibration(folder: Path, calibration: Calibration) -> None:
             name = f"layer_{k}.tile_{t}"
             _put_curves(arrays, f"{name}.amplifiers", tile.amplifiers)
             arrays[f"{name}.held_v"] = tile.held_v.numpy()
-            arrays[f"{name}.sense_ohm"] = tile.wires.sense_ohm.numpy()
+            arrays[f"{name}.sense_ohm"] = tile.wires.bit.sense_ohm.numpy()
             arrays[f"{name}.wire_weights"] = np.array(tile.wires.weights)
     texts = []
     for n, curve in enumerate(calibration.curves):
