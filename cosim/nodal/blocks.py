@@ -260,9 +260,8 @@ def join(
     out, conducts = near[:, one.row, one.col], far[:, other.row, other.col]
     drawn = far[:, other.row, other.cols]
     # Resistances times conductances, and resistances have a minus here.
-    matrix = torch.bmm(out, conducts).neg_()
-    matrix.diagonal(dim1=-2, dim2=-1).add_(1.0)
-    answer = inverse(matrix)
+    unit = torch.eye(out.shape[-1], dtype=out.dtype, device=out.device)
+    answer = inverse(torch.baddbmm(unit, out, conducts, alpha=-1.0))
     sources = (
         _cut(near[:, one.row, one.cols], one.inputs),
         _cut(torch.bmm(out, drawn), other.inputs),
@@ -270,12 +269,12 @@ def join(
     voltage = torch.bmm(answer, torch.cat([sources[k][group] for k, group in plan.wanted], -1))
     current = torch.bmm(conducts, voltage)
     for group, part in _cut(drawn, other.inputs).items():
-        current[..., other.at[group]] += part
+        current[:, :, other.at[group]].add_(part)  # not +=, which copies the slice to itself
     pieces = []
     for matrix, side, at_joint in ((near, one, current), (far, other, voltage)):
         change = torch.bmm(matrix[:, side.rows, side.col], at_joint)
         for group, part in _cut(matrix[:, side.rows, side.cols], side.inputs).items():
-            change[..., side.at[group]] += part
+            change[:, :, side.at[group]].add_(part)
         pieces.append(_cut(change, side.outputs, -2))
     hybrid = torch.cat([pieces[k][group] for k, group in plan.kept], -2)
     if len(lead):

@@ -1,8 +1,10 @@
-"""What currents into lines of equal segments do to the nodes of these lines: running sums.
+"""What currents into lines of equal segments do to the nodes of these lines.
 
 Two cells of a line share the resistance of the segments between the line's end and the nearer one.
-Multiplying with that matrix is two running sums, O(cells) instead of a product; for short lines the
-product is faster.
+A product with that matrix costs cells times length. Along word lines two running sums are the same
+at O(cells). Along bit lines, where the memory lies the other way, they are slow: there a line is
+cut into pieces, which know the sum of the farther ones and the moment of the nearer ones, with small
+products within the pieces. For short lines the whole product is the fastest.
 """
 
 from __future__ import annotations
@@ -13,7 +15,8 @@ import torch
 
 from cosim.nodal.transfer import bitline_resistances, wordline_resistances
 
-_SHORT = 96  # cells of a line up to which the product was measured to be faster
+_SHORT = 96  # cells of a line up to which the whole product was measured to be faster
+_PIECE = 32  # cells of a piece
 
 
 @dataclass(frozen=True)
@@ -76,20 +79,71 @@ class BitDrops:
     sense_ohm: torch.Tensor
     own_ohm: torch.Tensor = field(init=False)
     _shared_ohm: torch.Tensor = field(init=False)  # without the end, [row, row]
+    _kernel: torch.Tensor = field(init=False)
+    _ramp: torch.Tensor = field(init=False)
 
     def __post_init__(self) -> None:
         """Computes what is the same for all conductances."""
         shared = bitline_resistances(self.rows, self.r_bitline_ohm, self.sense_ohm)
         object.__setattr__(self, "_shared_ohm", shared)
         object.__setattr__(self, "own_ohm", shared.diagonal().unsqueeze(-1) + self.sense_ohm)
+        # The near end of a piece is its last row.
+        kernel = _kernel(self.r_bitline_ohm, self.sense_ohm)
+        kernel = torch.cat([kernel[:, :_PIECE].flip(0, 1), kernel[:, _PIECE:].flip(0)], 1)
+        object.__setattr__(self, "_kernel", kernel.mT.contiguous())
+        object.__setattr__(self, "_ramp", _ramp(self.sense_ohm).flip(1).mT.contiguous())
 
     def __call__(self, current: torch.Tensor) -> torch.Tensor:
         """Voltages for currents into the line at every cell, [..., row, col] both."""
         if self.rows <= _SHORT:
             return self._shared_ohm @ current + self.sense_ohm * current.sum(-2, keepdim=True)
-        # Sums along rows of a transposed copy: those across rows are four times slower.
-        sums = current.mT.contiguous().cumsum(-1)  # through the segment below each cell
-        twice = sums.cumsum(-1)
-        drop = torch.sub(twice[..., -1:], twice).add_(sums).mul_(self.r_bitline_ohm)
-        drop = drop.add_(sums[..., -1:] * self.sense_ohm.unsqueeze(-1))
-        return drop.mT.contiguous()
+        pieces = -(-self.rows // _PIECE)
+        filled = torch.nn.functional.pad(current, (0, 0, pieces * _PIECE - self.rows, 0))
+        # From the sense end on, as from a driver: the pieces are counted from below.
+        by_piece = filled.reshape(-1, pieces, _PIECE, current.shape[-1])
+        inside = self._kernel @ by_piece
+        sums = inside[:, :, _PIECE:].flip(1).movedim(1, -1)
+        carried = _carried(
+            sums[:, 0], sums[:, 1], self.r_bitline_ohm, self.sense_ohm.unsqueeze(-1)
+        ).flip(-2)
+        rise = torch.baddbmm(
+            inside[:, :, :_PIECE].flatten(0, 1),
+            self._ramp.expand(len(by_piece) * pieces, -1, -1),
+            carried.movedim(1, -1).flatten(0, 1),
+        )
+        whole = rise.view(*current.shape[:-2], pieces * _PIECE, current.shape[-1])
+        return whole[..., pieces * _PIECE - self.rows :, :]
+
+
+def _carried(
+    sums: torch.Tensor, moments: torch.Tensor, r_segment_ohm: float, r_end_ohm: float | torch.Tensor
+) -> torch.Tensor:
+    """What pieces do to the nodes of the others, [..., piece, (at the first node, per node)].
+
+    Args:
+        sums: currents of every piece, the one next to the end first, [..., piece].
+        moments: the same, each current times its place in the piece, counted from 1.
+        r_segment_ohm: of a segment.
+        r_end_ohm: in series at the end.
+    """
+    starts = _PIECE * torch.arange(sums.shape[-1], dtype=sums.dtype, device=sums.device)
+    so_far = sums.cumsum(-1)
+    total = so_far[..., -1:]
+    farther = total - so_far
+    mine = starts * sums
+    nearer = (mine + moments).cumsum(-1) - moments
+    first = r_segment_ohm * (nearer + (starts + 1.0) * farther) + r_end_ohm * total
+    return torch.stack([first, r_segment_ohm * farther], -1)
+
+
+def _kernel(r_segment_ohm: float, like: torch.Tensor) -> torch.Tensor:
+    """Within a piece: shared resistances, then the sum and the moment; [cell, node and two]."""
+    index = torch.arange(_PIECE, dtype=like.dtype, device=like.device)
+    shared = r_segment_ohm * (torch.minimum(index[:, None], index) + 1.0)
+    return torch.cat([shared, torch.ones_like(index)[:, None], (index + 1.0)[:, None]], 1)
+
+
+def _ramp(like: torch.Tensor) -> torch.Tensor:
+    """At every node of a piece 1, and its number: [2, node]."""
+    index = torch.arange(_PIECE, dtype=like.dtype, device=like.device)
+    return torch.stack([torch.ones_like(index), index])
