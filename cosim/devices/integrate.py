@@ -17,6 +17,7 @@ from compact_models.emit.torch_code import Value
 from compact_models.emit.torch_model import TorchModel, between_kinks
 from compact_models.normal_form import has_vanishing_rate
 from cosim.devices.cells import Cells, pick
+from cosim.devices.edge_slope import steeper
 from cosim.devices.free_rate import is_free, move_freely
 from cosim.devices.internal import solve_internal
 from cosim.devices.kernels import Kernels, MakeKernels, eager
@@ -195,6 +196,8 @@ def _advance_batch(
     for turn in range(_MOST_STEPS):
         v = v_start if flat else torch.addcmul(v_start, ramp, done)
         slopes = kernels.linearised(p, now.fractions, now.internal, v)
+        if len(bounded) > 1:  # a single state has shortcuts of its own at its bounds
+            slopes = steeper(slopes, now.fractions, bounded)
         left = duration_s - done
         if flat and turn == 0:
             now = replace(now, step=first_step(slopes, now.step, duration_s))

@@ -12,6 +12,7 @@ from compact_models.normal_form import EDGE
 from cosim.devices.cells import Cells
 from cosim.devices.rosenbrock import ERROR_ORDER, Slopes, Tried
 
+_ROUNDING = 1e-15  # of a slope: below it a rate is not known
 _HARDLY = 0.1  # of its range: a state that moves by less may be taken to rest at first
 _GROW, _SHRINK, _SAFETY = 10.0, 0.1, 0.9
 _LESS = 0.8  # a rejected step is tried again at most this long
@@ -153,8 +154,10 @@ def let_go(
             near, _, away_first, away = _from_bound(before, tried, slopes, k)
             # A state a hair beyond its bound is led back, which is no leaving yet.
             held = (near < EDGE) & (away_first < 0.5 * away)
-            damped = slopes.own(k)[0].detach() * step < -1.0
-            found = found | (held & damped & (away * step > tolerance))
+            own = slopes.own(k)[0].detach()
+            # At a rest within an edge the rate is rounding, which any step is long enough for.
+            moves = (away * step > tolerance) & (away > _ROUNDING * own.abs())
+            found = found | (held & (own * step < -1.0) & moves)
     return found
 
 

@@ -24,6 +24,7 @@ from compact_models.normal_form import EDGE
 from cosim.devices.cells import Cells
 from cosim.devices.integrate import advance, start
 from cosim.devices.internal import solve_internal
+from cosim.devices.rosenbrock import linearised
 
 Array = NDArray[np.float64]
 
@@ -32,6 +33,8 @@ _RELATIVE, _LEVELS = 1e-7, 12  # of a tanh-sinh rule over the state
 _NODES = 4  # of a Gauss rule, and the pieces in which it is taken until the results agree
 _PIECES, _RELATIVE_IN_SEQUENCE = (16, 32, 64, 128, 256), 1e-4
 _SHORTEST, _PER_DECADE = 1e-22, 24  # the grid of times, as a part of the longest
+_HARDLY = 1e-3  # of its range: a state that moves by less until the end has come to rest
+_LOOKS_FOR_REST = 8  # in every so many intervals
 _WITHIN = 20  # and how many parts of an interval in which a device arrives
 
 
@@ -198,10 +201,10 @@ def _by_integration(
     cells = start(functions, p, fractions, v)
     times = torch.full_like(v, torch.nan)
     way = 1.0 if last > first else -1.0
-    shortest_s = _SHORTEST * longest_s
-    points = int(_PER_DECADE * np.log10(longest_s / shortest_s)) + 1
+    shortest_s = max(_SHORTEST * longest_s, min(_first_move(functions, p, cells, v), longest_s / 2))
+    points = int(_PER_DECADE * np.log10(longest_s / shortest_s)) + 2
     before_s = 0.0
-    for now_s in np.geomspace(shortest_s, longest_s, points).tolist():
+    for turn, now_s in enumerate(np.geomspace(shortest_s, longest_s, points).tolist()):
         after = advance(functions, p, cells, v, v, now_s - before_s)
         arrived = after.alive & (way * (after.fractions[place] - last) >= 0) & times.isnan()
         index = arrived.nonzero().squeeze(1)
@@ -212,9 +215,39 @@ def _by_integration(
             )
             times[index] = before_s + way_s
         cells, before_s = after, now_s
-        if bool((~times.isnan() | ~cells.alive).all()):
+        ended = ~times.isnan() | ~cells.alive
+        if not bool(ended.all()) and turn % _LOOKS_FOR_REST == 0:
+            ended = ended | _rests(functions, p, cells, v, longest_s - now_s)
+        if bool(ended.all()):
             break
     return times
+
+
+def _first_move(functions: TorchModel, p: dict[str, Value], cells: Cells, v: torch.Tensor) -> float:
+    """A time in which no state of any cell moves by more than a ten-thousandth of its range."""
+    slopes = linearised(functions, p, cells.fractions, cells.internal, v)
+    fastest = torch.stack(slopes.values[: slopes.states]).abs().amax()
+    return float(1e-4 / fastest.clamp_min(1e-300))
+
+
+def _rests(
+    functions: TorchModel, p: dict[str, Value], cells: Cells, v: torch.Tensor, left_s: float
+) -> torch.Tensor:
+    """True where nothing is to come: hardly a move in what is left, and nothing that grows."""
+    slopes = linearised(functions, p, cells.fractions, cells.internal, v)
+    count = slopes.states
+    still = (torch.stack(slopes.values[:count]).abs() * left_s).amax(0) < _HARDLY
+    rows = [torch.stack(row[:count], -1) for row in slopes.jacobian[:count]]
+    jacobian = torch.stack(rows, -2)
+    if cells.internal is not None:  # it follows the states
+        constraint = torch.stack(slopes.jacobian[count], -1)
+        share = torch.stack([row[count] for row in slopes.jacobian[:count]], -1)
+        jacobian = jacobian - share.unsqueeze(-1) * (
+            constraint[..., :count] / constraint[..., count:]
+        ).unsqueeze(-2)
+    growth = torch.linalg.eigvals(jacobian.nan_to_num()).real.amax(-1)
+    rests: torch.Tensor = still & (growth * left_s < 1.0)
+    return rests
 
 
 def _passing(

@@ -2,8 +2,8 @@
 
 Two cells of a line share the resistance of the segments between the line's end and the nearer one.
 A product with that matrix costs cells times length. Along word lines two running sums are the same
-at O(cells). Along bit lines, where the memory lies the other way, they are slow: there a line is
-cut into pieces, which know the sum of the farther ones and the moment of the nearer ones, with small
+at O(cells). Along bit lines, where the memory lies the other way, they are slow: those are cut into
+pieces, which know the sum of the farther ones and the moment of the nearer ones, with small
 products within the pieces. For short lines the whole product is the fastest.
 """
 
