@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 
 import torch
 
@@ -66,6 +67,7 @@ def advance(
     duration_s: float,
     *,
     tolerance: float = 1e-5,
+    longest_v: float = torch.inf,
     kernels: MakeKernels = eager,
 ) -> Cells:
     """The cells after their voltages went from `v_start` to `v_end` in a straight line.
@@ -78,12 +80,14 @@ def advance(
         v_end: voltages at the end [V], [cell].
         duration_s: how long it takes [s], > 0.
         tolerance: error of a state, as a fraction of its range, allowed in one step.
+        longest_v: by how much the voltage may change in one step [V]; see `humps`.
         kernels: `kernels.eager`, or `kernels.compiled` for very many cells.
     """
     count = v_start.numel()
     is_number = torch.isfinite(v_start.detach()) & torch.isfinite(v_end.detach())
     cells = replace(cells, alive=cells.alive & is_number)
-    solve = _advance_free if is_free(functions.model) else _advance_batch
+    free = is_free(functions.model) and longest_v == torch.inf
+    solve = _advance_free if free else partial(_advance_batch, longest_v=longest_v)
 
     def part(inside: TorchModel, index: torch.Tensor) -> Cells:
         return solve(
@@ -172,6 +176,8 @@ def _advance_batch(
     v_end: torch.Tensor,
     duration_s: float,
     tolerance: float,
+    *,
+    longest_v: float = torch.inf,
 ) -> Cells:
     functions = kernels.functions
     p = every = functions.prepared(p)
@@ -205,6 +211,8 @@ def _advance_batch(
         wanted = kernels.limit_step(
             slopes, now.fractions, bounded, slope, now.step, now.failed, at_rest
         )
+        if longest_v < torch.inf:
+            wanted = torch.minimum(wanted, longest_v / ramp.detach().abs())
         at_kink = torch.zeros_like(running)
         for kink in kinks:
             to_kink = kink - done
