@@ -231,7 +231,7 @@ def _advance_batch(
         size, so_far = step.detach(), done.detach()
         now, good, broken = kernels.judge(
             now, tried, slopes, slope, size, so_far, running, bounded, duration_s, tolerance,
-            internal_scale,
+            internal_scale, not has_window,
         )  # fmt: skip
         # From a hair before a threshold to a hair behind it, so that no stage sees both sides.
         done = torch.where(good, done + step + 2 * hair_s * at_kink, done)

@@ -138,7 +138,7 @@ def _limit_step(
 def _judge(
     before: Cells, tried: Tried, slopes: Slopes, ramp: torch.Tensor | None, step: torch.Tensor,
     done: torch.Tensor, running: torch.Tensor, bounded: Sequence[bool],
-    duration_s: float | torch.Tensor, tolerance: float, internal_scale: float,
+    duration_s: float | torch.Tensor, tolerance: float, internal_scale: float, free_in_edge: bool,
 ) -> tuple[Cells, torch.Tensor, torch.Tensor]:  # fmt: skip
     choose = judge
     if _is_worth_it({}, (*before.fractions, *tried.fractions), step):
@@ -148,7 +148,7 @@ def _judge(
         duration_s = torch.as_tensor(duration_s, dtype=step.dtype, device=step.device)
     return choose(
         before, tried, slopes, ramp, step, done, running, tuple(bounded), duration_s, tolerance,
-        internal_scale,
+        internal_scale, free_in_edge,
     )  # fmt: skip
 
 

@@ -252,14 +252,18 @@ def judge(
     duration_s: float | torch.Tensor,
     tolerance: float,
     internal_scale: float,
+    free_in_edge: bool,
 ) -> tuple[Cells, torch.Tensor, torch.Tensor]:
-    """The cells after the steps that were good enough; which were, and which cells are lost."""
+    """The cells after the steps that were good enough; which were, and which cells are lost.
+
+    `free_in_edge`: within its edge a single state is at its bound for all purposes. Not so where a
+    window vanishes there: how long it takes to leave hangs on where it is.
+    """
     error = tried.error / tolerance
     if tried.error_internal is not None:
         # It does not fall with the step like a state's, so it has no part in the step's length.
         error = torch.where(followed(tried, internal_scale), error, error.clamp_min(_UNFOLLOWED))
-    if len(before.fractions) == 1 and bounded[0]:
-        # Within the edge a state is at its bound for all purposes: where exactly is free.
+    if free_in_edge and len(before.fractions) == 1 and bounded[0]:
         s, new = before.fractions[0].detach(), tried.fractions[0].detach()
         in_edge = ((s < EDGE) & (new.abs() < EDGE)) | ((s > 1 - EDGE) & ((1 - new).abs() < EDGE))
         error = torch.where(in_edge, tried.error / max(tolerance, _FREE * EDGE), error)
