@@ -1,7 +1,8 @@
-"""Runs benchmarks and prints their tables; `--write` puts them into docs/results.md.
+"""Runs benchmarks and prints their tables; `--write` puts them into docs/.
 
 What is written takes the place of the table of the same title; the others stay. A benchmark is a
-module here with `TITLE`, `TEXT` and `rows() -> (header, rows)`.
+module here with `TITLE`, `TEXT` and `rows() -> (header, rows)`; with `PAGE`, the page of docs/ it
+belongs to if that is not results.md, and `figures() -> {file name: figure}` of what it measured.
 """
 
 from __future__ import annotations
@@ -14,13 +15,16 @@ import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
+from types import ModuleType
 
 import benchmarks
 from compact_models.files import write_text_atomic
 from cosim.ngspice import find_ngspice
+from workflows.report.style import figure_style
+from workflows.report.svg import standalone, svg_text
 from workflows.versions import now_utc, versions
 
-_TARGET = Path(__file__).resolve().parent.parent / "docs" / "results.md"
+_DOCS = Path(__file__).resolve().parent.parent / "docs"
 
 
 def main() -> None:
@@ -28,23 +32,34 @@ def main() -> None:
     names = sorted(m.name for m in pkgutil.iter_modules(benchmarks.__path__) if m.name[0] != "_")
     parser = argparse.ArgumentParser(prog="./run bench", description=__doc__)
     parser.add_argument("names", nargs="*", metavar="NAME", help=", ".join(names))
-    parser.add_argument("--write", action="store_true", help=f"write {_TARGET.name}")
+    parser.add_argument("--write", action="store_true", help="write the pages of docs/")
     arguments = parser.parse_args()
     unknown = set(arguments.names) - set(names)
     if unknown:
         parser.error(f"unknown benchmark {sorted(unknown)}; there are {', '.join(names)}")
     for name in arguments.names or names:
-        part = _measured(name)
+        module = importlib.import_module(f"benchmarks.{name}")
+        part = _measured(name, module)
         sys.stdout.write(part + "\n")
         sys.stdout.flush()
         if arguments.write:  # at once: the next one may take an hour, or be stopped
-            page = with_section(_TARGET.read_text(encoding="utf-8"), part)
-            write_text_atomic(_TARGET, page)
+            target = _DOCS / getattr(module, "PAGE", "results.md")
+            write_text_atomic(target, with_section(target.read_text(encoding="utf-8"), part))
+            _draw(module)
 
 
-def _measured(name: str) -> str:
+def _draw(module: ModuleType) -> None:
+    """The figures of a benchmark that has run."""
+    if not hasattr(module, "figures"):
+        return
+    with figure_style():
+        for file_name, figure in module.figures().items():
+            drawing = svg_text(figure, file_name.removesuffix(".svg"))
+            write_text_atomic(_DOCS / file_name, standalone(drawing))
+
+
+def _measured(name: str, module: ModuleType) -> str:
     """A benchmark's section of the page."""
-    module = importlib.import_module(f"benchmarks.{name}")
     started = time.perf_counter()
     header, rows = module.rows()
     minutes = (time.perf_counter() - started) / 60

@@ -28,6 +28,7 @@ from netlists.device_array import DeviceArray
 from netlists.dialects.ngspice import render
 from netlists.wires import Wires
 
+PAGE = "performance.md"
 TITLE = "ngspice throughput"
 TEXT = """
 Conductances uniform in 1 to 100 uS, wires of 1 ohm a segment, drivers of 10 ohm. Text and reading

@@ -90,9 +90,11 @@ def run_command(
 ) -> None:
     """Runs a command and prints what it returns: (JSON object, lines of text, exit code)."""
     from compact_models.errors import InputError
+    from cosim.memory import keep_freed_memory
     from cosim.ngspice import SimulationFailedError
     from workflows.console import Reporter, print_json, printable
 
+    keep_freed_memory()  # a command has the process to itself
     reporter = Reporter()
     try:
         result, lines, code = work(reporter)

@@ -1,0 +1,113 @@
+"""Cost of exact reads against array size and batch, beside peers, on the same random arrays."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import torch
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+
+from benchmarks._peers import badcrossbar, by_badcrossbar, by_sparse_lu
+from benchmarks._timing import median_s
+from cosim.array_read import read_array
+from cosim.memory import keep_freed_memory
+from cosim.nodal.transfer import solve_transfer
+from cosim.spice_transfer import measure_transfer
+from netlists.array import ReadArray
+from netlists.crossbar import Crossbar
+from netlists.wires import Wires
+
+PAGE = "performance.md"
+TITLE = "Exact reads: cost against size and batch, beside peers"
+TEXT = """
+The same arrays for all: conductances uniform in 1 to 100 uS, segments of 1 ohm, no further
+resistance. Up to 64 vectors per array count programming as well: everything from the conductances
+to the currents. `ours` solves T and multiplies; `sparse LU` is scipy's SuperLU of the nodal matrix
+with all rows as right-hand sides, then the product; badcrossbar solves its nodal matrix with the
+vectors as right-hand sides; ngspice 46 with KLU reads the vectors in one `.dc` sweep, a process
+from its start to its end. Medians of repeated runs, one run where one takes over two seconds;
+milliseconds; - where it was not run or is not installed.
+
+![Cost against size and batch](performance.svg)
+"""
+
+_SIZES = (16, 32, 64, 128, 256, 512, 1024)
+_LARGEST = {"sparse LU": 256, "badcrossbar": 256, "ngspice": 128}
+_BATCHES = (1, 16, 64, 256, 1024)
+_BATCH_SIZE = 128
+_LARGEST_NGSPICE_BATCH = 64
+_WIRES = {"r_wordline_ohm": 1.0, "r_bitline_ohm": 1.0}
+_WAYS = ("ours", "sparse LU", "badcrossbar", "ngspice")
+Array = NDArray[np.float64]
+
+_measured: dict[tuple[int, int, str], float] = {}
+
+
+def rows() -> tuple[list[str], list[list[str]]]:
+    """A line per size, then one per batch."""
+    keep_freed_memory()
+    cases = [(n, 64) for n in _SIZES] + [(_BATCH_SIZE, batch) for batch in _BATCHES if batch != 64]
+    table = []
+    for n, batch in cases:
+        row = [f"{n} x {n}", str(batch)]
+        for way, run in _ways(n, batch).items():
+            if run is None:
+                row.append("-")
+                continue
+            _measured[n, batch, way] = median_s(run, enough_s=1.0, least=1)
+            row.append(f"{1e3 * _measured[n, batch, way]:.3g}")
+        table.append(row)
+    return ["array", "vectors", *_WAYS], table
+
+
+def _ways(n: int, batch: int) -> dict[str, Callable[[], object] | None]:
+    rng = np.random.default_rng(n)
+    values, volts = rng.uniform(1e-6, 1e-4, (n, n)), rng.uniform(0, 0.2, (batch, n))
+    g, v = torch.from_numpy(values), torch.from_numpy(volts)
+    module = badcrossbar()
+    array = ReadArray(Crossbar(values, Wires(r_wordline_ohm=1.0, r_bitline_ohm=1.0)))
+    few = batch <= _LARGEST_NGSPICE_BATCH
+
+    def ngspice() -> Array:
+        if batch >= n:  # as many vectors as rows: unit vectors and a product are no more
+            return measure_transfer(array).current_a(volts)
+        return read_array(array, volts, "spice").current_a
+
+    return {
+        "ours": lambda: solve_transfer(g, **_WIRES).current_a(v),
+        "sparse LU": (lambda: volts @ by_sparse_lu(values, 1.0))
+        if n <= _LARGEST["sparse LU"]
+        else None,
+        "badcrossbar": (lambda: by_badcrossbar(module, values, volts, 1.0))
+        if module is not None and n <= _LARGEST["badcrossbar"]
+        else None,
+        "ngspice": ngspice if n <= _LARGEST["ngspice"] and few else None,
+    }
+
+
+def figures() -> dict[str, Figure]:
+    """Log-log plots of what `rows` has measured, by file name."""
+    from workflows.report.style import WIDTH_IN
+
+    figure = Figure((WIDTH_IN, 0.42 * WIDTH_IN), layout="constrained")
+    left, right = figure.subplots(1, 2)
+    for way, colour in zip(_WAYS, ("#0072b2", "#e69f00", "#009e73", "#d55e00"), strict=True):
+        for axes, axis in ((left, 0), (right, 1)):
+            found = sorted(
+                (key[axis], wall)
+                for key, wall in _measured.items()
+                if key[2] == way and (key[1] == 64 if axis == 0 else key[0] == _BATCH_SIZE)
+            )
+            if found:
+                x, y = zip(*found, strict=True)
+                axes.loglog(x, [1e3 * one for one in y], "o-", color=colour, label=way)
+    left.set(title="64 vectors", xlabel="rows and columns", ylabel="time [ms]")
+    right.set(title=f"{_BATCH_SIZE} x {_BATCH_SIZE} cells", xlabel="vectors", ylabel="time [ms]")
+    for axes, ticks in ((left, _SIZES), (right, _BATCHES)):
+        axes.set_xticks(ticks, [str(one) for one in ticks])
+        axes.minorticks_off()
+        axes.grid(visible=True, which="major")
+    left.legend()
+    return {"performance.svg": figure}
