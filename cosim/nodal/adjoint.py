@@ -16,7 +16,6 @@ import torch
 
 from cosim.nodal.blocks import places
 from cosim.nodal.hierarchy import Whole, joined
-from cosim.nodal.leaves import Keep
 from cosim.nodal.lines import Lines, Ohm
 
 _SIGN = {"L": 1.0, "R": 1.0, "B": -1.0, "T": -1.0}
@@ -46,11 +45,12 @@ def port_matrix(
     wanted = torch.is_grad_enabled() and any(
         isinstance(x, torch.Tensor) and x.requires_grad for x in given
     )
-    with torch.no_grad():
-        keep: Keep = "inside" if wanted else "nothing"
-        whole = joined(conductance_s, lines, outputs=outputs, inputs=inputs, keep=keep)
     if not wanted:
-        return whole, whole.block.hybrid
+        with torch.inference_mode():  # a tenth faster than without gradients, for small arrays
+            whole = joined(conductance_s, lines, outputs=outputs, inputs=inputs, keep="nothing")
+        return whole, whole.block.hybrid.clone()
+    with torch.no_grad():
+        whole = joined(conductance_s, lines, outputs=outputs, inputs=inputs, keep="inside")
     found: torch.Tensor = _PortMatrix.apply(whole, *given)  # type: ignore[no-untyped-call]  # torch
     return whole, found
 

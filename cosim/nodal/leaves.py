@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Literal
 
 import torch
@@ -57,11 +58,9 @@ def blocks_of_cells(
     """
     rows, cols = conductance_s.shape[-2:]
     word, bit, opens = _without_opens(wordline_ohm, bitline_ohm)
-    right, up = word.cumsum(-1), bit.cumsum(-2)  # from the near end of a line to each cell
     size = {"L": rows, "R": rows, "B": cols, "T": cols}
     place = places(size, way)
-    of_word, of_bit, straight = _of_inputs(right, up, place)
-    drop_word, drop_bit = _drops(right, up)
+    of_word, of_bit, straight, drop_word, drop_bit = _of_wires(word, bit, way)
     g = conductance_s.flatten(-2).unsqueeze(-1)
     matrix = g * (drop_word + drop_bit)
     matrix.diagonal(dim1=-2, dim2=-1).add_(1.0)
@@ -120,6 +119,27 @@ def _times(many: torch.Tensor, other: torch.Tensor) -> torch.Tensor:
         *many.shape[:-1], other.shape[-1]
     )
     return product
+
+
+def _of_wires(word: torch.Tensor, bit: torch.Tensor, way: Way) -> tuple[torch.Tensor, ...]:
+    """What inputs and currents do in blocks with these wires: `_of_inputs` and `_drops`."""
+    same = all(not any(x.stride()) and not x.requires_grad for x in (word, bit))
+    if same and word.device.type == "cpu":
+        return _of_equal_wires(float(word[0, 0]), float(bit[0, 0]), tuple(word.shape), way)
+    right, up = word.cumsum(-1), bit.cumsum(-2)  # from the near end of a line to each cell
+    rows, cols = right.shape[-2:]
+    place = places({"L": rows, "R": rows, "B": cols, "T": cols}, way)
+    return (*_of_inputs(right, up, place), *_drops(right, up))
+
+
+@lru_cache(maxsize=64)
+def _of_equal_wires(
+    word_ohm: float, bit_ohm: float, shape: tuple[int, int], way: Way
+) -> tuple[torch.Tensor, ...]:
+    """The same for equal segments: once for all arrays of a study."""
+    with torch.inference_mode(mode=False):  # for callers in any mode
+        word, bit = (torch.full(shape, x, dtype=torch.float64) for x in (word_ohm, bit_ohm))
+        return _of_wires(word, bit, way)
 
 
 def _of_inputs(
