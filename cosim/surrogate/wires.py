@@ -100,18 +100,20 @@ class WireModel:
         # in an array of few strong cells they are all there is. In the others the third cell G_kl
         # is the mean of its word line, weighted as R_word,j weights it.
         own_word_line = self.word(squares)
-        own_bit_line = self.bit(squares) - bit_own * squares
-        rest = a - word_own * g
+        own_bit_line = torch.addcmul(self.bit(squares), bit_own, squares, value=-1.0)
+        rest = torch.addcmul(a, word_own, g, value=-1.0)
         # 0 where there is no other cell, or no wire
-        by_mean = g * rest / self.word.others_ohm.clamp(min=torch.finfo(g.dtype).tiny)
-        elsewhere = self.bit(by_mean) - bit_own * by_mean
-        sneak = g * (bit_own * own_word_line + word_own * own_bit_line) + rest * elsewhere
+        others = self.word.others_ohm.clamp(min=torch.finfo(g.dtype).tiny)
+        by_mean = (g * rest) / others
+        elsewhere = torch.addcmul(self.bit(by_mean), bit_own, by_mean, value=-1.0)
+        sneak = torch.addcmul(bit_own * own_word_line, word_own, own_bit_line) * g
+        sneak = torch.addcmul(sneak, rest, elsewhere)
         return Terms(
             a=a,
             b=b,
             first=first,
-            word=a * a - self.word(g * a),
-            bit=b * b - self.bit(g * b),
+            word=torch.addcmul(-self.word(g * a), a, a),
+            bit=torch.addcmul(-self.bit(g * b), b, b),
             mixed=a * b,
             sneak=sneak / first,
             own_word_line=own_word_line,
@@ -178,32 +180,35 @@ class _ClosedForm(torch.autograd.Function):
         terms: Terms = ctx.terms
         t0, t1, t2, t3 = model.weights
         word_own, bit_own = model.word.own_ohm, model.bit.own_ohm
+        # addcmul: a product and a sum in one pass over the array
         of_g = gradient / below
-        of_below = -transfer * of_g
+        of_below = torch.mul(transfer, of_g).neg_()
         of_full = of_below.masked_fill(bounded, 0.0)
-        of_sneak = t3 * of_g / terms.first  # of C
-        of_first = of_full - of_sneak * terms.sneak
-        of_first = torch.where(bounded, of_first + 0.5 * of_below, of_first)
-        of_a = of_first + of_full * (2 * t0 * terms.a + t2 * terms.b)
-        of_b = of_first + of_full * (2 * t1 * terms.b + t2 * terms.a)
-        through = model.word(of_full).mul_(-t0)  # of g a
-        of_g += through * terms.a
-        of_a += through * g
-        through = model.bit(of_full).mul_(-t1)  # of g b
-        of_g += through * terms.b
-        of_b += through * g
+        of_sneak = (of_g / terms.first).mul_(t3)  # of C
+        of_first = torch.addcmul(of_full, of_sneak, terms.sneak, value=-1.0)
+        of_first = of_first.add_(of_below.sub_(of_full), alpha=0.5)
+        of_a = torch.addcmul(of_first, of_full, terms.a, value=2 * t0)
+        of_a = of_a.addcmul_(of_full, terms.b, value=t2)
+        of_b = of_first.addcmul_(of_full, terms.b, value=2 * t1)
+        of_b = of_b.addcmul_(of_full, terms.a, value=t2)
+        through = model.word(of_full)  # of g a
+        of_g = of_g.addcmul_(through, terms.a, value=-t0)
+        of_a = of_a.addcmul_(through, g, value=-t0)
+        through = model.bit(of_full)  # of g b
+        of_g = of_g.addcmul_(through, terms.b, value=-t1)
+        of_b = of_b.addcmul_(through, g, value=-t1)
         scaled = of_sneak * g
         mine = word_own * scaled
-        twice = model.word(bit_own * scaled) + model.bit(mine) - bit_own * mine  # of g g
-        of_g += 2 * g * twice
-        of_g += of_sneak * (bit_own * terms.own_word_line + word_own * terms.own_bit_line)
+        twice = model.word(bit_own * scaled) + model.bit(mine)  # of g g
+        of_g = of_g.addcmul_(twice.addcmul_(bit_own, mine, value=-1.0), g, value=2.0)
+        own = (bit_own * terms.own_word_line).addcmul_(word_own, terms.own_bit_line)
+        of_g = of_g.addcmul_(of_sneak, own)
         of_elsewhere = of_sneak * terms.rest
-        others = model.word.others_ohm.clamp(min=torch.finfo(g.dtype).tiny)
-        of_mean = (model.bit(of_elsewhere) - bit_own * of_elsewhere) / others  # of g rest
-        of_rest = of_sneak * terms.elsewhere + of_mean * g
-        of_g += of_mean * terms.rest - word_own * of_rest
-        of_g += model.word(of_a + of_rest)
-        of_g += model.bit(of_b)
+        of_mean = torch.addcmul(model.bit(of_elsewhere), bit_own, of_elsewhere, value=-1.0)
+        of_mean = of_mean.div_(model.word.others_ohm.clamp(min=torch.finfo(g.dtype).tiny))
+        of_rest = (of_sneak * terms.elsewhere).addcmul_(of_mean, g)
+        of_g = of_g.addcmul_(of_mean, terms.rest).addcmul_(word_own, of_rest, value=-1.0)
+        of_g = of_g.add_(model.word(of_a.add_(of_rest))).add_(model.bit(of_b))
         return of_g, None
 
 
