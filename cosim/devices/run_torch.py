@@ -13,6 +13,7 @@ from compact_models.emit.torch_model import TorchModel, torch_model
 from compact_models.errors import InputError
 from compact_models.model import CompactModel
 from cosim.devices.cells import Cells
+from cosim.devices.humps import longest_step_v
 from cosim.devices.integrate import advance, start
 from cosim.devices.kernels import MakeKernels, eager
 
@@ -106,6 +107,7 @@ def run_torch(
     _check_start(functions, p, states, fractions)
     cells = start(functions, p, fractions, v[0].contiguous())
     record = [_look(functions, p, cells, v[0])]
+    longest_v = longest_step_v(functions, p, cells, v, times[-1] - times[0], tolerance)
     for k in range(1, len(times)):
         cells = advance(
             functions,
@@ -115,6 +117,7 @@ def run_torch(
             v[k],
             times[k] - times[k - 1],
             tolerance=tolerance,
+            longest_v=longest_v,
             kernels=kernels,
         )
         record.append(_look(functions, p, cells, v[k]))
