@@ -7,6 +7,7 @@ emitters in `compact_models/emit/` turn them into an ngspice subcircuit, Verilog
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -20,6 +21,23 @@ from compact_models.symbols import Constant, Definition, Internal, Parameter, St
 
 Kind = Literal["dynamic", "pulse", "read"]
 Numbers = Mapping[str, float]
+
+
+def check_name(name: str, what: str, where: str, *, hyphens: bool = False) -> None:
+    """Refuses a name that cannot stand in a netlist, or in the name of a file.
+
+    Raises:
+        InputError: it has other characters, or begins with something else than a letter.
+    """
+    pattern = r"[a-z][a-z0-9_-]*" if hyphens else r"[a-z][a-z0-9_]*"
+    if not re.fullmatch(pattern, name):
+        raise InputError(
+            f"{what} cannot have this name",
+            where=where,
+            value=name,
+            allowed="lower-case letters, digits and underscores, a letter first"
+            + (", or hyphens" if hyphens else ""),
+        )
 
 
 @dataclass(frozen=True)
@@ -114,6 +132,7 @@ class CompactModel:
     def __post_init__(self) -> None:
         """Checks the model."""
         where = f"model {self.name!r}"
+        check_name(self.name, "a model", "name")
         current = as_expression(self.current, f"{where}, the current")
         rates = {
             state: as_expression(rate, f"{where}, the rate of {state.name!r}")
@@ -196,6 +215,7 @@ class CompactModel:
             InputError: says which parameter, its value and what is allowed.
         """
         where = f"model {self.name!r}, parameter set {parameter_set.name!r}"
+        check_name(parameter_set.name, "a parameter set", f"model {self.name!r}", hyphens=True)
         if not parameter_set.source.strip():
             raise InputError(
                 "a parameter set must say its source", where=where, hint="a DOI, or what was fitted"

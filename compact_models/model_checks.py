@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import sympy
 
 from compact_models.errors import InputError, closest
+from compact_models.reserved import TAKEN_FOR_ONE
 from compact_models.symbols import (
     Constant,
     Definition,
@@ -97,6 +98,13 @@ def _check_values(where: str, expression: sympy.Expr) -> None:
     for wrong in _NO_NUMBERS:
         if expression.has(wrong):
             raise InputError("an equation must be finite everywhere", where=where, value=str(wrong))
+    if expression.has(sympy.Heaviside):
+        raise InputError(
+            "a step function is not supported",
+            where=where,
+            value=str(next(iter(expression.atoms(sympy.Heaviside)))),
+            hint="write Piecewise((1, V > 0), (0, True)), or Max(0, V) where it multiplies V",
+        )
     for choice in expression.atoms(sympy.Piecewise):
         if choice.args[-1][1] != sympy.true:
             raise InputError(
@@ -111,7 +119,7 @@ def _check_powers(where: str, expression: sympy.Expr) -> None:
     """No power that one simulator takes of a negative number and another does not."""
     for power in expression.atoms(sympy.Pow):
         whole = power.exp.is_Integer or power.exp in (sympy.S.Half, -sympy.S.Half)
-        if not whole and not _cannot_be_negative(power.base):
+        if not whole and not cannot_be_negative(power.base):
             raise InputError(
                 "the base of such a power must not be able to become negative, and nothing in its "
                 "form says that it cannot",
@@ -121,7 +129,7 @@ def _check_powers(where: str, expression: sympy.Expr) -> None:
             )
 
 
-def _cannot_be_negative(base: sympy.Expr) -> bool:
+def cannot_be_negative(base: sympy.Expr) -> bool:
     """True if a base is zero or more by its form and by the bounds of what is in it.
 
     The range of a state does not count: an integrator goes a little beyond it.
@@ -135,7 +143,7 @@ def _cannot_be_negative(base: sympy.Expr) -> bool:
         elif isinstance(symbol, State):
             known[symbol] = _stand_in(symbol.log, symbol.log)
         elif isinstance(symbol, Definition):
-            sure = _cannot_be_negative(symbol.expression)
+            sure = cannot_be_negative(symbol.expression)
             known[symbol] = _stand_in(sure, False)
     plain = base.xreplace(known)
     sums = [part for part in plain.atoms(sympy.Add) if _is_root_over_its_rest(part)]
@@ -180,6 +188,38 @@ def _check_names(model: CompactModel) -> None:
             raise InputError("a state has no rate", where=where, value=symbol.name)
         if isinstance(symbol, Internal) and symbol not in model.implicit:
             raise InputError("an internal quantity has no residual", where=where, value=symbol.name)
+    for pair in TAKEN_FOR_ONE:
+        if all(isinstance(seen.get(name), Parameter) for name in pair):
+            raise InputError(
+                "ngspice takes these two parameters of a compiled model for one",
+                where=where,
+                value=" and ".join(pair),
+                allowed="one of them",
+            )
+    made = _made_names(model)
+    for name in seen:
+        if name in made:
+            raise InputError(
+                f"a symbol cannot have the name that the netlists give to {made[name]}",
+                where=where,
+                value=name,
+                allowed="other names",
+                hint=f"take {name}_ref, for example",
+            )
+
+
+def _made_names(model: CompactModel) -> dict[str, str]:
+    """The names that the emitters make up of a model's own, each with what it is there.
+
+    What else they make up has two underscores, which no symbol of a model can have.
+    """
+    made: dict[str, str] = {}
+    for state in model.states:
+        made[f"{state.name}_0"] = f"the initial value of {state.name!r}"
+        made[f"n_s_{state.name}"] = f"the node of {state.name!r}"
+    for internal in model.internals:
+        made[f"n_y_{internal.name}"] = f"the node of {internal.name!r}"
+    return made
 
 
 def _check_units(model: CompactModel) -> None:

@@ -12,7 +12,8 @@ that a finite step has carried across.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import itertools
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 
@@ -131,37 +132,55 @@ def between_kinks(form: NormalForm, signs: Sequence[int]) -> NormalForm:
         form: the normal form of a model.
         signs: 1 or -1 for every one of its `kinks`.
     """
-    known = dict(zip(form.kinks, signs, strict=True))
+    known: dict[sympy.Expr, int] = dict(zip(form.kinks, signs, strict=True))
+
+    def sign_of(difference: sympy.Expr) -> int:
+        return known[difference] if difference in known else -known.get(-difference, 0)
 
     def decided(expression: sympy.Expr) -> sympy.Expr:
         made = {}
         for part in expression.atoms(*_CHOICES):
-            difference = _difference(part)
-            sign = known.get(difference) or -known.get(-difference, 0)
-            # A maximum stays where it guards a root or a power: rounding may end on its other side.
-            if sign and not _made(part, sign).has(V):
-                made[part] = _made(part, sign)
+            if isinstance(part, sympy.Max | sympy.Min):
+                simpler = _without_losers(part, sign_of)
+            else:
+                (difference,) = _differences(part)
+                sign = sign_of(difference)
+                simpler = _made(part, sign) if sign else part
+                simpler = part if simpler.has(V) else simpler
+            if simpler != part:
+                made[part] = simpler
         return expression.xreplace(made)
 
     return replace(form, steps=tuple((symbol, decided(value)) for symbol, value in form.steps))
 
 
-def _difference(part: sympy.Basic) -> sympy.Expr:
-    """The expression whose sign decides a choice."""
+def _differences(part: sympy.Basic) -> tuple[sympy.Expr, ...]:
+    """The expressions whose signs decide a choice; a maximum has one for every two arguments."""
     if isinstance(part, Relational):
-        return part.lhs - part.rhs
-    if isinstance(part, sympy.Max | sympy.Min) and len(part.args) == 2:
-        return part.args[0] - part.args[1]
-    return part.args[0]
+        return (part.lhs - part.rhs,)
+    if isinstance(part, sympy.Max | sympy.Min):
+        return tuple(a - b for a, b in itertools.combinations(part.args, 2))
+    return (part.args[0],)
+
+
+def _without_losers(
+    part: sympy.Max | sympy.Min, sign_of: Callable[[sympy.Expr], int]
+) -> sympy.Expr:
+    """A maximum or minimum without the arguments of which it is known that others win."""
+    wins = 1 if isinstance(part, sympy.Max) else -1
+    kept = list(part.args)
+    for one in part.args:
+        # One that loses to what has the voltage in it stays: it may guard a root or a power, and
+        # rounding may end on its other side.
+        if any(sign_of(other - one) == wins for other in kept if other != one and not other.has(V)):
+            kept.remove(one)
+    return part.func(*kept)
 
 
 def _made(part: sympy.Basic, sign: int) -> sympy.Basic:
     """What a choice comes to if the expression that decides it has that sign."""
     if isinstance(part, Relational):
         return sympy.true if part.func(sign, 0) else sympy.false
-    if isinstance(part, sympy.Max | sympy.Min):
-        first = (sign > 0) == isinstance(part, sympy.Max)
-        return part.args[0 if first else 1]
     return part if isinstance(part, sympy.Abs) else sympy.Integer(sign)
 
 
@@ -172,11 +191,11 @@ def _kinks(model: CompactModel) -> tuple[sympy.Expr, ...]:
         for definition in reversed(model.definitions):
             rate = rate.xreplace({definition: definition.expression})
         for part in sorted(rate.atoms(*_CHOICES), key=str):
-            candidate = _difference(part)
-            slope = sympy.diff(candidate, V)
-            known = {V, *model.parameters, *model.constants}
-            if slope != 0 and not slope.has(V) and candidate.free_symbols <= known:
-                found[candidate] = None
+            for candidate in _differences(part):
+                slope = sympy.diff(candidate, V)
+                known = {V, *model.parameters, *model.constants}
+                if slope != 0 and not slope.has(V) and candidate.free_symbols <= known:
+                    found[candidate] = None
     return tuple(found)
 
 

@@ -12,17 +12,10 @@ from typing import Any, Self
 import sympy
 
 from compact_models.errors import InputError
+from compact_models.reserved import reserved_by
 from compact_models.units import parse_unit
 
 _NAME = re.compile(r"[a-z][a-z0-9_]*\Z")
-# Names that mean something else in ngspice, in Verilog-A or in the emitted code.
-_RESERVED_WORDS = """
-    v i p n time temper hertz pi e t_s v_v i_a s y m current
-    abs exp ln log sqrt min max pow sinh cosh tanh sin cos tan asin acos atan floor ceil
-    analog begin end module parameter real integer if else for while case input output inout
-    electrical ground branch function table and or not xor from inf
-"""
-_RESERVED = frozenset(_RESERVED_WORDS.split())
 
 
 class ModelSymbol(sympy.Symbol):  # type: ignore[misc]  # sympy has no annotations
@@ -43,12 +36,13 @@ class ModelSymbol(sympy.Symbol):  # type: ignore[misc]  # sympy has no annotatio
             InputError: the name cannot be used in a netlist, or the unit is not SI.
         """
         where = f"{cls.__name__.lower()} {name!r}"
-        if name in _RESERVED:
+        language = reserved_by(name)
+        if language:
             raise InputError(
-                "a symbol cannot have this name, which means something else in a netlist",
+                f"a symbol cannot have this name, which means something else in {language}",
                 where=where,
-                allowed=f"any but {', '.join(sorted(_RESERVED))}",
-                hint=f"take {name}_0, for example",
+                allowed="any that is no word of Python, ngspice or Verilog-A",
+                hint=f"take {name}_1, for example",
             )
         if not _NAME.match(name) or "__" in name:
             raise InputError(

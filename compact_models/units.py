@@ -123,7 +123,7 @@ def unit_of(expression: sympy.Basic, units: Mapping[sympy.Symbol, sympy.Expr]) -
         for _, condition in expression.args:
             _check_condition(condition, units)
         return _common([value for value, _ in expression.args], units, "an alternative to")
-    if isinstance(expression, sympy.sign | sympy.Heaviside):
+    if isinstance(expression, sympy.sign):
         unit_of(expression.args[0], units)
         return DIMENSIONLESS
     if isinstance(expression, _PURE):
@@ -187,7 +187,7 @@ def _common(
 def _check_condition(condition: sympy.Basic, units: Mapping[sympy.Symbol, sympy.Expr]) -> None:
     if isinstance(condition, Relational):
         _common(condition.args, units, "compared with")
-    elif isinstance(condition, sympy.And | sympy.Or):
+    elif isinstance(condition, sympy.And | sympy.Or | sympy.Not):
         for part in condition.args:
             _check_condition(part, units)
     elif condition not in (sympy.true, sympy.false):

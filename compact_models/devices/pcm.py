@@ -18,7 +18,9 @@ from compact_models.symbols import Parameter, State, V
 g_max = Parameter("g_max", "S", "largest conductance that is programmed", above=0)
 nu = Parameter("nu", "1", "drift exponent", low=0)
 t_c = Parameter("t_c", "s", "ordinary age at the first read", above=0)
-g = State("g", "S", "conductance", lower=0, upper=g_max)
+# Programming scatters beyond the conductance aimed at: half of the cells aimed at g_max lie above.
+most = sympy.Rational(3, 2) * g_max
+g = State("g", "S", "conductance", lower=0, upper=most)
 age = State("age", "s", "time since programming", scale=t_c)
 
 # An iteration of a simulator may try an age of nothing or less.

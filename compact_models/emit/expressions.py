@@ -52,8 +52,11 @@ class NetlistPrinter(StrPrinter):  # type: ignore[misc]  # sympy has no annotati
 
     _print_Half = _print_NegativeOne = _print_One = _print_Zero = _print_Integer
 
-    def _print_Pi(self, expr: sympy.Basic) -> str:
+    def _print_NumberSymbol(self, expr: sympy.NumberSymbol) -> str:
         return _number(float(expr))
+
+    _print_Pi = _print_Exp1 = _print_EulerGamma = _print_GoldenRatio = _print_NumberSymbol
+    _print_Catalan = _print_TribonacciConstant = _print_NumberSymbol
 
     def _print_Mul(self, expr: sympy.Mul) -> str:
         # Factor by factor: to bring a sum inside one of them to a common denominator would make
@@ -119,10 +122,18 @@ class NetlistPrinter(StrPrinter):  # type: ignore[misc]  # sympy has no annotati
         return f"(({self._print(expr.lhs)}) {expr.rel_op} ({self._print(expr.rhs)}))"
 
     def _print_And(self, expr: sympy.And) -> str:
-        return " && ".join(self._print(part) for part in expr.args)
+        return self._joined(" && ", expr.args)
 
     def _print_Or(self, expr: sympy.Or) -> str:
-        return " || ".join(self._print(part) for part in expr.args)
+        return self._joined(" || ", expr.args)
+
+    def _joined(self, sign: str, parts: tuple[sympy.Basic, ...]) -> str:
+        # Always in parentheses: the languages disagree about what binds tighter.
+        return f"({sign.join(f'({self._print(part)})' for part in parts)})"
+
+    def _print_Not(self, expr: sympy.Not) -> str:
+        # As comparisons turned around, joined: not every language has a sign for "not".
+        return str(self._print(sympy.to_nnf(expr)))
 
 
 def _is_inverse(part: sympy.Expr) -> bool:

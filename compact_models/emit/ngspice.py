@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 import sympy
+from sympy.core.relational import Relational
 
 from compact_models.emit.expressions import (
     EXP_LIMIT,
@@ -20,6 +21,7 @@ from compact_models.emit.expressions import (
 )
 from compact_models.emit.hoist import hoist
 from compact_models.model import CompactModel, ParameterSet
+from compact_models.model_checks import cannot_be_negative
 from compact_models.normal_form import NormalForm, Step, normal_form, normalise
 from compact_models.symbols import Constant, Parameter, State, V
 
@@ -29,6 +31,7 @@ _LONG = 40
 # no rate is lost in that, and a state at its bound, where the rate is large, comes to rest. A rate
 # that follows an internal quantity never becomes as quiet as that, and counts in 1/ns.
 _RATE, _RATE_OF_SOLVED = 1.0, 1e9
+_LEAK = 1e-15  # [1/s] the least decay: every node needs a way to ground
 _FIXED = "fixed__"  # how the names of computed parameters begin
 # Current that an ordinary amount of residual, one scale of its quantity, sends into its node.
 _RESIDUAL_A = 1e-6
@@ -90,7 +93,7 @@ def _body(model: CompactModel, form: NormalForm) -> list[str]:
         decay, rest = _decay(_inline(steps[rate], inlined), form.inputs[model.states.index(state)])
         lines += [
             f"c_{state.name} {node} 0 1 ic={{{in_braces(_inline(start, inlined))}}}",
-            f"r_{state.name} {node} 0 {f'{{{in_braces(1 / decay)}}}' if decay else '1e15'}",
+            f"r_{state.name} {node} 0 {_resistance(decay)}",
             f"b_{state.name} 0 {node} i={text(rest)}",
         ]
     lines.append(f"bi p n i={text(model.current)}")
@@ -98,15 +101,23 @@ def _body(model: CompactModel, form: NormalForm) -> list[str]:
 
 
 def _decay(rate: sympy.Expr, s: sympy.Symbol) -> tuple[sympy.Expr, sympy.Expr]:
-    """The fixed rate at which a state decays, 0 if there is none, and the rate without it.
+    """The fixed rate at which a state decays, 0 if none is sure, and the rate without it.
 
     A fast decay that balances a fast gain, as of a temperature, is the difference of two large
     numbers: as a source of current it never settles to ngspice's tolerance. A resistor does.
     """
     slope = sympy.diff(rate, s)
-    if slope == 0 or not _is_fixed(slope):
+    jumps = any(part.has(s) for part in rate.atoms(Relational))  # of which the slope knows nothing
+    if slope == 0 or jumps or not (_is_fixed(slope) and cannot_be_negative(-slope)):
         return sympy.Integer(0), rate
     return -slope, rate.xreplace({s: sympy.Integer(0)})
+
+
+def _resistance(decay: sympy.Expr) -> str:
+    """What a state decays through; with some values of its parameters a decay can be 0."""
+    if decay == 0:
+        return f"{1 / _LEAK:g}"
+    return f"{{{in_braces(1 / sympy.Max(_LEAK, decay))}}}"
 
 
 def _own_nodes(

@@ -145,6 +145,9 @@ class _TorchPrinter(PythonCodePrinter):  # type: ignore[misc]  # sympy has no an
     def _print_Or(self, expr: sympy.Or) -> str:
         return " | ".join(f"({self._print(part)})" for part in expr.args)
 
+    def _print_Not(self, expr: sympy.Not) -> str:
+        return str(self._print(sympy.to_nnf(expr)))
+
     def _print_Relational(self, expr: sympy.Rel) -> str:
         return f"(({self._print(expr.lhs)}) {expr.rel_op} ({self._print(expr.rhs)}))"
 
@@ -166,8 +169,11 @@ class _TorchPrinter(PythonCodePrinter):  # type: ignore[misc]  # sympy has no an
     def _print_Float(self, expr: sympy.Float) -> str:
         return repr(float(expr))
 
-    def _print_Pi(self, _expr: sympy.Basic) -> str:
-        return repr(math.pi)
+    def _print_NumberSymbol(self, expr: sympy.NumberSymbol) -> str:
+        return repr(float(expr))
+
+    _print_Pi = _print_Exp1 = _print_EulerGamma = _print_GoldenRatio = _print_NumberSymbol
+    _print_Catalan = _print_TribonacciConstant = _print_NumberSymbol
 
 
 @dataclass(frozen=True)

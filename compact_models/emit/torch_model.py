@@ -122,7 +122,7 @@ def torch_model(model: CompactModel) -> TorchModel:
     maker = _Maker(model.name, form)
 
     def plain(name: str, inputs: Sequence[sympy.Symbol], values: Sequence[sympy.Expr]) -> Function:
-        outputs = [sympy.Symbol(f"out_{k}", real=True) for k in range(len(values))]
+        outputs = [sympy.Symbol(f"out__{k}", real=True) for k in range(len(values))]
         named = [(d, d.expression) for d in model.definitions]
         steps = share([*named, *zip(outputs, values, strict=True)], outputs)
         return compile_function(f"{model.name}_{name}", inputs, names, steps, outputs)[0]

@@ -37,7 +37,7 @@ def module(model: CompactModel, parameter_set: ParameterSet, name: str) -> str:
     printer = _VerilogPrinter({V: "V(p, n)"})
     nodes = [f"s_{x.name}" for x in model.states] + [f"y_{y.name}" for y in model.internals]
     steps = share(form.steps, [*form.rates, *form.residuals, form.current])
-    names = ["e_x", *(symbol.name for symbol, _ in steps)]
+    names = [symbol.name for symbol, _ in steps]
     names += [f"s__{x.name}" for x in model.states] + [y.name for y in model.internals]
     lines = [
         f"// {model.title}",
@@ -74,11 +74,12 @@ def module(model: CompactModel, parameter_set: ParameterSet, name: str) -> str:
     return "\n".join(one_line_of_ascii(line) for line in lines) + "\n"
 
 
+# Two underscores: no name of a model's has them.
 _LIMITED_EXP = (
-    "    analog function real limited_exp;",
+    "    analog function real limited__exp;",
     "        input x;",
     "        real x;",
-    f"        limited_exp = exp(min(x, {EXP_LIMIT}.0))*(1.0 + max(0.0, x - {EXP_LIMIT}.0));",
+    f"        limited__exp = exp(min(x, {EXP_LIMIT}.0))*(1.0 + max(0.0, x - {EXP_LIMIT}.0));",
     "    endfunction",
 )
 
@@ -98,7 +99,7 @@ class _VerilogPrinter(NetlistPrinter):
     """Expressions of an analog block."""
 
     def _print_exp(self, expr: sympy.Expr) -> str:
-        return f"limited_exp({self._print(expr.args[0])})"
+        return f"limited__exp({self._print(expr.args[0])})"
 
     def sign(self, text: str) -> str:
         """-1, 0 or 1."""

@@ -116,7 +116,7 @@ def drift(model: CompactModel, numbers: ParameterSet, detail: Detail) -> Drift |
     g_max_s, first_s = numbers.values["g_max"], numbers.values["t_c"] * _AGES_S[0]
     cells = _CELLS * detail.devices
     aim_s = np.repeat(np.array(_LEVELS)[:, None] * g_max_s, cells, axis=1)
-    g_s = pcm_statistics.programmed_s(aim_s, g_max_s, _SEED, 0, _PATH).clip(max=g_max_s)
+    g_s = pcm_statistics.programmed_s(aim_s, g_max_s, _SEED, 0, _PATH)
     nu = pcm_statistics.drift_exponents(aim_s, g_max_s, _SEED, 0, _PATH)
     age_s = np.geomspace(first_s, max(_AGES_S[1], 10 * first_s), _POINTS)
     values: dict[str, Value] = {**numbers.values, "nu": torch.from_numpy(nu)}

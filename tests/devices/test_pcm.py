@@ -85,6 +85,36 @@ def test_a_read_of_a_microsecond_after_years(ngspice: Ngspice, compiled: bool) -
     assert trace.current_a == pytest.approx([0.0, 3e-6, 3e-6, -1e-6], rel=1e-6, abs=1e-15)
 
 
+def test_an_array_programmed_at_the_largest_conductance_is_read_with_its_drift() -> None:
+    aim = np.full(CELLS, G_MAX_S)
+    g = programmed_s(aim, G_MAX_S, 1, 0, "array")
+    assert np.mean(g > G_MAX_S) == pytest.approx(0.5, abs=0.01)
+    assert g.max() < 1.3 * G_MAX_S  # the model holds as much again
+    nu = drift_exponents(aim, G_MAX_S, 1, 0, "array")
+    age = np.full(CELLS, 20.0)
+    volts = torch.tensor([0.1, 0.1], dtype=torch.float64)
+    trace = run_torch(
+        MODEL,
+        {**ONE.values, "nu": torch.from_numpy(nu)},
+        {"g": torch.from_numpy(g), "age": torch.from_numpy(age)},
+        [0.0, 1e3],
+        volts,
+    )
+    drifted = g * (1020.0 / 20.0) ** -nu
+    assert trace.states["g"][:, -1].numpy() == pytest.approx(drifted, rel=1e-4)
+    assert trace.current_a[:, 0].numpy() == pytest.approx(0.1 * g, rel=1e-12)
+    read = noisy_read_s(g, drifted, G_MAX_S, 1020.0, 1, 0, "array")
+    assert read.mean() == pytest.approx(drifted.mean(), rel=2e-3)
+
+
+@pytest.mark.ngspice
+def test_a_cell_above_the_largest_aim_is_read_in_ngspice(ngspice: Ngspice) -> None:
+    above = replace(ONE, initial={"g": 1.2 * G_MAX_S, "age": 20.0})
+    times, volts = np.array([0.0, 1e-7, 1e-6]), np.array([0.1, 0.1, 0.1])
+    trace = run_ngspice(MODEL, above, times, volts, ngspice)
+    assert trace.current_a == pytest.approx(np.full(3, 3e-6), rel=1e-6)
+
+
 def test_cells_of_a_batch_drift_by_their_own_exponents() -> None:
     nu = torch.tensor([0.0, 0.05, 0.1], dtype=torch.float64)
     volts = torch.tensor([0.1, 0.1], dtype=torch.float64)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import cache
+
 import numpy as np
 import pytest
 import sympy
@@ -43,6 +45,64 @@ def expression(rng: np.random.Generator, depth: int) -> sympy.Expr:
         sympy.Piecewise((a, (a > b) & (b > 0)), (b, (a < b) | (a > 1)), (a + b, True)),
     ]  # fmt: skip
     return kinds[int(rng.integers(len(kinds)))]
+
+
+def condition(rng: np.random.Generator, depth: int) -> sympy.Basic:
+    """A random condition of comparisons, nested `depth` deep."""
+    if depth == 0:
+        one, other = rng.permutation(3)[:2]
+        shift = sympy.Float(round(float(rng.uniform(-2, 2)), 2))
+        kind = (sympy.Gt, sympy.Lt, sympy.Ge, sympy.Le)[int(rng.integers(4))]
+        return kind(SYMBOLS[one], SYMBOLS[other] + shift)
+    parts = [condition(rng, depth - 1) for _ in range(2 + int(rng.integers(2)))]
+    kind = (sympy.And, sympy.Or)[int(rng.integers(2))]
+    whole = kind(*parts)
+    return sympy.Not(whole) if rng.random() < 0.4 else whole
+
+
+@cache
+def conditions() -> list[sympy.Expr]:
+    """Choices whose conditions have every kind of nesting; the value tells what was chosen."""
+    a, b, c = SYMBOLS
+    fixed = [
+        sympy.And(sympy.Or(a > 1, b < -1), c < 1),
+        sympy.Or(sympy.And(a > 1, c < 1), b < -1),
+        sympy.Not(sympy.And(a > 1, b < -1)),
+        sympy.Not(sympy.Or(a > 1, sympy.And(b < -1, c < 1))),
+        sympy.And(sympy.Or(a > 1, sympy.Not(sympy.Or(b < -1, c < 1))), sympy.Or(b > 0, c > 0)),
+    ]
+    rng = np.random.default_rng(17)
+    random = [condition(rng, 1 + int(rng.integers(3))) for _ in range(15)]
+    chosen = [one for one in [*fixed, *random] if one not in (sympy.true, sympy.false)]
+    return [sympy.Piecewise((2 + k + a, one), (-1, True)) for k, one in enumerate(chosen)]
+
+
+def points() -> np.ndarray:
+    """Where the conditions are tried, [point, symbol]."""
+    return np.random.default_rng(3).uniform(-3, 3, (16, 3))
+
+
+def truth(one: sympy.Basic, at: dict[sympy.Symbol, float]) -> bool:
+    """A condition in plain Python, without sympy's own printers and logic."""
+    if isinstance(one, sympy.And):
+        return all(truth(part, at) for part in one.args)
+    if isinstance(one, sympy.Or):
+        return any(truth(part, at) for part in one.args)
+    if isinstance(one, sympy.Not):
+        return not truth(one.args[0], at)
+    left, right = (float(side.xreplace(at)) for side in one.args)
+    return {">": left > right, "<": left < right, ">=": left >= right, "<=": left <= right}[
+        one.rel_op
+    ]
+
+
+@cache
+def known() -> np.ndarray:
+    """The values of the choices, [point, choice]."""
+    rows = [dict(zip(SYMBOLS, map(sympy.Float, row), strict=True)) for row in points().tolist()]
+    taken = np.array([[truth(one.args[0][1], at) for one in conditions()] for at in rows])
+    value = np.arange(len(conditions())) + 2 + points()[:, :1]
+    return np.where(taken, value, -1.0)
 
 
 @pytest.fixture(scope="module")
@@ -175,7 +235,7 @@ def test_verilog_a(cases: tuple[list[sympy.Expr], np.ndarray]) -> None:
             f"    electrical b, {ports};",
             f"    parameter real qa = {NUMBERS['qa']};",
             f"    parameter real qc = {NUMBERS['qc']};",
-            "    real qb, e_x;",
+            "    real qb;",
             *_LIMITED_EXP,
             "    analog begin",
             "        qb = V(b);",
@@ -197,3 +257,101 @@ def test_verilog_a(cases: tuple[list[sympy.Expr], np.ndarray]) -> None:
     assert result.ok, result.reason
     found = np.array([result.plot.signal(f"v(o{k})")[0] for k in range(COUNT)])
     assert found == pytest.approx(cases[1], rel=1e-9)
+
+
+def test_conditions_are_of_both_kinds() -> None:
+    taken = known() != -1
+    assert len(conditions()) > 15
+    assert 0.2 < taken.mean() < 0.8
+    inner = [one.args[0][1] for one in conditions()]
+    for outer, part in ((sympy.And, sympy.Or), (sympy.Or, sympy.And), (sympy.Not, sympy.And)):
+        assert any(isinstance(one, outer) and one.atoms(part) for one in inner)
+
+
+@pytest.mark.parametrize("cells", [1, 16])
+def test_conditions_in_torch(cells: int) -> None:
+    choices = conditions()
+    outputs = [sympy.Symbol(f"out{k}", real=True) for k in range(len(choices))]
+    steps = list(zip(outputs, choices, strict=True))
+    function, _ = compile_function("many", SYMBOLS, [], steps, outputs)
+    for start in range(0, 16, cells):
+        arguments = list(torch.from_numpy(points()[start : start + cells].T.copy()))
+        found = torch.stack([torch.as_tensor(x).expand(cells) for x in function(*arguments, {})], 1)
+        assert found.numpy() == pytest.approx(known()[start : start + cells], rel=1e-12)
+
+
+@pytest.mark.ngspice
+def test_conditions_in_b_sources() -> None:
+    choices, tried = conditions(), points()
+    printer = BSourcePrinter(dict(zip(SYMBOLS, ("v(a)", "v(b)", "({qc})"), strict=True)))
+    outputs = " ".join(f"o{n}" for n in range(len(choices)))
+    lines = ["conditions", f".subckt many a b {outputs} qc=0"]
+    lines += [f"b{n} o{n} 0 v={printer.text(one)}" for n, one in enumerate(choices)]
+    lines.append(".ends many")
+    for k, (a, b, c) in enumerate(tried.tolist()):
+        nodes = " ".join(f"o{k}_{n}" for n in range(len(choices)))
+        lines += [f"va{k} a{k} 0 {a!r}", f"vb{k} b{k} 0 {b!r}"]
+        lines.append(f"x{k} a{k} b{k} {nodes} many qc={c!r}")
+    text = "\n".join([*lines, ".option klu reltol=1e-9 vntol=1e-12", ".op", ".end", ""])
+    result = run_deck(Deck(text), find_ngspice(), timeout_s=60)
+    assert result.ok, result.reason
+    found = [
+        [result.plot.signal(f"v(o{k}_{n})")[0] for n in range(len(choices))]
+        for k in range(len(tried))
+    ]
+    assert np.array(found) == pytest.approx(known(), rel=1e-9)
+
+
+@pytest.mark.ngspice
+def test_conditions_in_verilog_a() -> None:
+    compiler = find_openvaf()
+    if compiler is None or not can_compile(find_ngspice()):
+        pytest.skip("no OSDI here")
+    choices, tried = conditions(), points()
+    printer = _VerilogPrinter({})
+    outputs = ", ".join(f"o{n}" for n in range(len(choices)))
+    text = "\n".join(
+        [
+            '`include "disciplines.vams"',
+            f"module many(ia, ib, ic, {outputs});",
+            f"    inout ia, ib, ic, {outputs};",
+            f"    electrical ia, ib, ic, {outputs};",
+            "    real qa, qb, qc;",
+            "    analog begin",
+            *(f"        q{name} = V(i{name});" for name in "abc"),
+            *(
+                f"        I(o{n}) <+ V(o{n}) - ({printer.doprint(e)});"
+                for n, e in enumerate(choices)
+            ),
+            "    end",
+            "endmodule",
+        ]
+    )
+    lines = [
+        "compiled\n.model card many\n.control\nset num_threads=1\npre_osdi many.osdi\n.endc",
+        ".option klu reltol=1e-9 vntol=1e-12\n.op",
+    ]
+    for k, row in enumerate(tried.tolist()):
+        lines += [
+            f"v{k}_{name} {name}{k} 0 {value!r}" for name, value in zip("abc", row, strict=True)
+        ]
+        nodes = " ".join(f"o{k}_{n}" for n in range(len(choices)))
+        lines.append(f"n{k} a{k} b{k} c{k} {nodes} card")
+    deck = Deck("\n".join([*lines, ".end", ""]), files={"many.osdi": compile_osdi(text, compiler)})
+    result = run_deck(deck, find_ngspice(), timeout_s=60)
+    assert result.ok, result.reason
+    found = [
+        [result.plot.signal(f"v(o{k}_{n})")[0] for n in range(len(choices))]
+        for k in range(len(tried))
+    ]
+    assert np.array(found) == pytest.approx(known(), rel=1e-9)
+
+
+def test_constants_of_mathematics_are_numbers() -> None:
+    numbers = [sympy.pi, sympy.exp(1), sympy.EulerGamma, sympy.GoldenRatio]
+    for one in numbers:
+        for printer in (BSourcePrinter({}), _VerilogPrinter({})):
+            assert float(printer.doprint(one)) == pytest.approx(float(one), rel=1e-15)
+        out = sympy.Symbol("out", real=True)
+        function, _ = compile_function("one", [V], [], [(out, one * V)], [out])
+        assert function(2.0, {})[0] == pytest.approx(2 * float(one), rel=1e-15)
