@@ -14,8 +14,10 @@ from compact_models.emit.torch_model import torch_model
 from compact_models.emit.verilog_a import state_signal
 from compact_models.errors import InputError
 from compact_models.model import CompactModel, ParameterSet
+from cosim.devices.lead import at_start, lead_s
 from cosim.devices.osdi import compile_osdi, find_openvaf
 from cosim.devices.run_ngspice import can_compile
+from cosim.devices.short_segments import with_short_refined
 from cosim.ngspice import Deck, Ngspice, Outcome, SimulationResult, run_deck, timeout_for
 from netlists.cells import memristor
 from netlists.circuit import Circuit, Element, ForeignSubcircuit, PiecewiseVoltage
@@ -26,17 +28,21 @@ from netlists.wires import Wires
 Array = NDArray[np.float64]
 
 # Gear damps the ringing that the trapezoidal rule has on stiff states. A state is a charge of at
-# most 1 C; chgtol=0.1 with trtol=1 holds its error to reltol/10 of its range in a step. A smaller
+# most 1 C; chgtol=0.1 with trtol=0.1 holds its error to reltol/100 of its range in a step: those of
+# a pulse much shorter than the longest step add up, and it costs 6 % more steps. A smaller
 # chgtol would be relative to the charge, which is zero at the start: 30 times the steps.
 OPTIONS = (
-    ".option klu method=gear reltol=1e-4 abstol=1e-12 vntol=1e-8 chgtol=0.1 trtol=1 "
+    ".option klu method=gear reltol=1e-4 abstol=1e-12 vntol=1e-8 chgtol=0.1 trtol=0.1 "
     "itl4=100 gmin=1e-15"
 )
 # Where the simulator gives up, the run is tried again with so many times the steps.
 _FINER = (1, 20, 400)
-# ngspice with `uic` writes zeros at its first point; the run starts this part of the first interval
-# before the pulse does, at its first voltages.
-_LEAD = 1e-6
+_STEPS = 100
+# Of the run, the shortest that the lead can be: ngspice does not tell apart what is closer than
+# 1e-10 longest steps.
+_LEAST_LEAD = 5e-12
+# A pulse shorter than one longest step gets so many parts: longer ones have steps enough.
+_SHORT_PARTS = 16
 
 
 @dataclass(frozen=True, eq=False)
@@ -134,7 +140,7 @@ class ArrayPulseResult:
 
 
 def pulse_array(
-    array: PulsedArray, ngspice: Ngspice, *, compiled: bool | None = None, steps: int = 100
+    array: PulsedArray, ngspice: Ngspice, *, compiled: bool | None = None, steps: int = _STEPS
 ) -> ArrayPulseResult:
     """Runs an array through its pulse.
 
@@ -143,24 +149,30 @@ def pulse_array(
         ngspice: from `find_ngspice`.
         compiled: use the compiled model; None does so where that is possible.
         steps: the longest time step is the duration over this, >= 1. States are right to about
-            5e-4 of their range with 100, and to 2e-5 with 1000.
+            5e-4 of their range with 100, and to 2e-5 with 1000 if the pulse fills the run.
 
     Returns:
         States and currents, or NaN with the outcome. A failed simulation is a result.
     """
     use_compiled = can_compile(ngspice) if compiled is None else compiled
-    deck, elements = pulse_deck(array, compiled=use_compiled)
-    for times in _FINER:
-        deck = replace(deck, text=_with_analysis(deck.text, array, steps * times))
-        points = 3 * (len(array.time_s) + steps * times)
+    times_s = _shifted(array)
+    deck, elements = pulse_deck(array, compiled=use_compiled, steps=steps)
+    for finer in _FINER:
+        deck = replace(deck, text=_with_analysis(deck.text, float(times_s[-1]), steps * finer))
+        points = 3 * (len(array.time_s) + steps * finer)
         result = run_deck(deck, ngspice, timeout_s=timeout_for(elements, points, ngspice))
         if result.outcome is not Outcome.NO_CONVERGENCE:
             break
-    return _read(array, result, use_compiled)
+    return _read(array, times_s, result, use_compiled)
 
 
-def pulse_deck(array: PulsedArray, *, compiled: bool) -> tuple[Deck, int]:
+def pulse_deck(array: PulsedArray, *, compiled: bool, steps: int = _STEPS) -> tuple[Deck, int]:
     """The deck of a pulse without its analysis lines, and how many elements it has.
+
+    Args:
+        array: the array and what is applied to it.
+        compiled: use the compiled model.
+        steps: the longest time step will be the duration over this.
 
     Raises:
         InputError: a parameter or state that the model does not have or allow.
@@ -183,7 +195,13 @@ def pulse_deck(array: PulsedArray, *, compiled: bool) -> tuple[Deck, int]:
         block = memristor.behavioural(array.model, array.parameter_set)
         blocks, cell = (block,), block.name
     placed = array.device_array(cell=cell, compiled=compiled)
-    items += [placed, *_sources("wl", array.word_v, array), *_sources("bl", array.bit_v, array)]
+    times_s = _shifted(array)
+    lines = np.concatenate([array.word_v, array.bit_v])
+    finer_s = with_short_refined(times_s, lines, float(times_s[-1]) / steps, _SHORT_PARTS)
+    items.append(placed)
+    for line, voltage_v in (("wl", array.word_v), ("bl", array.bit_v)):
+        finer_v = np.array([np.interp(finer_s, times_s, row) for row in voltage_v])
+        items += _sources(line, finer_s, finer_v)
     title = f"{array.model.name}, {placed.rows} x {placed.cols}, one pulse"
     circuit = Circuit(title, blocks, tuple(items))
     saved = _saved(array, placed)
@@ -193,19 +211,31 @@ def pulse_deck(array: PulsedArray, *, compiled: bool) -> tuple[Deck, int]:
     return deck, circuit.element_count()
 
 
-def _with_analysis(text: str, array: PulsedArray, steps: int) -> str:
+def _with_analysis(text: str, duration_s: float, steps: int) -> str:
     body = text.partition("\n.tran ")[0].rstrip("\n")
-    duration_s = float(_shifted(array.time_s)[-1])
     step_s = duration_s / steps
     return f"{body}\n.tran {step_s!r} {duration_s!r} 0 {step_s!r} uic\n.end\n"
 
 
-def _shifted(time_s: Array) -> Array:
-    return np.asarray(time_s - time_s[0] + _LEAD * float(time_s[1] - time_s[0]))
+def _shifted(array: PulsedArray) -> Array:
+    """The times of the stimulus in the simulation.
+
+    ngspice with `uic` writes zeros at its first point: the run starts a little before the pulse
+    does, at its first voltages. Wires only take from those.
+    """
+    begun = at_start(
+        array.model,
+        {x.name: torch.from_numpy(array.value(x.name)) for x in array.model.parameters},
+        {x.name: torch.from_numpy(array.start(x.name)) for x in array.model.states},
+        torch.from_numpy(array.word_v[:, None, 0] - array.bit_v[None, :, 0]),
+    )
+    begins_s = array.time_s - array.time_s[0]
+    least_s = _LEAST_LEAD * float(begins_s[-1])
+    return np.asarray(begins_s + lead_s(array.time_s, begun, least_s))
 
 
-def _sources(line: str, voltage_v: Array, array: PulsedArray) -> list[Element]:
-    times = [0.0, *_shifted(array.time_s).tolist()]
+def _sources(line: str, time_s: Array, voltage_v: Array) -> list[Element]:
+    times = [0.0, *time_s.tolist()]
     return [
         PiecewiseVoltage(
             f"v{line}_{k}",
@@ -230,18 +260,19 @@ def _saved(array: PulsedArray, placed: DeviceArray) -> list[str]:
     return signals
 
 
-def _read(array: PulsedArray, result: SimulationResult, compiled: bool) -> ArrayPulseResult:
+def _read(
+    array: PulsedArray, times_s: Array, result: SimulationResult, compiled: bool
+) -> ArrayPulseResult:
     rows, cols = array.shape
     lost = np.full(array.shape, np.nan)
     states = {x.name: lost.copy() for x in array.model.states}
     currents = np.full((rows + cols, len(array.time_s)), np.nan)
     if result.ok:
         plot = result.plot
-        times = _shifted(array.time_s)
         saved = [f"i(vwl_{k})" for k in range(rows)] + [f"i(vbl_{k})" for k in range(cols)]
         for k, signal in enumerate(saved):
             # ngspice counts a source's current from plus through it to minus.
-            currents[k] = -np.interp(times, plot.axis, plot.signal(signal))
+            currents[k] = -np.interp(times_s, plot.axis, plot.signal(signal))
         placed = array.device_array(cell="cell", compiled=compiled)
         works = np.isnan(placed.stuck_s)
         names = _saved(array, placed)[rows + cols :]

@@ -12,26 +12,40 @@ from compact_models.emit.ngspice import state_node, subcircuit
 from compact_models.emit.torch_model import torch_model
 from compact_models.emit.verilog_a import module, state_signal
 from compact_models.model import CompactModel, ParameterSet
+from cosim.devices.lead import Start, at_start, lead_s
 from cosim.devices.osdi import compile_osdi, find_openvaf
+from cosim.devices.short_segments import with_short_refined
 from cosim.ngspice import Deck, Ngspice, Outcome, SimulationResult, run_deck, timeout_for
 
 Array = NDArray[np.float64]
 
-# Gear damps the ringing that the trapezoidal rule has on stiff states. trtol=1 holds a state, a
-# charge of at most 1 C, to reltol; below chgtol it need not be resolved, so a state may start at 0.
-OPTIONS = (
-    ".option klu method=gear reltol=1e-5 abstol=1e-15 vntol=1e-9 chgtol=1e-8 trtol=1 "
-    "itl4=100 gmin=1e-15"
+# Gear damps the ringing that the trapezoidal rule has on stiff states. A step may be wrong by
+# reltol*trtol of a state, a charge of at most 1 C: a pulse much shorter than the longest step is
+# some fifty steps whose errors add up. Below chgtol it need not be resolved, so a state may start
+# at 0. A compiled model counts from where its state starts, not from the bound, which is stricter.
+_BASE = (
+    ".option klu method=gear reltol=1e-5 abstol=1e-15 vntol=1e-9 chgtol=1e-8 itl4=100 gmin=1e-15"
 )
-# Longest time step as fractions of the run, tried in turn: ngspice gives up where a step would be
-# below 1e-11 of it, and switching can be faster than that. After every point of the stimulus it
-# takes a step of first order; the first of these keeps the errors of those below 1e-4.
-_STEPS_PER_RUN = (20_000, 100_000, 1_000_000)
+OPTIONS = f"{_BASE} trtol=0.01"
+OPTIONS_COMPILED = f"{_BASE} trtol=0.03"
+_OPTIONS_LOOSE = f"{_BASE} trtol=1"
+# Longest time steps as fractions of the run, tried in turn, and whether errors in a step are held
+# to what is asked for above: ngspice gives up where a step would be below 1e-11 of the longest, and
+# switching can be faster than that. After every point of the stimulus it takes a step of first
+# order; the first of these keeps the errors of those below 1e-4.
+_TRIES = ((20_000, True), (100_000, True), (100_000, False), (1_000_000, False))
+# A pulse shorter than so many longest steps gets so many parts.
+_SHORT_STEPS = 50
+_SHORT_PARTS = 24
 # ngspice with `uic` writes zeros at its first point, and finds the current of a filament model only
-# from a neighbouring voltage. The run starts this part of the first interval before the stimulus
-# does, rests at zero, and comes to the first voltage from there in small steps.
-_LEAD = 1e-6
+# from a neighbouring voltage. The run starts a little before the stimulus does, rests at zero, and
+# comes to the first voltage from there in so many steps, or as many as are no shorter than a part
+# of the run: it gives up on steps much shorter than that.
 _LEAD_POINTS = 200
+_LEAST_LEAD_STEP = 5e-14
+# Of the run, the shortest that the lead can be: ngspice does not tell apart what is closer than
+# 1e-10 longest steps, a part in 200 of this.
+_LEAST_LEAD = 1e-12
 # A state may overshoot a bound by a simulator's error, not by more of its range than this.
 _OUTSIDE = 1e-3
 
@@ -69,7 +83,8 @@ def device_deck(
     voltage_v: Array,
     *,
     compiled: bool,
-    steps: int = _STEPS_PER_RUN[0],
+    steps: int = _TRIES[0][0],
+    strict: bool = True,
 ) -> Deck:
     """The deck of one device between a source and ground.
 
@@ -80,13 +95,17 @@ def device_deck(
         voltage_v: its voltages, straight between the times [time].
         compiled: use the Verilog-A module, as `model.osdi` beside the deck.
         steps: the longest time step is the duration over this.
+        strict: hold errors in a step far below reltol.
     """
-    lead = _LEAD * float(time_s[1] - time_s[0])
-    times = time_s - time_s[0] + lead
+    times = _shifted(time_s, _start(model, parameter_set, voltage_v))
+    lead = float(times[0])
     duration = float(times[-1])
-    ramp = np.linspace(0.0, 1.0, _LEAD_POINTS)[:-1]
+    ramp_steps = min(_LEAD_POINTS, max(2, round(0.5 * lead / (_LEAST_LEAD_STEP * duration))))
+    ramp = np.linspace(0.0, 1.0, ramp_steps)[:-1]
     start = zip((lead * (0.5 + 0.5 * ramp)).tolist(), (ramp * voltage_v[0]).tolist(), strict=True)
-    points = [(0.0, 0.0), *start, *zip(times.tolist(), voltage_v.tolist(), strict=True)]
+    finer = with_short_refined(times, voltage_v, _SHORT_STEPS * duration / steps, _SHORT_PARTS)
+    volts = np.interp(finer, times, voltage_v)
+    points = [(0.0, 0.0), *start, *zip(finer.tolist(), volts.tolist(), strict=True)]
     pairs = "\n".join(f"+ {t!r} {v!r}" for t, v in points)
     name = f"device_{model.name}"
     files: dict[str, str | bytes] = {}
@@ -102,10 +121,11 @@ def device_deck(
         block = subcircuit(model, parameter_set, name)
         instance = f"xdut p 0 {name}"
         states = [f"v(xdut.{state_node(x)})" for x in model.states]
+    options = (OPTIONS_COMPILED if compiled else OPTIONS) if strict else _OPTIONS_LOOSE
     saved = ["v(p)", "i(vdut)", *states]
     text = (
         f"* {model.name}, parameter set {parameter_set.name}\n{block}"
-        f"vdut p 0 pwl(\n{pairs}\n+ )\n{instance}\n{OPTIONS}\n.save {' '.join(saved)}\n"
+        f"vdut p 0 pwl(\n{pairs}\n+ )\n{instance}\n{options}\n.save {' '.join(saved)}\n"
         f".tran {duration / steps!r} {duration!r} 0 {duration / steps!r} uic\n.end\n"
     )
     return Deck(
@@ -139,9 +159,15 @@ def run_ngspice(
         Current and states at the times of the stimulus, or NaN with the outcome in `result`.
     """
     use_compiled = can_compile(ngspice) if compiled is None else compiled
-    for steps in _STEPS_PER_RUN:
+    for steps, strict in _TRIES:
         deck = device_deck(
-            model, parameter_set, time_s, voltage_v, compiled=use_compiled, steps=steps
+            model,
+            parameter_set,
+            time_s,
+            voltage_v,
+            compiled=use_compiled,
+            steps=steps,
+            strict=strict,
         )
         result = run_deck(
             deck, ngspice, timeout_s=timeout_for(20, 3 * (len(time_s) + steps), ngspice)
@@ -164,21 +190,15 @@ def _trace(
         states = {x.name: lost for x in model.states}
         return NgspiceTrace(time_s, voltage_v, lost, states, result, compiled)
     plot = result.plot
-    lead = _LEAD * float(time_s[1] - time_s[0])
-    times = time_s - time_s[0] + lead
+    begun = _start(model, parameter_set, voltage_v)
+    times = _shifted(time_s, begun)
 
     def at_times(signal: str) -> Array:
         found: Array = np.interp(times, plot.signal("time"), plot.signal(signal))
         return found
 
-    functions = torch_model(model)
-    p = functions.parameters(dict(parameter_set.values))
-    start = functions.fractions(
-        [torch.tensor([parameter_set.initial[x.name]], dtype=torch.float64) for x in model.states],
-        p,
-    )
     fractions = []
-    for x, first in zip(model.states, start, strict=True):
+    for x, first in zip(model.states, begun.fractions, strict=True):
         if compiled:
             fractions.append(at_times(state_signal("ndut", x)) + float(first))
         else:
@@ -188,15 +208,35 @@ def _trace(
     if problem:
         failed = replace(result, outcome=Outcome.INVALID, reason=problem)
         return _trace(model, parameter_set, time_s, voltage_v, failed, compiled)
+    functions = torch_model(model)
+    p = functions.parameters(dict(parameter_set.values))
     physical = functions.states([torch.from_numpy(s) for s in fractions], p)
+    states = {x.name: column.numpy() for x, column in zip(model.states, physical, strict=True)}
+    # The first row is what was asked for, not where the lead has brought it.
+    current_a[0] = float(begun.current_a)
+    for name, column in states.items():
+        column[0] = parameter_set.initial[name]
     return NgspiceTrace(
         time_s,
         voltage_v,
         current_a,
-        {x.name: column.numpy() for x, column in zip(model.states, physical, strict=True)},
+        states,
         result,
         compiled,
     )
+
+
+def _start(model: CompactModel, parameter_set: ParameterSet, voltage_v: Array) -> Start:
+    """What the device does at the first voltage."""
+    return at_start(
+        model, parameter_set.values, parameter_set.initial, torch.tensor(float(voltage_v[0]))
+    )
+
+
+def _shifted(time_s: Array, begun: Start) -> Array:
+    """The times of the stimulus in the simulation."""
+    begins_s = time_s - time_s[0]
+    return np.asarray(begins_s + lead_s(time_s, begun, _LEAST_LEAD * float(begins_s[-1])))
 
 
 def _not_a_solution(model: CompactModel, fractions: list[Array], current_a: Array) -> str:
