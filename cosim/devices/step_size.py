@@ -256,8 +256,8 @@ def judge(
 ) -> tuple[Cells, torch.Tensor, torch.Tensor]:
     """The cells after the steps that were good enough; which were, and which cells are lost.
 
-    `free_in_edge`: within its edge a single state is at its bound for all purposes. Not so where a
-    window vanishes there: how long it takes to leave hangs on where it is.
+    `free_in_edge`: pressed into its edge a single state is at its bound for all purposes. Not so
+    where a window vanishes there: how long it takes to leave hangs on where it is.
     """
     error = tried.error / tolerance
     if tried.error_internal is not None:
@@ -265,7 +265,11 @@ def judge(
         error = torch.where(followed(tried, internal_scale), error, error.clamp_min(_UNFOLLOWED))
     if free_in_edge and len(before.fractions) == 1 and bounded[0]:
         s, new = before.fractions[0].detach(), tried.fractions[0].detach()
-        in_edge = ((s < EDGE) & (new.abs() < EDGE)) | ((s > 1 - EDGE) & ((1 - new).abs() < EDGE))
+        # Pressed against its bound: on its way out of the edge the state is as it is anywhere.
+        first, last = slopes.values[0].detach(), tried.rates[0].detach()
+        lower = (s < EDGE) & (new.abs() < EDGE) & (first <= 0) & (last <= 0)
+        upper = (s > 1 - EDGE) & ((1 - new).abs() < EDGE) & (first >= 0) & (last >= 0)
+        in_edge = lower | upper
         error = torch.where(in_edge, tried.error / max(tolerance, _FREE * EDGE), error)
     doubtful = let_go(before, tried, slopes, step, bounded, tolerance)
     doubtful = doubtful | _bent(before, tried, slopes, ramp, step, bounded, tolerance)
