@@ -17,6 +17,7 @@ from compact_models.library import (
     find_set,
     sets_of_no_model,
 )
+from workflows.device.usage import how_to_use
 
 LANGUAGES = {"b": subcircuit, "verilog-a": module}
 
@@ -75,5 +76,9 @@ def write_netlist(name: str, set_name: str | None, form: str, out: Path) -> dict
     numbers = find_set(model, set_name)
     block = f"{model.name}_{numbers.name}".replace("-", "_")
     check_place(out, "--out")
-    write_text_atomic(out, LANGUAGES[form](model, numbers, block))
-    return {"out": str(out), "block": block, "source": numbers.credit}
+    compiled = form == "verilog-a"
+    usage = how_to_use(model, numbers, block, compiled=compiled)
+    mark = "//" if compiled else "*"
+    head = "".join(f"{mark} {line}\n" for line in usage)
+    write_text_atomic(out, head + LANGUAGES[form](model, numbers, block))
+    return {"out": str(out), "block": block, "source": numbers.credit, "usage": usage}
