@@ -7,7 +7,6 @@ large currents count alike; below it the noise decides, and the difference count
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Protocol
@@ -20,7 +19,7 @@ from compact_models.emit.torch_model import torch_model
 from compact_models.errors import InputError
 from compact_models.model import CompactModel
 from cosim.devices.pulses import apply_pulses
-from cosim.devices.run_torch import run_torch
+from cosim.devices.run_torch import Trace, run_torch
 
 Array = NDArray[np.float64]
 Values = Mapping[str, torch.Tensor | float]
@@ -28,6 +27,7 @@ Values = Mapping[str, torch.Tensor | float]
 _FLOOR = 1e-6  # of the largest value: no floor is below
 _LOWEST = 0.25  # the part of the points, the smallest, that the noise is read from
 _STRAIGHT = 0.02  # of the voltage's range: how far rows that are left out may be off
+_GOLDEN = 0.6180339887498949  # its multiples fall evenly, and never in step with a period
 _BAND = 0.1  # of the largest voltage: nearer to the middle it is on neither side
 _READ_V = 0.1  # at which a conductance is read; it does not matter where it is ohmic
 
@@ -62,20 +62,51 @@ class Measured(Protocol):
             The model's values [cell, point]; NaN where it could not be solved.
         """
 
+    def fractions(
+        self, model: CompactModel, values: Values, initial: list[torch.Tensor], tolerance: float
+    ) -> Array:
+        """The states of one cell as fractions of their ranges, at the points.
+
+        Args:
+            model: the device.
+            values: its parameters, floats or [1].
+            initial: its states before, [1] each, in the model's order.
+            tolerance: of the integration.
+
+        Returns:
+            The fractions of `normal_form` [state, point]; NaN where it could not be solved.
+        """
+
+
+@dataclass(frozen=True)
+class Waveform:
+    """A voltage over time, straight between its rows.
+
+    Attributes:
+        time_s: rising [row].
+        voltage_v: [row].
+    """
+
+    time_s: Array
+    voltage_v: Array
+
 
 @dataclass(frozen=True)
 class Sweep:
-    """A current measured along a voltage that is straight between its points.
+    """A current measured along a voltage.
 
     Attributes:
         time_s: rising [point].
         voltage_v: [point].
         current_a: [point].
+        stimulus: the voltage that leads from point to point, which are among its rows; None where
+            it is straight between the points.
     """
 
     time_s: Array
     voltage_v: Array
     current_a: Array
+    stimulus: Waveform | None = None
 
     @property
     def values(self) -> Array:
@@ -96,17 +127,33 @@ class Sweep:
         self, model: CompactModel, values: Values, initial: list[torch.Tensor], tolerance: float
     ) -> Array:
         """The model's current [cell, point]."""
+        return self._run(model, values, initial, tolerance).current_a.numpy()[..., self._rows]
+
+    def fractions(
+        self, model: CompactModel, values: Values, initial: list[torch.Tensor], tolerance: float
+    ) -> Array:
+        """The states of one cell as fractions of their ranges [state, point]."""
+        trace = self._run(model, values, initial, tolerance)
+        states = [trace.states[state.name].reshape(-1)[self._rows] for state in model.states]
+        return _fractions(model, values, states)
+
+    @property
+    def rows(self) -> Waveform:
+        """The voltage that is integrated."""
+        return self.stimulus or Waveform(self.time_s, self.voltage_v)
+
+    @property
+    def _rows(self) -> NDArray[np.intp]:
+        """Where the points are among the rows that are integrated."""
+        return np.searchsorted(self.rows.time_s, self.time_s)
+
+    def _run(
+        self, model: CompactModel, values: Values, initial: list[torch.Tensor], tolerance: float
+    ) -> Trace:
         start = {state.name: x for state, x in zip(model.states, initial, strict=True)}
+        time_s, voltage_v = (torch.from_numpy(x) for x in (self.rows.time_s, self.rows.voltage_v))
         with torch.no_grad():
-            trace = run_torch(
-                model,
-                values,
-                start,
-                torch.from_numpy(self.time_s),
-                torch.from_numpy(self.voltage_v),
-                tolerance=tolerance,
-            )
-        return trace.current_a.numpy()
+            return run_torch(model, values, start, time_s, voltage_v, tolerance=tolerance)
 
     @property
     def period_s(self) -> float:
@@ -131,28 +178,50 @@ class Sweep:
         return float(np.median(between) if between.size else self.time_s[-1] - self.time_s[0])
 
     def thinned(self, most: int) -> Sweep:
-        """At most about `most` points, evenly taken, and those where the voltage bends between."""
+        """The same measurement, compared at no more than `most` points.
+
+        The device remembers every pulse, so the voltage between the points is not thinned with
+        them: of its rows only those are left out that lie on a straight line. Half of the points
+        are taken evenly, the others evenly from where the voltage bends.
+        """
         if len(self.time_s) <= most:
             return self
-        kept = np.zeros(len(self.time_s), dtype=bool)
-        kept[np.linspace(0, len(kept) - 1, most // 2).round().astype(int)] = True
-        allowed = _STRAIGHT * np.ptp(self.voltage_v)
-        while kept.sum() < most:
-            places = np.flatnonzero(kept)
-            straight = np.interp(self.time_s, self.time_s[places], self.voltage_v[places])
-            off = np.abs(self.voltage_v - straight)
-            worst = [a + int(np.argmax(off[a:b])) for a, b in itertools.pairwise(places)]
-            worst = [k for k in worst if off[k] > allowed]
-            if not worst:
-                break
-            worst.sort(key=lambda k: -off[k])
-            kept[worst[: most - int(kept.sum())]] = True
+        size = len(self.time_s)
+        even = np.unique(np.linspace(0, size - 1, most // 2).round().astype(int))
+        bends = self._bends(even)
+        room = most - len(even)
+        if len(bends) > room:
+            # One from each of `room` equal parts, at a place that differs from part to part: a
+            # fixed one would take the same row of every pulse.
+            k = np.arange(room)
+            chosen = bends[((k + (_GOLDEN * k) % 1) * len(bends) / room).astype(int)]
+        else:
+            chosen = bends
+        rows, points = np.union1d(even, bends), np.union1d(even, chosen)
         return replace(
             self,
-            time_s=self.time_s[kept],
-            voltage_v=self.voltage_v[kept],
-            current_a=self.current_a[kept],
+            time_s=self.time_s[points],
+            voltage_v=self.voltage_v[points],
+            current_a=self.current_a[points],
+            stimulus=Waveform(self.time_s[rows], self.voltage_v[rows]),
         )
+
+    def _bends(self, places: NDArray[np.intp]) -> NDArray[np.intp]:
+        """The points between these without which the voltage would be off by too much."""
+        allowed = _STRAIGHT * np.ptp(self.voltage_v)
+        found = []
+        todo = list(zip(places[:-1].tolist(), places[1:].tolist(), strict=True))
+        while todo:
+            a, b = todo.pop()
+            ends = [a, b]
+            inner = slice(a + 1, b)
+            straight = np.interp(self.time_s[inner], self.time_s[ends], self.voltage_v[ends])
+            off = np.abs(self.voltage_v[inner] - straight)
+            if off.size and off.max() > allowed:
+                k = a + 1 + int(np.argmax(off))
+                found.append(k)
+                todo += [(a, k), (k, b)]
+        return np.array(sorted(found), dtype=np.intp)
 
 
 @dataclass(frozen=True)
@@ -188,7 +257,7 @@ class PulseTrain:
         """The conductance of the mean device [cell, point]; `tolerance` has no meaning here."""
         functions = torch_model(model)
         with torch.no_grad():
-            w = apply_pulses(model, values, initial[0], torch.from_numpy(self.direction))
+            w = self._weights(model, values, initial)
             wide = {
                 name: x[:, None] if isinstance(x, torch.Tensor) else x for name, x in values.items()
             }
@@ -196,6 +265,25 @@ class PulseTrain:
             volts = torch.full_like(w, _READ_V)
             (current,) = functions.current(volts, *functions.fractions([w], p), p)
         return np.asarray((torch.as_tensor(current) / _READ_V).expand_as(w).numpy())
+
+    def fractions(
+        self, model: CompactModel, values: Values, initial: list[torch.Tensor], _tolerance: float
+    ) -> Array:
+        """The weight of one cell as a fraction of its range [1, point]."""
+        with torch.no_grad():
+            return _fractions(model, values, [self._weights(model, values, initial).reshape(-1)])
+
+    def _weights(
+        self, model: CompactModel, values: Values, initial: list[torch.Tensor]
+    ) -> torch.Tensor:
+        return apply_pulses(model, values, initial[0], torch.from_numpy(self.direction))
+
+
+def _fractions(model: CompactModel, values: Values, states: list[torch.Tensor]) -> Array:
+    """States of one cell, [point] each, as fractions of their ranges [state, point]."""
+    functions = torch_model(model)
+    found = functions.fractions(states, functions.parameters(values))
+    return np.stack([x.numpy() for x in found])
 
 
 def noise_floor(values: Array) -> float:

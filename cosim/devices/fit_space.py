@@ -147,9 +147,13 @@ class Space:
             name: torch.full((len(u),), place, dtype=torch.float64)
             for name, place in places.items()
         }
+        known = {one.name: one for one in self.model.parameters}
         for k, one in enumerate(self.unknowns):
-            column = torch.from_numpy(one.value(u[:, k]))
-            (filled if one.initial else values)[one.name] = column
+            column = one.value(u[:, k])
+            if not one.initial:
+                # The end of a box is the bound itself, or beyond it by a rounding.
+                column = np.clip(column, *_ends(known[one.name]))
+            (filled if one.initial else values)[one.name] = torch.from_numpy(column)
         return values, list(filled.values())
 
     def parameter_set(
@@ -271,6 +275,15 @@ def _parameter(
     high = max((high_value - (gap if one.open_high else 0) - start) / scale, 0.0)
     spread = 0.5 if inside else 1.0
     return Unknown(one.name, one.unit, start, "linear", scale, low, high, spread)
+
+
+def _ends(parameter: Parameter) -> tuple[float, float]:
+    """The least and the largest number that a parameter may be."""
+    low, high = parameter.low, parameter.high
+    return (
+        math.nextafter(low, math.inf) if parameter.open_low else low,
+        math.nextafter(high, -math.inf) if parameter.open_high else high,
+    )
 
 
 def _state(state: State, place: float) -> Unknown:

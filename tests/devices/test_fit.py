@@ -11,8 +11,9 @@ from numpy.typing import NDArray
 from compact_models.errors import InputError
 from compact_models.library import find_model
 from compact_models.model import CompactModel, ParameterSet
-from cosim.devices.fit import DEPENDENT, NO_EFFECT, Fit, FitOptions, fit_device
+from cosim.devices.fit import FitOptions, fit_device
 from cosim.devices.fit_data import PulseTrain, Sweep, noise_floor
+from cosim.devices.fit_result import DEPENDENT, NO_EFFECT, Fit
 from tests.devices.agreement import reference_run, triangle
 
 Array = NDArray[np.float64]

@@ -133,12 +133,50 @@ def test_what_a_spreadsheet_writes_is_read(tmp_path: Path) -> None:
         ("t_s,v_v\n0,0\n1e-9\n", ["in.csv:3", "v_v", "nothing"]),
         ("t_s,v_v\n0,0\n2e-9,0.1\n\n1e-9,0.1\n", ["in.csv:5", "does not rise", "2e-09"]),
         ("t_s,v_v\n0,0\n0,0.1\n", ["in.csv:3", "does not rise"]),
+        ("t_s;v_v\n0;0\n1e-9;0,5\n", ["in.csv:1", "commas, not by semicolons", "t_s;v_v"]),
+        ("t_s\tv_v\n0\t0\n", ["in.csv:1", "commas, not by tabs"]),
+        ("t_s,v_v\n0,0\n1_0e-7,0.1\n", ["in.csv:3", "t_s is not a finite number", "1_0e-7"]),
+        ("t_s,v_v\n0,0\n1,\u0661\n", ["in.csv:3", "v_v is not a finite number"]),
     ],
 )
 def test_a_bad_stimulus_is_refused(tmp_path: Path, text: str, words: list[str]) -> None:
     given = stimulus(tmp_path, text)
     out = tmp_path / "out.csv"
     names_all(refused(tmp_path, "device", "run", "vteam", "--stimulus", given, "-o", out), *words)
+
+
+@pytest.mark.parametrize("number", ["1e-9", "+1.E-9", ".1e-8", "0.000000001", "1E-09"])
+def test_ordinary_numbers_are_read(tmp_path: Path, number: str) -> None:
+    out = tmp_path / "out.csv"
+    given = stimulus(tmp_path, f"t_s,v_v\n0,-0\n{number},0.1\n")
+    assert spiceloop("device", "run", "vteam", "--stimulus", given, "-o", out).code == 0
+    assert trace(out)["t_s"].tolist() == pytest.approx([0, 1e-9], rel=1e-12)
+
+
+def test_an_earlier_result_is_not_left_under_the_name_of_a_failed_run(tmp_path: Path) -> None:
+    out = tmp_path / "out.csv"
+    good = stimulus(tmp_path)
+    bad = tmp_path / "bad.csv"
+    bad.write_text("t_s,v_v\n0,0\n1e-9,1e308\n2e-9,0\n", encoding="utf-8")
+    call = ("device", "run", "vteam", "-o", out, "--stimulus")
+    ran = spiceloop(*call, bad)
+    assert ran.code == 1, ran.err
+    names_all(ran.out, "no_convergence", f"no result was written to {out}")
+    assert "from an earlier run" not in ran.out  # there was none
+    kept = []
+    for name in ("out.csv.old", "out.csv.old2"):
+        done = json.loads(spiceloop(*call, good, "--json").out)
+        assert (done["trace"], done["set_aside"]) == (str(out), None)
+        kept.append(out.read_bytes())
+        ran = spiceloop(*call, bad)
+        assert ran.code == 1, ran.err
+        assert not out.exists()
+        names_all(ran.out, f"{out} was from an earlier run", str(tmp_path / name))
+        assert (tmp_path / name).read_bytes() == kept[-1]
+    assert (tmp_path / "out.csv.old").read_bytes() == kept[0]
+    failed = json.loads(spiceloop(*call, bad, "--json").out)
+    assert (failed["trace"], failed["set_aside"]) == (None, None)
+    names_all(" ".join(spiceloop("device", "run", "--help").out.split()), "FILE.old", "exit code 1")
 
 
 @pytest.mark.parametrize(

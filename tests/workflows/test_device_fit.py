@@ -14,8 +14,8 @@ import pytest
 from matplotlib.figure import Figure
 
 from compact_models.library import find_model, find_set
-from cosim.devices.fit import Fit
 from cosim.devices.fit_data import PulseTrain
+from cosim.devices.fit_result import Fit
 from tests.devices.agreement import reference_run, triangle
 from tests.workflows.command import names_all, refused, spiceloop
 from workflows.device.fit_plot import _residual
@@ -129,6 +129,42 @@ def test_a_fit_that_says_nothing_about_the_data_is_not_saved(
     assert ran.code == 1, ran.err
     names_all(ran.out, "no_fit", "no better than a constant", "nothing was saved", "--plot")
     assert not own_folder.exists()
+
+
+def test_a_long_record_is_compared_at_fewer_points_and_integrated_whole(tmp_path: Path) -> None:
+    volts = np.tile([0.0, 0.5, 0.5, 0.0], 60)
+    rows = [f"{k * 1e-9!r},{v!r},{v / 500!r}" for k, v in enumerate(volts.tolist())]
+    data = tmp_path / "pulses.csv"
+    data.write_text("\n".join(["t_s,v_v,i_a", *rows]) + "\n", encoding="utf-8")
+    picture = tmp_path / "fit.svg"
+    call = ("device", "fit", data, "--model", "vteam", "--timeout", "1e-9", "--points", "50")
+    found = json.loads(spiceloop(*call, "--plot", picture, "--json").out)
+    assert found["n_points"] == 240
+    assert found["n_points_used"] == 50
+    assert 230 <= found["n_points_integrated"] <= 240
+    assert (found["plot"], picture.exists()) == (str(picture), True)
+    text = spiceloop(*call).out
+    assert f"50 of 240 points compared, {found['n_points_integrated']} integrated" in text
+
+
+def test_a_value_that_rests_on_a_bound_is_said_to(tmp_path: Path) -> None:
+    # Pulses up, of which all but five find the weight at its end: g_max is where it stops.
+    w, rows = 0.0, ["pulse,g_s"]
+    rng = np.random.default_rng(1)
+    for _ in range(60):
+        w = min(w + 0.17, 1.0)
+        g_s = (5e-6 + (w + 1) / 2 * 6e-5) * (1 + 0.01 * rng.standard_normal())
+        rows.append(f"1,{g_s!r}")
+    data = tmp_path / "stops.csv"
+    data.write_text("\n".join(rows) + "\n", encoding="utf-8")
+    call = ("device", "fit", data, "--model", "constant_step", "--free", "g_max,dw_min")
+    found = json.loads(spiceloop(*call, "--json").out)
+    told = found["parameters"]["g_max"]["by_bound"]
+    assert re.fullmatch(r"w at its upper bound at 5\d of 60 points", told), found
+    ran = spiceloop(*call, "--force")
+    assert ran.code == 0, ran.err
+    assert re.search(r"^g_max .* by a state's bound$", ran.out, re.MULTILINE), ran.out
+    assert re.search(rf"^known only by {told}: .*g_max", ran.out, re.MULTILINE), ran.out
 
 
 def test_a_folder_that_takes_no_set_is_refused_before_the_fit(

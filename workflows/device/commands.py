@@ -69,7 +69,11 @@ def run(
     ] = "auto",
     json: Json = False,
 ) -> None:
-    """Run one device along a stimulus: t_s, v_v, i_a and its states, as CSV."""
+    """Run one device along a stimulus: t_s, v_v, i_a and its states, as CSV.
+
+    If the run fails, exit code 1, there is no result: a file of that name from an earlier run is
+    renamed to FILE.old (FILE.old2, ... where that exists), so that it is not taken for one.
+    """
     from workflows.cli import run_command
 
     def work(_reporter: Reporter) -> Answer:
@@ -82,6 +86,10 @@ def run(
             f"{result.engine}: {result.outcome} {result.reason}".strip()
             + f", {result.points} points, {result.wall_s:.2f} s",
         ]
+        if not done:
+            lines.append(f"no result was written to {out}")
+        if result.set_aside is not None:
+            lines.append(f"{out} was from an earlier run: it is now {result.set_aside}")
         return dataclasses.asdict(result), lines, 0 if done else 1
 
     run_command(json, work)
@@ -102,7 +110,7 @@ def netlist(
         from workflows.device.listing import write_netlist
 
         result = write_netlist(name, params, form, out)
-        return result, [f"{out}: {result['block']}", result["source"]], 0
+        return result, [f"{out}: {result['block']}", result["source"], *result["usage"]], 0
 
     run_command(json, work)
 
@@ -130,7 +138,7 @@ def fit(
     plot: Annotated[
         Path | None, typer.Option("--plot", help="picture of the fit: .png, .svg or .pdf")
     ] = None,
-    points: Annotated[int, typer.Option("--points", help="most rows of a sweep used")] = 1000,
+    points: Annotated[int, typer.Option("--points", help="most rows of a sweep compared")] = 1000,
     starts: Annotated[int, typer.Option("--starts", help="starts followed side by side")] = 8,
     noise_floor: Annotated[
         float | None,

@@ -23,8 +23,9 @@ from compact_models.library import (
     save_set,
 )
 from compact_models.model import CompactModel, ParameterSet
-from cosim.devices.fit import Fit, FitOptions, FittedValue, fit_device
+from cosim.devices.fit import FitOptions, fit_device
 from cosim.devices.fit_data import PulseTrain, Sweep
+from cosim.devices.fit_result import Fit, FittedValue
 from workflows.device.fit_plot import write_fit_plot
 from workflows.device.measured import read_measured
 from workflows.device.picture import check_picture
@@ -36,7 +37,8 @@ if TYPE_CHECKING:
 _NEXT = {
     "not_converged": "next: fewer parameters with --free, another start with --params, more"
     " --timeout or --starts",
-    "no_fit": "next: look at both with --plot, then another --model or another start with --params",
+    "no_fit": "next: look at both with --plot, then another --model, another start with --params,"
+    " or with --free only what such data can tell",
 }
 _NAME = re.compile(r"[a-z][a-z0-9_]*")
 
@@ -96,12 +98,14 @@ def fit_file(request: FitRequest, reporter: Reporter) -> tuple[dict[str, Any], l
     if done:
         place.parent.mkdir(parents=True, exist_ok=True)
         save_set(model, _fitted_set(fit, measured, start, name, request.measured), place)
-    if request.plot is not None and np.isfinite(fit.answer).all():
+    drawn = request.plot is not None and bool(np.isfinite(fit.answer).all())
+    if request.plot is not None and drawn:
         write_fit_plot(request.plot, used, fit, f"{model.name}, {request.measured.name}")
     result = _document(fit, measured, used, model, start, request)
     result |= {
         "saved_set": name if done else None,
         "saved_path": str(place) if done else None,
+        "plot": str(request.plot) if drawn else None,
         "wall_s": time.perf_counter() - started,
     }
     return result, _lines(fit, result), 0 if done else 1
@@ -207,21 +211,24 @@ def _document(
         f"noise_floor_{unit}": fit.floor,
         "n_points": len(measured.values),
         "n_points_used": len(used.values),
+        "n_points_integrated": len(used.rows.time_s) if isinstance(used, Sweep) else None,
         "evaluations": fit.evaluations,
         "runs": fit.runs,
-        "plot": None if request.plot is None else str(request.plot),
     }
 
 
 def _lines(fit: Fit, result: dict[str, Any]) -> list[str]:
     unit = "a" if "rms_a" in result else "s"
+    points = f"{result['n_points_used']} of {result['n_points']} points"
+    if result["n_points_integrated"] not in (None, result["n_points_used"]):
+        points += f" compared, {result['n_points_integrated']} integrated"
     lines = [
         f"{result['model']}, from {result['start']}: {fit.outcome} {fit.reason}".strip(),
         *_table({**fit.values, **{f"{k} at the start": x for k, x in fit.initial.items()}}),
         f"rms {fit.rms:.3g} {unit.upper()}, {fit.rms_decades:.3g} decades;"
         f" largest error {fit.max_error:.3g} {unit.upper()};"
         f" noise floor {fit.floor:.3g} {unit.upper()};"
-        f" {result['n_points_used']} of {result['n_points']} points",
+        f" {points}",
         f"{fit.evaluations} candidates in {fit.runs} runs",
     ]
     for why in dict.fromkeys(fit.fixed.values()):
@@ -230,6 +237,13 @@ def _lines(fit: Fit, result: dict[str, Any]) -> list[str]:
     for name, one in {**fit.values, **fit.initial}.items():
         if one.note:
             lines.append(f"not determined: {name} ({one.note})")
+    everything = {**fit.values, **fit.initial}
+    for bound in dict.fromkeys(one.by_bound for one in everything.values() if one.by_bound):
+        names = ", ".join(name for name, one in everything.items() if one.by_bound == bound)
+        lines.append(
+            f"known only by {bound}: {names} (their errors hold only if the real device stops"
+            " there)"
+        )
     for a, b, rho in fit.correlated:
         lines.append(f"hardly told apart: {a} and {b}, correlation {rho:.4f}")
     if result["saved_set"] is None:
@@ -245,6 +259,6 @@ def _table(rows: dict[str, FittedValue]) -> list[str]:
     for name, one in rows.items():
         error = "-" if one.stderr is None else f"{one.stderr:.2g}"
         reach = f"{one.low:.3g} to {one.high:.3g}"
-        flag = "at bound" if one.at_bound else ""
+        flag = "at bound" if one.at_bound else "by a state's bound" if one.by_bound else ""
         cells.append((name, f"{one.start:.4g}", f"{one.value:.5g}", error, one.unit, reach, flag))
     return aligned(cells)

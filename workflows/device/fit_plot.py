@@ -11,8 +11,8 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import EngFormatter, MaxNLocator
 
 from compact_models.files import write_bytes_atomic
-from cosim.devices.fit import Fit
 from cosim.devices.fit_data import PulseTrain, Sweep, scaled
+from cosim.devices.fit_result import Fit
 from workflows.device.picture import check_picture
 from workflows.report.style import FIDELITY_COLOUR, INK, RULE, figure_style
 

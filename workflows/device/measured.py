@@ -65,7 +65,8 @@ def _sweep(path: Path, lines: list[int], values: Array) -> Sweep:
         )
     if not np.any(values[:, 1]):
         raise InputError("v_v is zero everywhere", where=f"{path}:{lines[0]} to {lines[-1]}")
-    return Sweep(*(np.ascontiguousarray(column) for column in values.T))
+    time_s, voltage_v, current_a = (np.ascontiguousarray(column) for column in values.T)
+    return Sweep(time_s, voltage_v, current_a)
 
 
 def _pulses(path: Path, lines: list[int], values: Array) -> PulseTrain:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,7 +11,7 @@ import numpy as np
 import torch
 
 from compact_models.errors import InputError, closest
-from compact_models.files import check_place
+from compact_models.files import check_place, unwritable
 from compact_models.library import find_model, find_set
 from compact_models.model import CompactModel, ParameterSet
 from cosim.devices.run_ngspice import can_compile, run_ngspice
@@ -24,7 +25,20 @@ FORMS = ("auto", "b", "osdi")
 
 @dataclass(frozen=True)
 class DeviceRun:
-    """What a run came to; the trace is in the file, and there is none if it did not end well."""
+    """What a run came to.
+
+    Attributes:
+        model: its name.
+        parameter_set: of its numbers.
+        source: of those.
+        engine: that ran.
+        outcome: `ok`, or how it failed.
+        reason: why it failed.
+        points: of the stimulus.
+        wall_s: time taken.
+        trace: the file with the result; None where the run failed.
+        set_aside: where a file of that name, from an earlier run, is now; None if there was none.
+    """
 
     model: str
     parameter_set: str
@@ -34,12 +48,17 @@ class DeviceRun:
     reason: str
     points: int
     wall_s: float
+    trace: str | None
+    set_aside: str | None
 
 
 def run_device(
     name: str, set_name: str | None, stimulus: Path, engine: str, form: str, out: Path
 ) -> DeviceRun:
     """Runs a device along the stimulus in a CSV file and writes current and states beside it.
+
+    If the run fails there is no file `out` afterwards: one of an earlier run, which would read like
+    the result of this one, gets another name.
 
     Args:
         name: a model's name or the path of its file.
@@ -64,8 +83,10 @@ def run_device(
     started = time.perf_counter()
     run = _in_torch if engine == "torch" else _in_ngspice
     columns, used, outcome, reason = run(model, numbers, time_s, voltage_v, form)
-    if outcome == "ok":
+    done = outcome == "ok"
+    if done:
         write_trace(out, {"t_s": time_s, "v_v": voltage_v, **columns})
+    aside = None if done else _set_aside(out)
     return DeviceRun(
         model=model.name,
         parameter_set=numbers.name,
@@ -75,7 +96,26 @@ def run_device(
         reason=reason,
         points=len(time_s),
         wall_s=time.perf_counter() - started,
+        trace=str(out) if done else None,
+        set_aside=aside,
     )
+
+
+def _set_aside(out: Path) -> str | None:
+    """Gives a file the first free name of `<file>.old`, `<file>.old2`, ...: nothing is lost.
+
+    Raises:
+        InputError: it cannot be renamed.
+    """
+    if not out.exists():
+        return None
+    tried = (out.with_name(f"{out.name}.old{k if k > 1 else ''}") for k in itertools.count(1))
+    place = next(one for one in tried if not one.exists() and not one.is_symlink())
+    try:
+        out.rename(place)
+    except OSError as error:
+        raise unwritable(place, error, "--out") from error
+    return str(place)
 
 
 def _one_of(option: str, value: str, allowed: tuple[str, ...]) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import math
+import re
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
@@ -17,6 +18,9 @@ from compact_models.files import write_text_atomic
 Array = NDArray[np.float64]
 Table = Callable[[Sequence[str]], tuple[list[int], Array]]
 COLUMNS = ("t_s", "v_v")
+# Python's own numbers may have underscores and digits of any script, which no other program reads.
+_NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?", re.ASCII | re.IGNORECASE)
+_SEPARATORS = {";": "semicolons", "\t": "tabs", "|": "bars", " ": "spaces"}
 
 
 def read_stimulus(path: Path) -> tuple[Array, Array]:
@@ -64,14 +68,19 @@ def read_columns(path: Path, *, what: str = "measurement") -> tuple[list[str], T
         raise InputError("no such file", where=str(path)) from error
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(f"the {what} cannot be read: {error}", where=str(path)) from error
+    try:
+        rows = list(csv.reader(io.StringIO(text)))
+    except csv.Error as error:
+        raise InputError(f"the {what} is no CSV file: {error}", where=str(path)) from error
     lines = [
         (number, row)
-        for number, row in enumerate(csv.reader(io.StringIO(text)), start=1)
+        for number, row in enumerate(rows, start=1)
         if any(cell.strip() for cell in row)
     ]
     if not lines:
         raise InputError(f"the {what} is empty", where=str(path))
     heading = [cell.strip() for cell in lines[0][1]]
+    _check_separator(f"{path}:{lines[0][0]}", heading)
     for number, row in lines[1:]:
         if len(row) > len(heading):
             raise InputError(
@@ -105,12 +114,21 @@ def read_columns(path: Path, *, what: str = "measurement") -> tuple[list[str], T
     return heading, table
 
 
+def _check_separator(where: str, heading: Sequence[str]) -> None:
+    """Refuses a heading of one name that other separators would make several of."""
+    found = [one for one in _SEPARATORS if one in heading[0]]
+    if len(heading) == 1 and found:
+        raise InputError(
+            f"columns must be separated by commas, not by {_SEPARATORS[found[0]]}",
+            where=where,
+            value=heading[0],
+            hint="save the file as CSV with commas, and numbers with a decimal point",
+        )
+
+
 def _number(path: Path, line: int, row: list[str], place: int, name: str) -> float:
     text = row[place].strip() if place < len(row) else ""
-    try:
-        value = float(text)
-    except ValueError:
-        value = math.nan
+    value = float(text) if _NUMBER.fullmatch(text) else math.nan
     if not math.isfinite(value):
         raise InputError(
             f"{name} is not a finite number", where=f"{path}:{line}", value=text or "nothing"

@@ -1,0 +1,226 @@
+"""What a fit came to: its values, how well the data determine them, and its outcome."""
+
+from __future__ import annotations
+
+import math
+import time
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cosim.devices import fit_screen
+from cosim.devices.fit_data import Measured
+from cosim.devices.fit_search import SOFT, Residuals
+from cosim.devices.fit_space import Space, Unknown
+from cosim.devices.fit_worth import as_good, by_bounds
+
+Array = NDArray[np.float64]
+Mask = NDArray[np.bool_]
+
+NO_EFFECT = "changes nothing in these data"
+DEPENDENT = "others do its work: the data cannot tell them apart"
+
+_AT_BOUND = 1e-3  # of the box
+_COUNTS = 3.0  # times the noise floor: from there on, decades mean something
+
+
+@dataclass(frozen=True)
+class FittedValue:
+    """One fitted parameter or initial state, in its SI unit.
+
+    Attributes:
+        value: fitted.
+        start: where the fit began.
+        stderr: standard error; None where the data does not give one.
+        low: least value that the fit could take.
+        high: largest.
+        at_bound: it is at one of them.
+        unit: the unit.
+        note: why there is no standard error.
+        by_bound: the bound of a state, and at how many points the state sits there, without which
+            the data would not determine the value; empty where they would.
+    """
+
+    value: float
+    start: float
+    stderr: float | None
+    low: float
+    high: float
+    at_bound: bool
+    unit: str
+    note: str = ""
+    by_bound: str = ""
+
+
+@dataclass(frozen=True)
+class Fit:
+    """What a fit came to.
+
+    Attributes:
+        outcome: `ok`, `not_converged`, `no_fit` where a constant or a resistor would do as well
+            (`fit_worth`), or `no_convergence` where no candidate could be solved.
+        reason: why it is not `ok`.
+        values: the fitted parameters by name.
+        initial: the fitted initial states by name.
+        fixed: the parameters that were left as they are, and why.
+        correlated: pairs of fitted names with a correlation beyond 0.99, and the correlation.
+        answer: the fitted model's values [point], in the unit of the data.
+        floor: the noise floor used.
+        rms: root mean square error, in the unit of the data.
+        rms_decades: the same of log10 of the magnitudes, where both are above 3 noise floors.
+        max_error: largest error, in the unit of the data.
+        evaluations: candidates evaluated.
+        runs: runs that took.
+        wall_s: time taken.
+        space: the unknowns.
+        u: the solution in their coordinates [unknown].
+    """
+
+    outcome: str
+    reason: str
+    values: dict[str, FittedValue]
+    initial: dict[str, FittedValue]
+    fixed: dict[str, str]
+    correlated: tuple[tuple[str, str, float], ...]
+    answer: Array
+    floor: float
+    rms: float
+    rms_decades: float
+    max_error: float
+    evaluations: int
+    runs: int
+    wall_s: float
+    space: Space = field(repr=False)
+    u: Array = field(repr=False)
+
+
+def make_result(
+    residuals: Residuals,
+    measured: Measured,
+    u: Array,
+    active: Mask,
+    fixed: dict[str, str],
+    floor: float,
+    outcome: str,
+    reason: str,
+    started: float,
+    tolerance: float,
+    *,
+    asked: bool,
+) -> Fit:
+    """The result of a fit: the errors of its solution, from two more runs.
+
+    Args:
+        residuals: of the fit, for what it counted.
+        measured: the data.
+        u: the solution [unknown].
+        active: what was fitted [unknown].
+        fixed: what was not, and why.
+        floor: the noise floor.
+        outcome: so far.
+        reason: of it.
+        started: when, by `time.perf_counter`.
+        tolerance: of the integration.
+        asked: the user said what to fit.
+    """
+    space = residuals.space
+    last = Residuals(space, measured, floor, math.inf, tolerance)
+    off, jacobians = last.with_jacobians(u[None], active)
+    answer = last.answers(u[None])[0]
+    if not np.isfinite(answer).all():
+        outcome, reason = "no_convergence", "no candidate could be solved"
+    elif outcome == "ok":
+        simpler = as_good(measured, off[0], floor, int(active.sum()), resistor=not asked)
+        outcome, reason = ("no_fit", simpler) if simpler else ("ok", "")
+    low, high = space.low, space.high
+    near = _AT_BOUND * (high - low)
+    at_bound = active & ((u - low < near) | (high - u < near))
+    soft = (1 + (off[0] / SOFT) ** 2) ** -0.25
+    j = jacobians[0] * soft[:, None]
+    nothing = active & fit_screen.insensitive([j])
+    double = active & fit_screen.dependent(np.where(active, j, 0), bounds_of_states(space))
+    told = active & ~nothing & ~double & ~at_bound
+    spread = np.full(len(u), np.nan)
+    pairs: tuple[tuple[str, str, float], ...] = ()
+    if told.any():
+        found = fit_screen.covariance(j[:, told], off[0] * soft)
+        spread[told] = np.sqrt(np.diag(found))
+        names = [name for name, one in zip(space.names, told, strict=True) if one]
+        pairs = fit_screen.correlated(found, names)
+    by_bound = [""] * len(u)
+    if told.any() and np.isfinite(answer).all():
+        cell, initially, _ = space.cells(u[None])
+        fractions = measured.fractions(space.model, cell, initially, tolerance)
+        leaning = by_bounds(space.model.states, fractions, j[:, told])
+        for k, text in zip(np.flatnonzero(told).tolist(), leaning, strict=True):
+            by_bound[k] = text
+    values: dict[str, FittedValue] = {}
+    initial: dict[str, FittedValue] = {}
+    for k, one in enumerate(space.unknowns):
+        if not active[k]:
+            continue
+        note = NO_EFFECT if nothing[k] else DEPENDENT if double[k] else ""
+        fitted = _fitted(space, u, k, float(spread[k]), bool(at_bound[k]), note)
+        if fitted.stderr is not None:
+            fitted = replace(fitted, by_bound=by_bound[k])
+        (initial if one.initial else values)[one.name] = fitted
+    error = answer - measured.values
+    size, wanted = np.abs(answer), np.abs(measured.values)
+    counts = (np.minimum(size, wanted) > _COUNTS * floor) & (answer * measured.values > 0)
+    decades = np.log10(size[counts] / wanted[counts])
+    return Fit(
+        outcome=outcome,
+        reason=reason,
+        values=values,
+        initial=initial,
+        fixed=fixed,
+        correlated=pairs,
+        answer=answer,
+        floor=floor,
+        rms=float(np.sqrt((error**2).mean())),
+        rms_decades=float(np.sqrt((decades**2).mean())) if counts.any() else math.nan,
+        max_error=float(np.abs(error).max()),
+        evaluations=residuals.evaluations + last.evaluations,
+        runs=residuals.runs + last.runs,
+        wall_s=time.perf_counter() - started,
+        space=space,
+        u=u,
+    )
+
+
+def bounds_of_states(space: Space) -> Mask:
+    """Unknowns that bound a state: lengths and the like, of which mostly a ratio counts."""
+    symbols = {
+        symbol.name
+        for state in space.model.states
+        for bound in (state.lower, state.upper)
+        if bound is not None
+        for symbol in bound.free_symbols
+    }
+    return np.array([one.name in symbols for one in space.unknowns])
+
+
+def _fitted(
+    space: Space, u: Array, k: int, spread: float, at_bound: bool, note: str
+) -> FittedValue:
+    """One unknown in its unit, an initial state as a state and not as a place."""
+    one: Unknown = space.unknowns[k]
+    ends = np.array([u[k], 0.0, space.low[k], space.high[k]])
+    if one.initial:
+        rows = np.repeat(u[None], len(ends), axis=0)
+        rows[:, k] = ends
+        rows[1] = 0.0
+        number = [state.name for state in space.model.states].index(one.name)
+        value, start, low, high = (float(x) for x in space.cells(rows)[1][number])
+        start = space.start.initial[one.name]
+        near = np.repeat(u[None], 2, axis=0)
+        near[:, k] += (1e-4, -1e-4)
+        up, down = (float(x) for x in space.cells(near)[1][number])
+        slope = abs(up - down) / 2e-4
+    else:
+        value, start, low, high = (float(x) for x in one.value(ends))
+        slope = abs(one.slope(float(u[k])))
+    low, high = min(low, high), max(low, high)
+    stderr = slope * spread if math.isfinite(spread) else None
+    return FittedValue(value, start, stderr, low, high, at_bound, one.unit, note)
