@@ -59,7 +59,7 @@ def run_torch(
     Args:
         model: the device.
         values: its parameters in SI units: floats, or tensors [...] with one value per cell.
-            Whatever their type, they are computed with in float64.
+            Whatever their type, they are computed with in float64. NaN in a tensor loses its cell.
         initial: its states at the first time, likewise.
         time_s: times, rising, [time].
         voltage_v: voltage across the device at those times, [..., time] or [time].
@@ -201,7 +201,10 @@ def _common_shape(voltage: torch.Tensor, numbers: Mapping[str, Value]) -> torch.
 
 
 def _check_parameters(model: CompactModel, p: Mapping[str, Value]) -> None:
-    """Refuses a value that the model excludes: its equations mean nothing there."""
+    """Refuses a value that the model excludes: its equations mean nothing there.
+
+    In a tensor NaN stands for a cell of which nothing is known; that cell is lost, not the run.
+    """
     for one in model.parameters:
         value = p[one.name]
         if not isinstance(value, torch.Tensor):
@@ -210,7 +213,7 @@ def _check_parameters(model: CompactModel, p: Mapping[str, Value]) -> None:
             x = value.detach()
             above = x > one.low if one.open_low else x >= one.low
             below = x < one.high if one.open_high else x <= one.high
-            inside = torch.isfinite(x) & above & below
+            inside = (torch.isfinite(x) & above & below) | torch.isnan(x)
             bad = not bool(inside.all())
             cell = int(torch.argmin(inside.to(torch.int8))) if bad else 0
             found = float(x[cell]) if bad else math.nan

@@ -32,7 +32,7 @@ def cells(*values: float) -> torch.Tensor:
         ({"r_on": math.inf}, ["'r_on'", "inf"]),
         ({"r_on": cells(50, 60, 0)}, ["'r_on'", "cell 2", "0.0", "> 0 ohm"]),
         ({"v_on": cells(-0.1, 0.1)}, ["'v_on'", "cell 1", "0.1", "< 0 V"]),
-        ({"r_on": cells(50, math.nan)}, ["'r_on'", "cell 1", "nan"]),
+        ({"r_on": cells(50, math.inf)}, ["'r_on'", "cell 1", "inf"]),
         ({"alpha_on": cells(0.5, 1)}, ["'alpha_on'", "cell 0", "0.5"]),
         ({"w_on": 3e-9, "w_off": 0.0}, ["'w'", "not in order", "(3e-09, 0.0)"]),
         ({"w_on": 3e-9}, ["'w'", "not in order", "(3e-09, 3e-09)"]),
@@ -47,6 +47,12 @@ def test_a_parameter_that_the_model_excludes(values: dict[str, Any], words: list
         run_torch(VTEAM, {**ONE.values, **values}, ONE.initial, [0.0, 1e-9], cells(0, 0.1))
     for word in words:
         assert word in str(refused.value)
+
+
+def test_no_number_among_many_loses_its_cell_alone() -> None:
+    values = {**ONE.values, "r_on": cells(50, math.nan, 60)}
+    trace = run_torch(VTEAM, values, ONE.initial, [0.0, 1e-9], cells(0, 0.1))
+    assert trace.alive.tolist() == [True, False, True]
 
 
 def test_the_bounds_of_a_logarithmic_state_are_in_order() -> None:
