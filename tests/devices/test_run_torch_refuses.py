@@ -50,7 +50,7 @@ def test_a_parameter_that_the_model_excludes(values: dict[str, Any], words: list
 
 
 def test_no_number_among_many_loses_its_cell_alone() -> None:
-    values = {**ONE.values, "r_on": cells(50, math.nan, 60)}
+    values: dict[str, Any] = {**ONE.values, "r_on": cells(50, math.nan, 60)}
     trace = run_torch(VTEAM, values, ONE.initial, [0.0, 1e-9], cells(0, 0.1))
     assert trace.alive.tolist() == [True, False, True]
 
