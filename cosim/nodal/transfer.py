@@ -16,7 +16,7 @@ from cosim.nodal.blocks import Blocks
 from cosim.nodal.hierarchy import Grid
 from cosim.nodal.lines import Lines, Ohm, check_array
 
-_CELLS_AT_ONCE = 24 << 10  # of many arrays, per thread
+_CELLS_AT_ONCE = 8 << 10  # of many arrays, per thread
 
 
 @dataclass(frozen=True)

@@ -89,7 +89,7 @@ class WireModel:
         lift = self.word(conductance_s * held) / (1 + a)
         return -(path * (held - lift)).sum(-2)
 
-    def terms(self, g: torch.Tensor) -> Terms:
+    def _terms(self, g: torch.Tensor) -> Terms:
         """What the transfer is made of, for conductances [..., row, col]; without gradients."""
         a, b = self.word(g), self.bit(g)
         first = 1 + a + b
@@ -161,7 +161,7 @@ class _ClosedForm(torch.autograd.Function):
     def forward(ctx: Any, g: torch.Tensor, model: WireModel) -> torch.Tensor:
         """The transfer."""
         t0, t1, t2, t3 = model.weights
-        terms = model.terms(g)
+        terms = model._terms(g)
         full = terms.first + t0 * terms.word + t1 * terms.bit + t2 * terms.mixed
         # Far beyond its region the correction may be as large as what it corrects, and negative:
         # half of the first order is the least that is left, so that currents stay bounded.
@@ -249,7 +249,7 @@ def fit_weights(
     columns: list[torch.Tensor] = []
     targets: list[torch.Tensor] = []
     for g, t in zip(conductances_s, transfers_s, strict=True):
-        terms = model.terms(g)
+        terms = model._terms(g)
         scale = t.norm() * terms.first  # errors of T itself, not of T times the denominator
         design = [t * terms.word, t * terms.bit, t * terms.mixed, -terms.sneak]
         rest = g - t * terms.first - sum(design)  # what is left of the equation at theory

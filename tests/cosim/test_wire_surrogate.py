@@ -212,7 +212,7 @@ def test_gradients_along_long_lines() -> None:
     weight = torch.randn(100, 120, dtype=torch.float64, generator=generator)
     free = g.clone().requires_grad_()
     (ours,) = torch.autograd.grad((model.transfer_s(free) * weight).sum(), free)
-    terms = model.terms(free)
+    terms = model._terms(free)
     full = terms.first + 0.9 * terms.word + 1.1 * terms.bit + terms.mixed
     (theirs,) = torch.autograd.grad(((free + 0.8 * terms.sneak) / full * weight).sum(), free)
     torch.testing.assert_close(ours, theirs, rtol=1e-10, atol=1e-12)
