@@ -87,6 +87,10 @@ def _ways(n: int, batch: int) -> dict[str, Callable[[], object] | None]:
     }
 
 
+def _duration(ms: float, _place: int) -> str:
+    return f"{ms:g} ms" if ms < 1000 else f"{ms / 1000:g} s"
+
+
 def figures() -> dict[str, Figure]:
     """Log-log plots of what `rows` has measured, by file name."""
     from workflows.report.style import WIDTH_IN
@@ -103,11 +107,12 @@ def figures() -> dict[str, Figure]:
             if found:
                 x, y = zip(*found, strict=True)
                 axes.loglog(x, [1e3 * one for one in y], "o-", color=colour, label=way)
-    left.set(title="64 vectors", xlabel="rows and columns", ylabel="time [ms]")
-    right.set(title=f"{_BATCH_SIZE} x {_BATCH_SIZE} cells", xlabel="vectors", ylabel="time [ms]")
+    left.set(title="64 vectors", xlabel="rows and columns", ylabel="time")
+    right.set(title=f"{_BATCH_SIZE} x {_BATCH_SIZE} cells", xlabel="vectors", ylabel="time")
     for axes, ticks in ((left, _SIZES), (right, _BATCHES)):
         axes.set_xticks(ticks, [str(one) for one in ticks])
         axes.minorticks_off()
+        axes.yaxis.set_major_formatter(_duration)  # the page's style draws no mathematics
         axes.grid(visible=True, which="major")
     left.legend()
     return {"performance.svg": figure}
