@@ -26,8 +26,9 @@ The same arrays for all: conductances uniform in 1 to 100 uS, segments of 1 ohm,
 resistance. Up to 64 vectors per array count programming as well: everything from the conductances
 to the currents. `ours` solves T and multiplies; `sparse LU` is scipy's SuperLU of the nodal matrix
 with all rows as right-hand sides, then the product; badcrossbar solves its nodal matrix with the
-vectors as right-hand sides; ngspice 46 with KLU reads the vectors in one `.dc` sweep, a process
-from its start to its end. Medians of repeated runs, one run where one takes over two seconds;
+vectors as right-hand sides; ngspice 46 with KLU reads the vectors in one `.dc` sweep, or unit
+vectors where there are no more rows than vectors, a process from its start to its end.
+Medians of repeated runs, one run where one takes over two seconds;
 milliseconds; - where it was not run or is not installed.
 
 ![Cost against size and batch](performance.svg)

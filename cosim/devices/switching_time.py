@@ -217,7 +217,8 @@ def _by_integration(
         cells, before_s = after, now_s
         ended = ~times.isnan() | ~cells.alive
         if not bool(ended.all()) and turn % _LOOKS_FOR_REST == 0:
-            ended = ended | _rests(functions, p, cells, v, longest_s - now_s)
+            far = (last - cells.fractions[place]).abs() > 2 * _HARDLY
+            ended = ended | (far & _rests(functions, p, cells, v, longest_s - now_s))
         if bool(ended.all()):
             break
     return times

@@ -49,6 +49,7 @@ def deck_of(folder: Path, name: str, chosen: str, *, series_ohm: float = 0.0) ->
         ".end",
         "",
     ]
+    # Rates are nodes in 1/s, and a filament's is beyond 1e9 while it switches.
     return Deck("\n".join(lines), name=name, files={"cell.cir": text}, value_limit=1e12)
 
 
