@@ -8,6 +8,7 @@ parameter of the subcircuit and can be set per instance.
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Mapping
 
 import sympy
@@ -32,6 +33,7 @@ _LONG = 40
 # that follows an internal quantity never becomes as quiet as that, and counts in 1/ns.
 _RATE, _RATE_OF_SOLVED = 1.0, 1e9
 _LEAK = 1e-15  # [1/s] the least decay: every node needs a way to ground
+_WIDTH = 120
 _FIXED = "fixed__"  # how the names of computed parameters begin
 # Current that an ordinary amount of residual, one scale of its quantity, sends into its node.
 _RESIDUAL_A = 1e-6
@@ -63,7 +65,18 @@ def subcircuit(model: CompactModel, parameter_set: ParameterSet, name: str) -> s
     ]
     lines += _body(model, form)
     lines.append(f".ends {name}")
-    return "\n".join(one_line_of_ascii(line) for line in lines) + "\n"
+    return "\n".join(_continued(one_line_of_ascii(line)) for line in lines) + "\n"
+
+
+def _continued(line: str) -> str:
+    """An element over several lines, where it is long; a comment as it is."""
+    if line.startswith("*") or len(line) <= _WIDTH:
+        return line
+    return "\n".join(
+        textwrap.wrap(
+            line, _WIDTH, subsequent_indent="+ ", break_long_words=False, break_on_hyphens=False
+        )
+    )
 
 
 def _body(model: CompactModel, form: NormalForm) -> list[str]:
@@ -91,10 +104,15 @@ def _body(model: CompactModel, form: NormalForm) -> list[str]:
     for state, rate in zip(model.states, form.rates, strict=True):
         node, start = state_node(state), normalise(state, sympy.Symbol(f"{state.name}_0"))
         decay, rest = _decay(_inline(steps[rate], inlined), form.inputs[model.states.index(state)])
+        # At the operating point (time is 0 there) it is held where it starts: a transient needs no
+        # `uic`, and a source that is not 0 at first does not send it to a bound.
+        begins = in_braces(_inline(start, inlined))
+        needs = "" if decay == 0 else f"*(1+{{{in_braces(decay)}}})"
+        held = f"({{{begins}}}){needs}-v({node})"
         lines += [
-            f"c_{state.name} {node} 0 1 ic={{{in_braces(_inline(start, inlined))}}}",
+            f"c_{state.name} {node} 0 1 ic={{{begins}}}",
             f"r_{state.name} {node} 0 {_resistance(decay)}",
-            f"b_{state.name} 0 {node} i={text(rest)}",
+            f"b_{state.name} 0 {node} i=time > 0 ? ({text(rest)}) : ({held})",
         ]
     lines.append(f"bi p n i={text(model.current)}")
     return [*printer.parameters(), *lines]

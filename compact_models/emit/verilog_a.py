@@ -1,8 +1,8 @@
 """A model as a Verilog-A module, for OpenVAF (OSDI) and for commercial simulators.
 
 The same unknowns as in the ngspice subcircuit. A state's node holds the distance from its initial
-fraction: a simulator that starts a transient from zero then starts from the initial state, which
-needs no initial condition and no `analysis()` branch.
+fraction. It starts at zero: from an operating point, where the node is held there because
+`$abstime` is 0, and from nothing, as with ngspice's `uic`.
 """
 
 from __future__ import annotations
@@ -65,7 +65,8 @@ def module(model: CompactModel, parameter_set: ParameterSet, name: str) -> str:
     lines += [f"        {symbol.name} = {printer.doprint(value)};" for symbol, value in steps]
     for state, rate in zip(model.states, form.rates, strict=True):
         node = f"n_s_{state.name}"
-        lines.append(f"        I({node}) <+ ddt(V({node})) - {rate.name} + {_LEAK!r}*V({node});")
+        lines.append(f"        I({node}) <+ ddt(V({node})) - ($abstime > 0.0 ? {rate.name} : 0.0);")
+        lines.append(f"        I({node}) <+ ($abstime > 0.0 ? {_LEAK!r} : 1.0)*V({node});")
     for internal, residual in zip(model.internals, form.residuals, strict=True):
         node = f"n_y_{internal.name}"
         lines.append(f"        I({node}) <+ {residual.name}/{internal.scale!r};")

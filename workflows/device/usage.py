@@ -35,10 +35,11 @@ def how_to_use(
     return [
         *use,
         "     current flows into p at a positive voltage",
-        f"run: .tran {step:g} {stop:g} 0 {step:g} uic",
+        f"run: .tran {step:g} {stop:g} 0 {step:g}",
         f"     {OPTIONS}",
-        "     longest step: at most a 2000th of a sweep and a 50th of a pulse"
-        + ("" if compiled else "; without uic the states are lost"),
+        "     longest step: at most a 2000th of a sweep and a 50th of a pulse",
+        ".tran (with uic or without), .op and .ac begin in the states <state>_0",
+        "not for .dc: ngspice takes the swept value for the time there, and the states run away",
         *(f"state: {one}" for one in states),
     ]
 
