@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from difflib import get_close_matches
+from typing import Self
 
 
 class InputError(ValueError):
@@ -46,6 +47,16 @@ class InputError(ValueError):
         if self.hint:
             parts.append(self.hint)
         return "; ".join(" ".join(part.split()) for part in parts)
+
+    def within(self, place: str) -> Self:
+        """The same error, with the file or line that it was found in before its place."""
+        return type(self)(
+            self.what,
+            where=f"{place}: {self.where}" if self.where else place,
+            value=self.value,
+            allowed=self.allowed,
+            hint=self.hint,
+        )
 
 
 def closest(word: str, known: Iterable[str]) -> str:

@@ -12,36 +12,19 @@ import importlib
 import importlib.util
 import os
 import pkgutil
-import tomllib
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import ModuleType
 
-import tomli_w
-from pydantic import ValidationError
-
 import compact_models.devices
 from compact_models.errors import InputError, closest
-from compact_models.files import write_text_atomic
 from compact_models.model import CompactModel, ParameterSet
-from compact_models.spec import Spec
+from compact_models.set_file import read_set
+from compact_models.set_file import save_set as save_set  # scripts look for it here
 
 Problems = dict[Path, InputError]
 """What is wrong with which file of the device folder."""
-
-
-class SetFile(Spec):
-    """A parameter set as it is written to a TOML file."""
-
-    model: str
-    name: str
-    source: str
-    amplitude_v: float
-    period_s: float
-    confirmed: bool = True
-    values: dict[str, float]
-    initial: dict[str, float]
 
 
 def device_folder() -> Path:
@@ -52,6 +35,37 @@ def device_folder() -> Path:
     return Path(os.environ.get("XDG_DATA_HOME") or Path.home() / ".local/share") / (
         "spiceloop/devices"
     )
+
+
+def check_device_folder(*, may_be_missing: bool = False) -> None:
+    """Refuses a `$SPICELOOP_DEVICES` that is no folder: a slip in it would hide what is there.
+
+    Args:
+        may_be_missing: the command makes the folder.
+
+    Raises:
+        InputError: it is a file or cannot be read; or it is missing. The default folder may be.
+    """
+    folder = device_folder()
+    own = bool(os.environ.get("SPICELOOP_DEVICES"))
+    where = "SPICELOOP_DEVICES" if own else "the device folder"
+    if folder.is_dir():
+        if not os.access(folder, os.R_OK | os.X_OK):
+            raise InputError("the folder cannot be read", where=where, value=str(folder))
+    elif folder.exists():
+        raise InputError(
+            "this is a file",
+            where=where,
+            value=str(folder),
+            allowed="a folder with models and parameter sets",
+        )
+    elif own and not may_be_missing:
+        raise InputError(
+            "no such folder",
+            where=where,
+            value=str(folder),
+            hint="make it, correct the path or unset the variable",
+        )
 
 
 def package_models() -> dict[str, CompactModel]:
@@ -73,6 +87,9 @@ def all_models(problems: Problems | None = None) -> dict[str, CompactModel]:
         InputError: a file in the device folder is no model, or has the name of another.
     """
     found = package_models()
+    if problems is not None:
+        with _noted(device_folder(), problems):
+            check_device_folder()
     for path in _own_files("*.py"):
         with _noted(path, problems):
             for model in models_in_file(path):
@@ -133,16 +150,12 @@ def models_in_file(path: Path) -> tuple[CompactModel, ...]:
     try:
         spec.loader.exec_module(module)
     except InputError as error:
-        raise InputError(
-            error.what,
-            where=f"{path}: {error.where}",
-            value=error.value,
-            allowed=error.allowed,
-            hint=error.hint,
-        ) from error
+        raise error.within(_place(error, path)) from error
     except (Exception, SystemExit) as error:  # whatever a user's file raises is a fault of it
+        own = isinstance(error, SyntaxError) and _is(error.filename, path)
+        said = error.msg if isinstance(error, SyntaxError) and own else error
         raise InputError(
-            f"the file fails: {type(error).__name__}: {error}", where=_place(error, path)
+            f"the file fails: {type(error).__name__}: {said}", where=_place(error, path)
         ) from error
     models = tuple(_models_in(module))
     if not models:
@@ -215,63 +228,6 @@ def sets_of_no_model(models: Iterable[str], problems: Problems) -> None:
             )
 
 
-def read_set(model: CompactModel, path: Path) -> ParameterSet:
-    """The parameter set in a TOML file, checked against its model.
-
-    Raises:
-        InputError: it cannot be read, is for another model, or its numbers are out of bounds.
-    """
-    try:
-        content = SetFile.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))
-    except FileNotFoundError as error:
-        raise InputError("no such file", where=str(path)) from error
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise InputError(f"not a TOML file: {error}", where=str(path)) from error
-    except ValidationError as error:
-        first = error.errors()[0]
-        key = ".".join(str(part) for part in first["loc"])
-        raise InputError(f"key {key!r}: {first['msg']}", where=str(path)) from error
-    if content.model != model.name:
-        raise InputError(
-            "the parameter set is for another model",
-            where=str(path),
-            value=content.model,
-            allowed=model.name,
-        )
-    one = ParameterSet(**content.model_dump(exclude={"model"}))
-    try:
-        model.check_set(one)
-    except InputError as error:
-        raise InputError(
-            error.what,
-            where=f"{path}: {error.where}",
-            value=error.value,
-            allowed=error.allowed,
-            hint=error.hint,
-        ) from error
-    return one
-
-
-def save_set(model: CompactModel, parameter_set: ParameterSet, path: Path) -> None:
-    """Writes a parameter set as TOML, whole or not at all.
-
-    Raises:
-        InputError: its numbers are out of bounds, or the file cannot be written.
-    """
-    model.check_set(parameter_set)
-    content = SetFile(
-        model=model.name,
-        name=parameter_set.name,
-        source=parameter_set.source,
-        amplitude_v=parameter_set.amplitude_v,
-        period_s=parameter_set.period_s,
-        confirmed=parameter_set.confirmed,
-        values=dict(parameter_set.values),
-        initial=dict(parameter_set.initial),
-    )
-    write_text_atomic(path, tomli_w.dumps(content.model_dump()))
-
-
 def _own_files(pattern: str) -> list[Path]:
     """Files in the device folder, which need not exist, by name."""
     folder = device_folder()
@@ -310,12 +266,17 @@ def _models_in(module: ModuleType) -> Iterator[CompactModel]:
 
 def _place(error: BaseException, path: Path) -> str:
     """The file, with the line where it failed."""
-    if isinstance(error, SyntaxError):
-        return f"{path}:{error.lineno}"
     line = None
+    if isinstance(error, SyntaxError) and _is(error.filename, path):
+        line = error.lineno
     trace = error.__traceback__
     while trace is not None:
-        if trace.tb_frame.f_code.co_filename == str(path):
+        if _is(trace.tb_frame.f_code.co_filename, path):
             line = trace.tb_lineno
         trace = trace.tb_next
     return f"{path}:{line}" if line else str(path)
+
+
+def _is(name: str | None, path: Path) -> bool:
+    """True if Python means this file by that name, which it makes absolute."""
+    return name is not None and Path(name).resolve() == path.resolve()

@@ -124,7 +124,9 @@ class Parameter(ModelSymbol):
         if math.isfinite(self.high):
             parts.append(f"{'<' if self.open_high else '<='} {self.high:g}")
         unit = "" if self.unit == "1" else f" {self.unit}"
-        return (" and ".join(parts) + unit) if parts else f"any finite number{unit}"
+        if not parts:
+            return f"any finite number, in {self.unit}" if unit else "any finite number"
+        return " and ".join(parts) + unit
 
 
 class Constant(ModelSymbol):

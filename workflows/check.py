@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import platform
 import shutil
+import subprocess
 from dataclasses import asdict, dataclass
+from pathlib import Path
 
 import torch
 
 from compact_models.errors import InputError
+from cosim.devices.osdi import find_openvaf
 from cosim.ngspice import Deck, find_ngspice, run_deck
 
 # A divider of 1 V over 1 and 3 kohm.
@@ -33,6 +36,8 @@ class CheckResult:
         ngspice_path: where it is.
         klu: whether it has the KLU solver.
         osdi: whether it can load compiled Verilog-A.
+        openvaf: version of openvaf-r, the Verilog-A compiler, which is optional, or None.
+        openvaf_path: where it is.
         smoke: outcome of a two-resistor run.
         advice: what to do, sentence by sentence.
     """
@@ -44,12 +49,42 @@ class CheckResult:
     ngspice_path: str
     klu: bool
     osdi: bool
+    openvaf: str | None
+    openvaf_path: str
     smoke: str
     advice: tuple[str, ...]
 
     def to_dict(self) -> dict[str, object]:
         """For `--json`."""
         return asdict(self)
+
+    def lines(self) -> list[str]:
+        """For people."""
+        solver = "KLU" if self.klu else "Sparse 1.3, slower"
+        simulator = f"{self.ngspice} ({solver}{', OSDI' if self.osdi else ''})"
+        return [
+            f"Python     {self.python}",
+            f"torch      {self.torch}",
+            f"ngspice    {simulator if self.ngspice else 'not found'} {self.ngspice_path}".rstrip(),
+            f"openvaf-r  {self._compiler()}",
+            f"smoke      {self.smoke}",
+            *self.advice,
+            "usable" if self.usable else "not usable yet",
+        ]
+
+    def _compiler(self) -> str:
+        """The Verilog-A compiler, and what it means that it is there or not."""
+        if not self.openvaf_path:
+            return (
+                "not found: devices run in ngspice as B sources, slower than compiled; optional, it"
+                ' comes with pip install "spiceloop[osdi]" (docs/devices.md)'
+            )
+        found = f"{self.openvaf or 'does not run:'} {self.openvaf_path}"
+        if self.openvaf is None:
+            return f"{found}; devices cannot be compiled, use --form b"
+        if not self.osdi:
+            return f"{found}: not used, there is no ngspice that loads compiled devices (OSDI)"
+        return f"{found}: devices run in ngspice compiled from Verilog-A"
 
 
 def check_machine() -> CheckResult:
@@ -79,14 +114,28 @@ def check_machine() -> CheckResult:
             advice.append(
                 "setpriv (util-linux) is missing: a killed spiceloop can leave ngspice running."
             )
+    compiler = find_openvaf()
     return CheckResult(
-        smoke == "ok",
-        platform.python_version(),
-        torch.__version__,
-        version,
-        path,
-        klu,
-        osdi,
-        smoke,
-        tuple(advice),
+        usable=smoke == "ok",
+        python=platform.python_version(),
+        torch=torch.__version__,
+        ngspice=version,
+        ngspice_path=path,
+        klu=klu,
+        osdi=osdi,
+        openvaf=None if compiler is None else _openvaf_version(compiler),
+        openvaf_path="" if compiler is None else str(compiler),
+        smoke=smoke,
+        advice=tuple(advice),
     )
+
+
+def _openvaf_version(compiler: Path) -> str | None:
+    """What the compiler says of itself; None if it does not run."""
+    try:
+        done = subprocess.run(
+            [compiler, "--version"], capture_output=True, text=True, timeout=30, check=True
+        )
+    except (OSError, subprocess.SubprocessError, UnicodeDecodeError):
+        return None
+    return done.stdout.strip().partition("\n")[0] or "unknown version"

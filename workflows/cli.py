@@ -134,23 +134,13 @@ def run_command(
 
 @app.command()
 def check(json: Json = False) -> None:
-    """Look at Python, torch and ngspice, and run two resistors."""
+    """Look at Python, torch, ngspice and the Verilog-A compiler, and run two resistors."""
 
     def work(_reporter: Reporter) -> tuple[dict[str, Any], list[str], int]:
         from workflows.check import check_machine
 
         found = check_machine()
-        solver = "KLU" if found.klu else "Sparse 1.3, slower"
-        simulator = f"{found.ngspice} ({solver}{', OSDI' if found.osdi else ''})"
-        lines = [
-            f"Python   {found.python}",
-            f"torch    {found.torch}",
-            f"ngspice  {simulator if found.ngspice else 'not found'} {found.ngspice_path}",
-            f"smoke    {found.smoke}",
-            *found.advice,
-            "usable" if found.usable else "not usable yet",
-        ]
-        return found.to_dict(), lines, 0 if found.usable else 1
+        return found.to_dict(), found.lines(), 0 if found.usable else 1
 
     run_command(json, work)
 

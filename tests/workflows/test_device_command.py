@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -19,7 +20,15 @@ STIMULUS = "t_s,v_v\n0,0\n1e-9,0.2\n5e-8,0.25\n1e-7,-0.1\n"
 
 @pytest.fixture(autouse=True)
 def own_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("SPICELOOP_DEVICES", str(tmp_path / "no-devices"))
+    (tmp_path / "devices").mkdir()
+    monkeypatch.setenv("SPICELOOP_DEVICES", str(tmp_path / "devices"))
+
+
+class Terminal:
+    """An output that says it is one."""
+
+    def isatty(self) -> bool:
+        return True
 
 
 def stimulus(folder: Path, text: str = STIMULUS) -> Path:
@@ -46,11 +55,23 @@ def test_the_list_names_every_model_with_its_sets_and_sources() -> None:
     assert all(one["source"] for model in models.values() for one in model["parameter_sets"])
     text = spiceloop("device", "list").out
     names_all(text, *models, "unconfirmed", "states w")
+    assert max(map(len, text.splitlines())) <= 100  # no terminal
+
+
+def test_the_list_is_as_wide_as_the_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("workflows.device.table.sys", SimpleNamespace(stdout=Terminal()))
+    monkeypatch.setenv("COLUMNS", "64")
+    narrow = spiceloop("device", "list").out.splitlines()
+    assert max(map(len, narrow)) <= 64
+    monkeypatch.setenv("COLUMNS", "1000")
+    wide = spiceloop("device", "list").out.splitlines()
+    assert max(map(len, wide)) > 100
+    # The same words, and no DOI in pieces.
+    assert " ".join(narrow).split() == " ".join(wide).split()
 
 
 def test_a_broken_file_is_named_beside_the_list(tmp_path: Path) -> None:
-    folder = tmp_path / "no-devices"
-    folder.mkdir()
+    folder = tmp_path / "devices"
     (folder / "wrong.py").write_text("x = (")
     (folder / "yakopcic.foo.toml").write_text("[")
     ran = spiceloop("device", "list", "--json")
@@ -96,7 +117,8 @@ def test_both_engines_give_the_same_table(tmp_path: Path, form: str) -> None:
     for engine, out in files.items():
         ran = spiceloop(
             "device", "run", "vteam", "--params", "sine", "--stimulus", given,
-            "--engine", engine, "--form", form, "-o", out, "--json",
+            "--engine", engine, *(("--form", form) if engine == "ngspice" else ()), "-o", out,
+            "--json",
         )  # fmt: skip
         assert ran.code == 0, ran.err
         assert json.loads(ran.out)["outcome"] == "ok"
@@ -130,7 +152,7 @@ def test_what_a_spreadsheet_writes_is_read(tmp_path: Path) -> None:
         ("t_s,v_v\n0,0\n1e-9,x\n", ["in.csv:3", "v_v", "'x'"]),
         ("t_s,v_v\n0,0\n1e-9,nan\n", ["in.csv:3", "v_v", "nan"]),
         ("t_s,v_v\n0,0\n1e-9,0,5\n", ["in.csv:3", "more fields", "1e-9,0,5", "decimal point"]),
-        ("t_s,v_v\n0,0\n1e-9\n", ["in.csv:3", "v_v", "nothing"]),
+        ("t_s,v_v\n0,0\n1e-9\n", ["in.csv:3", "v_v is blank", "'1e-9'"]),
         ("t_s,v_v\n0,0\n2e-9,0.1\n\n1e-9,0.1\n", ["in.csv:5", "does not rise", "2e-09"]),
         ("t_s,v_v\n0,0\n0,0.1\n", ["in.csv:3", "does not rise"]),
         ("t_s;v_v\n0;0\n1e-9;0,5\n", ["in.csv:1", "commas, not by semicolons", "t_s;v_v"]),
@@ -186,6 +208,8 @@ def test_an_earlier_result_is_not_left_under_the_name_of_a_failed_run(tmp_path: 
         (("vteam", "--params", "sin"), ["sin", "pt_hf_ti", "did you mean 'sine'"]),
         (("vteam", "--engine", "spectre"), ["--engine", "spectre", "torch, ngspice"]),
         (("vteam", "--form", "c"), ["--form", "auto, b, osdi"]),
+        (("vteam", "--form", "osdi"), ["--form", "'osdi'", "torch", "add --engine ngspice"]),
+        (("vteam", "--engine", "torch", "--form", "auto"), ["--form", "'auto'", "leave --form"]),
         (("gone.py",), ["gone.py", "no such file"]),
         (("vteam", "--params", "gone.toml"), ["gone.toml", "no such file"]),
     ],
@@ -253,3 +277,22 @@ def test_the_result_does_not_replace_its_own_stimulus(tmp_path: Path) -> None:
     given = stimulus(tmp_path)
     said = refused(tmp_path, "device", "run", "vteam", "--stimulus", given, "-o", given)
     names_all(said, "--out", "replace the stimulus")
+
+
+@pytest.mark.parametrize(
+    ("form", "name", "words"),
+    [
+        ("verilog-a", "a.cir", ["--out", "a.cir", "'b', not 'verilog-a'", "name it a.va"]),
+        ("verilog-a", "A.SP", ["--out", "A.SP", "name it A.va", "--form b"]),
+        ("b", "a.va", ["--out", "a.va", "'verilog-a', not 'b'", "a.cir", "--form verilog-a"]),
+        ("b", "a.vams", ["--out", "a.vams"]),
+    ],
+)
+def test_a_name_of_the_other_form_is_refused(
+    tmp_path: Path, form: str, name: str, words: list[str]
+) -> None:
+    call = ("device", "netlist", "vteam", "--form", form, "-o")
+    names_all(refused(tmp_path, *call, tmp_path / name), *words)
+    for free in ("a.txt", "a", "a.b.c"):
+        ran = spiceloop(*call, tmp_path / free)
+        assert ran.code == 0, ran.err

@@ -18,7 +18,7 @@ from cosim.devices.fit_data import PulseTrain
 from cosim.devices.fit_result import Fit
 from tests.devices.agreement import reference_run, triangle
 from tests.workflows.command import names_all, refused, spiceloop
-from workflows.device.fit_plot import _residual
+from workflows.device.fit_plot import _pulses, _residual
 
 SWEEP = "t_s,v_v,i_a\n" + "".join(f"{k}e-9,0.{k},{k}e-4\n" for k in range(1, 10))
 PULSES = "pulse,g_s\n" + "".join(f"{1 if k < 5 else -1},{k}e-6\n" for k in range(1, 10))
@@ -91,6 +91,8 @@ def test_pulses_become_a_set_and_none_is_written_over(tmp_path: Path, own_folder
     ran = spiceloop(*call)
     assert ran.code == 0, ran.err
     names_all(ran.out, "dw_min", "std. error", "saved as my_cell_7", "left as in", "threshold_v")
+    heading = ran.out.splitlines()[1].split()
+    assert heading == ["start", "fitted", "std.", "error", "unit", "searched"]
     assert re.search(r"candidates in \d+ runs$", ran.out, re.MULTILINE)
     assert re.fullmatch(r" *fitting soft_bounds to My Cell-7.csv +[0-9.]+ s\n", ran.err)
     place = own_folder / "soft_bounds.my_cell_7.toml"
@@ -129,6 +131,40 @@ def test_a_fit_that_says_nothing_about_the_data_is_not_saved(
     assert ran.code == 1, ran.err
     names_all(ran.out, "no_fit", "no better than a constant", "nothing was saved", "--plot")
     assert not own_folder.exists()
+
+
+def test_one_voltage_is_not_enough(tmp_path: Path, own_folder: Path) -> None:
+    # A SET at 0.5 V; the source scatters by a millivolt.
+    rows = [f"{k}e-8,{0.5 + 5e-4 * (-1) ** k!r},{1e-4 + 5e-6 * k!r}" for k in range(20)]
+    data = tmp_path / "hold.csv"
+    data.write_text("\n".join(["t_s,v_v,i_a", *rows]) + "\n", encoding="utf-8")
+    call = ("device", "fit", data, "--model", "vteam")
+    said = refused(tmp_path, *call)
+    names_all(said, "hold.csv: v_v", "never changes", "0.4995 to 0.5005 V", "a sweep", "--free")
+    assert not own_folder.exists()
+    ran = spiceloop(*call, "--free", "k_off", "--timeout", "1e-9")  # asked for, it is tried
+    assert ran.code == 1, ran.err
+    assert "not_converged" in ran.out
+
+
+def test_the_period_is_saved_with_all_its_digits(tmp_path: Path, own_folder: Path) -> None:
+    period_s = 1.23456789012345e-6
+    times = np.linspace(0, 2 * period_s, 161)
+    volts = 0.3 * np.sin(2 * np.pi * times / period_s)
+    rows = [f"{t!r},{v!r},{v / 500!r}" for t, v in zip(times.tolist(), volts.tolist(), strict=True)]
+    data = tmp_path / "cell.csv"
+    data.write_text("\n".join(["t_s,v_v,i_a", *rows]) + "\n", encoding="utf-8")
+    ran = spiceloop(
+        "device", "fit", data, "--model", "vteam", "--free", "r_on,r_off", "--fix-initial",
+        "--starts", "1", "--json",
+    )  # fmt: skip
+    assert ran.code == 0, ran.err
+    saved = tomllib.loads((own_folder / "vteam.cell.toml").read_text(encoding="utf-8"))
+    assert saved["period_s"] == pytest.approx(period_s, rel=1e-12)
+    text = spiceloop("device", "show", "vteam", "--params", "cell").out
+    shown = re.search(r"period_s (\S+) s", text)
+    assert shown is not None
+    assert float(shown[1]) == pytest.approx(period_s, rel=1e-11)
 
 
 def test_a_long_record_is_compared_at_fewer_points_and_integrated_whole(tmp_path: Path) -> None:
@@ -193,6 +229,15 @@ def test_the_residual_is_drawn_in_decades() -> None:
     assert ax.get_ylabel() == "decades"
 
 
+def test_the_pulses_of_a_fit_are_counted_and_not_its_rows() -> None:
+    figure = Figure()
+    data = PulseTrain(np.array([0.0, 1, 1, 0, -1]), np.array([1.0, 2, 3, 3, 2]) * 1e-5)
+    fit = SimpleNamespace(answer=data.values, floor=1e-12)
+    _pulses(figure, data, cast("Fit", fit))
+    for ax, line in zip(figure.axes, (0, 1), strict=True):
+        assert np.asarray(ax.lines[line].get_xdata()).tolist() == [0, 1, 2, 2, 3]
+
+
 @pytest.mark.parametrize(
     ("text", "words"),
     [
@@ -202,7 +247,7 @@ def test_the_residual_is_drawn_in_decades() -> None:
         (SWEEP.replace("3e-9", "1.5e-9"), ["in.csv:4", "does not rise"]),
         (SWEEP.replace("4e-4", "nan"), ["in.csv:5", "i_a", "nan"]),
         (SWEEP.replace("4e-4", "n/a"), ["in.csv:5", "i_a", "n/a"]),
-        (SWEEP.replace(",0.5,", ",,"), ["in.csv:6", "v_v", "nothing"]),
+        (SWEEP.replace(",0.5,", ",,"), ["in.csv:6", "v_v is blank"]),
         (SWEEP.replace("e-4\n", "e-400\n"), ["in.csv:2", "i_a", "zero"]),
         (PULSES, ["pulse data needs a pulse device", "vteam"]),
         (PULSES.replace("3e-6", "-3e-6"), ["in.csv:4", "negative"]),
@@ -221,6 +266,8 @@ def test_bad_data_is_refused(tmp_path: Path, text: str, words: list[str]) -> Non
         (("--model", "vteem"), ["vteem", "did you mean 'vteam'"]),
         (("--model", "vteam", "--params", "sin"), ["sin", "pt_hf_ti"]),
         (("--model", "vteam", "--free", "r_onn"), ["--free", "r_onn", "did you mean 'r_on'"]),
+        (("--model", "vteam", "--free", ""), ["--free", "no parameter is named", "r_on", "out"]),
+        (("--model", "vteam", "--free", " , "), ["--free", "no parameter is named", "' , '"]),
         (("--model", "vteam", "--save-as", "Mine!"), ["--save-as", "Mine!", "lower-case"]),
         (("--model", "vteam", "--save-as", "sine"), ["--save-as", "sine"]),
         (("--model", "vteam", "--plot", "fit.bmp"), ["--plot", "fit.bmp", ".png"]),

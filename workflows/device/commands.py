@@ -65,8 +65,9 @@ def run(
     params: Params = None,
     engine: Annotated[str, typer.Option("--engine", help="torch or ngspice")] = "torch",
     form: Annotated[
-        str, typer.Option("--form", help="in ngspice: b (sources), osdi (compiled) or auto")
-    ] = "auto",
+        str | None,
+        typer.Option("--form", help="in ngspice: b (sources), osdi (compiled) [default: auto]"),
+    ] = None,
     json: Json = False,
 ) -> None:
     """Run one device along a stimulus: t_s, v_v, i_a and its states, as CSV.
@@ -176,10 +177,12 @@ def plot(
     """Draw the page of a device: I-V loops, switching times, pulses, variability."""
     from workflows.cli import run_command
 
-    def work(_reporter: Reporter) -> Answer:
+    def work(reporter: Reporter) -> Answer:
+        from compact_models.library import check_device_folder
         from workflows.device.plot import plot_device
 
-        result = plot_device(name, params, out)
+        check_device_folder()
+        result = plot_device(name, params, out, reporter=reporter)
         lines = [
             f"{result.model}, {result.parameter_set}: {result.source}",
             f"{result.figure}: {len(result.panels) - len(result.absent)} of {len(result.panels)} "

@@ -15,8 +15,7 @@ import numpy as np
 from compact_models.errors import InputError
 from compact_models.files import check_place
 from compact_models.library import (
-    Problems,
-    all_sets,
+    check_device_folder,
     device_folder,
     find_model,
     find_set,
@@ -27,7 +26,7 @@ from cosim.devices.fit import FitOptions, fit_device
 from cosim.devices.fit_data import PulseTrain, Sweep
 from cosim.devices.fit_result import Fit, FittedValue
 from workflows.device.fit_plot import write_fit_plot
-from workflows.device.measured import read_measured
+from workflows.device.measured import check_voltage_changes, read_measured
 from workflows.device.picture import check_picture
 from workflows.device.table import aligned
 
@@ -78,12 +77,16 @@ def fit_file(request: FitRequest, reporter: Reporter) -> tuple[dict[str, Any], l
     """
     started = time.perf_counter()
     _check_numbers(request)
+    check_device_folder(may_be_missing=True)  # a set that is saved makes it
     model = find_model(request.model)
     start = find_set(model, request.params)
     name, place = _new_set(model, request)
     if request.plot is not None:
         check_picture(request.plot, "--plot")
+    free = _names(request.free, model)
     measured = read_measured(request.measured)
+    if free is None:
+        check_voltage_changes(measured, request.measured)
     used = measured.thinned(request.points) if isinstance(measured, Sweep) else measured
     options = FitOptions(
         starts=request.starts,
@@ -93,7 +96,7 @@ def fit_file(request: FitRequest, reporter: Reporter) -> tuple[dict[str, Any], l
         with_initial=not request.fix_initial,
     )
     with reporter.stage(f"fitting {model.name} to {request.measured.name}") as on_progress:
-        fit = fit_device(model, start, used, _names(request.free), options, on_progress)
+        fit = fit_device(model, start, used, free, options, on_progress)
     done = fit.outcome == "ok"
     if done:
         place.parent.mkdir(parents=True, exist_ok=True)
@@ -128,10 +131,19 @@ def _check_numbers(request: FitRequest) -> None:
             raise InputError("out of range", where=option, value=value, allowed=allowed)
 
 
-def _names(free: str | None) -> list[str] | None:
+def _names(free: str | None, model: CompactModel) -> list[str] | None:
+    """The names in --free, each once; None where it was not given."""
     if free is None:
         return None
     names = [name.strip() for name in free.split(",") if name.strip()]
+    if not names:
+        raise InputError(
+            "no parameter is named",
+            where="--free",
+            value=free,
+            allowed=", ".join(one.name for one in model.parameters),
+            hint="leave it out to fit what the data tell",
+        )
     return list(dict.fromkeys(names))
 
 
@@ -154,12 +166,6 @@ def _new_set(model: CompactModel, request: FitRequest) -> tuple[str, Path]:
         raise InputError(
             "the model has a set of this name", where="--save-as", value=name,
             hint="give another with --save-as",
-        )  # fmt: skip
-    taken = name in all_sets(model, Problems())
-    if taken and not place.exists():
-        raise InputError(
-            "another file in the device folder has a set of this name",
-            where="--save-as", value=name, hint="give another with --save-as",
         )  # fmt: skip
     if place.exists() and not request.force:
         raise InputError(
@@ -254,8 +260,8 @@ def _lines(fit: Fit, result: dict[str, Any]) -> list[str]:
 
 
 def _table(rows: dict[str, FittedValue]) -> list[str]:
-    """Where each began, where it is, and where it could have gone."""
-    cells = [("", "start", "fitted", "std. error", "unit", "allowed", "")]
+    """Where each began, where it is, and the range that was searched: at most what is allowed."""
+    cells = [("", "start", "fitted", "std. error", "unit", "searched", "")]
     for name, one in rows.items():
         error = "-" if one.stderr is None else f"{one.stderr:.2g}"
         reach = f"{one.low:.3g} to {one.high:.3g}"

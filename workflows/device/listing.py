@@ -13,13 +13,20 @@ from compact_models.library import (
     Problems,
     all_models,
     all_sets,
+    check_device_folder,
     find_model,
     find_set,
     sets_of_no_model,
 )
+from workflows.device.table import line_width, wrapped
 from workflows.device.usage import how_to_use
 
 LANGUAGES = {"b": subcircuit, "verilog-a": module}
+# A file of one kind under the other's usual name would be fed to the wrong program.
+SUFFIXES = {
+    "b": frozenset({".cir", ".ckt", ".inc", ".lib", ".net", ".sp", ".spi", ".spice", ".sub"}),
+    "verilog-a": frozenset({".va", ".vams"}),
+}
 
 
 def list_models() -> tuple[dict[str, Any], list[str]]:
@@ -27,7 +34,9 @@ def list_models() -> tuple[dict[str, Any], list[str]]:
 
     What is wrong with a file of the device folder is under `problems` and keeps nothing else away.
     """
-    models, lines = [], []
+    models: list[dict[str, Any]] = []
+    lines: list[str] = []
+    width = line_width()
     problems = Problems()
     known = all_models(problems)
     sets_of_no_model(known, problems)
@@ -46,8 +55,10 @@ def list_models() -> tuple[dict[str, Any], list[str]]:
                 ],
             }
         )
-        lines.append(f"{model.name}: {model.title}; {model.kind}; states {', '.join(states)}")
-        lines += [f"    {one.name}: {one.credit}" for one in sets]
+        heading = f"{model.name}: {model.title}; {model.kind}; states {', '.join(states)}"
+        lines += wrapped(heading, width)
+        for one in sets:
+            lines += wrapped(f"{one.name}: {one.credit}", width, indent=4)
     sentences = [problems[path].sentence() for path in sorted(problems)]
     return {"models": models, "problems": sentences}, lines
 
@@ -72,6 +83,8 @@ def write_netlist(name: str, set_name: str | None, form: str, out: Path) -> dict
             allowed=", ".join(LANGUAGES),
             hint=closest(form, LANGUAGES),
         )
+    _check_suffix(form, out)
+    check_device_folder()
     model = find_model(name)
     numbers = find_set(model, set_name)
     block = f"{model.name}_{numbers.name}".replace("-", "_")
@@ -82,3 +95,18 @@ def write_netlist(name: str, set_name: str | None, form: str, out: Path) -> dict
     head = "".join(f"{mark} {line}\n" for line in usage)
     write_text_atomic(out, head + LANGUAGES[form](model, numbers, block))
     return {"out": str(out), "block": block, "source": numbers.credit, "usage": usage}
+
+
+def _check_suffix(form: str, out: Path) -> None:
+    """Refuses a file whose name says that it is of another form."""
+    other = next(
+        (one for one in SUFFIXES if one != form and out.suffix.lower() in SUFFIXES[one]), ""
+    )
+    if other:
+        usual = ".va" if form == "verilog-a" else ".cir"
+        raise InputError(
+            f"a file of this name is of the form {other!r}, not {form!r}",
+            where="--out",
+            value=str(out),
+            hint=f"name it {out.with_suffix(usual).name}, or ask for --form {other}",
+        )

@@ -17,6 +17,7 @@ SWEEP = ("t_s", "v_v", "i_a")
 PULSES = ("pulse", "g_s")
 LAYOUTS = f"{', '.join(SWEEP)} for a sweep; {', '.join(PULSES)} for a train of pulses"
 _FEWEST = 8
+_STILL = 0.01  # of the largest |v_v|: a source that stands still scatters by less
 
 
 def read_measured(path: Path) -> Sweep | PulseTrain:
@@ -51,6 +52,26 @@ def read_measured(path: Path) -> Sweep | PulseTrain:
     if layout == SWEEP:
         return _sweep(path, lines, values)
     return _pulses(path, lines, values)
+
+
+def check_voltage_changes(measured: Sweep | PulseTrain, path: Path) -> None:
+    """Refuses a sweep at one voltage, which leaves open what makes a device a device.
+
+    Raises:
+        InputError: the voltage is the same everywhere, but for noise.
+    """
+    if not isinstance(measured, Sweep):
+        return
+    low, high = float(measured.voltage_v.min()), float(measured.voltage_v.max())
+    if high - low <= _STILL * max(-low, high):
+        raise InputError(
+            "the voltage never changes: the data lack how current and switching depend on it",
+            where=f"{path}: v_v",
+            value=f"{low:g} V" if low == high else f"{low:g} to {high:g} V",
+            allowed="a voltage that changes by more than 1 % of its largest value",
+            hint="measure a sweep or steps of several heights, or name with --free what one"
+            " voltage can tell",
+        )
 
 
 def _sweep(path: Path, lines: list[int], values: Array) -> Sweep:

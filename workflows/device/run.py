@@ -12,7 +12,7 @@ import torch
 
 from compact_models.errors import InputError, closest
 from compact_models.files import check_place, unwritable
-from compact_models.library import find_model, find_set
+from compact_models.library import check_device_folder, find_model, find_set
 from compact_models.model import CompactModel, ParameterSet
 from cosim.devices.run_ngspice import can_compile, run_ngspice
 from cosim.devices.run_torch import run_torch
@@ -53,7 +53,7 @@ class DeviceRun:
 
 
 def run_device(
-    name: str, set_name: str | None, stimulus: Path, engine: str, form: str, out: Path
+    name: str, set_name: str | None, stimulus: Path, engine: str, form: str | None, out: Path
 ) -> DeviceRun:
     """Runs a device along the stimulus in a CSV file and writes current and states beside it.
 
@@ -66,14 +66,23 @@ def run_device(
         stimulus: CSV with t_s and v_v.
         engine: `torch` or `ngspice`.
         form: for ngspice `b` (behavioural sources), `osdi` (compiled) or `auto` (compiled where
-            that is possible).
+            that is possible, as is None); for torch None.
         out: CSV to write.
 
     Raises:
         InputError: a name, a number or a file cannot be used.
     """
     _one_of("--engine", engine, ENGINES)
-    _one_of("--form", form, FORMS)
+    if form is not None:
+        _one_of("--form", form, FORMS)
+        if engine == "torch":
+            raise InputError(
+                "torch has no forms of a device, only ngspice has",
+                where="--form",
+                value=form,
+                hint="add --engine ngspice, or leave --form out",
+            )
+    check_device_folder()
     model = find_model(name)
     numbers = find_set(model, set_name)
     time_s, voltage_v = read_stimulus(stimulus)
@@ -82,7 +91,7 @@ def run_device(
     check_place(out, "--out")
     started = time.perf_counter()
     run = _in_torch if engine == "torch" else _in_ngspice
-    columns, used, outcome, reason = run(model, numbers, time_s, voltage_v, form)
+    columns, used, outcome, reason = run(model, numbers, time_s, voltage_v, form or "auto")
     done = outcome == "ok"
     if done:
         write_trace(out, {"t_s": time_s, "v_v": voltage_v, **columns})

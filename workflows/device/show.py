@@ -4,7 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from compact_models.library import Problems, all_sets, find_model, find_set
+from compact_models.library import (
+    Problems,
+    all_sets,
+    check_device_folder,
+    find_model,
+    find_set,
+)
 from compact_models.model import CompactModel, ParameterSet
 from workflows.device.table import aligned
 
@@ -19,6 +25,7 @@ def show_set(name: str, set_name: str | None) -> tuple[dict[str, Any], list[str]
     Raises:
         InputError: a name cannot be used.
     """
+    check_device_folder()
     model = find_model(name)
     one = find_set(model, set_name)
     shown = {
@@ -81,8 +88,9 @@ def _lines(shown: dict[str, Any], credit: str) -> list[str]:
     return [
         f"{shown['model']}: {shown['title']}; {shown['kind']}; {shown['model_source']}",
         f"{shown['parameter_set']}: {credit}",
-        f"ordinary sweep: amplitude_v {shown['amplitude_v']:.6g} V, "
-        f"period_s {shown['period_s']:.6g} s",
+        # Enough digits for a sweep of thousands of periods that is built from them.
+        f"ordinary sweep: amplitude_v {shown['amplitude_v']:.12g} V, "
+        f"period_s {shown['period_s']:.12g} s",
         "",
         *aligned(states),
         "",

@@ -62,23 +62,13 @@ def read_columns(path: Path, *, what: str = "measurement") -> tuple[list[str], T
         InputError: the file cannot be read or is empty; or, by the function, a column is not there
             once or a cell is no finite number.
     """
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-    except FileNotFoundError as error:
-        raise InputError("no such file", where=str(path)) from error
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"the {what} cannot be read: {error}", where=str(path)) from error
-    try:
-        rows = list(csv.reader(io.StringIO(text)))
-    except csv.Error as error:
-        raise InputError(f"the {what} is no CSV file: {error}", where=str(path)) from error
-    lines = [
-        (number, row)
-        for number, row in enumerate(rows, start=1)
-        if any(cell.strip() for cell in row)
-    ]
+    lines = _lines(_text(path, what), path, what)
     if not lines:
-        raise InputError(f"the {what} is empty", where=str(path))
+        raise InputError(
+            f"the {what} is empty",
+            where=str(path),
+            hint="write a line of column names, then numbers",
+        )
     heading = [cell.strip() for cell in lines[0][1]]
     _check_separator(f"{path}:{lines[0][0]}", heading)
     for number, row in lines[1:]:
@@ -114,6 +104,49 @@ def read_columns(path: Path, *, what: str = "measurement") -> tuple[list[str], T
     return heading, table
 
 
+def _text(path: Path, what: str) -> str:
+    """What is in the file, without the mark that spreadsheets put before it."""
+    if path.is_dir():
+        raise InputError(
+            f"this is a folder, the {what} is a CSV file", where=str(path), hint="name a file in it"
+        )
+    try:
+        data = path.read_bytes()
+    except FileNotFoundError as error:
+        raise InputError("no such file", where=str(path)) from error
+    except OSError as error:
+        raise InputError(
+            f"the {what} cannot be read ({error.strerror})", where=str(path)
+        ) from error
+    binary = data.find(0)
+    try:
+        text = data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        binary = error.start if binary < 0 else min(binary, error.start)
+        text = ""
+    if binary >= 0:
+        line = data.count(b"\n", 0, binary) + 1
+        raise InputError(
+            f"the {what} is no text in UTF-8",
+            where=f"{path}:{line}",
+            value=data[binary : binary + 4],
+            hint="save it as CSV with commas, in UTF-8",
+        )
+    return text
+
+
+def _lines(text: str, path: Path, what: str) -> list[tuple[int, list[str]]]:
+    """The number and the cells of every line that has any."""
+    reader = csv.reader(io.StringIO(text, newline=""))
+    try:
+        rows = [(reader.line_num, row) for row in reader]
+    except csv.Error as error:
+        raise InputError(
+            f"the {what} is no CSV file ({error})", where=f"{path}:{reader.line_num}"
+        ) from error
+    return [(number, row) for number, row in rows if any(cell.strip() for cell in row)]
+
+
 def _check_separator(where: str, heading: Sequence[str]) -> None:
     """Refuses a heading of one name that other separators would make several of."""
     found = [one for one in _SEPARATORS if one in heading[0]]
@@ -128,10 +161,21 @@ def _check_separator(where: str, heading: Sequence[str]) -> None:
 
 def _number(path: Path, line: int, row: list[str], place: int, name: str) -> float:
     text = row[place].strip() if place < len(row) else ""
+    if not text:
+        raise InputError(
+            f"{name} is blank",
+            where=f"{path}:{line}",
+            value=",".join(row),
+            allowed=f"a finite number in column {place + 1}",
+            hint="fill it in, or leave the whole line out",
+        )
     value = float(text) if _NUMBER.fullmatch(text) else math.nan
     if not math.isfinite(value):
         raise InputError(
-            f"{name} is not a finite number", where=f"{path}:{line}", value=text or "nothing"
+            f"{name} is not a finite number",
+            where=f"{path}:{line}",
+            value=text,
+            allowed=f"a number with a decimal point, in column {place + 1}",
         )
     return value
 

@@ -1,0 +1,172 @@
+"""A parameter set in a TOML file: what is wrong is said in words, with file, line, key, value."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import re
+from pathlib import Path
+
+import pytest
+
+from compact_models import library
+from compact_models.devices.vteam import MODEL as VTEAM
+from compact_models.errors import InputError
+from compact_models.model import CompactModel, ParameterSet
+from compact_models.symbols import Parameter, State, V
+
+FIRST = VTEAM.parameter_sets[0]
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("SPICELOOP_DEVICES", str(tmp_path / "devices"))
+    (tmp_path / "devices").mkdir()
+    return tmp_path / "devices"
+
+
+def saved(folder: Path) -> Path:
+    mine = dataclasses.replace(FIRST, name="mine", values={**FIRST.values, "r_on": 61.25})
+    library.save_set(VTEAM, mine, folder / "vteam.mine.toml")
+    return folder / "vteam.mine.toml"
+
+
+def said_of(path: Path, old: str, new: str) -> tuple[str, int]:
+    """The sentence about the file with one line replaced, and that line's number."""
+    text = path.read_text()
+    assert text.count(old) == 1
+    path.write_text(text.replace(old, new))
+    with pytest.raises(InputError) as refused:
+        library.find_set(VTEAM, "mine")
+    return str(refused.value), text[: text.index(old)].count("\n") + 1
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        (
+            "r_on = 61.25",
+            "r_on = true",
+            "[values] r_on: this is no finite number; got True; allowed: > 0 ohm",
+        ),
+        (
+            "r_on = 61.25",
+            'r_on = "0.1"',
+            "[values] r_on: this is no finite number; got '0.1'; allowed: > 0 ohm",
+        ),
+        (
+            "r_on = 61.25",
+            "r_on = [1.0]",
+            "[values] r_on: this is no finite number; got [1.0]; allowed: > 0 ohm",
+        ),
+        (
+            "r_on = 61.25",
+            "r_on = nan",
+            "[values] r_on: this is no finite number; got nan; allowed: > 0 ohm",
+        ),
+        (
+            "r_on = 61.25",
+            'r_onn = "1"',
+            "[values] r_onn: this is no finite number; got '1'; allowed: a number;"
+            " did you mean 'r_on'?",
+        ),
+        (
+            "w = 1.5e-09",
+            "w = false",
+            "[initial] w: this is no finite number; got False; allowed: a number, in m",
+        ),
+        (
+            "amplitude_v = ",
+            "amplitude_v = true #",
+            "amplitude_v: this is no finite number; got True; allowed: a number > 0 V",
+        ),
+        ('name = "mine"', "name = 3", "name: this is no text; got 3; allowed: the name of the set"),
+        (
+            "confirmed = true",
+            "confirmed = 1",
+            "confirmed: this is neither true nor false; got 1; allowed: true or false",
+        ),
+        ("[values]", "[value]", "value: unknown key; allowed: model, name,"),
+        (
+            'name = "mine"',
+            'r_on = 3\nname = "mine"',
+            "r_on: unknown key; allowed: model, name, source, amplitude_v, period_s, confirmed,"
+            " values, initial; r_on is a key of [values]",
+        ),
+        (
+            'name = "mine"',
+            'name = "yours"',
+            "name: the set is named 'yours' and its file 'vteam.mine.toml'; write name = \"mine\","
+            " or rename the file to vteam.yours.toml",
+        ),
+        ('model = "vteam"', 'model = "team"', "model: the parameter set is for another model"),
+    ],
+)
+def test_a_wrong_key_is_explained(folder: Path, old: str, new: str, said: str) -> None:
+    path = saved(folder)
+    found, line = said_of(path, old, new)
+    assert found.startswith(f"{path}:{line}: {said}"), found
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        ('name = "mine"\n', "", "the key 'name' is missing; allowed: the name of the set"),
+        ("[values]", "[values_of]\na = 1\n[initial_]", "unknown key"),
+        ("r_on = 61.25", f"r_on = {'9' * 5000}", "not a TOML file"),
+        ("r_on = 61.25", f"r_on = {'9' * 500}", "this is no finite number; got 999"),
+    ],
+)
+def test_a_file_that_is_wrong_as_a_whole_is_explained(
+    folder: Path, old: str, new: str, said: str
+) -> None:
+    path = saved(folder)
+    found, _ = said_of(path, old, new)
+    assert found.startswith(str(path))
+    assert said in found
+
+
+def test_the_range_of_an_unbounded_parameter_has_its_unit(folder: Path) -> None:
+    a, x = Parameter("a", "1/s", "rate"), State("x", "1", "state", lower=0, upper=1)
+    g = Parameter("g", "S", "conductance", above=0)
+    one = ParameterSet("one", "a test", {"a": 1.0, "g": 1.0}, {"x": 0.5}, 1.0, 1.0)
+    model = CompactModel("m", "a test", "dynamic", "a test", g * x * V, {x: a * (1 - x)}, (one,))
+    path = folder / "m.two.toml"
+    library.save_set(model, dataclasses.replace(one, name="two"), path)
+    path.write_text(path.read_text().replace("a = 1.0", 'a = "1"'))
+    with pytest.raises(InputError, match=r"\[values\] a: .*allowed: any finite number, in 1/s"):
+        library.find_set(model, "two")
+    wrong = dataclasses.replace(one, values={"a": math.inf, "g": 1.0})
+    with pytest.raises(InputError, match=r"'a' is out of bounds.*any finite number, in 1/s"):
+        model.check_set(wrong)
+
+
+def test_a_whole_number_is_a_number(folder: Path) -> None:
+    path = saved(folder)
+    path.write_text(path.read_text().replace("r_on = 61.25", "r_on = 61"))
+    assert library.find_set(VTEAM, "mine").values["r_on"] == 61
+
+
+def test_the_name_of_a_file_that_is_none_of_a_set_is_free(folder: Path, tmp_path: Path) -> None:
+    path = saved(folder)
+    for name in ("slow.toml", "vteam.toml"):
+        assert library.find_set(VTEAM, str(path.rename(tmp_path / name))).name == "mine"
+        path = tmp_path / name
+    moved = path.rename(tmp_path / "vteam.slow.toml")
+    with pytest.raises(InputError, match=re.escape("named 'mine' and its file 'vteam.slow.toml'")):
+        library.find_set(VTEAM, str(moved))
+
+
+def test_a_set_cannot_have_the_name_of_one_in_the_package(folder: Path) -> None:
+    library.save_set(VTEAM, FIRST, folder / f"vteam.{FIRST.name}.toml")
+    with pytest.raises(InputError, match=r"exists already"):
+        library.all_sets(VTEAM)
+
+
+def test_what_is_no_text_file_is_named(tmp_path: Path) -> None:
+    (tmp_path / "a.toml").mkdir()
+    with pytest.raises(InputError, match=r"a\.toml: cannot read .* \(Is a directory\)"):
+        library.find_set(VTEAM, str(tmp_path / "a.toml"))
+    (tmp_path / "b.toml").write_bytes(b"\xff\xfe")
+    with pytest.raises(InputError, match=r"b\.toml: cannot read .*not UTF-8"):
+        library.find_set(VTEAM, str(tmp_path / "b.toml"))
