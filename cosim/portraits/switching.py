@@ -27,6 +27,10 @@ from cosim.portraits.polarity import (
 _LOWEST = 0.05  # voltage, over the amplitude
 _FAR = (0.9, 0.8, 0.7, 0.6, 0.5, 0.4, 0.3)  # places that a train may aim at, the farthest first
 _NEAR = 0.1  # the place where a train starts
+# Factors of a pulse's width, tried until the train gets where it should: at constant voltage
+# a filament stays hot and runs away, between pulses it cools, and a train would end just before.
+_LONGER = (1.0, 1.05, 1.1, 1.15, 1.2, 1.3, 1.4, 1.6, 1.8, 2.0, 2.5, 3.0, 5.0, 10.0, 30.0)
+_MISSED = 0.1  # of the way: a train that ends nearer to its goal has got there
 _SHORTEST_S = 1e-9  # a pulse that a driver can make
 
 
@@ -169,28 +173,76 @@ def pulse_train(
     of a nanosecond at least if any is.
     """
     title = "Potentiation and depression"
-    up, top = _choose(model, numbers, how, how.set_sign, _NEAR, detail)
-    down, _ = _choose(model, numbers, how, how.reset_sign, top, detail)
-    if up is None or down is None:
-        word = "SET" if up is None else "RESET"
-        return Absent(
-            title,
-            f"No pulse up to {HIGHEST * numbers.amplitude_v:.3g} V moves the device by a fifth of "
-            f"its range in the direction of {word}.",
-        )
     functions = torch_model(model)
     first = place_states(
         functions, numbers, how.state, torch.tensor([how.fraction(_NEAR)], dtype=torch.float64)
     )
-    states = _after_pulses(functions, numbers, first, [up] * detail.pulses + [down] * detail.pulses)
+    up, top = _choose(model, numbers, how, how.set_sign, _NEAR, detail)
+    if up is None:
+        return _unmoved(title, numbers, "SET")
+    up, rise = _until_there(functions, numbers, how, first, up, top, detail)
+    reached = float(_places(functions, numbers, how, rise)[-1])
+    if abs(reached - top) > _MISSED * abs(top - _NEAR):
+        top = min(max(reached, 2 * _NEAR), 1 - START)  # at a bound some windows hold it for good
+    down, foot = _choose(model, numbers, how, how.reset_sign, top, detail)
+    if down is None:
+        return _unmoved(title, numbers, "RESET")
+    down, fall = _until_there(functions, numbers, how, [x[-1:] for x in rise], down, foot, detail)
+    states = [torch.cat([a, b[1:]]) for a, b in zip(rise, fall, strict=True)]
     g = conductance_s(model, numbers, states, how.read_v).numpy()
     if not np.isfinite(g).all():
         lost = int(np.argmax(~np.isfinite(g)))
         return Absent(title, f"The device could not be solved in pulse {lost}.")
-    p = functions.parameters(dict(numbers.values))
-    fraction = functions.fractions(states, p)[how.state].numpy()
-    place = fraction if how.rising else 1 - fraction
+    place = _places(functions, numbers, how, states)
     return PulseTrain(g, place, detail.pulses, up, down, how.read_v)
+
+
+def _unmoved(title: str, numbers: ParameterSet, word: str) -> Absent:
+    return Absent(
+        title,
+        f"No pulse up to {HIGHEST * numbers.amplitude_v:.3g} V moves the device by a fifth of "
+        f"its range in the direction of {word}.",
+    )
+
+
+def _until_there(
+    functions: TorchModel,
+    numbers: ParameterSet,
+    how: Polarity,
+    states: Sequence[torch.Tensor],
+    pulse: Pulse,
+    goal: float,
+    detail: Detail,
+) -> tuple[Pulse, list[torch.Tensor]]:
+    """The pulse, longer if its train would end before its goal, and the states of that train.
+
+    Args:
+        functions: the model.
+        numbers: its parameter set.
+        how: how the device switches.
+        states: before the first pulse, each [1].
+        pulse: whose train would arrive if the device did not rest between pulses.
+        goal: the place to arrive at.
+        detail: how many pulses.
+    """
+    longer, record = pulse, list(states)
+    for factor in _LONGER:
+        longer = Pulse(pulse.voltage_v, factor * pulse.width_s)
+        record = _after_pulses(functions, numbers, states, [longer] * detail.pulses)
+        place = _places(functions, numbers, how, record)
+        way = goal - float(place[0])
+        if not (place[-1] - goal) / way < -_MISSED:  # there, beyond, or lost
+            break
+    return longer, record
+
+
+def _places(
+    functions: TorchModel, numbers: ParameterSet, how: Polarity, states: Sequence[torch.Tensor]
+) -> Array:
+    """Places of the state that switches [pulse + 1]."""
+    p = functions.parameters(dict(numbers.values))
+    fraction: Array = functions.fractions(states, p)[how.state].numpy()
+    return fraction if how.rising else 1 - fraction
 
 
 def _after_pulses(
@@ -232,7 +284,7 @@ def _choose(
         return None, start
     parts = np.linspace(0.3, HIGHEST, 20)
     volts = sign * numbers.amplitude_v * parts
-    goals = _FAR if start < 0.5 else tuple(start + _NEAR - far for far in _FAR if far <= start)
+    goals = _FAR if start < 0.5 else tuple(1 - far for far in _FAR if 1 - far <= start - _NEAR)
     for goal in goals:
         whole = _times(model, numbers, how, volts, start, goal)
         if not np.isfinite(whole).any():

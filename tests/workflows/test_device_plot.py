@@ -11,6 +11,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 from matplotlib.axes import Axes
+from matplotlib.collections import PolyCollection
+from matplotlib.figure import Figure
 from matplotlib.image import imread
 from matplotlib.lines import Line2D
 from matplotlib.text import Annotation
@@ -22,8 +24,9 @@ from cosim.portraits.loop import Loop
 from cosim.portraits.panel import QUICK
 from cosim.portraits.portrait import portrait
 from tests.workflows.command import names_all, refused, spiceloop
-from workflows.device.axes import RESET, SET, eng
-from workflows.device.plot import page, plot_device
+from workflows.device.axes import NEUTRAL, RESET, SET, eng, quantity, seconds, unit_axis
+from workflows.device.decay import Decay
+from workflows.device.plot import page, panels_of, plot_device
 from workflows.report.style import figure_style
 
 TWO_STATES = """
@@ -47,10 +50,32 @@ MODEL = CompactModel(
 )
 """
 
+LEAKY = """
+import sympy
+from compact_models.model import CompactModel, ParameterSet
+from compact_models.symbols import Parameter, State, V
+
+g = Parameter("g", "S", "conductance", above=0)
+k = Parameter("k", "1/s", "speed", above=0)
+tau = Parameter("tau", "s", "time constant of opening", above=0)
+v_t = Parameter("v_t", "V", "threshold", above=0)
+x = State("x", "1", "closed part", lower=0, upper=1)
+MODEL = CompactModel(
+    name="leaky", title="opens by itself", kind="dynamic",
+    source="someone, doi 10.1000/a-very-long-name.with.hyphens-and-points",
+    current=g * (x + sympy.Rational(1, 10)) * V,
+    rates={x: k * sympy.Max(0, sympy.Abs(V) / v_t - 1) ** 2 - x / tau},
+    parameter_sets=(
+        ParameterSet("one", "words " * 18, {"g": 1e-4, "k": 1e7, "tau": 1e-6, "v_t": 0.3},
+                     {"x": 0.0}, 0.8, 2e-6),
+    ),
+)
+"""
+
 
 @pytest.fixture(autouse=True)
-def own_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("SPICELOOP_DEVICES", str(tmp_path / "no-devices"))
+def own_folder(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SPICELOOP_DEVICES", str(tmp_path_factory.mktemp("no-devices")))
 
 
 def times_at(model: CompactModel, volts: list[float], first: float, last: float) -> list[float]:
@@ -177,6 +202,116 @@ def test_a_state_of_zero_is_not_said_to_vary() -> None:
     assert title.endswith("7 parameters; a state of 0 stays")
 
 
+@pytest.mark.parametrize(
+    ("value", "unit", "words"),
+    [
+        (1.7e-9, "m", "1.7 nm"),
+        (300.0, "K", "300 K"),
+        (13650.0, "ohm", "13.65 kΩ"),
+        (8e23, "1/m^3", "8×10²³/m³"),  # noqa: RUF001
+        (0.3145, "1", "0.3145"),
+        (0.0, "m", "0 m"),
+    ],
+)
+def test_a_number_and_its_unit_are_one_word(value: float, unit: str, words: str) -> None:
+    said = quantity(value, unit)
+    assert said.split(" ") == [said]
+    assert said.replace("\N{NO-BREAK SPACE}", " ") == words
+
+
+def test_times_are_told_in_powers_of_ten_of_seconds() -> None:
+    told = [seconds(x).replace("\N{NO-BREAK SPACE}", " ") for x in (1e-9, 1e-4, 10.0, 1e6, 2e9)]
+    assert told == ["1 ns", "100 µs", "10 s", "10⁶ s", "2×10⁹ s"]  # noqa: RUF001
+    ax = Figure().add_subplot()
+    ax.set_xlim(0, 1.5)
+    unit_axis(ax, "x", "V", "voltage")
+    ax.set_ylim(0, 5e4)
+    unit_axis(ax, "y", "s", "time")
+    assert ax.xaxis.get_major_formatter()(0.5) == "0.5\N{NO-BREAK SPACE}V"  # as beside it 1 V
+    assert ax.yaxis.get_major_formatter()(2e4) == "20000\N{NO-BREAK SPACE}s"
+
+
+def test_long_times_and_doi_of_a_page() -> None:
+    model = find_model("stanford")
+    one = find_set(model, "asu")
+    with figure_style():
+        figure = page(model, one, portrait(model, one, QUICK))
+        figure.canvas.draw()
+    switching, table = figure.axes[2], figure.axes[5]
+    ticks = [label.get_text() for label in switching.get_yticklabels()]
+    assert any(text.startswith("10⁶") for text in ticks), ticks
+    assert not any(text.endswith(("Ms", "Gs", "ks")) for text in ticks), ticks
+    assert "10 years" in [text.get_text() for text in switching.texts]
+    said = [text.get_text().replace("\N{NO-BREAK SPACE}", " ") for text in table.texts]
+    assert "gap = 1.7 nm, temperature = 298 K" in said
+    heading = figure.texts[1].get_text()
+    assert "doi\n" not in heading
+    assert "doi\N{NO-BREAK SPACE}10.1109/LED.2012.2210856" in heading
+
+
+def test_a_logarithmic_loop_goes_down_to_its_axis() -> None:
+    model = find_model("stanford")
+    one = find_set(model, "sky130")
+    with figure_style():
+        axes = page(model, one, portrait(model, one, QUICK)).axes
+    for ax in (axes[1], axes[4]):
+        foot = ax.get_ylim()[0]
+        for line in ax.lines:
+            v, i = (np.asarray(x, dtype=float) for x in line.get_data())
+            if len(v) > 2:  # what is drawn of the current, not a mark
+                assert np.isfinite(i).all()
+                assert (i > 0).all()
+                at_zero = np.abs(v) < 1e-3 * one.amplitude_v
+                assert at_zero.any()
+                assert i[at_zero].min() < foot
+
+
+def test_a_device_that_forgets_has_its_decay(tmp_path: Path) -> None:
+    path = tmp_path / "leaky.py"
+    path.write_text(LEAKY, encoding="utf-8")
+    model = find_model(str(path))
+    one = model.parameter_sets[0]
+    panels = panels_of(model, one, QUICK)
+    found = panels["decay"]
+    assert isinstance(found, Decay)
+    assert found.from_on
+    assert found.half_s == pytest.approx(1e-6 * math.log(0.99 / 0.5), rel=1e-5)
+    x = 0.99 * np.exp(-found.time_s / 1e-6)
+    assert found.conductance_s == pytest.approx(1e-4 * (x + 0.1), rel=1e-4)
+    with figure_style():
+        figure = page(model, one, panels)
+    loop, _, _, pulses, _, table = figure.axes
+    assert {line.get_color() for line in loop.lines[2:]} == {NEUTRAL}  # no polarity is RESET's
+    assert "by itself" in pulses.get_title(loc="left")
+    assert pulses.get_xlabel() == "time at 0 V"
+    assert "forgets half in" in [text.get_text() for text in table.texts]
+    heading = figure.texts[1].get_text()
+    assert "doi\N{NO-BREAK SPACE}10.1000/a-very-long-name.with.hyphens-and-points" in heading
+    # One that remembers has none.
+    vteam = find_model("vteam")
+    assert "decay" not in panels_of(vteam, find_set(vteam, "sine"), QUICK)
+
+
+def test_the_legend_of_drift_lies_on_no_band() -> None:
+    model = find_model("pcm")
+    one = model.parameter_sets[0]
+    with figure_style():
+        figure = page(model, one, portrait(model, one, QUICK))
+        figure.canvas.draw()
+    drift = figure.axes[0]
+    bands = [one for one in drift.collections if isinstance(one, PolyCollection)]
+    assert len(bands) == 4
+    legend = drift.get_legend()
+    assert legend is not None
+    box = legend.get_window_extent()
+    lowest = min(
+        float(drift.transData.transform(path.vertices)[:, 1].min())
+        for band in bands
+        for path in band.get_paths()
+    )
+    assert box.y1 < lowest
+
+
 def test_symmetry_points_and_drift_are_those_published() -> None:
     model = find_model("exp_step")
     steps = portrait(model, find_set(model, "reram_es"), QUICK)["steps"].numbers()
@@ -209,6 +344,7 @@ def test_the_command_says_where_the_figure_is(
     ran = spiceloop("device", "plot", "linear_step", "-o", "page.pdf")
     assert ran.code == 0, ran.err
     names_all(ran.out, "page.pdf", "4 of 4 panels")
+    names_all(ran.err, "computing linear_step", "drawing page.pdf")
     assert (tmp_path / "page.pdf").read_bytes().startswith(b"%PDF")
 
 
@@ -220,7 +356,7 @@ def test_the_command_says_where_the_figure_is(
         (("vteam", "-o", "{folder}/page.gif"), ["--out", "page.gif", ".png, .svg, .pdf"]),
         (("vteam", "-o", "{folder}/page"), ["--out", ".png, .svg, .pdf"]),
         (("vteam", "-o", "{folder}/no/page.png"), ["--out", "folder does not exist"]),
-        (("vteam", "-o", "{folder}"), ["--out"]),
+        (("vteam", "-o", "{folder}"), ["--out", "this is a folder", "give a file name"]),
     ],
 )
 def test_bad_input_is_refused(tmp_path: Path, arguments: tuple[str, ...], words: list[str]) -> None:

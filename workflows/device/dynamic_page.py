@@ -19,18 +19,24 @@ from workflows.device.axes import (
     RESET,
     SET,
     arrow,
+    count_axis,
     duration,
     eng,
     label_narrow_log,
+    make_room,
+    mark_moments,
     unit_axis,
 )
+from workflows.device.decay import Decay
 from workflows.report.style import MUTED
 
 _PALE = 0.35
 _FLOOR_V = 0.02  # voltage below which the current no longer says how low the axis must go
 _ZERO_V = 1e-6  # voltage that counts as none, over the largest
+_TO_ZERO = np.geomspace(1, 1e-9, 37)[1:]  # places on the way to zero, of the last point before
 _LOG_FROM = 10.0  # ratio of conductances from which they are shown on a logarithmic axis
 _TOP, _LINE, _VALUES_AT, _VALUE_CHARACTERS = 0.97, 0.068, 0.45, 34  # of the table of numbers
+_LEGEND = 0.1  # room for one line of a legend, of the panel
 _AWAY, _HOME = 0.62, 0.38  # where a branch has its arrow: two on one line do not meet
 
 
@@ -59,7 +65,7 @@ def draw_loop_log(ax: Axes, loop: Loop) -> None:
     ax.set_title("|I|-V loop, semilogarithmic")
     size = np.abs(loop.current_a)
     last = slice(-loop.period - 1, None)  # a first period may lie decades below
-    _log_current(ax, loop.voltage_v[last], size[last])
+    _log_current(ax, loop.voltage_v[last], size[last], float(size.max()))
     _draw_branches(ax, loop, size)
     if loop.window > 1.05:
         ax.axvline(loop.window_v, color=MUTED, linewidth=0.8, linestyle=":")
@@ -71,33 +77,57 @@ def draw_loop_log(ax: Axes, loop: Loop) -> None:
         )  # fmt: skip
 
 
-def _log_current(ax: Axes, voltage: Array, size: Array) -> None:
+def _log_current(ax: Axes, voltage: Array, size: Array, largest: float) -> None:
     """A logarithmic axis whose foot is not where the current goes through zero."""
     unit_axis(ax, "x", "V", "voltage")
     unit_axis(ax, "y", "A", "|current|", log=True)
     seen = size[..., np.abs(voltage) >= _FLOOR_V * np.abs(voltage).max()]
     seen = seen[np.isfinite(seen) & (seen > 0)]
     if seen.size:
-        ax.set_ylim(seen.min() / 1.5, seen.max() * 2)
+        ax.set_ylim(seen.min() / 1.5, largest * 2)
         label_narrow_log(ax, "y", np.array(ax.get_ylim()))
+
+
+def _down_to_zero(voltage: Array, size: Array) -> tuple[Array, Array]:
+    """A branch whose ends at zero voltage go on straight to zero, as on a linear axis.
+
+    On a logarithmic one the line would otherwise end a step of the sweep before, in the air.
+
+    Args:
+        voltage: of one half or one quarter of a period [time].
+        size: magnitudes of the current [..., time].
+
+    Returns:
+        Both without their points at zero voltage, with points on the way there instead.
+    """
+    away = np.abs(voltage) > _ZERO_V * np.abs(voltage).max()
+    v, i = voltage[away], np.where(size > 0, size, np.nan)[..., away]
+    if not away[-1]:
+        v, i = np.append(v, v[-1] * _TO_ZERO), np.concatenate([i, i[..., -1:] * _TO_ZERO], -1)
+    if not away[0]:
+        back = _TO_ZERO[::-1]
+        v, i = np.append(v[0] * back, v), np.concatenate([i[..., :1] * back, i], -1)
+    return v, i
 
 
 def _draw_branches(ax: Axes, loop: Loop, current: Array) -> list[Line2D]:
     """All quarters of all periods in the colour of their polarity, the last with arrows."""
     lines = []
     quarter = loop.period // 4
-    shown = np.where(current > 0, current, np.nan) if ax.get_yscale() == "log" else current
     quarters = [(k, slice(k * quarter, (k + 1) * quarter + 1)) for k in range(4 * loop.periods)]
     for k, part in quarters:
+        v, i = loop.voltage_v[part], current[part]
+        if ax.get_yscale() == "log":
+            v, i = _down_to_zero(v, i)
         last = k >= 4 * (loop.periods - 1)
         lines += ax.plot(
-            loop.voltage_v[part], shown[part], color=_colour(k, loop.set_sign),
+            v, i, color=_colour(k, loop.set_sign),
             alpha=1.0 if last else _PALE, linewidth=1.6 if last else 1.1,
             zorder=3 if last else 2,
         )  # fmt: skip
     for k, part in quarters[-4:]:
         place = _AWAY if k % 2 == 0 else 1 - _HOME
-        arrow(ax, loop.voltage_v[part], shown[part], _colour(k, loop.set_sign), place)
+        arrow(ax, loop.voltage_v[part], current[part], _colour(k, loop.set_sign), place)
     return lines
 
 
@@ -130,7 +160,8 @@ def draw_switching(ax: Axes, curve: SwitchingCurve) -> None:
     label_narrow_log(ax, "y", shown)
     highest = max(np.abs(v).max() for v in (curve.set_v, curve.reset_v) if v.size)
     ax.set_xlim(0, 1.02 * highest)
-    ax.legend(loc="best")
+    mark_moments(ax, "y")
+    ax.legend(loc="best", frameon=True, framealpha=1, edgecolor="none")
     if missing:
         # Under the curves, where these, falling with voltage, leave room.
         ax.text(
@@ -154,7 +185,7 @@ def draw_pulses(ax: Axes, train: PulseTrain) -> None:
     )
     g, n = train.conductance_s, train.count
     log = bool(g.min() > 0 and g.max() / g.min() >= _LOG_FROM)
-    unit_axis(ax, "x", "", "pulse")
+    count_axis(ax, "pulse")
     unit_axis(ax, "y", "S", f"conductance at {eng(train.read_v, 'V')}", log=log)
     if log:
         label_narrow_log(ax, "y", g)
@@ -164,10 +195,23 @@ def draw_pulses(ax: Axes, train: PulseTrain) -> None:
     ax.legend(loc="best")
 
 
+def draw_decay(ax: Axes, found: Decay) -> None:
+    """Conductance over the time at no voltage, of a device that forgets by itself."""
+    kept = "ON" if found.from_on else "OFF"
+    ax.set_title(
+        f"Forgets {kept} by itself: half of the range in {duration(found.half_s)}\n"
+        "what pulses write does not stay"
+    )
+    unit_axis(ax, "x", "s", "time at 0 V")
+    unit_axis(ax, "y", "S", f"conductance at {eng(found.read_v, 'V')}")
+    ax.plot(found.time_s, found.conductance_s, "o-", markersize=2.5, linewidth=1.2, color=NEUTRAL)
+    ax.axvline(found.half_s, color=MUTED, linewidth=0.8, linestyle=":")
+
+
 def _pulse(name: str, pulse: Pulse) -> str:
     volts = eng(abs(pulse.voltage_v), "V")
     sign = "+" if pulse.voltage_v > 0 else "\N{MINUS SIGN}"
-    return f"{name} {sign}{volts}, {eng(pulse.width_s, 's')}"
+    return f"{name} {sign}{volts}, {duration(pulse.width_s)}"
 
 
 def draw_fan(ax: Axes, fan: Fan) -> None:
@@ -180,18 +224,18 @@ def draw_fan(ax: Axes, fan: Fan) -> None:
         f"{len(fan.varied)} parameters"
         + (f" and the initial {states}" if states else "; a state of 0 stays")
     )
-    _log_current(ax, fan.voltage_v, size)
-    # At zero voltage a current is rounding: a line to there would be a spike.
-    away = np.abs(fan.voltage_v) > _ZERO_V * np.abs(fan.voltage_v).max()
-    shown = np.where((size > 0) & away, size, np.nan)
+    _log_current(ax, fan.voltage_v, size, float(np.nanmax(size)))
+    make_room(ax, below=_LEGEND)
+    median = np.nanmedian(size, axis=0)
     half = (len(fan.voltage_v) - 1) // 2
     for part in (slice(0, half + 1), slice(half, None)):
         sign = np.sign(fan.voltage_v[part][half // 2])
-        colour = (SET if sign == fan.set_sign else RESET) if fan.set_sign else NEUTRAL
-        ax.plot(fan.voltage_v[part], shown[:, part].T, color=colour, alpha=0.3, linewidth=0.6)
-    median = np.where(away, np.nanmedian(size, axis=0), np.nan)
-    ax.plot(fan.voltage_v, median, color=NEUTRAL, linewidth=1.4, label="median of |current|")
-    ax.legend(loc="lower right", fontsize=8)
+        colour = (SET if sign == fan.set_sign else RESET) if fan.set_sign else MUTED
+        v, i = _down_to_zero(fan.voltage_v[part], size[:, part])
+        ax.plot(v, i.T, color=colour, alpha=0.3, linewidth=0.6)
+        v, i = _down_to_zero(fan.voltage_v[part], median[part])
+        (line,) = ax.plot(v, i, color=NEUTRAL, linewidth=1.4)
+    ax.legend([line], ["median of |current|"], loc="lower right", fontsize=8)
 
 
 def draw_key_numbers(ax: Axes, rows: Sequence[tuple[str, str]]) -> None:
@@ -201,6 +245,6 @@ def draw_key_numbers(ax: Axes, rows: Sequence[tuple[str, str]]) -> None:
     line = 0
     for name, value in rows:
         ax.text(0.0, _TOP - _LINE * line, name, transform=ax.transAxes, color=MUTED, va="top")
-        for part in textwrap.wrap(value, _VALUE_CHARACTERS):
+        for part in textwrap.wrap(value, _VALUE_CHARACTERS, break_on_hyphens=False):
             ax.text(_VALUES_AT, _TOP - _LINE * line, part, transform=ax.transAxes, va="top")
             line += 1

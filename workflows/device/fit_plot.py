@@ -8,11 +8,12 @@ from pathlib import Path
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import EngFormatter, MaxNLocator
+from matplotlib.ticker import EngFormatter
 
 from compact_models.files import write_bytes_atomic
 from cosim.devices.fit_data import PulseTrain, Sweep, scaled
 from cosim.devices.fit_result import Fit
+from workflows.device.axes import count_axis, label_narrow_log, unit_axis
 from workflows.device.picture import check_picture
 from workflows.report.style import FIDELITY_COLOUR, INK, RULE, figure_style
 
@@ -71,7 +72,6 @@ def _sweep(figure: Figure, measured: Sweep, fit: Fit) -> None:
     grid = figure.add_gridspec(2, 2, height_ratios=[2.1, 1])
     linear, log = figure.add_subplot(grid[0, 0]), figure.add_subplot(grid[0, 1])
     time, residual = figure.add_subplot(grid[1, 0]), figure.add_subplot(grid[1, 1])
-    volts, amperes, seconds = (EngFormatter(unit=unit) for unit in ("V", "A", "s"))
     _pair(linear, measured.voltage_v, measured.current_a, fit.answer)
     linear.set_title("Current")
     linear.legend(loc="best")
@@ -79,28 +79,27 @@ def _sweep(figure: Figure, measured: Sweep, fit: Fit) -> None:
     sizes = [np.abs(x) for x in (measured.current_a, fit.answer)]
     sizes = [np.where(x > fit.floor, x, np.nan) for x in sizes]
     _pair(log, measured.voltage_v, *sizes)
-    log.set_yscale("log")
     log.set_title("Magnitude of the current, above the noise floor")
     _pair(time, measured.time_s, measured.current_a, fit.answer)
     _residual(residual, measured.time_s, measured, fit)
     for ax in (linear, log):
-        ax.set_xlabel("voltage")
-        ax.xaxis.set_major_formatter(volts)
-        ax.yaxis.set_major_formatter(amperes)
+        unit_axis(ax, "x", "V", "voltage")
     for ax in (time, residual):
-        ax.set_xlabel("time")
-        ax.xaxis.set_major_formatter(seconds)
-        ax.xaxis.set_major_locator(MaxNLocator(6))
+        unit_axis(ax, "x", "s", "time")
+    unit_axis(linear, "y", "A", "current")
+    unit_axis(log, "y", "A", "|current|", log=True)
+    label_narrow_log(log, "y", np.concatenate(sizes))
     time.set_title("Current over time")
-    time.yaxis.set_major_formatter(amperes)
+    unit_axis(time, "y", "A", "current")
 
 
 def _pulses(figure: Figure, measured: PulseTrain, fit: Fit) -> None:
     top, bottom = figure.subplots(2, 1, sharex=True, height_ratios=[2.1, 1])
-    number = np.arange(1, len(measured.conductance_s) + 1, dtype=float)
+    # Rows without a pulse, such as the start, count as none: they stand where the last one left.
+    number = np.cumsum(measured.direction != 0).astype(float)
     _pair(top, number, measured.conductance_s, fit.answer)
     top.set_title("Conductance after every pulse")
-    top.yaxis.set_major_formatter(EngFormatter(unit="S"))
+    unit_axis(top, "y", "S", "conductance")
     top.legend(loc="best")
     _residual(bottom, number, measured, fit)
-    bottom.set_xlabel("pulse")
+    count_axis(bottom, "pulse")

@@ -23,6 +23,8 @@ def check_picture(path: Path, option: str) -> str:
     Raises:
         InputError: the ending is not one of `FORMATS`, or no file can be written there.
     """
+    if path.is_dir():  # said before the ending, which is not what is wrong with a folder
+        check_place(path, option)
     suffix = path.suffix.lower()
     if suffix not in FORMATS:
         raise InputError(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import io
 import re
 import textwrap
@@ -23,8 +24,11 @@ from cosim.portraits.loop import Fan, Loop
 from cosim.portraits.panel import Absent, Detail, Panel
 from cosim.portraits.portrait import portrait
 from cosim.portraits.switching import PulseTrain, SwitchingCurve
-from workflows.device.axes import duration, eng, excuse
+from workflows.console import Reporter
+from workflows.device.axes import NO_BREAK, duration, eng, excuse, quantity
+from workflows.device.decay import Decay, decay
 from workflows.device.dynamic_page import (
+    draw_decay,
     draw_fan,
     draw_key_numbers,
     draw_loop,
@@ -47,6 +51,12 @@ _DPI = 150
 _COLUMN_IN, _ROW_IN = 4.6, 3.9  # a panel with its labels
 _LINE_IN = 0.16  # of the small text in the heading
 _CHARACTERS_PER_IN = 15.0  # of the same
+
+# Spaces of the heading at which no line ends: before a doi, between a number and its unit.
+_KEPT_WHOLE = re.compile(
+    r"(?<=\bdoi) (?=\S)|(?<=\bFig\.) (?=\S)"
+    r"|(?<=\d) (?=(?:[fpnumkMG]?(?:V|A|S|s|m|K|Hz|ohm)\b|%))"
+)
 
 _DYNAMIC = ("loop", "switching", "pulses", "variability")
 # By kind of model: the panel and how it is drawn, in the order of reading; one panel can be drawn
@@ -89,7 +99,11 @@ class DevicePlot:
 
 
 def plot_device(
-    name: str, set_name: str | None, out: Path | None, detail: Detail | None = None
+    name: str,
+    set_name: str | None,
+    out: Path | None,
+    detail: Detail | None = None,
+    reporter: Reporter | None = None,
 ) -> DevicePlot:
     """Draws the page of a device.
 
@@ -98,6 +112,7 @@ def plot_device(
         set_name: a parameter set's name or path; None is the model's first.
         out: the file to write; its suffix says the format. None is `<model>_<set>.png` here.
         detail: how finely; None chooses by what the model costs.
+        reporter: shows how far it is; None is one of its own, on stderr.
 
     Raises:
         InputError: a name or the format cannot be used, or the file cannot be written.
@@ -107,8 +122,10 @@ def plot_device(
     numbers = find_set(model, set_name)
     path = out or Path(re.sub(r"[^\w.-]+", "_", f"{model.name}_{numbers.name}") + ".png")
     suffix = check_picture(path, "--out")
-    panels = portrait(model, numbers, detail)
-    with figure_style():
+    shown = reporter or Reporter()
+    with shown.stage(f"computing {model.name}, {numbers.name}"):
+        panels = panels_of(model, numbers, detail)
+    with shown.stage(f"drawing {path.name}"), figure_style():
         write_bytes_atomic(path, _encoded(page(model, numbers, panels), suffix))
     return DevicePlot(
         model=model.name,
@@ -121,15 +138,31 @@ def plot_device(
     )
 
 
+def panels_of(
+    model: CompactModel, numbers: ParameterSet, detail: Detail | None = None
+) -> dict[str, Panel]:
+    """The panels of a portrait, and `decay` where a device that takes no pulses forgets."""
+    panels = portrait(model, numbers, detail)
+    if model.kind == "dynamic" and isinstance(panels["pulses"], Absent):
+        forgets = decay(model, numbers)
+        if forgets is not None:
+            panels["decay"] = forgets
+    return panels
+
+
 def page(model: CompactModel, numbers: ParameterSet, panels: Mapping[str, Panel]) -> Figure:
     """The figure; drawn and saved within one `figure_style()`."""
     drawings = _PAGES[model.kind]
     columns = 3 if len(drawings) > 4 else 2
     width = columns * _COLUMN_IN
     small = textwrap.wrap(
-        f"{model.title[:1].upper()}{model.title[1:]}. Parameter set {numbers.name}: "
-        f"{numbers.credit}. Model: {model.source}.",
+        _KEPT_WHOLE.sub(
+            NO_BREAK,
+            f"{model.title[:1].upper()}{model.title[1:]}. Parameter set {numbers.name}: "
+            f"{numbers.credit}. Model: {model.source}.",
+        ),
         int(width * _CHARACTERS_PER_IN),
+        break_on_hyphens=False,  # a doi may have some
     )
     heading = 0.55 + _LINE_IN * len(small)
     height = 2 * _ROW_IN + heading
@@ -144,8 +177,11 @@ def page(model: CompactModel, numbers: ParameterSet, panels: Mapping[str, Panel]
     figure.text(0.012, 1 - 0.44 / height, "\n".join(small), va="top", color=MUTED, fontsize=8)
     axes = figure.subplots(2, columns).reshape(-1)
     for ax, (key, title, draw) in zip(axes, drawings, strict=False):
-        panel = panels[key]
-        if isinstance(panel, Absent):
+        panel = _as_shown(panels, key)
+        if isinstance(panel, Decay):
+            ax.grid(visible=True, color=GRID)
+            draw_decay(ax, panel)
+        elif isinstance(panel, Absent):
             ax.set_title(title)
             excuse(ax, panel.reason)
         else:
@@ -156,12 +192,24 @@ def page(model: CompactModel, numbers: ParameterSet, panels: Mapping[str, Panel]
     return figure
 
 
+def _as_shown(panels: Mapping[str, Panel], key: str) -> Panel:
+    """A panel as it is drawn: for what is missing its stand-in, in the colours that hold."""
+    panel, curve = panels[key], panels.get("switching")
+    if key == "pulses" and isinstance(panel, Absent):
+        return panels.get("decay", panel)
+    resets = not isinstance(curve, SwitchingCurve) or bool(curve.reset_v.size)
+    if isinstance(panel, Loop | Fan) and ("decay" in panels or not resets):
+        # What goes back by itself, or never, has no polarity of RESET.
+        return dataclasses.replace(panel, set_sign=0)
+    return panel
+
+
 def _key_numbers(
     model: CompactModel, numbers: ParameterSet, panels: Mapping[str, Panel]
 ) -> list[tuple[str, str]]:
     """What a designer asks first of a device that switches by voltage."""
     rows = [
-        ("sweep", f"{eng(numbers.amplitude_v, 'V')}, {eng(numbers.period_s, 's')} (sinusoid)"),
+        ("sweep", f"{eng(numbers.amplitude_v, 'V')}, {duration(numbers.period_s)} (sinusoid)"),
         ("starts at", ", ".join(_state(one, numbers.initial[one.name]) for one in model.states)),
     ]
     loop, switching, train, fan = (panels[key] for key in _DYNAMIC)
@@ -186,14 +234,16 @@ def _key_numbers(
             ("half of it after", f"{found['up_half_after_pulses']} pulses up, "
              f"{found['down_half_after_pulses']} down"),
         ]  # fmt: skip
+    forgets = panels.get("decay")
+    if isinstance(forgets, Decay):
+        rows.append(("forgets half in", f"{duration(forgets.half_s)} at 0 V"))
     if isinstance(fan, Fan):
         rows.append(("varied", ", ".join(fan.drawn)))
     return rows
 
 
 def _state(state: State, value: float) -> str:
-    unit = "" if state.unit == "1" else f" {state.unit}"
-    return f"{state.name} = {value:.4g}{unit}"
+    return NO_BREAK.join((state.name, "=", quantity(value, state.unit)))
 
 
 def _encoded(figure: Figure, suffix: str) -> bytes:

@@ -6,7 +6,7 @@ import numpy as np
 from matplotlib.axes import Axes
 
 from cosim.portraits.pulse_device import Alternation, StepSizes, WeightTrain
-from workflows.device.axes import LEVELS, NEUTRAL, RESET, SET, eng, unit_axis
+from workflows.device.axes import LEVELS, NEUTRAL, RESET, SET, count_axis, eng, make_room, unit_axis
 from workflows.report.style import MUTED
 
 _ROOM = 0.25  # above the lines, for the legend, of their range
@@ -20,7 +20,7 @@ def draw_train(ax: Axes, train: WeightTrain) -> None:
         f"{n:,} pulses up, {n:,} down: the mean device\n"
         f"pulses above {eng(train.threshold_v, 'V')}, {eng(train.width_s, 's')} long"
     )
-    unit_axis(ax, "x", "", "pulse")
+    count_axis(ax, "pulse")
     unit_axis(ax, "y", "S", "conductance")
     at = np.arange(len(g))
     style = "o-" if n <= _FEW else "-"
@@ -44,19 +44,19 @@ def draw_steps(ax: Axes, sizes: StepSizes) -> None:
         ax.plot([sizes.symmetry_point] * 2, [foot, height], color=MUTED, linestyle=":", linewidth=1)
         ax.plot(
             [sizes.symmetry_point], [height], "D", markersize=5, color=NEUTRAL,
-            label=f"symmetry point {_number(sizes.symmetry_point)}, {sizes.states:,.4g} states",
+            label=f"symmetry point {_number(sizes.symmetry_point)}, {_states(sizes.states)}",
         )  # fmt: skip
     else:
         alike = bool((abs(sizes.up + sizes.down) < 1e-9 * (sizes.up - sizes.down)).all())
         what = "cancel at every weight" if alike else "cancel at no weight"
-        ax.plot([], [], " ", label=f"{what}, {sizes.states:,.4g} states")
+        ax.plot([], [], " ", label=f"{what}, {_states(sizes.states)}")
     ax.legend(loc="upper center", ncols=1, fontsize=8)
 
 
 def draw_alternation(ax: Axes, found: Alternation) -> None:
     """Where pulses up and down in turn lead."""
     ax.set_title("Pulses up and down in turn")
-    unit_axis(ax, "x", "", "pair of pulses")
+    count_axis(ax, "pair of pulses")
     unit_axis(ax, "y", "", "weight, mean of a pair")
     for line, colour in zip(found.weight, LEVELS, strict=False):
         ax.plot(line, color=colour, label=f"from {_number(float(line[0]))}")
@@ -64,8 +64,7 @@ def draw_alternation(ax: Axes, found: Alternation) -> None:
         found.symmetry_point, color=MUTED, linestyle=":",
         label=f"symmetry point {_number(found.symmetry_point)}",
     )  # fmt: skip
-    low, high = ax.get_ylim()
-    ax.set_ylim(low, high + _ROOM * (high - low))
+    make_room(ax, above=_ROOM)
     ax.legend(loc="upper center", ncols=2, fontsize=8)
 
 
@@ -77,13 +76,17 @@ def draw_noise(ax: Axes, train: WeightTrain) -> None:
     ax.set_title(
         f"The same train, {len(train.noisy_s)} devices\nnoise of the steps from pulse to pulse"
     )
-    unit_axis(ax, "x", "", "pulse")
+    count_axis(ax, "pulse")
     unit_axis(ax, "y", "S", "conductance")
     at = np.arange(2 * n + 1)
     for part, colour in ((slice(0, n + 1), SET), (slice(n, None), RESET)):
         ax.plot(at[part], train.noisy_s[:, part].T, color=colour, alpha=0.25, linewidth=0.5)
     ax.plot(at, np.median(train.noisy_s, axis=0), color=NEUTRAL, linewidth=1.0, label="median")
     ax.legend(loc="best")
+
+
+def _states(value: float) -> str:
+    return f"{value:,.0f} states" if value >= 1000 else f"{value:.3g} states"
 
 
 def _number(value: float) -> str:

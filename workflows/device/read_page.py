@@ -6,7 +6,17 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import PercentFormatter
 
 from cosim.portraits.read_device import Drift, ReadNoise, Statistics
-from workflows.device.axes import LEVELS, SET, eng, label_narrow_log, mark_moments, unit_axis
+from workflows.device.axes import (
+    LEVELS,
+    SET,
+    eng,
+    label_narrow_log,
+    make_room,
+    mark_moments,
+    unit_axis,
+)
+
+_BELOW, _ABOVE = 0.22, 0.14  # room for the legend and for the names of the moments
 
 
 def draw_drift(ax: Axes, drift: Drift) -> None:
@@ -18,10 +28,15 @@ def draw_drift(ax: Axes, drift: Drift) -> None:
         drift.level_s, drift.quantiles_s, LEVELS, strict=False
     ):
         ax.fill_between(drift.age_s, low, high, color=colour, alpha=0.18, linewidth=0)
-        ax.plot(drift.age_s, middle, color=colour, label=f"aimed at {eng(level, 'S')}")
+        ax.plot(drift.age_s, middle, color=colour, label=eng(level, "S"))
     label_narrow_log(ax, "y", drift.quantiles_s)
-    mark_moments(ax)
-    ax.legend(loc="lower left", fontsize=8)
+    make_room(ax, below=_BELOW, above=_ABOVE)
+    mark_moments(ax, "x")
+    ax.legend(
+        loc="lower left", fontsize=8, ncols=len(LEVELS), title="aimed at", title_fontsize=8,
+        alignment="left", handlelength=1.2, columnspacing=1.0, frameon=True, framealpha=1,
+        edgecolor="none",  # the lines of the moments end at it
+    )  # fmt: skip
 
 
 def draw_programming(ax: Axes, found: Statistics) -> None:
@@ -35,7 +50,7 @@ def draw_programming(ax: Axes, found: Statistics) -> None:
 
 def draw_exponents(ax: Axes, found: Statistics) -> None:
     """Drift exponents over the conductance aimed at."""
-    ax.set_title("Drift exponent: mean, and one standard deviation")
+    ax.set_title("Drift exponent, with one standard deviation")
     unit_axis(ax, "x", "S", "conductance aimed at", log=True)
     unit_axis(ax, "y", "", "exponent")
     ax.fill_between(
