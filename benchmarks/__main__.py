@@ -2,7 +2,7 @@
 
 What is written takes the place of the table of the same title; the others stay. A benchmark is a
 module here with `TITLE`, `TEXT` and `rows() -> (header, rows)`; with `PAGE`, the page of docs/ it
-belongs to if that is not results.md, and `figures() -> {file name: figure}` of what it measured.
+belongs to if that is not results.md, and `figures(rows) -> {file name: figure}` of these.
 """
 
 from __future__ import annotations
@@ -39,33 +39,33 @@ def main() -> None:
         parser.error(f"unknown benchmark {sorted(unknown)}; there are {', '.join(names)}")
     for name in arguments.names or names:
         module = importlib.import_module(f"benchmarks.{name}")
-        part = _measured(name, module)
+        part, rows = _measured(name, module)
         sys.stdout.write(part + "\n")
         sys.stdout.flush()
         if arguments.write:  # at once: the next one may take an hour, or be stopped
             target = _DOCS / getattr(module, "PAGE", "results.md")
             write_text_atomic(target, with_section(target.read_text(encoding="utf-8"), part))
-            _draw(module)
+            _draw(module, rows)
 
 
-def _draw(module: ModuleType) -> None:
+def _draw(module: ModuleType, rows: list[list[str]]) -> None:
     """The figures of a benchmark that has run."""
     if not hasattr(module, "figures"):
         return
     with figure_style():
-        for file_name, figure in module.figures().items():
+        for file_name, figure in module.figures(rows).items():
             drawing = svg_text(figure, file_name.removesuffix(".svg"))
             write_text_atomic(_DOCS / file_name, standalone(drawing))
 
 
-def _measured(name: str, module: ModuleType) -> str:
-    """A benchmark's section of the page."""
+def _measured(name: str, module: ModuleType) -> tuple[str, list[list[str]]]:
+    """A benchmark's section of the page, and the rows of its table."""
     started = time.perf_counter()
     header, rows = module.rows()
     minutes = (time.perf_counter() - started) / 60
     made = ", ".join(f"{name} {version}" for name, version in versions(find_ngspice()).items())
     cores = len(os.sched_getaffinity(0))
-    return "\n".join(
+    section = "\n".join(
         [
             f"## {module.TITLE}",
             "",
@@ -77,6 +77,7 @@ def _measured(name: str, module: ModuleType) -> str:
             "",
         ]
     )
+    return section, rows
 
 
 def with_section(page: str, section: str) -> str:

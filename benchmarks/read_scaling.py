@@ -43,8 +43,6 @@ _WIRES = {"r_wordline_ohm": 1.0, "r_bitline_ohm": 1.0}
 _WAYS = ("ours", "sparse LU", "badcrossbar", "ngspice")
 Array = NDArray[np.float64]
 
-_measured: dict[tuple[int, int, str], float] = {}
-
 
 def rows() -> tuple[list[str], list[list[str]]]:
     """A line per size, then one per batch."""
@@ -53,12 +51,11 @@ def rows() -> tuple[list[str], list[list[str]]]:
     table = []
     for n, batch in cases:
         row = [f"{n} x {n}", str(batch)]
-        for way, run in _ways(n, batch).items():
+        for run in _ways(n, batch).values():
             if run is None:
                 row.append("-")
                 continue
-            _measured[n, batch, way] = median_s(run, enough_s=1.0, least=1)
-            row.append(f"{1e3 * _measured[n, batch, way]:.3g}")
+            row.append(f"{1e3 * median_s(run, enough_s=1.0, least=1):.3g}")
         table.append(row)
     return ["array", "vectors", *_WAYS], table
 
@@ -92,22 +89,25 @@ def _duration(ms: float, _place: int) -> str:
     return f"{ms:g} ms" if ms < 1000 else f"{ms / 1000:g} s"
 
 
-def figures() -> dict[str, Figure]:
-    """Log-log plots of what `rows` has measured, by file name."""
+def figures(table: list[list[str]]) -> dict[str, Figure]:
+    """Log-log plots of what `rows` has found, by file name."""
     from workflows.report.style import WIDTH_IN
 
     figure = Figure((WIDTH_IN, 0.42 * WIDTH_IN), layout="constrained")
     left, right = figure.subplots(1, 2)
-    for way, colour in zip(_WAYS, ("#0072b2", "#e69f00", "#009e73", "#d55e00"), strict=True):
+    colours = ("#0072b2", "#e69f00", "#009e73", "#d55e00")
+    for place, (way, colour) in enumerate(zip(_WAYS, colours, strict=True), start=2):
         for axes, axis in ((left, 0), (right, 1)):
             found = sorted(
-                (key[axis], wall)
-                for key, wall in _measured.items()
-                if key[2] == way and (key[1] == 64 if axis == 0 else key[0] == _BATCH_SIZE)
+                (size_and_batch[axis], float(line[place]))
+                for line in table
+                if line[place] != "-"
+                for size_and_batch in [(int(line[0].split(" ")[0]), int(line[1]))]
+                if size_and_batch[1 - axis] == (64, _BATCH_SIZE)[axis]
             )
             if found:
-                x, y = zip(*found, strict=True)
-                axes.loglog(x, [1e3 * one for one in y], "o-", color=colour, label=way)
+                x, wall_ms = zip(*found, strict=True)
+                axes.loglog(x, wall_ms, "o-", color=colour, label=way)
     left.set(title="64 vectors", xlabel="rows and columns", ylabel="time")
     right.set(title=f"{_BATCH_SIZE} x {_BATCH_SIZE} cells", xlabel="vectors", ylabel="time")
     for axes, ticks in ((left, _SIZES), (right, _BATCHES)):

@@ -19,7 +19,7 @@ from cosim.nodal.ends import behind, held
 from cosim.nodal.leaves import Keep, Leaves, blocks_of_cells
 from cosim.nodal.lines import Lines, Ohm
 
-_LARGEST = 4  # rows and columns of the blocks that are solved whole
+_LARGEST = (4, 8)  # rows and columns of the blocks that are solved whole
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,7 +50,10 @@ class Grid:
     @lru_cache(maxsize=64)
     def of(rows: int, cols: int) -> Grid:
         """For an array of that size."""
-        up, across = (2 ** max(0, math.ceil(math.log2(n / _LARGEST))) for n in (rows, cols))
+        up, across = (
+            2 ** max(0, math.ceil(math.log2(n / most)))
+            for n, most in zip((rows, cols), _LARGEST, strict=True)
+        )
         ways = _ways(up, across, -(-rows // up), -(-cols // across))
         # Row and column of a block are bits; the bit that is joined first counts least.
         place = np.arange(up * across)

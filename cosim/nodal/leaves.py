@@ -60,55 +60,138 @@ def blocks_of_cells(
     word, bit, opens = _without_opens(wordline_ohm, bitline_ohm)
     size = {"L": rows, "R": rows, "B": cols, "T": cols}
     place = places(size, way)
-    of_word, of_bit, straight, drop_word, drop_bit = _of_wires(word, bit, way)
+    wires = _of_wires(word, bit, way)
     g = conductance_s.flatten(-2).unsqueeze(-1)
-    matrix = g * (drop_word + drop_bit)
-    matrix.diagonal(dim1=-2, dim2=-1).add_(1.0)
-    # Reciprocal: an output gets of a cell's current what the cell's nodes get of that input.
-    across, given = of_word - of_bit, of_word + of_bit
-    count = across.shape[-1]
-    inside: list[torch.Tensor] = []  # voltages across open segments, at both kinds of nodes
-    if opens is None:
-        # Currents of the cells for currents beside their own, and for voltages in series with them.
-        of_sources = inverse(matrix.flatten(0, -3)).view(matrix.shape)
-        admits = (of_sources * g.mT).mT  # symmetric, and LAPACK's answer lies column by column
-        if keep == "nothing":
-            answer = _times(_times(admits, given).mT, across)
-            return Blocks(answer + straight, size, size, way), None
-        currents = _times(admits, across)
-        if keep == "sources":
-            currents = torch.cat([currents, of_sources], -1)
-        answer = given.mT @ currents
-    else:
-        driven = g * across
-        if keep == "sources":
-            unit = torch.eye(rows * cols, dtype=driven.dtype, device=driven.device)
-            driven = torch.cat([driven, unit.expand(*driven.shape[:-1], -1)], -1)
-        ends = opens.ends(place)
+    if opens is not None:
         leak = LEAK * conductance_s.detach().amax().clamp_min(1e-300)
-        own = torch.diag_embed(-leak * opens.real - (1.0 - opens.real))
-        cells, shape = opens.word_cells + opens.bit_cells, driven.shape[:-2]
-        matrix = torch.cat(
-            [
-                torch.cat([matrix, g * cells], -1),
-                torch.cat([cells.mT, own], -1).expand(*shape, -1, -1),
-            ],
-            -2,
-        )
-        outer = torch.nn.functional.pad(-ends.abs(), (0, driven.shape[-1] - count))
-        solved = solve(matrix, torch.cat([driven, outer.expand(*shape, -1, -1)], -2))
-        currents, over_opens = solved.split([rows * cols, cells.shape[-1]], -2)
-        answer = given.mT @ currents + ends.mT @ over_opens
-        inside = [opens.word_cells @ over_opens, opens.bit_cells @ over_opens]
-    blocks = Blocks(answer[..., :count] + straight, size, size, way)
+        answer, leaves = _around_opens(g, wires, opens, opens.ends(place), leak, keep)
+    elif keep == "sources":
+        answer, leaves = _with_sources(g, wires)
+    else:
+        answer, leaves = _by_halves(g, wires, keep)
+    return Blocks(answer + wires.straight, size, size, way), leaves
+
+
+@dataclass(frozen=True)
+class _Wires:
+    """What the wires of blocks do without any cell, and what the cells' currents do in them.
+
+    Attributes:
+        of_word: voltages of word-line nodes for unit inputs, [..., cell, input].
+        of_bit: of bit-line nodes, likewise.
+        straight: from the inputs to the outputs, [..., output, input].
+        drop_word: by how much currents through cells lower word-line nodes, [..., cell, cell].
+        drop_bit: by how much they raise bit-line nodes, likewise.
+        signs: -1 for the ports of bit lines, [input]: they act on a cell with the other sign than
+            on its node.
+    """
+
+    of_word: torch.Tensor
+    of_bit: torch.Tensor
+    straight: torch.Tensor
+    drop_word: torch.Tensor
+    drop_bit: torch.Tensor
+    signs: torch.Tensor
+
+    @property
+    def given(self) -> torch.Tensor:
+        """Of an output by a cell's current, which is of the cell's node by that input."""
+        return self.of_word + self.of_bit
+
+    def inner(
+        self, currents: torch.Tensor, over_opens: tuple[torch.Tensor, torch.Tensor] | None = None
+    ) -> torch.Tensor:
+        """What is inside, for the inputs and whatever further columns the currents have.
+
+        Args:
+            currents: of the cells, [..., cell, column].
+            over_opens: voltages across open segments before the cells, likewise.
+        """
+        word_v, bit_v = -(self.drop_word @ currents), self.drop_bit @ currents
+        if over_opens is not None:
+            word_v, bit_v = word_v - over_opens[0], bit_v + over_opens[1]
+        count = self.of_word.shape[-1]
+        word_v[..., :count] += self.of_word
+        bit_v[..., :count] += self.of_bit
+        return torch.cat([currents, word_v, bit_v], -2)
+
+    def leaves(self, inner: torch.Tensor, answer: torch.Tensor) -> Leaves:
+        """Of columns of inputs and then of sources."""
+        count = self.of_word.shape[-1]
+        return Leaves(inner[..., :count], inner[..., count:], answer[..., count:])
+
+
+def _by_halves(g: torch.Tensor, wires: _Wires, keep: Keep) -> tuple[torch.Tensor, Leaves | None]:
+    """With D the root of G, the cells conduct D (1 + D R D)^-1 D, symmetric and positive.
+
+    X'X with X = L^-1 D P, where L is Cholesky's factor: half of the work of an inverse and less.
+    """
+    root = g.sqrt()
+    matrix = root * (wires.drop_word + wires.drop_bit) * root.mT
+    matrix.diagonal(dim1=-2, dim2=-1).add_(1.0)
+    factor, _ = torch.linalg.cholesky_ex(matrix)
+    half = torch.linalg.solve_triangular(factor, root * wires.given, upper=False)
+    answer = (half.mT @ half).mul_(wires.signs)
     if keep == "nothing":
-        return blocks, None
-    word_v, bit_v = -(drop_word @ currents), drop_bit @ currents
-    if inside:
-        word_v, bit_v = word_v - inside[0], bit_v + inside[1]
-    inner = torch.cat([currents, word_v, bit_v], -2)
-    direct = torch.cat([torch.zeros_like(of_word), of_word, of_bit], -2)
-    return blocks, Leaves(inner[..., :count] + direct, inner[..., count:], answer[..., count:])
+        return answer, None
+    currents = root * torch.linalg.solve_triangular(factor.mT, half, upper=True) * wires.signs
+    return answer, wires.leaves(wires.inner(currents), answer)
+
+
+def _with_sources(g: torch.Tensor, wires: _Wires) -> tuple[torch.Tensor, Leaves]:
+    """By the inverse, which is what the cells' currents are for currents beside their own."""
+    matrix = g * (wires.drop_word + wires.drop_bit)
+    matrix.diagonal(dim1=-2, dim2=-1).add_(1.0)
+    of_sources = inverse(matrix.flatten(0, -3)).view(matrix.shape)
+    # For voltages in series with the cells: symmetric, and LAPACK's answer lies column by column.
+    admits = (of_sources * g.mT).mT
+    currents = torch.cat([_times(admits, wires.given * wires.signs), of_sources], -1)
+    answer = wires.given.mT @ currents
+    leaves = wires.leaves(wires.inner(currents), answer)
+    return answer[..., : wires.straight.shape[-1]], leaves
+
+
+def _around_opens(
+    g: torch.Tensor,
+    wires: _Wires,
+    opens: _Opens,
+    ends: torch.Tensor,
+    leak: torch.Tensor,
+    keep: Keep,
+) -> tuple[torch.Tensor, Leaves | None]:
+    """With the voltages across open segments as further unknowns."""
+    matrix = g * (wires.drop_word + wires.drop_bit)
+    matrix.diagonal(dim1=-2, dim2=-1).add_(1.0)
+    driven = g * (wires.given * wires.signs)
+    cells, count = matrix.shape[-1], wires.straight.shape[-1]
+    if keep == "sources":
+        unit = torch.eye(cells, dtype=driven.dtype, device=driven.device)
+        driven = torch.cat([driven, unit.expand(*driven.shape[:-1], -1)], -1)
+    own = torch.diag_embed(-leak * opens.real - (1.0 - opens.real))
+    behind, shape = opens.word_cells + opens.bit_cells, driven.shape[:-2]
+    matrix = torch.cat(
+        [
+            torch.cat([matrix, g * behind], -1),
+            torch.cat([behind.mT, own], -1).expand(*shape, -1, -1),
+        ],
+        -2,
+    )
+    outer = torch.nn.functional.pad(-ends.abs(), (0, driven.shape[-1] - count))
+    solved = solve(matrix, torch.cat([driven, outer.expand(*shape, -1, -1)], -2))
+    currents, over = solved.split([cells, behind.shape[-1]], -2)
+    answer = wires.given.mT @ currents + ends.mT @ over
+    if keep == "nothing":
+        return answer, None
+    inner = wires.inner(currents, (opens.word_cells @ over, opens.bit_cells @ over))
+    return answer[..., :count], wires.leaves(inner, answer)
+
+
+def _signs(place: Mapping[str, slice], like: torch.Tensor) -> torch.Tensor:
+    """-1 for the ports of bit lines, [port]."""
+    signs = like.new_ones(max(one.stop for one in place.values()))
+    for group in "BT":
+        signs[..., place[group]] = -1.0
+    return signs
 
 
 def _times(many: torch.Tensor, other: torch.Tensor) -> torch.Tensor:
@@ -121,21 +204,19 @@ def _times(many: torch.Tensor, other: torch.Tensor) -> torch.Tensor:
     return product
 
 
-def _of_wires(word: torch.Tensor, bit: torch.Tensor, way: Way) -> tuple[torch.Tensor, ...]:
-    """What inputs and currents do in blocks with these wires: `_of_inputs` and `_drops`."""
+def _of_wires(word: torch.Tensor, bit: torch.Tensor, way: Way) -> _Wires:
+    """What inputs and currents do in blocks with these wires."""
     same = all(not any(x.stride()) and not x.requires_grad for x in (word, bit))
     if same and word.device.type == "cpu":
         return _of_equal_wires(float(word[0, 0]), float(bit[0, 0]), tuple(word.shape), way)
     right, up = word.cumsum(-1), bit.cumsum(-2)  # from the near end of a line to each cell
     rows, cols = right.shape[-2:]
     place = places({"L": rows, "R": rows, "B": cols, "T": cols}, way)
-    return (*_of_inputs(right, up, place), *_drops(right, up))
+    return _Wires(*_of_inputs(right, up, place), *_drops(right, up), _signs(place, like=word))
 
 
 @lru_cache(maxsize=64)
-def _of_equal_wires(
-    word_ohm: float, bit_ohm: float, shape: tuple[int, int], way: Way
-) -> tuple[torch.Tensor, ...]:
+def _of_equal_wires(word_ohm: float, bit_ohm: float, shape: tuple[int, int], way: Way) -> _Wires:
     """The same for equal segments: once for all arrays of a study."""
     with torch.inference_mode(mode=False):  # for callers in any mode
         word, bit = (torch.full(shape, x, dtype=torch.float64) for x in (word_ohm, bit_ohm))
