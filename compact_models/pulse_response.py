@@ -108,8 +108,9 @@ def weight(w_min: Parameter | None = None) -> Weight:
     g_min = Parameter("g_min", "S", "conductance at w_min", low=0)
     g_max = Parameter("g_max", "S", "conductance at w_max", above=0)
     w = State("w", "1", "weight", lower=w_min, upper=w_max)
-    smaller = sympy.Min(0, up_down)
-    larger = sympy.Max(0, up_down)
+    # As halves: at 0, where both meet, their gradients are the mean of those on both sides.
+    smaller = (up_down - sympy.Abs(up_down)) / 2
+    larger = (up_down + sympy.Abs(up_down)) / 2
     return Weight(
         w=w,
         w_min=w_min,

@@ -8,7 +8,8 @@ constants to them.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import replace
 from functools import partial
 
@@ -22,7 +23,8 @@ from cosim.devices.edge_slope import steeper
 from cosim.devices.free_rate import is_free, move_freely
 from cosim.devices.internal import solve_internal
 from cosim.devices.kernels import Kernels, MakeKernels, eager
-from cosim.devices.shortcuts import jump, rest_at_bound
+from cosim.devices.rosenbrock import Slopes, Tried
+from cosim.devices.shortcuts import forget, jump, rest_at_bound
 from cosim.devices.step_size import NEAR_REST, first_step, mind_the_window
 
 _FEW = 64  # so few cells are not worth functions of their own
@@ -191,8 +193,13 @@ def _advance_batch(
     now = replace(
         cells, internal=solve_internal(functions, p, v_start, cells.fractions, cells.internal)
     )
-    # A ramp may begin on a threshold: the first look is at what lies behind it.
+    given = (*p.values(), *now.fractions, v_start, ramp)
+    differentiable = torch.is_grad_enabled() and any(
+        isinstance(x, torch.Tensor) and x.requires_grad for x in given
+    )
+    # A ramp may begin or end on a threshold: rates and their gradients are those beside it.
     hair_s = 0.0 if flat else _HAIR * duration_s
+    end_s = duration_s - hair_s
     done = torch.full_like(now.step, hair_s)
     running = now.alive.clone()
     place = torch.arange(v_start.numel(), device=v_start.device)
@@ -204,7 +211,7 @@ def _advance_batch(
         slopes = kernels.linearised(p, now.fractions, now.internal, v)
         if len(bounded) > 1:  # a single state has shortcuts of its own at its bounds
             slopes = steeper(slopes, now.fractions, bounded)
-        left = duration_s - done
+        left = end_s - done
         if flat and turn == 0:
             now = replace(now, step=first_step(slopes, now.step, duration_s))
         slope = None if flat else ramp
@@ -221,18 +228,21 @@ def _advance_batch(
             at_kink = at_kink | nearer
         last = wanted.detach() >= left.detach()
         step = torch.where(last, left, wanted)
-        tried = kernels.step(p, now.fractions, now.internal, slopes, v, slope, step)
-        if internal_scale:
-            tried = jump(functions, p, now, tried, slopes, v, ramp, step, tolerance, internal_scale)
-        if bounded == [True]:
-            tried = rest_at_bound(functions, p, now, tried, slopes, v, ramp, step)
-        if has_window:
-            tried = mind_the_window(now, tried, slopes, step, bounded, tolerance)
-        size, so_far = step.detach(), done.detach()
-        now, good, broken = kernels.judge(
-            now, tried, slopes, slope, size, so_far, running, bounded, duration_s, tolerance,
-            internal_scale, not has_window,
-        )  # fmt: skip
+        attempt = partial(
+            _attempt, kernels, bounded=bounded, tolerance=tolerance, has_window=has_window
+        )
+        with torch.no_grad() if differentiable else nullcontext():
+            tried = attempt(p, now, slopes, v, ramp, slope, step)
+            size, so_far = step.detach(), done.detach()
+            after, good, broken = kernels.judge(
+                now, tried, slopes, slope, size, so_far, running, bounded, duration_s, tolerance,
+                internal_scale, not has_window,
+            )  # fmt: skip
+        if differentiable:
+            after = _with_gradients(
+                attempt, p, now, slopes, v, ramp, flat, step, after, good, tried.shortcut
+            )
+        now = after
         # From a hair before a threshold to a hair behind it, so that no stage sees both sides.
         done = torch.where(good, done + step + 2 * hair_s * at_kink, done)
         running = running & ~(good & last) & ~broken
@@ -252,12 +262,79 @@ def _advance_batch(
     else:
         arrived.append(replace(now, alive=now.alive & ~running))
         places.append(place)
-    after = arrived[0]
+    final = arrived[0]
     if len(arrived) > 1:
-        after = Cells.join(arrived).take(torch.argsort(torch.cat(places)))
+        final = Cells.join(arrived).take(torch.argsort(torch.cat(places)))
     # On the way the internal quantity follows as well as the states need it; what leaves is exact.
-    inner = solve_internal(functions, every, v_end, after.fractions, after.internal)
-    return replace(after, internal=inner)
+    inner = solve_internal(functions, every, v_end, final.fractions, final.internal)
+    return replace(final, internal=inner)
+
+
+def _attempt(
+    kernels: Kernels,
+    p: Mapping[str, Value],
+    now: Cells,
+    slopes: Slopes,
+    v: torch.Tensor,
+    ramp: torch.Tensor,
+    slope: torch.Tensor | None,
+    step: torch.Tensor,
+    *,
+    bounded: Sequence[bool],
+    tolerance: float,
+    has_window: bool,
+    by_shortcut: bool = False,
+) -> Tried:
+    """One step of every cell, or the shortcut that takes its place; `by_shortcut`: it does."""
+    functions = kernels.functions
+    with torch.no_grad() if by_shortcut else nullcontext():
+        tried = kernels.step(p, now.fractions, now.internal, slopes, v, slope, step)
+    if functions.model.internals:
+        scale = functions.model.internals[0].scale
+        tried = jump(functions, p, now, tried, slopes, v, ramp, step, tolerance, scale)
+    if bounded == [True]:
+        tried = rest_at_bound(functions, p, now, tried, slopes, v, ramp, step)
+    elif len(bounded) > 1:
+        tried = forget(now, tried, slopes, step, bounded)
+    return mind_the_window(now, tried, slopes, step, bounded, tolerance) if has_window else tried
+
+
+def _with_gradients(
+    attempt: Callable[..., Tried],
+    p: Mapping[str, Value],
+    before: Cells,
+    slopes: Slopes,
+    v: torch.Tensor,
+    ramp: torch.Tensor,
+    flat: bool,
+    step: torch.Tensor,
+    after: Cells,
+    good: torch.Tensor,
+    shortcut: torch.Tensor | None,
+) -> Cells:
+    """`after` with the graphs of what was taken, and of nothing else.
+
+    A step that is rejected, or in whose place a shortcut was taken, may lead to infinity: zero
+    times the gradients there would be NaN.
+    """
+    fractions, internal = before.fractions, before.internal
+    short = torch.zeros_like(good) if shortcut is None else shortcut
+    for members, by_shortcut in ((good & ~short, False), (good & short, True)):
+        index = members.nonzero().squeeze(1)
+        if not index.numel():
+            continue
+        here = ramp[index]
+        tried = attempt(
+            pick(p, index, good.numel()), before.take(index), slopes.take(index), v[index], here,
+            None if flat else here, step[index], by_shortcut=by_shortcut,
+        )  # fmt: skip
+        fractions = tuple(
+            old.index_put((index,), new)
+            for old, new in zip(fractions, tried.fractions, strict=True)
+        )
+        if internal is not None and tried.internal is not None:
+            internal = internal.index_put((index,), tried.internal)
+    return replace(after, fractions=fractions, internal=internal)
 
 
 def _kink_times(

@@ -76,6 +76,15 @@ class Slopes:
         share = row[-1] / constraint[-1]
         return row[k] - share * constraint[k], self.by_voltage[k] - share * self.by_voltage[-1]
 
+    def take(self, index: torch.Tensor) -> Slopes:
+        """Those of the cells at `index`."""
+        return Slopes(
+            tuple(x[index] for x in self.values),
+            [[x[index] for x in row] for row in self.jacobian],
+            tuple(x[index] for x in self.by_voltage),
+            self.states,
+        )
+
 
 @dataclass(frozen=True)
 class Tried:
@@ -87,6 +96,7 @@ class Tried:
         rates: the rates at its end, as the last stage has them, one tensor [cell] per state.
         error: estimate of the largest error of a state, of one beyond 1 relative to it, [cell].
         error_internal: the same for the internal quantity, in its unit.
+        shortcut: where a shortcut has taken the step's place, [cell]; None: nowhere.
     """
 
     fractions: Columns
@@ -94,6 +104,7 @@ class Tried:
     rates: Columns
     error: torch.Tensor
     error_internal: torch.Tensor | None
+    shortcut: torch.Tensor | None = None
 
 
 def rosenbrock_step(

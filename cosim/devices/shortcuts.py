@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import torch
 
@@ -16,6 +17,8 @@ from cosim.devices.step_size import followed
 
 # How far the rate may be from straight in the distance to the bound.
 _PLAIN = 0.01
+_FORGOTTEN = 1e3  # time constants of a decay
+_DISTANCE = 1e-3 * EDGE  # least distance to a bound at which a decay's rate is read
 
 
 def jump(
@@ -69,6 +72,7 @@ def jump(
         tried.rates,
         tried.error.index_put((index,), moved[found]),
         tried.error_internal.index_put((index,), torch.zeros_like(moved[found])),
+        _marked(tried, index),
     )
 
 
@@ -91,36 +95,82 @@ def rest_at_bound(
     s = before.fractions[0]
     at_upper = s > 0.5
     near = torch.where(at_upper, 1.0 - s, s)
-    index = ((near < EDGE) & (near > 0)).nonzero().squeeze(1)
+    index = (near.abs() < EDGE).nonzero().squeeze(1)
     if index.numel() == 0:
         return tried
     side, here, h = at_upper[index], near[index], step[index]
     there = torch.addcmul(v[index], ramp[index], h)
     some = pick(p, index, step.numel())
-    inner = None
+    # The decay's rate does not know the distance: it is read where a quotient by that has digits
+    # and a gradient, which it has not at the bound itself.
+    away = here.detach().clamp_min(_DISTANCE)
+    place = torch.where(side, 1.0 - away, away)
+    away = torch.where(side, 1.0 - place, place)
+    inner = last_inner = None
     if before.internal is not None:
-        inner = solve_internal(functions, some, there, [s[index]], before.internal[index])
-    value = functions.equations(there, s[index], *([] if inner is None else [inner]), some)[0]
-    last = torch.as_tensor(value).expand_as(here)
-    fall = _fall(slopes.values[0][index], here, side)
-    fall_last = _fall(last, here, side)
+        inner = before.internal[index]
+        last_inner = solve_internal(functions, some, there, [s[index]], inner)
+    fall = _fall(functions, some, v[index], place, inner, away, side)
+    fall_last = _fall(functions, some, there, place, last_inner, away, side)
     # A window that vanishes at the bound makes the decay slower the farther it is.
     is_plain = (slopes.own(0)[0][index] + fall).abs() <= _PLAIN * fall
     pressed = ((fall >= 0) & (fall_last >= 0) & is_plain).detach()
     index, side = index[pressed], side[pressed]
     new = here[pressed] * torch.exp(-0.5 * h[pressed] * (fall + fall_last)[pressed])
+    last = fall_last[pressed] * torch.where(side, here[pressed], -here[pressed])
     none = torch.zeros_like(new).detach()
     return Tried(
         (tried.fractions[0].index_put((index,), torch.where(side, 1.0 - new, new)),),
         None
-        if tried.internal is None or inner is None
-        else tried.internal.index_put((index,), inner[pressed]),
-        (tried.rates[0].index_put((index,), last[pressed]),),
+        if tried.internal is None or last_inner is None
+        else tried.internal.index_put((index,), last_inner[pressed]),
+        (tried.rates[0].index_put((index,), last),),
         tried.error.index_put((index,), none),
         None if tried.error_internal is None else tried.error_internal.index_put((index,), none),
+        _marked(tried, index),
     )
 
 
-def _fall(rate: torch.Tensor, near: torch.Tensor, side: torch.Tensor) -> torch.Tensor:
+def forget(
+    before: Cells, tried: Tried, slopes: Slopes, step: torch.Tensor, bounded: Sequence[bool]
+) -> Tried:
+    """`tried`, without the gradients of states that a step has pressed against their bounds.
+
+    The true ones fall like the distance to the bound, by thousands of e-folds. The method's fall by
+    a power of that, and where a state has switched abruptly they were large enough to show.
+    """
+    fractions = list(tried.fractions)
+    for k, (old, new) in enumerate(zip(before.fractions, tried.fractions, strict=True)):
+        if not bounded[k] or not new.requires_grad:
+            continue
+        upper, s = old.detach() > 0.5, old.detach()
+        near = torch.where(upper, 1.0 - s, s)
+        first, last = (
+            torch.where(upper, x.detach(), -x.detach()) for x in (slopes.values[k], tried.rates[k])
+        )
+        gone = (near.abs() < EDGE) & (first * step > _FORGOTTEN * near.abs()) & (last >= 0)
+        fractions[k] = torch.where(gone, new.detach(), new)
+    return replace(tried, fractions=tuple(fractions))
+
+
+def _marked(tried: Tried, index: torch.Tensor) -> torch.Tensor:
+    """`tried.shortcut` with the cells at `index`."""
+    marks = tried.shortcut
+    if marks is None:
+        marks = torch.zeros_like(tried.error, dtype=torch.bool)
+    return marks.index_fill(0, index, True)
+
+
+def _fall(
+    functions: TorchModel,
+    p: Mapping[str, Value],
+    v: torch.Tensor,
+    place: torch.Tensor,
+    inner: torch.Tensor | None,
+    away: torch.Tensor,
+    side: torch.Tensor,
+) -> torch.Tensor:
     """The rate at which the distance to the bound decays [1/s]; negative where it grows."""
-    return torch.where(side, rate, -rate) / near
+    value = functions.equations(v, place, *([] if inner is None else [inner]), p)[0]
+    rate = torch.as_tensor(value).expand_as(away)
+    return torch.where(side, rate, -rate) / away
