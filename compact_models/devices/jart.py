@@ -10,8 +10,9 @@ The current is fixed by an equation: the Schottky contact in series with disc, p
 heated by it. It is solved for as `ln_i`, the logarithm of one plus the current in microamperes: an
 exponential contact behind a resistance is nearly straight in it, and so is the way through zero.
 
-Two things differ from the published text, both where it has a corner: the image force's argument
-is rounded over 1 mV (its fourth root has an infinite slope at zero), and at high doping the barrier
+Three things differ from the published text, all where it has a corner: the image force's argument
+is rounded over 1 mV (its fourth root has an infinite slope at zero); the current changes its sign
+over 1 nV; and at high doping the barrier
 then rises within a millivolt of the Schottky voltage `phi_b - phi_n`, so that up to three currents
 solve the equation. The device stays on the branch on which it was until that branch ends.
 """
@@ -41,6 +42,11 @@ v_round = Constant("v_round", "V", "rounding of the image force's argument", val
 
 # Without barrier and voltage the root below would stand at zero, with an infinite slope.
 v_tiny = Constant("v_tiny", "V", "least voltage under the root of field emission", value=1e-9)
+
+# At rest in an array the sign of the voltage is rounding: what changes with it does so smoothly, or
+# beside zero. A simulator that holds ln_i in a short step would never find the currents otherwise.
+v_still = Constant("v_still", "V", "voltage below which a device is at rest", value=1e-9)
+sign = V / sqrt(V**2 + v_still**2)
 
 v_back = Constant("v_back", "V", "scale on which too large a current is turned back", value=0.025)
 
@@ -175,7 +181,7 @@ nearness = Definition(
     "nearness",
     "1",
     "how near the disc is to the bound ahead of it",
-    Piecewise((n_min / n_disc, V > 0), (n_disc / n_max, True)),
+    Piecewise((n_min / n_disc, V > v_still), (n_disc / n_max, True)),
     low=0,
     high=2,
 )
@@ -216,8 +222,8 @@ MODEL = CompactModel(
     title="JART VCM v1b, deterministic",
     kind="dynamic",
     source=SOURCE,
-    current=current * Piecewise((1, V > 0), (-1, True)),
-    rates={n_disc: -Piecewise((1, V > 0), (-1, True)) * hop * (1 - nearness**10) / l_det},
+    current=current * sign,
+    rates={n_disc: -sign * hop * (1 - nearness**10) / l_det},
     # The last term is zero at the solution. Where the current is too large for the voltage it gives
     # Newton's method the slope that leads back; without it there is none, and it goes in circles.
     implicit={ln_i: ln_i - log(1 + i_schottky / i_unit) - Min(0, v_left) / v_back},
