@@ -181,7 +181,7 @@ nearness = Definition(
     "nearness",
     "1",
     "how near the disc is to the bound ahead of it",
-    Piecewise((n_min / n_disc, V > v_still), (n_disc / n_max, True)),
+    Piecewise((n_min / n_disc, v_still < V), (n_disc / n_max, True)),
     low=0,
     high=2,
 )

@@ -18,10 +18,12 @@ from cosim.devices.fit_worth import as_good, by_bounds
 Array = NDArray[np.float64]
 Mask = NDArray[np.bool_]
 
-NO_EFFECT = "changes nothing in these data"
+NO_EFFECT = "changes nothing in these data, as far from the start as was looked"
 DEPENDENT = "others do its work: the data cannot tell them apart"
 
 _AT_BOUND = 1e-3  # of the box
+_NOTHING_LEFT = 1e-3  # root mean square residual, a tenth of a percent: no fit needs to be nearer
+_NOT_NOISE = 3.1  # standard deviations of a correlation of noise: one in a thousand
 _COUNTS = 3.0  # times the noise floor: from there on, decades mean something
 
 
@@ -70,6 +72,9 @@ class Fit:
         rms: root mean square error, in the unit of the data.
         rms_decades: the same of log10 of the magnitudes, where both are above 3 noise floors.
         max_error: largest error, in the unit of the data.
+        follows_itself: correlation of each residual with the next; noise has none, a model that is
+            off somewhere has.
+        not_noise: it is larger than noise would make it once in a thousand times.
         evaluations: candidates evaluated.
         runs: runs that took.
         wall_s: time taken.
@@ -88,6 +93,8 @@ class Fit:
     rms: float
     rms_decades: float
     max_error: float
+    follows_itself: float
+    not_noise: bool
     evaluations: int
     runs: int
     wall_s: float
@@ -166,6 +173,7 @@ def make_result(
             fitted = replace(fitted, by_bound=by_bound[k])
         (initial if one.initial else values)[one.name] = fitted
     error = answer - measured.values
+    following = _follows_itself(off[0] * soft)
     size, wanted = np.abs(answer), np.abs(measured.values)
     counts = (np.minimum(size, wanted) > _COUNTS * floor) & (answer * measured.values > 0)
     decades = np.log10(size[counts] / wanted[counts])
@@ -181,12 +189,22 @@ def make_result(
         rms=float(np.sqrt((error**2).mean())),
         rms_decades=float(np.sqrt((decades**2).mean())) if counts.any() else math.nan,
         max_error=float(np.abs(error).max()),
+        follows_itself=following,
+        not_noise=following > _NOT_NOISE / math.sqrt(max(1, len(error))),
         evaluations=residuals.evaluations + last.evaluations,
         runs=residuals.runs + last.runs,
         wall_s=time.perf_counter() - started,
         space=space,
         u=u,
     )
+
+
+def _follows_itself(off: Array) -> float:
+    """Correlation of each residual with the next; 0 where there is nothing to correlate."""
+    one, following = off[:-1], off[1:]
+    size = float(np.sqrt((one**2).sum() * (following**2).sum()))
+    exact = float(np.sqrt((off**2).mean())) < _NOTHING_LEFT if off.size else True
+    return 0.0 if exact or not size > 0 else float((one * following).sum() / size)
 
 
 def bounds_of_states(space: Space) -> Mask:

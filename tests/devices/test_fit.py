@@ -92,9 +92,22 @@ def test_yakopcic_is_found_again() -> None:
     # A hyperbolic sine that is straight up to the amplitude: only a b counts.
     assert fit.fixed == {"b": DEPENDENT}
     is_near(fit, one, ("a_1", "a_2", "v_p", "v_n", "a_p", "a_n", "alpha_n", "x_n"))
+    assert not fit.not_noise, fit.follows_itself
     start = fit.initial["x"]
     assert start.stderr is not None
     assert abs(start.value - 0.11) < 4 * start.stderr
+
+
+def test_residuals_that_are_no_noise_are_told() -> None:
+    """Only the conductances may follow: the switching is where it was, and the model is off."""
+    model = find_model("yakopcic")
+    one = model.parameter_set("oblea")
+    data = measured(model, one, seed=1)
+    off = dataclasses.replace(one, values={**one.values, "v_p": 1.4 * one.values["v_p"]})
+    fit = fit_device(model, off, data, free=["a_1", "a_2"], options=QUICK)
+    assert fit.outcome == "ok", fit.reason
+    assert fit.not_noise
+    assert fit.follows_itself > 0.6
 
 
 def test_vteam_is_found_from_another_set() -> None:

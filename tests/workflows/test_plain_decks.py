@@ -21,7 +21,7 @@ pytestmark = pytest.mark.ngspice
 DYNAMIC = [
     (model.name, numbers.name)
     for model in package_models().values()
-    if model.kind != "read" and model.states
+    if model.states
     for numbers in model.parameter_sets
 ]
 PARTS = np.array([0.0, 0.25, 0.75, 1.0])  # of a period, for a triangle

@@ -213,6 +213,7 @@ def _document(
         "correlated": [list(pair) for pair in fit.correlated],
         f"rms_{unit}": fit.rms,
         "rms_decades": fit.rms_decades,
+        "residuals_follow_each_other": fit.follows_itself if fit.not_noise else None,
         f"max_error_{unit}": fit.max_error,
         f"noise_floor_{unit}": fit.floor,
         "n_points": len(measured.values),
@@ -252,6 +253,14 @@ def _lines(fit: Fit, result: dict[str, Any]) -> list[str]:
         )
     for a, b, rho in fit.correlated:
         lines.append(f"hardly told apart: {a} and {b}, correlation {rho:.4f}")
+    if fit.not_noise:
+        lines.append(
+            f"the residuals follow each other (correlation {fit.follows_itself:.2f}, noise has 0):"
+            " the model is off somewhere, and the errors are too small; see --plot, try another"
+            " --params"
+        )
+    if "n_points_integrated" in result and result["n_points_integrated"] is None:
+        lines.append("pulse data: most noise is that of the steps; the errors are too small")
     if result["saved_set"] is None:
         lines += ["nothing was saved", _NEXT.get(fit.outcome, _NEXT["not_converged"])]
     else:

@@ -16,7 +16,7 @@ from compact_models.library import check_device_folder, find_model, find_set
 from compact_models.model import CompactModel, ParameterSet
 from cosim.devices.run_ngspice import can_compile, run_ngspice
 from cosim.devices.run_torch import run_torch
-from cosim.ngspice import find_ngspice
+from cosim.ngspice import Outcome, find_ngspice
 from workflows.device.stimulus import Array, read_stimulus, write_trace
 
 ENGINES = ("torch", "ngspice")
@@ -172,4 +172,7 @@ def _in_ngspice(
     trace = run_ngspice(model, numbers, time_s, voltage_v, ngspice, compiled=compiled)
     used = f"{trace.result.engine}, {'compiled (OSDI)' if trace.compiled else 'B sources'}"
     columns = {"i_a": trace.current_a, **trace.states}
-    return columns, used, str(trace.result.outcome), trace.result.reason
+    reason = trace.result.reason
+    if trace.result.outcome is Outcome.NO_CONVERGENCE and not trace.compiled:
+        reason += "; --form osdi or --engine torch may get through where B sources do not"
+    return columns, used, str(trace.result.outcome), reason

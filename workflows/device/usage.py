@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from compact_models.emit.ngspice import state_node
 from compact_models.model import CompactModel, ParameterSet
-from compact_models.symbols import State
+from compact_models.symbols import Parameter, State
 
 # With ngspice's own tolerances a filament that switches within picoseconds ends the run, or worse,
 # overshoots its bound by a third of its range. These are the options of `spiceloop device run`, as
@@ -23,10 +23,10 @@ def how_to_use(
     if not model.states:
         return [f"use: x1 p n {block}"]
     stop, step = numbers.period_s, numbers.period_s / _STEPS
-    states = [_state(state, compiled=compiled) for state in model.states]
+    states = [_state(state, numbers, compiled=compiled) for state in model.states]
     if compiled:
         use = [
-            "compile: openvaf-r FILE.va -o FILE.osdi",
+            "compile: openvaf-r FILE.va -o FILE.osdi (spiceloop check says where it is)",
             "load: pre_osdi FILE.osdi (a line of .control, ngspice 42 and later)",
             f"use: n1 p n card, with .model card {block}",
         ]
@@ -44,9 +44,12 @@ def how_to_use(
     ]
 
 
-def _state(state: State, *, compiled: bool) -> str:
+def _state(state: State, numbers: ParameterSet, *, compiled: bool) -> str:
     node = "v(n1#n_s_" + state.name + ")" if compiled else f"v(x1.{state_node(state)})"
-    what = f"{state.name}, in units of {float(state.scale):g} {state.unit}"
+    size = state.scale.xreplace(
+        {x: numbers.values[x.name] for x in state.scale.free_symbols if isinstance(x, Parameter)}
+    )
+    what = f"{state.name}, in units of {float(size):g} {state.unit}"
     if state.lower is not None:
         what = f"{state.name}, 0 to 1 from its lower to its upper bound"
         if state.log:
