@@ -1,0 +1,144 @@
+"""Voltages across the cells of an array whose lines are all driven, each from one end.
+
+Then the wires are no network: what a current through one cell takes away from another of its word
+line is the resistance that both share on their way to the driver, and likewise for bit lines. The
+voltages u across the cells solve u = U - R i(u), where R is two small matrix products.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+
+from cosim.nodal.krylov import gmres
+from cosim.nodal.transfer import bitline_resistances, wordline_resistances
+
+# Current [A] and its slope [S] of every cell for the voltages across them, [..., row, col].
+Cell = Callable[[torch.Tensor], tuple[torch.Tensor, torch.Tensor]]
+
+_MOST_STEPS, _MOST_HALVINGS = 50, 30
+_FORCING = (1e-1, 1e-8)  # how exactly Newton's equations are solved, far from the end and at it
+
+
+@dataclass(frozen=True, eq=False)
+class DrivenLines:
+    """What the lines of an array take from the voltages at their ends.
+
+    Attributes:
+        word_ohm: shared by the ways to two cells of a word line, its driver included, [col, col].
+        bit_ohm: shared by the ways of two cells of a bit line to its end, likewise, [row, row].
+    """
+
+    word_ohm: torch.Tensor
+    bit_ohm: torch.Tensor
+
+    @staticmethod
+    def of(
+        shape: tuple[int, int],
+        *,
+        r_wordline_ohm: float,
+        r_bitline_ohm: float,
+        r_driver_ohm: float = 0.0,
+    ) -> DrivenLines:
+        """Lines of equal segments; `r_driver_ohm` is at the driven end of every line."""
+        rows, cols = shape
+        like = torch.zeros((), dtype=torch.float64)
+        word = wordline_resistances(cols, r_wordline_ohm, r_driver_ohm, like)
+        return DrivenLines(word, bitline_resistances(rows, r_bitline_ohm, like) + r_driver_ohm)
+
+    @property
+    def ideal(self) -> bool:
+        """No line has any resistance."""
+        return not bool(self.word_ohm.any() | self.bit_ohm.any())
+
+    def drop_v(self, current_a: torch.Tensor) -> torch.Tensor:
+        """What currents through the cells take from the voltages across them, [..., row, col]."""
+        return current_a @ self.word_ohm + self.bit_ohm @ current_a
+
+    def own_ohm(self) -> torch.Tensor:
+        """What each cell has before it, [row, col]."""
+        return self.word_ohm.diagonal() + self.bit_ohm.diagonal()[:, None]
+
+
+@dataclass(frozen=True, eq=False)
+class Across:
+    """What is across the cells, and through them.
+
+    Attributes:
+        voltage_v: [..., row, col].
+        current_a: likewise.
+        converged: of every array, [...].
+    """
+
+    voltage_v: torch.Tensor
+    current_a: torch.Tensor
+    converged: torch.Tensor
+
+
+def voltages_across(
+    cell: Cell,
+    lines: DrivenLines,
+    driven_v: torch.Tensor,
+    *,
+    guess_v: torch.Tensor | None = None,
+    tolerance_v: float = 1e-10,
+) -> Across:
+    """The voltages across the cells, by Newton's method.
+
+    Args:
+        cell: the cells.
+        lines: what leads to them.
+        driven_v: difference of the voltages at the ends of the two lines, [..., row, col].
+        guess_v: where to start, likewise; None starts without any current.
+        tolerance_v: by how much the voltages may contradict the lines [V].
+    """
+    u = driven_v.clone() if guess_v is None else guess_v.clone()
+    shape = driven_v.shape
+    current, slope = cell(u)
+    if lines.ideal:
+        return Across(driven_v, cell(driven_v)[0], torch.ones(shape[:-2], dtype=torch.bool))
+    own = lines.own_ohm()
+
+    def residual(u: torch.Tensor, current: torch.Tensor) -> torch.Tensor:
+        return u - driven_v + lines.drop_v(current)
+
+    off = residual(u, current)
+    worst = off.abs().flatten(-2).amax(-1)
+    first = worst.clamp_min(1e-300)
+    for _ in range(_MOST_STEPS):
+        if bool((worst <= tolerance_v).all()):
+            break
+        weight = 1 / (1 + own * slope.clamp_min(0.0))  # a cell and its own wires, solved at once
+
+        def apply(
+            y: torch.Tensor, slope: torch.Tensor = slope, weight: torch.Tensor = weight
+        ) -> torch.Tensor:
+            change = weight * y.unflatten(-1, shape[-2:])
+            product: torch.Tensor = (change + lines.drop_v(slope * change)).flatten(-2)
+            return product
+
+        near = float((worst / first).amax())
+        forcing = min(_FORCING[0], max(_FORCING[1], 0.1 * near))
+        step = weight * gmres(apply, -off.flatten(-2), relative=forcing).unflatten(-1, shape[-2:])
+        # Where the residual does not fall the step is halved, array by array.
+        part = torch.ones_like(worst)
+        for _ in range(_MOST_HALVINGS):
+            tried = u + part[..., None, None] * step
+            tried_current, tried_slope = cell(tried)
+            new = residual(tried, tried_current)
+            fell = new.abs().flatten(-2).amax(-1)
+            bad = ~(fell < (1.0 - 1e-4 * part) * worst) & (worst > tolerance_v)  # True for NaN
+            if not bool(bad.any()):
+                break
+            part = torch.where(bad, 0.5 * part, part)
+        better = fell < worst
+        if not bool(better.any()):
+            break
+        chosen = better[..., None, None]
+        u, off = torch.where(chosen, tried, u), torch.where(chosen, new, off)
+        current = torch.where(chosen, tried_current, current)
+        slope = torch.where(chosen, tried_slope, slope)
+        worst = torch.where(better, fell, worst)
+    return Across(u, current, worst <= tolerance_v)
