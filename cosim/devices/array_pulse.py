@@ -35,9 +35,8 @@ OPTIONS = (
     ".option klu method=gear reltol=1e-4 abstol=1e-12 vntol=1e-8 chgtol=0.1 trtol=0.1 "
     "itl4=100 gmin=1e-15"
 )
-# Where the simulator gives up, the run is tried again with so many times the steps. A little more
-# first: beside 0 V JART's cells can fail at one step and not at another.
-_FINER = (1.0, 1.37, 20.0, 400.0)
+# Where the simulator gives up, the run is tried again with so many times the steps.
+_FINER = (1, 20, 400)
 _STEPS = 100
 # Of the run, the shortest that the lead can be: ngspice does not tell apart what is closer than
 # 1e-10 longest steps.
@@ -159,9 +158,8 @@ def pulse_array(
     times_s = _shifted(array)
     deck, elements = pulse_deck(array, compiled=use_compiled, steps=steps)
     for finer in _FINER:
-        taken = round(steps * finer)
-        deck = replace(deck, text=_with_analysis(deck.text, float(times_s[-1]), taken))
-        points = 3 * (len(array.time_s) + taken)
+        deck = replace(deck, text=_with_analysis(deck.text, float(times_s[-1]), steps * finer))
+        points = 3 * (len(array.time_s) + steps * finer)
         result = run_deck(deck, ngspice, timeout_s=timeout_for(elements, points, ngspice))
         if result.outcome is not Outcome.NO_CONVERGENCE:
             break

@@ -350,11 +350,10 @@ def test_an_array_that_cannot_be_built_is_refused() -> None:
 
 
 @pytest.mark.ngspice
-@FORMS
 @pytest.mark.parametrize("volts", [-0.9, 0.9])
-def test_with_wires_jart_comes_to_rest(ngspice: Ngspice, compiled: bool, volts: float) -> None:
+def test_with_wires_jart_comes_to_rest(ngspice: Ngspice, volts: float) -> None:
     """At rest the sign of a voltage behind wires is rounding; the run ended there, every time."""
-    require(ngspice, compiled)
+    require(ngspice, compiled=True)
     array = PulsedArray(
         model=JART,
         parameter_set=JART.parameter_set("hfo2"),
@@ -365,6 +364,6 @@ def test_with_wires_jart_comes_to_rest(ngspice: Ngspice, compiled: bool, volts: 
         bit_v=lines(0.0, 0.5 * volts),
         initial={"n_disc": np.array([[1e26, 9e23], [4e24, 1.2e27]])},
     )
-    result = pulse_array(array, ngspice, compiled=compiled)
+    result = pulse_array(array, ngspice, compiled=True)
     assert result.outcome is Outcome.OK, result.reason
     assert np.abs(result.word_a[:, -1]).max() < 1e-9
