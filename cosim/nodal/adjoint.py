@@ -14,6 +14,7 @@ from typing import Any
 
 import torch
 
+from compact_models.errors import InputError
 from cosim.nodal.blocks import places
 from cosim.nodal.hierarchy import Whole, joined
 from cosim.nodal.lines import Lines, Ohm
@@ -62,13 +63,26 @@ class _PortMatrix(torch.autograd.Function):
     def forward(ctx: Any, whole: Whole, *given: torch.Tensor | Ohm | None) -> torch.Tensor:
         """The matrix itself."""
         ctx.whole = whole
+        # To hang second derivatives on; nothing of them is read.
+        ctx.trained = [x for x in given if isinstance(x, torch.Tensor) and x.requires_grad]
         ctx.shapes = [x.shape if isinstance(x, torch.Tensor) else None for x in given]
         return whole.block.hybrid.clone()
 
     @staticmethod
-    @torch.autograd.function.once_differentiable
     def backward(ctx: Any, gradient: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
         """Of the conductances, then of the resistances as `Lines` has them."""
+        again = torch.is_grad_enabled()
+        with torch.no_grad():
+            found = _PortMatrix._gradients(ctx, gradient)
+        if again:
+            found = tuple(
+                x if x is None else _OnlyOnce.apply(x, gradient, *ctx.trained)  # type: ignore[no-untyped-call]  # torch
+                for x in found
+            )
+        return found
+
+    @staticmethod
+    def _gradients(ctx: Any, gradient: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
         whole: Whole = ctx.whole
         at_parts, at_ends = _go_down(whole, gradient)
         cells, word, bit = _of_leaves(whole, at_parts)
@@ -82,6 +96,24 @@ class _PortMatrix(torch.autograd.Function):
                     found, ctx.shapes, ctx.needs_input_grad[1:], strict=True
                 )
             ),
+        )
+
+
+class _OnlyOnce(torch.autograd.Function):
+    """A gradient that depends on what it is given but has no derivative by it here."""
+
+    @staticmethod
+    def forward(ctx: Any, found: torch.Tensor, *trained: torch.Tensor) -> torch.Tensor:  # noqa: ARG004
+        """The gradient itself."""
+        return found.clone()
+
+    @staticmethod
+    def backward(ctx: Any, *gradient: torch.Tensor) -> tuple[torch.Tensor | None, ...]:  # noqa: ARG004
+        """Says what has one."""
+        raise InputError(
+            "the exact transfer has no second derivatives",
+            where="solve_transfer",
+            hint="take them from the currents of solve_state",
         )
 
 
@@ -126,4 +158,10 @@ def _of_leaves(whole: Whole, s: torch.Tensor) -> tuple[torch.Tensor, torch.Tenso
     eye_row, eye_col = (torch.eye(n, dtype=s.dtype, device=s.device) for n in (high, wide))
     in_word[..., place["R"]] += eye_row[:, None, :]
     in_bit[..., place["T"]] += eye_col
-    return both(word_v - bit_v), -both(in_word), -both(in_bit)
+    if whole.shunts is not None:
+        in_word = in_word + whole.shunts.right[..., None, None] * word_v[..., -1:, :]
+        in_bit = in_bit - whole.shunts.top[..., None, :, None] * bit_v[..., -1:, :, :]
+    cells = both(word_v - bit_v)
+    if whole.opens is not None:
+        cells = cells.masked_fill(whole.opens.cell_floats, 0.0)
+    return cells, -both(in_word), -both(in_bit)

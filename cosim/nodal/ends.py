@@ -9,14 +9,11 @@ import torch
 from cosim.nodal.blocks import Blocks, places
 from cosim.nodal.dense import solve
 
-# What holds a floating line, in siemens: far below any cell, so that its voltage is theirs.
-_FLOATING_S = 1e-22
-
 
 def behind(
     blocks: Blocks, group: str, series_ohm: torch.Tensor
 ) -> tuple[Blocks, torch.Tensor, torch.Tensor]:
-    """Blocks with a resistance in series at the near ends of their lines, infinite for none at all.
+    """Blocks with a resistance in series at the near ends of their lines.
 
     Returns them, the voltages at these ends for unit inputs [..., port, input], and by how much
     these change per unit of the group's own output before.
@@ -24,15 +21,13 @@ def behind(
     Args:
         blocks: the blocks.
         group: "L" for word lines, "B" for bit lines.
-        series_ohm: [..., port], broadcast against the blocks.
+        series_ohm: [..., port], broadcast against the blocks; finite, since an open end is an open
+            segment: `cosim.nodal.opens`.
     """
     rows, cols = places(blocks.outputs, blocks.way), places(blocks.inputs, blocks.way)
-    floats = torch.isinf(series_ohm)
-    # A driver's voltage falls by the current into the line, a sense node's rises by that out of it:
-    # the change u of the voltage is s i, or (1 / s) u = i where s is infinite.
-    sign = -1.0 if group == "L" else 1.0
-    scale = torch.where(floats, 1.0, sign * series_ohm)
-    own = torch.where(floats, sign * _FLOATING_S, 1.0)
+    # A driver's voltage falls by the current into the line, a sense node's rises by that out of it.
+    scale = -series_ohm if group == "L" else series_ohm
+    own = torch.ones_like(scale)
     matrix = torch.diag_embed(own) - scale.unsqueeze(-1) * blocks.part(group, group)
     answer = solve(matrix, torch.diag_embed(scale).expand(matrix.shape))
     change = answer @ blocks.hybrid[..., rows[group], :]
@@ -43,7 +38,7 @@ def behind(
 
 
 def held(
-    blocks: Blocks, group: str, series_ohm: torch.Tensor
+    blocks: Blocks, group: str, series_ohm: torch.Tensor, shunt_s: torch.Tensor | None = None
 ) -> tuple[Blocks, torch.Tensor, torch.Tensor]:
     """Blocks whose lines are held at their far ends as well, by a voltage behind a resistance.
 
@@ -58,23 +53,32 @@ def held(
         blocks: the blocks.
         group: "R" for word lines, "T" for bit lines.
         series_ohm: [..., port], broadcast against the blocks; infinite where a line is open.
+        shunt_s: what the blocks have there to ground and is taken back, likewise.
     """
     rows, cols = places(blocks.outputs, blocks.way), places(blocks.inputs, blocks.way)
-    # The current i is drawn out of a word line, v = v_held + r i, and into a bit line from above,
-    # v = v_held - r i; with v = row + h i, all of it times 1 / r where r is large.
+    # The current j is drawn out of a word line, v = v_held + r j, and into a bit line from above,
+    # v = v_held - r j; with v = row + h i and i = j -+ shunt v all of it times 1 / r where r is
+    # large.
     sign = 1.0 if group == "R" else -1.0
     large = series_ohm > 1.0
     scale = torch.where(large, 1.0 / series_ohm, 1.0)
     own = torch.where(large, 1.0, series_ohm)
-    matrix = torch.diag_embed(own) - sign * scale.unsqueeze(-1) * blocks.part(group, group)
+    of_line = scale if shunt_s is None else scale - own * shunt_s
+    part = blocks.part(group, group)
+    matrix = torch.diag_embed(own) - sign * of_line.unsqueeze(-1) * part
+    given = [torch.diag_embed(sign * x).expand(matrix.shape) for x in (of_line, scale)]
+    answer, of_held = solve(matrix, torch.stack(given))
     row = blocks.hybrid[..., rows[group], :].clone()
-    row[..., cols[group]] = -torch.eye(row.shape[-2], dtype=row.dtype, device=row.device)
-    answer = solve(matrix, torch.diag_embed(sign * scale).expand(matrix.shape))
+    row[..., cols[group]] = 0.0
     current = answer @ row
+    current[..., cols[group]] = -of_held
     hybrid = blocks.hybrid.clone()
     column = hybrid[..., cols[group]].clone()
     hybrid[..., cols[group]] = 0.0
     hybrid = hybrid + column @ current
-    # From the source into a word line, out of a bit line to the node: against i, both.
-    hybrid[..., rows[group], :] = -current
+    # From the source into a word line, out of a bit line to the node: against j, both.
+    through = current
+    if shunt_s is not None:
+        through = current + sign * shunt_s.unsqueeze(-1) * hybrid[..., rows[group], :]
+    hybrid[..., rows[group], :] = -through
     return replace(blocks, hybrid=hybrid), current, answer

@@ -16,8 +16,9 @@ import torch
 
 from cosim.nodal.blocks import Blocks, Joint, Way, join, places
 from cosim.nodal.ends import behind, held
-from cosim.nodal.leaves import Keep, Leaves, blocks_of_cells
+from cosim.nodal.leaves import Keep, Leaves, Shunts, blocks_of_cells
 from cosim.nodal.lines import Lines, Ohm
+from cosim.nodal.opens import Opens, find_opens
 
 _LARGEST = (4, 8)  # rows and columns of the blocks that are solved whole
 
@@ -64,7 +65,9 @@ class Grid:
                 row, ups = row | bit << ups, ups + 1
             else:
                 col, acrosses = col | bit << acrosses, acrosses + 1
-        return Grid(rows, cols, up, across, ways, torch.from_numpy(row * across + col))
+        with torch.inference_mode(mode=False):  # for callers in any mode
+            order = torch.from_numpy(row * across + col)
+        return Grid(rows, cols, up, across, ways, order)
 
     @property
     def high(self) -> int:
@@ -133,6 +136,7 @@ class Edge:
         out: the outputs of these blocks that the lines' ends are.
         answer: what the inner inputs get of these outputs, [..., block, port, port].
         column: what the outputs get of the inner inputs, [..., block, output, port].
+        shunt_s: what the blocks have at these ends, [..., block, port]; None without opens.
     """
 
     group: str
@@ -143,6 +147,7 @@ class Edge:
     out: slice
     answer: torch.Tensor
     column: torch.Tensor
+    shunt_s: torch.Tensor | None = None
 
     def inputs(self, before: torch.Tensor, of_sources: torch.Tensor | None = None) -> torch.Tensor:
         """The inputs of the blocks themselves, [..., block, input, vector].
@@ -167,7 +172,11 @@ class Edge:
         change = self.answer @ edge[..., self.out, :]
         edge = edge + self.column @ change
         if self.group in "RT":
-            edge[..., self.out, :] = -change
+            through = change
+            if self.shunt_s is not None:
+                drawn = self.shunt_s.unsqueeze(-1) * edge[..., self.out, :]
+                through = change + drawn if self.group == "R" else change - drawn
+            edge[..., self.out, :] = -through
         return offset.index_copy(-3, self.blocks, edge), change
 
     def congruent(self, before: torch.Tensor) -> torch.Tensor:
@@ -187,6 +196,8 @@ class Whole:
         edges: what the lines end in, in the order in which it was added.
         inside: what is inside the smallest blocks; None if it was not kept.
         grid: how the array was cut.
+        opens: what open segments do; None where there are none.
+        shunts: what stands at the ports of the smallest blocks because of them; likewise.
     """
 
     block: Blocks
@@ -194,11 +205,13 @@ class Whole:
     edges: tuple[Edge, ...]
     inside: Leaves | None
     grid: Grid
+    opens: Opens | None = None
+    shunts: Shunts | None = None
 
     def inner(self, inputs: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         """Currents of the cells [A], voltages of their word-line and of their bit-line nodes [V].
 
-        Each is [..., vector, row, col], rows counted from above.
+        Each is [..., vector, row, col], rows counted from above. What nothing drives is at 0 V.
 
         Args:
             inputs: of the block, [..., input, vector].
@@ -248,7 +261,14 @@ class Whole:
         """Of [..., block, inner, vector] the three parts, put together."""
         cells = inner.unflatten(-2, (3, self.grid.high, self.grid.wide))
         current, word, bit = self.grid.put_together(cells.movedim((-4, -1), (-5, -4))).unbind(-4)
-        return current, word, bit
+        if self.opens is None:
+            return current, word, bit
+        masks = (self.opens.cell_floats, self.opens.word_floats, self.opens.bit_floats)
+        one, two, three = (
+            x.masked_fill(mask.unsqueeze(-3), 0.0)
+            for x, mask in zip((current, word, bit), masks, strict=True)
+        )
+        return one, two, three
 
 
 def joined(
@@ -265,24 +285,32 @@ def joined(
     """
     grid = Grid.of(*conductance_s.shape[-2:])
     ways: tuple[Way, ...] = (*grid.ways, "up")
+    trained = [_is_trained(x) for x in (lines.r_driver_ohm, lines.r_sense_ohm)]
+    lines, opens = find_opens(conductance_s, lines)
+    shunts = None
+    if opens is not None:
+        shunts = _shunts(grid, opens, lines)
+        # A cell of 0 S at a floating piece: nothing flows, however little it began to conduct.
+        conductance_s = torch.where(opens.cell_floats, conductance_s.detach(), conductance_s)
     blocks, inside = blocks_of_cells(
         grid.cut(conductance_s),
         grid.segments(lines.r_wordline_ohm, lines.r_driver_right_ohm, conductance_s),
         grid.segments(lines.r_bitline_ohm, lines.r_sense_top_ohm, conductance_s),
         ways[0],
         keep=keep,
+        shunts=shunts,
     )
     edges: list[Edge] = []
-    for group, value, far in (
-        ("L", lines.r_driver_ohm, False),
-        ("B", lines.r_sense_ohm, False),
+    for group, value, needed in (
+        ("L", lines.r_driver_ohm, trained[0] or _any_ohms(lines.r_driver_ohm)),
+        ("B", lines.r_sense_ohm, trained[1] or _any_ohms(lines.r_sense_ohm)),
         ("R", lines.r_driver_right_ohm, True),
         ("T", lines.r_sense_top_ohm, True),
     ):
-        if value is None or not (far or _any_ohms(value)):
+        if value is None or not needed:
             continue
-        series = grid.ends(value, conductance_s, of_words=group in "LR", far=far)
-        blocks, edge = _at_edge(blocks, grid, group, series)
+        series = grid.ends(value, conductance_s, of_words=group in "LR", far=group in "RT")
+        blocks, edge = _at_edge(blocks, grid, group, series, shunts)
         edges.append(edge)
     joints = []
     left = {"up": grid.up, "across": grid.across}
@@ -298,12 +326,27 @@ def joined(
         if keep != "nothing":
             joints.append(joint)
     one = replace(blocks, hybrid=blocks.hybrid[..., 0, :, :])
-    return Whole(one, tuple(joints), tuple(edges), inside, grid)
+    return Whole(one, tuple(joints), tuple(edges), inside, grid, opens, shunts)
+
+
+def _is_trained(value: Ohm) -> bool:
+    return isinstance(value, torch.Tensor) and value.requires_grad
 
 
 def _any_ohms(value: Ohm) -> bool:
-    ohm = torch.as_tensor(value)
-    return ohm.requires_grad or bool((ohm != 0).any())
+    return bool((torch.as_tensor(value) != 0).any())
+
+
+def _shunts(grid: Grid, opens: Opens, lines: Lines) -> Shunts:
+    """Shunts at all ports that take a current, but for ends of lines at which there is nothing."""
+    across, up = grid.order % grid.across, grid.order // grid.across
+    size = opens.shunt_s.unsqueeze(-3)  # [..., 1, 1, 1] for blocks of rows and columns
+    right = across + 1 < grid.across if lines.r_driver_right_ohm is None else across >= 0
+    top = up + 1 < grid.up if lines.r_sense_top_ohm is None else up >= 0
+    there = ((right, grid.high), (top, grid.wide), (across > 0, grid.high), (up > 0, grid.wide))
+    ports = (size[..., 0] * x.to(size).unsqueeze(-1).expand(-1, count) for x, count in there)
+    leaks = (grid.cut(x.to(size)) * size for x in (opens.word_leaks, opens.bit_leaks))
+    return Shunts(*ports, *leaks)
 
 
 def _kept(way: Way, wanted: str) -> tuple[str, str]:
@@ -316,22 +359,28 @@ def _kept(way: Way, wanted: str) -> tuple[str, str]:
 
 
 def _at_edge(
-    blocks: Blocks, grid: Grid, group: str, series_ohm: torch.Tensor
+    blocks: Blocks, grid: Grid, group: str, series_ohm: torch.Tensor, shunts: Shunts | None
 ) -> tuple[Blocks, Edge]:
     """The blocks with what their lines end in at one edge of the array."""
     places_of = grid.places()
     at = {"L": places_of[:, 0], "R": places_of[:, -1], "B": places_of[0], "T": places_of[-1]}
     index = at[group].to(blocks.hybrid.device)
     at_edge = replace(blocks, hybrid=blocks.hybrid.index_select(-3, index))
-    end = behind if group in "LB" else held
-    changed, inner, answer = end(at_edge, group, series_ohm)
+    shunt = None
+    if group in "LB":
+        changed, inner, answer = behind(at_edge, group, series_ohm)
+    else:
+        if shunts is not None:
+            of_lines = shunts.right if group == "R" else shunts.top
+            shunt = of_lines.index_select(-2, index)
+        changed, inner, answer = held(at_edge, group, series_ohm, shunt)
     hybrid = blocks.hybrid.expand(*changed.hybrid.shape[:-3], *blocks.hybrid.shape[-3:])
     place = places(blocks.inputs, blocks.way)[group]
     out = places(blocks.outputs, blocks.way)[group]
     current = changed.hybrid[..., out, :]
     column = at_edge.hybrid[..., place]
     return replace(blocks, hybrid=hybrid.index_copy(-3, index, changed.hybrid)), Edge(
-        group, index, place, inner, current, out, answer, column
+        group, index, place, inner, current, out, answer, column, shunt
     )
 
 

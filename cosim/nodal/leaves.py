@@ -14,8 +14,6 @@ from cosim.nodal.dense import inverse, solve
 
 # What is kept of the way to a solution: nothing, what the inputs do inside, or sources as well.
 Keep = Literal["nothing", "inside", "sources"]
-# What flows through an open segment, as a part of what the largest cell conducts.
-LEAK = 1e-13
 
 
 @dataclass(frozen=True)
@@ -43,6 +41,7 @@ def blocks_of_cells(
     way: Way,
     *,
     keep: Keep,
+    shunts: Shunts | None = None,
 ) -> tuple[Blocks, Leaves | None]:
     """Blocks, and what is inside them if `keep` asks for it.
 
@@ -55,21 +54,54 @@ def blocks_of_cells(
         bitline_ohm: of the segment below every cell, likewise.
         way: how the blocks are joined next.
         keep: what is returned beside the blocks.
+        shunts: what stands at the ports where segments are open; None where none is.
     """
     rows, cols = conductance_s.shape[-2:]
-    word, bit, opens = _without_opens(wordline_ohm, bitline_ohm)
     size = {"L": rows, "R": rows, "B": cols, "T": cols}
     place = places(size, way)
-    wires = _of_wires(word, bit, way)
     g = conductance_s.flatten(-2).unsqueeze(-1)
-    if opens is not None:
-        leak = LEAK * conductance_s.detach().amax().clamp_min(1e-300)
-        answer, leaves = _around_opens(g, wires, opens, opens.ends(place), leak, keep)
+    opens = None
+    if shunts is not None:
+        wordline_ohm, bitline_ohm, opens = _without_opens(wordline_ohm, bitline_ohm, shunts)
+    wires = _of_wires(wordline_ohm, bitline_ohm, way)
+    if opens is not None and shunts is not None:
+        answer, leaves = _around_opens(g, wires, opens, shunts, place, keep)
     elif keep == "sources":
         answer, leaves = _with_sources(g, wires)
     else:
         answer, leaves = _by_halves(g, wires, keep)
-    return Blocks(answer + wires.straight, size, size, way), leaves
+    hybrid = answer + wires.straight
+    if shunts is not None:
+        hybrid = hybrid + torch.diag_embed(shunts.taken_back(place))
+    return Blocks(hybrid, size, size, way), leaves
+
+
+@dataclass(frozen=True)
+class Shunts:
+    """What stands at the ports of blocks with open segments, see `cosim.nodal.opens` [S].
+
+    Attributes:
+        right: from the right ends of word lines to ground, [..., block, row].
+        top: from the upper ends of bit lines, [..., block, col].
+        left: what is taken back at the left ends, [..., block, row].
+        below: what is taken back at the lower ends, [..., block, col].
+        in_word: what leaks through open word-line segments, [..., block, row, col]; 0 for most.
+        in_bit: what leaks through open bit-line segments, likewise.
+    """
+
+    right: torch.Tensor
+    top: torch.Tensor
+    left: torch.Tensor
+    below: torch.Tensor
+    in_word: torch.Tensor
+    in_bit: torch.Tensor
+
+    def taken_back(self, place: Mapping[str, slice]) -> torch.Tensor:
+        """What is added to the currents at the near ends per volt there, [..., block, port]."""
+        found = self.left.new_zeros(*self.left.shape[:-1], max(x.stop for x in place.values()))
+        found[..., place["L"]] = -self.left
+        found[..., place["B"]] = self.below
+        return found
 
 
 @dataclass(frozen=True)
@@ -99,17 +131,18 @@ class _Wires:
         return self.of_word + self.of_bit
 
     def inner(
-        self, currents: torch.Tensor, over_opens: tuple[torch.Tensor, torch.Tensor] | None = None
+        self, currents: torch.Tensor, more: tuple[torch.Tensor, torch.Tensor] | None = None
     ) -> torch.Tensor:
         """What is inside, for the inputs and whatever further columns the currents have.
 
         Args:
             currents: of the cells, [..., cell, column].
-            over_opens: voltages across open segments before the cells, likewise.
+            more: what open segments add to the voltages of word-line and of bit-line nodes,
+                likewise.
         """
         word_v, bit_v = -(self.drop_word @ currents), self.drop_bit @ currents
-        if over_opens is not None:
-            word_v, bit_v = word_v - over_opens[0], bit_v + over_opens[1]
+        if more is not None:
+            word_v, bit_v = word_v + more[0], bit_v + more[1]
         count = self.of_word.shape[-1]
         word_v[..., :count] += self.of_word
         bit_v[..., :count] += self.of_bit
@@ -125,7 +158,14 @@ def _by_halves(g: torch.Tensor, wires: _Wires, keep: Keep) -> tuple[torch.Tensor
     """With D the root of G, the cells conduct D (1 + D R D)^-1 D, symmetric and positive.
 
     X'X with X = L^-1 D P, where L is Cholesky's factor: half of the work of an inverse and less.
+    The root has no derivative at 0 S: where one is asked for, c = (1 + G R)^-1 G P.
     """
+    if g.requires_grad and torch.is_grad_enabled():
+        full = g * (wires.drop_word + wires.drop_bit)
+        full = full + torch.eye(full.shape[-1], dtype=full.dtype, device=full.device)
+        currents = solve(full, g * (wires.given * wires.signs))
+        answer = wires.given.mT @ currents
+        return answer, None if keep == "nothing" else wires.leaves(wires.inner(currents), answer)
     root = g.sqrt()
     matrix = root * (wires.drop_word + wires.drop_bit) * root.mT
     matrix.diagonal(dim1=-2, dim2=-1).add_(1.0)
@@ -155,35 +195,52 @@ def _around_opens(
     g: torch.Tensor,
     wires: _Wires,
     opens: _Opens,
-    ends: torch.Tensor,
-    leak: torch.Tensor,
+    shunts: Shunts,
+    place: Mapping[str, slice],
     keep: Keep,
 ) -> tuple[torch.Tensor, Leaves | None]:
-    """With the voltages across open segments as further unknowns."""
+    """With the voltages across open segments and the currents of the shunts as further unknowns.
+
+    A shunt's current is one more that is drawn at its port: an input beside those from outside.
+    """
+    at = list(range(place["R"].start, place["R"].stop))
+    at += range(place["T"].start, place["T"].stop)
+    signs = wires.signs[at]
+    shunt = torch.cat([shunts.right, shunts.top], -1).unsqueeze(-1)
+    ends, behind = opens.ends(place), opens.word_cells + opens.bit_cells
     matrix = g * (wires.drop_word + wires.drop_bit)
-    matrix.diagonal(dim1=-2, dim2=-1).add_(1.0)
-    driven = g * (wires.given * wires.signs)
-    cells, count = matrix.shape[-1], wires.straight.shape[-1]
-    if keep == "sources":
-        unit = torch.eye(cells, dtype=driven.dtype, device=driven.device)
-        driven = torch.cat([driven, unit.expand(*driven.shape[:-1], -1)], -1)
-    own = torch.diag_embed(-leak * opens.real - (1.0 - opens.real))
-    behind, shape = opens.word_cells + opens.bit_cells, driven.shape[:-2]
-    matrix = torch.cat(
+    matrix = matrix + torch.eye(matrix.shape[-1], dtype=g.dtype, device=g.device)
+    driven, outer = g * (wires.given * wires.signs), -ends.abs()
+    own = torch.diag_embed(-opens.leak - (1.0 - opens.real))
+    unit = torch.eye(len(at), dtype=g.dtype, device=g.device)
+    of_port = shunt * wires.straight[..., at, :]
+    rows = [
+        [matrix, g * behind, -driven[..., at] * signs, driven],
+        [behind.mT, own, -outer[..., at] * signs, outer],
         [
-            torch.cat([matrix, g * behind], -1),
-            torch.cat([behind.mT, own], -1).expand(*shape, -1, -1),
+            -shunt * wires.given.mT[..., at, :],
+            -shunt * ends.mT[..., at, :],
+            unit - of_port[..., at] * signs,
+            of_port,
         ],
-        -2,
-    )
-    outer = torch.nn.functional.pad(-ends.abs(), (0, driven.shape[-1] - count))
-    solved = solve(matrix, torch.cat([driven, outer.expand(*shape, -1, -1)], -2))
-    currents, over = solved.split([cells, behind.shape[-1]], -2)
-    answer = wires.given.mT @ currents + ends.mT @ over
+    ]
+    shape = torch.broadcast_shapes(*(x.shape[:-2] for row in rows for x in row))
+    system = torch.cat([torch.cat([x.expand(*shape, -1, -1) for x in row], -1) for row in rows], -2)
+    unknowns, (cells, count) = system.shape[-2], driven.shape[-2:]
+    whole, right = system[..., :unknowns], system[..., unknowns:]
+    if keep == "sources":
+        sources = torch.eye(unknowns, cells, dtype=g.dtype, device=g.device)
+        right = torch.cat([right, sources.expand(*shape, -1, -1)], -1)
+    currents, over, drawn = solve(whole, right).split([cells, behind.shape[-1], len(at)], -2)
+    drawn = drawn * signs.unsqueeze(-1)
+    answer = wires.given.mT @ currents + ends.mT @ over + wires.straight[..., at] @ drawn
     if keep == "nothing":
         return answer, None
-    inner = wires.inner(currents, (opens.word_cells @ over, opens.bit_cells @ over))
-    return answer[..., :count], wires.leaves(inner, answer)
+    more = (
+        wires.of_word[..., at] @ drawn - opens.word_cells @ over,
+        wires.of_bit[..., at] @ drawn + opens.bit_cells @ over,
+    )
+    return answer[..., :count], wires.leaves(wires.inner(currents, more), answer)
 
 
 def _signs(place: Mapping[str, slice], like: torch.Tensor) -> torch.Tensor:
@@ -268,6 +325,7 @@ class _Opens:
         words: 1 for the word line that it is in, [..., open, row]; 0 for one in a bit line.
         bits: 1 for the bit line that it is in, [..., open, col].
         real: 1 for an open segment, 0 for one that is not there, [..., open].
+        leak: what leaks through it [S], likewise; 0 for most.
     """
 
     word_cells: torch.Tensor
@@ -275,6 +333,7 @@ class _Opens:
     words: torch.Tensor
     bits: torch.Tensor
     real: torch.Tensor
+    leak: torch.Tensor
 
     def ends(self, place: Mapping[str, slice]) -> torch.Tensor:
         """What the voltages at the far ends of the lines get of those across the opens."""
@@ -285,12 +344,10 @@ class _Opens:
 
 
 def _without_opens(
-    wordline_ohm: torch.Tensor, bitline_ohm: torch.Tensor
-) -> tuple[torch.Tensor, torch.Tensor, _Opens | None]:
-    """The resistances with 0 for the open segments, and these; None where there are none."""
+    wordline_ohm: torch.Tensor, bitline_ohm: torch.Tensor, shunts: Shunts
+) -> tuple[torch.Tensor, torch.Tensor, _Opens]:
+    """The resistances with 0 for the open segments, and these."""
     in_word, in_bit = torch.isinf(wordline_ohm), torch.isinf(bitline_ohm)
-    if not bool(in_word.any() | in_bit.any()):
-        return wordline_ohm, bitline_ohm, None
     word, bit = wordline_ohm.masked_fill(in_word, 0.0), bitline_ohm.masked_fill(in_bit, 0.0)
     in_word, in_bit = torch.broadcast_tensors(in_word, in_bit)
     rows, cols = in_word.shape[-2:]
@@ -310,4 +367,7 @@ def _without_opens(
     of_row, of_col = eye_row.repeat_interleave(cols, 0), eye_col.repeat(rows, 1)
     words = torch.cat([of_row, none[:, :rows]])[index] * real.unsqueeze(-1)
     bits = torch.cat([none[:, :cols], of_col])[index] * real.unsqueeze(-1)
-    return word, bit, _Opens(word_cells.mT, bit_cells.mT, words, bits, real)
+    leak = torch.cat([shunts.in_word.flatten(-2), shunts.in_bit.flatten(-2)], -1)
+    several = torch.broadcast_shapes(index.shape[:-1], leak.shape[:-1])
+    leak = leak.expand(*several, -1).gather(-1, index.expand(*several, -1)) * real
+    return word, bit, _Opens(word_cells.mT, bit_cells.mT, words, bits, real, leak)

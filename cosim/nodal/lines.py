@@ -9,6 +9,7 @@ open.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TypedDict
 
 import torch
 
@@ -46,15 +47,10 @@ def check_array(conductance_s: torch.Tensor, lines: Lines) -> None:
     """Refuses what has no solution or would lose its digits.
 
     Raises:
-        InputError: single precision; a negative or missing number; a shape that does not fit.
+        InputError: no tensor; single precision; a negative or missing number; a shape that does not
+            fit.
     """
-    if conductance_s.dtype != torch.float64:
-        raise InputError(
-            "the exact solver needs double precision",
-            where="conductance_s",
-            value=str(conductance_s.dtype),
-            allowed="torch.float64",
-        )
+    check_double("conductance_s", conductance_s)
     if conductance_s.ndim < 2 or 0 in conductance_s.shape:
         raise InputError(
             "not an array",
@@ -63,14 +59,12 @@ def check_array(conductance_s: torch.Tensor, lines: Lines) -> None:
             allowed="[..., row, col] with a cell at least",
         )
     given = conductance_s.detach()
-    if not bool(((given >= 0) & torch.isfinite(given)).all()):
-        wrong = given[~((given >= 0) & torch.isfinite(given))]
+    right = (given >= 0) & torch.isfinite(given)
+    if not bool(right.all()):
         raise InputError(
-            "not a conductance",
-            where="conductance_s",
-            value=float(wrong[0]),
+            "not a conductance", **first_wrong("conductance_s", given, right),
             allowed=">= 0 S and finite",
-        )
+        )  # fmt: skip
     rows, cols = conductance_s.shape[-2:]
     for name, ends in (
         ("r_wordline_ohm", (rows, cols)),
@@ -80,19 +74,78 @@ def check_array(conductance_s: torch.Tensor, lines: Lines) -> None:
         ("r_driver_right_ohm", (rows,)),
         ("r_sense_top_ohm", (cols,)),
     ):
-        value = getattr(lines, name)
-        if value is not None:
-            _check(name, torch.as_tensor(value, dtype=torch.float64), ends)
-    for right, left, along, line in (
+        ohm = getattr(lines, name)
+        if ohm is not None:
+            _check(name, torch.as_tensor(ohm, dtype=torch.float64).detach(), ends)
+    for far, near, along, line in (
         (lines.r_driver_right_ohm, lines.r_driver_ohm, lines.r_wordline_ohm, "word"),
         (lines.r_sense_top_ohm, lines.r_sense_ohm, lines.r_bitline_ohm, "bit"),
     ):
-        if right is not None and not any(_has_ohms(x) for x in (right, left, along)):
+        if far is not None and not any(_has_ohms(x) for x in (far, near, along)):
             raise InputError(
                 f"both ends of a {line} line are held and there is no resistance between them",
                 where="r_driver_right_ohm" if line == "word" else "r_sense_top_ohm",
                 hint="give the line or one of its ends a resistance",
             )
+
+
+def check_double(name: str, value: object) -> None:
+    """Refuses what is no tensor of double precision.
+
+    Raises:
+        InputError: it is not.
+    """
+    if not isinstance(value, torch.Tensor):
+        raise InputError(
+            "not a torch tensor",
+            where=name,
+            value=type(value).__name__,
+            allowed="a torch tensor of torch.float64",
+            hint="torch.from_numpy makes one of a numpy array",
+        )
+    if value.dtype != torch.float64:
+        raise InputError(
+            "the exact solver needs double precision",
+            where=name,
+            value=str(value.dtype),
+            allowed="torch.float64",
+        )
+
+
+def check_volts(name: str, value: object, count: int) -> None:
+    """Refuses what are no voltages of that many lines.
+
+    Raises:
+        InputError: no tensor of double precision, another number of lines, NaN or infinite.
+    """
+    check_double(name, value)
+    if not isinstance(value, torch.Tensor):
+        raise AssertionError("checked before")
+    if value.ndim == 0 or value.shape[-1] != count:
+        raise InputError(
+            "as many voltages as lines",
+            where=name,
+            value=tuple(value.shape),
+            allowed=f"[..., {count}]",
+        )
+    right = torch.isfinite(value.detach())
+    if not bool(right.all()):
+        raise InputError(
+            "not a voltage", **first_wrong(name, value.detach(), right), allowed="finite"
+        )
+
+
+def first_wrong(name: str, value: torch.Tensor, right: torch.Tensor) -> _Wrong:
+    """Where the first number is that is not right, and which it is."""
+    if not value.ndim:
+        return {"where": name, "value": float(value)}
+    at = (~right).nonzero()[0].tolist()
+    return {"where": f"{name}[{', '.join(map(str, at))}]", "value": float(value[tuple(at)])}
+
+
+class _Wrong(TypedDict):
+    where: str
+    value: float
 
 
 def _has_ohms(value: Ohm) -> bool:
@@ -102,11 +155,9 @@ def _has_ohms(value: Ohm) -> bool:
 def _check(name: str, value: torch.Tensor, ends: tuple[int, ...]) -> None:
     if not bool((value >= 0).all()):  # False for NaN
         raise InputError(
-            "not a resistance",
-            where=name,
-            value=float(value.flatten()[torch.argmin((value >= 0).flatten().to(torch.int8))]),
+            "not a resistance", **first_wrong(name, value, value >= 0),
             allowed=">= 0 ohm; infinite for an open",
-        )
+        )  # fmt: skip
     if value.ndim and value.shape[-len(ends) :] != ends:
         raise InputError(
             "one value, or one for every line or segment",

@@ -17,11 +17,14 @@ from cosim.nodal.blocks import places
 from cosim.nodal.dense import solve
 from cosim.nodal.hierarchy import Whole
 from cosim.nodal.lines import Lines, check_array
+from cosim.nodal.opens import has_opens
 from cosim.nodal.state import factorise
 from cosim.nodal.transfer import Transfer, solve_transfer
 
 # From so many changed cells on solving again costs less, measured at 64 to 256 rows and columns.
 _MOST = 12
+# A cell below that part of the largest one may be all that ties a piece down beside open segments.
+_LEAST = 1e-6
 
 
 class ProgrammedArray:
@@ -67,10 +70,11 @@ class ProgrammedArray:
             )
         now = conductance_s.detach()
         changed = (now != self._base).nonzero()
-        if len(changed) > _MOST:
+        old, new = self._base[tuple(changed.T)], now[tuple(changed.T)]
+        if len(changed) > _MOST or (len(changed) and self._may_float(old, new)):
             self._solve(now)
         elif len(changed):
-            self.transfer = self._updated(changed, (now - self._base)[tuple(changed.T)])
+            self.transfer = self._updated(changed, new - old)
         else:
             self.transfer = self._of_base
         return self.transfer
@@ -84,6 +88,13 @@ class ProgrammedArray:
             self._of_base = solve_transfer(self._base, **ohms)
         self.transfer = self._of_base
         self.solved += 1
+
+    def _may_float(self, old_s: torch.Tensor, new_s: torch.Tensor) -> bool:
+        """Whether such changes of cells may cut a piece off, or tie one down, beside an open."""
+        if not has_opens(self._lines):
+            return False
+        least = torch.minimum(old_s, new_s).amin()
+        return bool(least <= _LEAST * torch.maximum(self._base.amax(), new_s.amax()))
 
     def _updated(self, cells: torch.Tensor, change_s: torch.Tensor) -> Transfer:
         base, count = self._base, len(cells)

@@ -6,11 +6,10 @@ from dataclasses import dataclass
 
 import torch
 
-from compact_models.errors import InputError
 from cosim.nodal.blocks import places
 from cosim.nodal.hierarchy import Whole, joined
 from cosim.nodal.leaves import Keep
-from cosim.nodal.lines import Lines, check_array
+from cosim.nodal.lines import Lines, check_array, check_volts
 
 
 @dataclass(frozen=True)
@@ -19,8 +18,9 @@ class ArrayState:
 
     Attributes:
         cell_a: current through every cell, from word line to bit line [A], [..., batch, row, col].
-        word_v: voltage of every word-line node [V], [..., batch, row, col].
-        bit_v: voltage of every bit-line node [V], [..., batch, row, col].
+        word_v: voltage of every word-line node [V], [..., batch, row, col]; 0 where nothing but
+            open segments and cells of 0 S ties it to a driver or a sense node.
+        bit_v: voltage of every bit-line node [V], likewise.
         driver_a: current out of the drivers into every word line [A], [..., batch, row].
         sense_a: current out of every bit line into its sense nodes [A], [..., batch, col].
         power_w: what the array, its wires and the resistances at its ends turn into heat [W],
@@ -50,7 +50,7 @@ def solve_state(
         sense_v: voltages of the sense nodes, [..., batch, col] or [col]; None is ground.
 
     Raises:
-        InputError: as `solve_transfer`, or the voltages do not fit the array.
+        InputError: as `solve_transfer`, or the voltages do not fit the array or are not finite.
     """
     check_array(conductance_s, lines)
     return state_of(factorise(conductance_s, lines, "inside"), lines, drive_v, sense_v)
@@ -78,25 +78,13 @@ def port_inputs(
     """The inputs of the block that an array is, [..., input, batch]; arguments of `solve_state`.
 
     Raises:
-        InputError: the voltages do not fit the array.
+        InputError: the voltages do not fit the array or are not finite.
     """
     rows, cols = whole.grid.rows, whole.grid.cols
+    check_volts("drive_v", drive_v, rows)
+    if sense_v is not None:
+        check_volts("sense_v", sense_v, cols)
     sense = _sense(drive_v, sense_v, cols)
-    for name, volts, count in (("drive_v", drive_v, rows), ("sense_v", sense, cols)):
-        if volts.dtype != whole.block.hybrid.dtype:
-            raise InputError(
-                "the exact solver needs double precision",
-                where=name,
-                value=str(volts.dtype),
-                allowed=str(whole.block.hybrid.dtype),
-            )
-        if volts.shape[-1] != count:
-            raise InputError(
-                "as many voltages as lines",
-                where=name,
-                value=tuple(volts.shape),
-                allowed=f"[..., {count}]",
-            )
     block = whole.block
     place = places(block.inputs, block.way)
     inputs = drive_v.new_zeros(*drive_v.shape[:-1], block.hybrid.shape[-1])

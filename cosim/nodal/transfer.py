@@ -2,7 +2,7 @@
 
 The array is cut into small blocks, which are solved whole and joined two by two:
 `cosim.nodal.hierarchy`. Behind resistances far above the cells' own digits go, as many as r G has:
-1e9 ohm before cells of 1 S leave seven; an open line or segment, infinite, loses none.
+1e9 ohm before cells of 1 S leave seven; open lines and segments, infinite, lose none, however many.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from cosim.in_threads import in_threads
 from cosim.nodal.adjoint import port_matrix
 from cosim.nodal.blocks import Blocks
 from cosim.nodal.hierarchy import Grid
-from cosim.nodal.lines import Lines, Ohm, check_array
+from cosim.nodal.lines import Lines, Ohm, check_array, check_volts
 
 _CELLS_AT_ONCE = 16 << 10  # of many arrays; their temporaries stay in a core's cache
 
@@ -38,7 +38,14 @@ class Transfer:
         Args:
             drive_v: voltages behind the drivers' resistance, [..., batch, row].
             sense_v: voltages behind the sense resistance, [..., col]; None is ground.
+
+        Raises:
+            InputError: no tensor of double precision; another number of lines; not finite.
         """
+        rows, cols = self.transfer_s.shape[-2:]
+        check_volts("drive_v", drive_v, rows)
+        if sense_v is not None:
+            check_volts("sense_v", sense_v, cols)
         current = drive_v @ self.transfer_s
         if sense_v is None:
             return current
@@ -73,6 +80,8 @@ def solve_transfer(
 
     With drivers at both ends of the word lines both have the same voltage; with sense nodes at both
     ends of the bit lines both are held at the same voltage, and the current is that of both.
+    Gradients are those of the adjoint network, which have no derivatives in turn: a second
+    derivative raises an InputError. The currents of `solve_state` have them.
 
     Args:
         conductance_s: [..., row, col] in siemens, >= 0; several arrays at once are welcome.
