@@ -12,36 +12,60 @@ import torch
 from compact_models.errors import InputError
 from cosim.nodal.nonlinear import Cell
 
-_MOST_STEPS = 80
-_EXACT = 4e-15  # of the voltage across a cell: rounding
-_THERMAL_V = 0.025852  # k T / q at 300 K
+_MOST_STEPS = 200  # far more than are seen: a middle at a time takes 52
+_ROUNDING = 16  # units of the last place, of the voltage across a cell
+_THERMAL_V = 1.380649e-23 * 300.0 / 1.602176634e-19  # k T / q at 300 K
+_LEAST_DROP = 1.0  # of a channel, in 2 kT/q: from here on the difference of its ends keeps digits
 
 
 def in_series(first: Cell, second: Cell) -> Cell:
     """Two devices, one behind the other; the current of both must rise with the voltage.
 
-    Newton's method within an interval that shrinks around the solution: a step that leaves it is
-    replaced by its middle, so that a selector's threshold costs steps and never the solution.
+    Newton's method within an interval that shrinks around the solution: a step that leaves it, or
+    that is not half of the one before, is replaced by its middle, so that a selector's threshold
+    costs steps and never the solution. A cell that has ended stays as it is while others go on: its
+    current does not depend on them. Differentiable in all that the two devices are.
     """
 
     def cell(v: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        low, high = v.clamp(max=0.0), v.clamp(min=0.0)
-        u = 0.5 * v
-        for _ in range(_MOST_STEPS):
+        with torch.no_grad():
+            u = _shared(first, second, v)
+        if torch.is_grad_enabled():  # one more step of Newton's, of no length, brings the gradient
             (i1, s1), (i2, s2) = first(u), second(v - u)
-            off = i1 - i2
-            high, low = torch.where(off > 0, u, high), torch.where(off <= 0, u, low)
-            newton = u - off / (s1 + s2)
-            inside = (newton > low) & (newton < high)  # False for NaN
-            following = torch.where(inside, newton, 0.5 * (low + high))
-            done = (following - u).abs() <= _EXACT * v.abs()
-            u = following
-            if bool(done.all()):
-                break
-        (i1, s1), (_, s2) = first(u), second(v - u)
-        return i1, s1 * s2 / (s1 + s2)
+            off, slope = i1 - i2, (s1 + s2).detach()
+            step = (off - off.detach()) / torch.where(slope > 0, slope, 1.0)
+            u = u - step
+        (i1, s1), (i2, s2) = first(u), second(v - u)
+        total = s1 + s2
+        share = torch.where(total > 0, s1 / total, 0.5)
+        # What is left of the difference goes to both as the voltage would: second order in u.
+        return i1 + share * (i2 - i1), share * s2
 
     return cell
+
+
+def _shared(first: Cell, second: Cell, v: torch.Tensor) -> torch.Tensor:
+    """The voltage across the first of two devices that share `v`."""
+    low, high = v.clamp(max=0.0), v.clamp(min=0.0)
+    exact = _ROUNDING * torch.finfo(v.dtype).eps * v.abs()
+    u, moved = 0.5 * v, v.abs()
+    done = ~(torch.isfinite(v) & (v != 0))
+    for _ in range(_MOST_STEPS):
+        (i1, s1), (i2, s2) = first(u), second(v - u)
+        off = i1 - i2
+        high, low = torch.where(off >= 0, u, high), torch.where(off <= 0, u, low)
+        newton = u - off / (s1 + s2)
+        good = (newton >= low) & (newton <= high)  # False for NaN
+        good = good & ((newton - u).abs() <= torch.maximum(0.5 * moved, exact))
+        following = torch.where(good, newton, low + 0.5 * (high - low))
+        following = torch.where(done, u, following)
+        moved = (following - u).abs()
+        # Where rounding has the last word no step gets short, but the interval does.
+        done = done | (moved <= exact) | (high - low <= exact)
+        u = following
+        if bool(done.all()):
+            break
+    return u
 
 
 def sinh_selector(i_0_a: float | torch.Tensor, v_0: float | torch.Tensor) -> Cell:
@@ -95,7 +119,13 @@ def ekv_channel(
         drain = pinch - v / (2 * _THERMAL_V)
         source = torch.nn.functional.softplus(pinch, threshold=40)
         charge = torch.nn.functional.softplus(drain, threshold=40)
-        current = i_spec_a * (source - charge) * (source + charge)
+        # For a small drop the same difference as one logarithm, which loses no digits.
+        drop = v / (2 * _THERMAL_V)
+        small = drop.abs() < _LEAST_DROP
+        change = torch.expm1(-drop.clamp(-_LEAST_DROP, _LEAST_DROP))
+        near = -torch.log1p(torch.sigmoid(pinch) * change)
+        difference = torch.where(small, near, source - charge)
+        current = i_spec_a * difference * (source + charge)
         return current, i_spec_a * charge * torch.sigmoid(drain) / _THERMAL_V
 
     return cell

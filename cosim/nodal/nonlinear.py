@@ -45,8 +45,25 @@ class NonlinearState:
     residual_v: torch.Tensor
 
 
-def sinh_cell(conductance_s: torch.Tensor, v_0: float) -> Cell:
-    """Cells of i = g v_0 sinh(v / v_0), whose conductance at 0 V is `conductance_s` [row, col]."""
+def sinh_cell(conductance_s: torch.Tensor, v_0: float | torch.Tensor) -> Cell:
+    """Cells of i = g v_0 sinh(v / v_0), whose conductance at 0 V is `conductance_s` [row, col].
+
+    Args:
+        conductance_s: at 0 V, >= 0 and finite.
+        v_0: voltage that multiplies the current by e [V], one value or [row, col], > 0 and finite.
+
+    Raises:
+        InputError: one of them is not what it should be.
+    """
+    given = torch.as_tensor(conductance_s).detach()
+    bend = torch.as_tensor(v_0, dtype=torch.float64).detach()
+    for name, value, good, allowed in (
+        ("conductance_s", given, (given >= 0) & torch.isfinite(given), ">= 0 S and finite"),
+        ("v_0", bend, (bend > 0) & torch.isfinite(bend), "> 0 V and finite"),
+    ):
+        if not bool(good.all()):
+            what = "not a conductance" if name == "conductance_s" else "must be positive"
+            raise InputError(what, where=name, value=float(value[~good][0]), allowed=allowed)
 
     def cell(v: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         return conductance_s * v_0 * torch.sinh(v / v_0), conductance_s * torch.cosh(v / v_0)
@@ -92,8 +109,13 @@ def solve_nonlinear(
         tolerance_v: error of the cells' voltages at which to end [V].
 
     Raises:
-        InputError: as `solve_transfer`, or the tolerance is not positive.
+        InputError: as `solve_transfer`; voltages that do not fit the array or are not finite; a
+            cell that returns something else than current and slope of every cell; a tolerance that
+            is not positive.
     """
+    _check_volts("drive_v", drive_v, ("batch", shape[0]))
+    if sense_v is not None:
+        _check_volts("sense_v", sense_v, (shape[1],))
     if not tolerance_v > 0:
         raise InputError(
             "a tolerance must be positive", where="tolerance_v", value=tolerance_v, allowed="> 0 V"
@@ -120,8 +142,62 @@ def solve_nonlinear(
 def chord_conductance(cell: Cell, drive_v: torch.Tensor, shape: tuple[int, int]) -> torch.Tensor:
     """A conductance for every cell: what it conducts at an ordinary voltage."""
     volts = drive_v.square().mean().sqrt().clamp_min(1e-3).expand(1, *shape)
-    conductance = cell(volts)[0] / volts
-    return conductance[0].clamp_min(0.0)
+    current = _checked(cell(volts), volts)
+    if not bool(torch.isfinite(current).all()):
+        raise InputError(
+            "cells draw no finite current",
+            where="cell",
+            value=float(current[~torch.isfinite(current)][0]),
+            allowed=f"finite at {float(volts[0, 0, 0]):.3g} V, an ordinary voltage of the drivers",
+        )
+    return (current / volts)[0].clamp_min(0.0)
+
+
+def _checked(answer: object, volts: torch.Tensor) -> torch.Tensor:
+    """The currents, if a cell's answer is what one should be."""
+    said = f"a {type(answer).__name__}"
+    if isinstance(answer, tuple) and len(answer) == 2:
+        said = ", ".join(
+            f"{tuple(x.shape)} of {x.dtype}" if isinstance(x, torch.Tensor) else type(x).__name__
+            for x in answer
+        )
+        if all(isinstance(x, torch.Tensor) and x.dtype == volts.dtype for x in answer) and all(
+            x.shape in (volts.shape, volts.shape[1:], ()) for x in answer
+        ):
+            current: torch.Tensor = answer[0]
+            return current.expand(volts.shape)
+    raise InputError(
+        "a cell returns current and slope of every cell",
+        where="cell",
+        value=said,
+        allowed=f"a pair of {tuple(volts.shape)} of {volts.dtype} for voltages of that shape",
+    )
+
+
+def _check_volts(name: str, volts: object, shape: tuple[str | int, ...]) -> None:
+    fits = isinstance(volts, torch.Tensor) and volts.ndim == len(shape)
+    if not isinstance(volts, torch.Tensor) or not fits or volts.shape[-1] != shape[-1]:
+        raise InputError(
+            "voltages that do not fit the array",
+            where=name,
+            value=tuple(volts.shape) if isinstance(volts, torch.Tensor) else type(volts).__name__,
+            allowed=f"[{', '.join(str(x) for x in shape)}]",
+        )
+    if volts.dtype != torch.float64:
+        raise InputError(
+            "the exact solver needs double precision",
+            where=name,
+            value=str(volts.dtype),
+            allowed="torch.float64",
+        )
+    if not bool(torch.isfinite(volts).all()) or not len(volts):
+        bad = volts[~torch.isfinite(volts)]
+        raise InputError(
+            "not a voltage",
+            where=name,
+            value=float(bad[0]) if len(bad) else "no vector",
+            allowed="finite, one vector at least",
+        )
 
 
 def _newton(

@@ -27,7 +27,13 @@ class OwnCellWires(WireModel):
 
     def transfer_s(self, conductance_s: torch.Tensor) -> torch.Tensor:
         """See `WireModel.transfer_s`; takes programmed conductances."""
-        return super().transfer_s(effective_s(self.cell, conductance_s))
+        return self.with_losses(conductance_s)[0]
+
+    def with_losses(
+        self, conductance_s: torch.Tensor
+    ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        """See `WireModel.with_losses`; takes programmed conductances."""
+        return super().with_losses(effective_s(self.cell, conductance_s))
 
     def mean_loss(self, conductance_s: torch.Tensor) -> float:
         """See `WireModel.mean_loss`; takes programmed conductances."""

@@ -58,6 +58,8 @@ class NonlinearSurrogate:
         low_v: the least driver voltage of the region.
         high_v: the largest one.
         held_out: error of the currents of every held-out input, of their norm, [input].
+        family: of which kind every held-out input is: "mixed" as the fitted ones are, "one row"
+            alone away from rest, "both signs" in turn at random.
     """
 
     cell: Cell
@@ -67,11 +69,27 @@ class NonlinearSurrogate:
     low_v: float
     high_v: float
     held_out: torch.Tensor
+    family: tuple[str, ...] = ()
+
+    @property
+    def errors(self) -> dict[str, float]:
+        """The held-out error of every family: root of the mean square over its inputs.
+
+        Of one input it is the norm of the error of all currents by the norm of all currents, so
+        that currents near 0, as where signs cancel, may be off by more of themselves.
+        """
+        return {
+            kind: float(
+                self.held_out[torch.tensor([one == kind for one in self.family])]
+                .square().mean().sqrt()
+            )
+            for kind in dict.fromkeys(self.family)
+        }  # fmt: skip
 
     @property
     def error(self) -> float:
-        """The held-out error: root of the mean square over inputs."""
-        return float(self.held_out.square().mean().sqrt())
+        """The held-out error of the worst family, of `errors`."""
+        return max(self.errors.values())
 
     def read(self, drive_v: torch.Tensor, *, solve_outside: bool = False) -> SurrogateRead:
         """Currents for driver voltages [batch, row]; differentiable inside of the region.
@@ -97,10 +115,11 @@ class NonlinearSurrogate:
         current = torch.cat([self._currents(part) for part in drive_v.split(at_once)])
         current = current.masked_fill(~inside.unsqueeze(-1), torch.nan)
         solved = torch.zeros_like(inside)
-        if solve_outside and not bool(inside.all()):
-            found = solve_nonlinear(self.cell, self.lines, given[~inside], (shape[0], shape[1]))
-            current = current.masked_scatter(~inside.unsqueeze(-1), found.state.sense_a)
-            solved = solved.masked_scatter(~inside, found.converged)
+        outside = ~inside & torch.isfinite(given).all(-1)
+        if solve_outside and bool(outside.any()):
+            found = solve_nonlinear(self.cell, self.lines, given[outside], (shape[0], shape[1]))
+            current = current.masked_scatter(outside.unsqueeze(-1), found.state.sense_a)
+            solved = solved.masked_scatter(outside, found.converged)
         return SurrogateRead(current, inside, solved)
 
     def _currents(self, drive_v: torch.Tensor) -> torch.Tensor:
@@ -126,7 +145,11 @@ def calibrate(
     """Fits a programmed array for driver voltages from `low_v` to `high_v`.
 
     Inputs are dense, sparse, dark and in blocks of rows in turn; the first two are the same voltage
-    at all rows, the largest and the least, so that the corners of the range are in the fit.
+    at all rows, the largest and the least, so that the corners of the range are in the fit. The
+    error is measured on others of these kinds, and on two that are not fitted: one row alone, the
+    others at rest, and, where the range has both signs, the largest and the least voltage in turn
+    at random. `errors` averages over the inputs of each; `error` is the worst of them. For inputs
+    unlike all of these measure it: `solve_nonlinear` beside `read`.
 
     Args:
         cell: the cells as they are programmed.
@@ -136,7 +159,7 @@ def calibrate(
         high_v: the largest one.
         seed: of the inputs.
         inputs: how many are fitted, at least 12.
-        held_out: how many only measure, at least 3.
+        held_out: how many only measure, of each of the three kinds, at least 3.
         steps: how often drops are computed for one read, at least 1.
 
     Raises:
@@ -159,7 +182,14 @@ def calibrate(
             raise InputError("too few", where=name, value=value, allowed=f">= {least}")
     _check_lines(lines)
     rng = component_rng(seed, 0, "surrogate/nonlinear/inputs")
-    drive = torch.from_numpy(_inputs(rng, inputs + held_out, shape[0], low_v, high_v))
+    kinds = {
+        "mixed": _inputs(rng, inputs + held_out, shape[0], low_v, high_v),
+        "one row": _one_row(rng, held_out, shape[0], low_v, high_v),
+    }
+    if low_v < 0 < high_v:
+        kinds["both signs"] = np.where(rng.uniform(size=(held_out, shape[0])) < 0.5, low_v, high_v)
+    family = tuple(kind for kind, given in kinds.items() for _ in given)[inputs:]
+    drive = torch.from_numpy(np.concatenate(list(kinds.values())))
     found = solve_nonlinear(cell, lines, drive, shape)
     if not bool(found.converged.all()):
         raise InputError(
@@ -168,7 +198,7 @@ def calibrate(
             value=f"{int((~found.converged).sum())} of {len(drive)} inputs",
             hint="calibrate for a smaller range of voltages",
         )
-    chord = chord_conductance(cell, drive, shape)
+    chord = chord_conductance(cell, drive[:inputs], shape)
     transfer = solve_transfer(
         chord,
         r_wordline_ohm=lines.r_wordline_ohm,
@@ -189,7 +219,8 @@ def calibrate(
     )
     measured = found.state.sense_a[inputs:]
     off = surrogate._currents(drive[inputs:]) - measured
-    return replace(surrogate, held_out=off.norm(dim=-1) / measured.norm(dim=-1))
+    error = off.norm(dim=-1) / measured.norm(dim=-1).clamp_min(_TINY)
+    return replace(surrogate, held_out=error, family=family)
 
 
 def _check_lines(lines: Lines) -> None:
@@ -225,6 +256,19 @@ def _inputs(
     inputs = np.choose(kind, (drive, sparse, dark, blocks))
     inputs[0], inputs[1] = high_v, low_v
     return inputs
+
+
+def _one_row(
+    rng: np.random.Generator, count: int, rows: int, low_v: float, high_v: float
+) -> NDArray[np.float64]:
+    """One row at the largest or, in turn, the least voltage; the others at rest."""
+    rest = min(max(0.0, low_v), high_v)
+    ends = [end for end in (high_v, low_v) if end != rest]
+    drive = np.full((count, rows), rest)
+    drive[np.arange(count), rng.permutation(max(rows, count))[:count] % rows] = np.resize(
+        ends, count
+    )
+    return drive
 
 
 def _features(

@@ -24,10 +24,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from numbers import Real
 from typing import Any, Self
 
 import torch
 
+from compact_models.errors import InputError
 from cosim.surrogate.line_drops import BitDrops, WordDrops
 
 THEORY = (1.0, 1.0, 1.0, 1.0)
@@ -57,8 +59,15 @@ class WireModel:
 
     def transfer_s(self, conductance_s: torch.Tensor) -> torch.Tensor:
         """The transfer [..., row, col] of conductances [..., row, col], both in siemens."""
-        transfer: torch.Tensor = _ClosedForm.apply(conductance_s, self)  # type: ignore[no-untyped-call]  # torch
-        return transfer
+        return self.with_losses(conductance_s)[0]
+
+    def with_losses(
+        self, conductance_s: torch.Tensor
+    ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        """The transfer, and to first order what word and bit lines take, without gradients."""
+        found: tuple[torch.Tensor, torch.Tensor, torch.Tensor]
+        found = _ClosedForm.apply(conductance_s, self)  # type: ignore[no-untyped-call]  # torch
+        return found
 
     def mean_loss(self, conductance_s: torch.Tensor) -> float:
         """Share of the current that wires take for equal inputs, to first order: the region.
@@ -158,8 +167,10 @@ class _ClosedForm(torch.autograd.Function):
     """The closed form and its gradient; resistances get none."""
 
     @staticmethod
-    def forward(ctx: Any, g: torch.Tensor, model: WireModel) -> torch.Tensor:
-        """The transfer."""
+    def forward(
+        ctx: Any, g: torch.Tensor, model: WireModel
+    ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        """The transfer, and what lines take; that without a gradient."""
         t0, t1, t2, t3 = model.weights
         terms = model._terms(g)
         full = terms.first + t0 * terms.word + t1 * terms.bit + t2 * terms.mixed
@@ -169,12 +180,18 @@ class _ClosedForm(torch.autograd.Function):
         transfer = (g + t3 * terms.sneak) / below
         ctx.model, ctx.terms = model, terms
         ctx.save_for_backward(g, transfer, below, full < below)
-        return transfer
+        ctx.mark_non_differentiable(terms.a, terms.b)
+        ctx.set_materialize_grads(False)
+        return transfer, terms.a, terms.b
 
     @staticmethod
     @torch.autograd.function.once_differentiable
-    def backward(ctx: Any, gradient: torch.Tensor) -> tuple[torch.Tensor, None]:
+    def backward(
+        ctx: Any, gradient: torch.Tensor | None, *_: None
+    ) -> tuple[torch.Tensor | None, None]:
         """Of the conductances: every sum along a line is symmetric, so it is its own transpose."""
+        if gradient is None:
+            return None, None
         g, transfer, below, bounded = ctx.saved_tensors
         model: WireModel = ctx.model
         terms: Terms = ctx.terms
@@ -224,13 +241,53 @@ def wire_model(
     dtype: torch.dtype = torch.float64,
     device: torch.device | str | None = None,
 ) -> WireModel:
-    """The closed form for [row, col] arrays with these wires; conventions of `solve_transfer`."""
-    sense = torch.as_tensor(r_sense_ohm, dtype=dtype, device=device).expand(cols)
-    return WireModel(
-        WordDrops(cols, r_wordline_ohm, r_driver_ohm, sense),
-        BitDrops(rows, r_bitline_ohm, sense),
-        weights,
+    """The closed form for [row, col] arrays with these wires; conventions of `solve_transfer`.
+
+    Raises:
+        InputError: what is no resistance, an open, or a resistance per line or segment, which the
+            closed form knows at the sense nodes only.
+    """
+    word, bit, driver = (
+        _one_ohm(name, value)
+        for name, value in (
+            ("r_wordline_ohm", r_wordline_ohm),
+            ("r_bitline_ohm", r_bitline_ohm),
+            ("r_driver_ohm", r_driver_ohm),
+        )
     )
+    if isinstance(r_sense_ohm, torch.Tensor) and r_sense_ohm.ndim:
+        if r_sense_ohm.shape != (cols,):
+            raise InputError(
+                "one value, or one for every bit line",
+                where="r_sense_ohm",
+                value=tuple(r_sense_ohm.shape),
+                allowed=f"[{cols}]",
+            )
+        for value in r_sense_ohm.tolist():
+            _one_ohm("r_sense_ohm", value)
+        ends = r_sense_ohm
+    else:
+        ends = torch.as_tensor(_one_ohm("r_sense_ohm", r_sense_ohm), dtype=dtype)
+    sense = torch.as_tensor(ends, dtype=dtype, device=device).expand(cols)
+    return WireModel(WordDrops(cols, word, driver, sense), BitDrops(rows, bit, sense), weights)
+
+
+def _one_ohm(name: str, value: object) -> float:
+    """A resistance that the closed form can take."""
+    if isinstance(value, torch.Tensor) and value.ndim == 0:
+        value = value.item()
+    if isinstance(value, torch.Tensor):
+        raise InputError(
+            "the closed form knows one resistance for all of these",
+            where=name,
+            value=tuple(value.shape),
+            allowed="one value",
+        )
+    none = isinstance(value, bool) or not isinstance(value, Real)
+    ohm = float("nan") if none else float(value)  # type: ignore[arg-type]  # a Real
+    if not 0 <= ohm < float("inf"):
+        raise InputError("not a resistance", where=name, value=value, allowed=">= 0 ohm and finite")
+    return ohm
 
 
 def fit_weights(

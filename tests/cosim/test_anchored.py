@@ -100,3 +100,73 @@ def test_a_tolerance_must_be_positive() -> None:
     wires = wire_model(2, 2, r_wordline_ohm=1.0, r_bitline_ohm=1.0)
     with pytest.raises(InputError, match="tolerance"):
         AnchoredTransfer(wires, exactly(1.0), tolerance=0.0)
+
+
+def follow(walk: list[torch.Tensor], ohm: float) -> tuple[int, float]:
+    """Anchors, and the worst error that was not announced, of its estimate."""
+    wires = wire_model(*walk[0].shape, r_wordline_ohm=ohm, r_bitline_ohm=ohm, r_driver_ohm=20.0)
+    anchored = AnchoredTransfer(wires, exactly(ohm), tolerance=1e-3)
+    worst = 0.0
+    for g in walk:
+        error = relative(anchored.transfer_s(g), exactly(ohm)(g))
+        assert error <= 1e-3
+        if anchored.estimate:
+            worst = max(worst, error / anchored.estimate)
+    return anchored.anchors, worst
+
+
+@pytest.mark.parametrize("then", ["decay", "ramp", "corner"])
+def test_a_rate_measured_in_noise_does_not_pass_for_a_drift(then: str) -> None:
+    generator = torch.Generator().manual_seed(0)
+    level = torch.rand(64, 20, dtype=torch.float64, generator=generator)
+    ramp = torch.linspace(0.99, 1.01, 20, dtype=torch.float64)
+    corner = torch.ones(64, 20, dtype=torch.float64)
+    corner[32:, 10:] = 0.97
+    factor = {"decay": 0.995, "ramp": ramp, "corner": corner}[then]
+    walk = []
+    for step in range(160):
+        noise = 1 + 0.02 * torch.randn(64, 20, dtype=torch.float64, generator=generator)
+        level = (level * (noise if step < 100 else factor)).clamp(0, 1)
+        walk.append(G_OFF + (G_ON - G_OFF) * level)
+    anchors, worst = follow(walk, 8.0)
+    assert worst <= 1
+    assert anchors < 60
+
+
+@pytest.mark.parametrize(
+    ("rows", "cols", "count", "least", "level", "ohm"),
+    [
+        (32, 20, 1, 0.0, 1.0, 8.0),
+        (10, 6, 1, 1e-9, 0.5, 8.0),
+        (32, 20, 30, 0.0, 0.02, 8.0),
+        (64, 20, 3, 0.0, 1.0, 2.0),
+    ],
+)
+def test_cells_that_conducted_nothing_at_the_anchor(
+    rows: int, cols: int, count: int, least: float, level: float, ohm: float
+) -> None:
+    """What came out of their bit lines had come through others, and is no factor of theirs."""
+    generator = torch.Generator().manual_seed(0)
+    g = G_ON * torch.rand(rows, cols, dtype=torch.float64, generator=generator)
+    chosen = torch.randperm(g.numel(), generator=generator)[:count]
+    g.view(-1)[chosen] = least
+    other = g.clone()
+    other.view(-1)[chosen] = level * G_ON
+    anchors, worst = follow([g, other], ohm)
+    assert anchors == 1
+    assert worst <= 1
+
+
+@pytest.mark.parametrize("kind", ["uniform", "two levels", "sparse"])
+def test_the_first_move_of_many_kinds_is_announced(kind: str) -> None:
+    generator = torch.Generator().manual_seed(4)
+    part = torch.rand(64, 20, dtype=torch.float64, generator=generator)
+    two = (part > 0.5).to(torch.float64)
+    level = {"uniform": part, "two levels": two, "sparse": part * (part > 0.8)}[kind]
+    g = G_OFF + (G_ON - G_OFF) * level
+    noise = 1 + 0.05 * torch.randn(64, 20, dtype=torch.float64, generator=generator)
+    column, row = g.clone(), g.clone()
+    column[:, 0], row[0] = G_ON, G_ON
+    flipped = torch.where(part.roll(7) < 0.02, G_ON + G_OFF - g, g)
+    for other in (0.95 * g, 1.05 * g, g * noise, column, row, flipped):
+        assert follow([g, other], 2.0)[1] <= 1

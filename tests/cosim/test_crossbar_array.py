@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import io
+
 import pytest
 import torch
 
@@ -72,9 +74,67 @@ def test_without_gradients_the_transfer_is_kept_until_the_levels_change() -> Non
         ({"level": torch.ones(2, 3, dtype=torch.int64)}, "int64"),
         ({"g_on_s": 1e-7}, "g_off_s < g_on_s"),
         ({"tolerance": 0.0}, "tolerance"),
+        ({"tolerance": None}, "tolerance"),
+        ({"level": [[0.5]]}, "level.*list"),
+        ({"level": torch.ones(2, 3).half()}, "float16"),
+        ({"g_off_s": None}, "g_off_s"),
+        ({"r_wordline_ohm": torch.inf}, "r_wordline_ohm: not a resistance; got inf"),
+        ({"r_wordline_ohm": torch.ones(2, 3)}, "r_wordline_ohm.*one value"),
+        ({"r_bitline_ohm": None}, "r_bitline_ohm"),
+        ({"r_driver_ohm": "5"}, "r_driver_ohm.*'5'"),
+        ({"r_sense_ohm": torch.inf}, "r_sense_ohm.*inf"),
+        ({"r_sense_ohm": torch.tensor([1.0, torch.nan, 2.0])}, "r_sense_ohm.*nan"),
+        ({"r_sense_ohm": torch.ones(2)}, r"r_sense_ohm.*\(2,\).*\[3\]"),
     ],
 )
 def test_bad_input_is_named(change: dict[str, object], words: str) -> None:
     given = {"level": levels(2, 3), **RANGE, **OHMS, **change}
     with pytest.raises(InputError, match=words):
         CrossbarArray(given.pop("level"), **given)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("value", [-0.5, 2.0, torch.nan])
+@pytest.mark.parametrize("training", [True, False])
+def test_levels_that_leave_their_range_are_refused(value: float, training: bool) -> None:
+    layer = CrossbarArray(levels(6, 9), **RANGE, **OHMS, tolerance=1.0)
+    layer.transfer_s()
+    with torch.no_grad():
+        layer.level[2, 3] = value
+    with torch.set_grad_enabled(training), pytest.raises(InputError, match=r"level.*0 to 1"):
+        layer.transfer_s()
+
+
+def test_a_change_behind_the_parameters_back_is_seen() -> None:
+    layer = CrossbarArray(levels(6, 9), **RANGE, **OHMS)
+    with torch.no_grad():
+        layer.transfer_s()
+        layer.level.data.mul_(0.5)
+        found = layer.transfer_s()
+    truth = exact(layer, torch.zeros(9))
+    assert float((found - truth).norm() / truth.norm()) <= 1e-3
+
+
+def test_it_trains_after_an_evaluation_in_inference_mode() -> None:
+    with torch.inference_mode():
+        layer = CrossbarArray(levels(6, 9), **RANGE, **OHMS)
+        layer(torch.ones(2, 6, dtype=torch.float64))
+    layer(torch.ones(2, 6, dtype=torch.float64)).sum().backward()
+    assert layer.level.grad is not None
+
+
+def test_it_changes_its_precision_and_is_stored() -> None:
+    layer = CrossbarArray(levels(6, 9, torch.float32), **RANGE, **OHMS)
+    single = layer(torch.ones(2, 6))
+    layer.double()
+    double = layer(torch.ones(2, 6, dtype=torch.float64))
+    torch.testing.assert_close(single.double(), double, rtol=1e-5, atol=0)
+    assert layer.anchors == 2
+    with pytest.raises(InputError, match="float16"):
+        layer.half()
+    file = io.BytesIO()
+    torch.save(layer, file)
+    file.seek(0)
+    again = torch.load(file, weights_only=False)
+    torch.testing.assert_close(again(torch.ones(2, 6, dtype=torch.float64)), double)
+    with pytest.raises(InputError, match=r"drive_v.*\[\.\.\., 6\] of torch.float64"):
+        layer(torch.ones(2, 6))

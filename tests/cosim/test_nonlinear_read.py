@@ -170,3 +170,24 @@ def test_a_tolerance_must_be_positive() -> None:
     cell: Cell = sinh_cell(g, 0.1)
     with pytest.raises(InputError, match="tolerance_v"):
         solve_nonlinear(cell, LINES, drive, (3, 3), tolerance_v=0.0)
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"drive_v": torch.full((2, 3), torch.nan, dtype=torch.float64)}, "drive_v.*nan"),
+        ({"drive_v": torch.ones(3, dtype=torch.float64)}, r"drive_v.*\(3,\).*\[batch, 3\]"),
+        ({"drive_v": torch.ones(2, 4, dtype=torch.float64)}, r"drive_v.*\[batch, 3\]"),
+        ({"drive_v": torch.ones(0, 3, dtype=torch.float64)}, "drive_v.*one vector"),
+        ({"sense_v": torch.ones(2, 4, dtype=torch.float64)}, r"sense_v.*\[4\]"),
+        ({"cell": lambda v: 1e-4 * v}, "cell: a cell returns current and slope"),
+        ({"cell": lambda v: (v[:, :1], v)}, "cell: a cell returns"),
+        ({"cell": lambda v: (v * torch.nan, v)}, "cell: cells draw no finite current.*nan"),
+    ],
+)
+def test_what_cannot_be_read_is_named(change: dict[str, object], words: str) -> None:
+    g, _ = problem(3, 4)
+    given = {"cell": sinh_cell(g, 0.1), "drive_v": torch.ones(2, 3, dtype=torch.float64), **change}
+    sense = given.pop("sense_v", None)
+    with pytest.raises(InputError, match=words):
+        solve_nonlinear(given["cell"], LINES, given["drive_v"], (3, 4), sense_v=sense)  # type: ignore[arg-type]

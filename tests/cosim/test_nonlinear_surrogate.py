@@ -67,6 +67,28 @@ def test_it_is_as_far_off_as_it_says_and_far_nearer_than_resistors() -> None:
     assert float(off(resistors, cell, inputs()).mean()) > 20 * float(errors.mean())
 
 
+@pytest.mark.parametrize("low_v", [0.0, -0.2])
+def test_its_error_holds_for_one_row_alone_and_for_both_signs(low_v: float) -> None:
+    """Where wires count: errors of these kinds are five to ten times those of the fitted kinds."""
+    generator = torch.Generator().manual_seed(0)
+    g = 1e-6 + 1e-4 * torch.rand(64, 48, dtype=torch.float64, generator=generator)
+    cell, wires = sinh_cell(g, 0.26), Lines(1.0, 2.0, r_driver_ohm=50.0)
+    fitted = calibrate(cell, wires, (64, 48), low_v=low_v, high_v=0.2, seed=0)
+    kinds = {"one row": 0.2 * torch.eye(64, dtype=torch.float64)}
+    if low_v < 0:
+        kinds["both signs"] = 0.2 - 0.4 * (
+            torch.rand(40, 64, dtype=torch.float64, generator=generator) < 0.5
+        ).to(torch.float64)
+    assert set(fitted.errors) == {"mixed", *kinds}
+    assert fitted.error == max(fitted.errors.values())
+    assert len(fitted.family) == len(fitted.held_out)
+    for kind, drive in kinds.items():
+        truth = solve_nonlinear(cell, wires, drive, (64, 48)).state.sense_a
+        current = fitted.read(drive).current_a
+        errors = (current - truth).norm(dim=-1) / truth.norm(dim=-1)
+        assert float(errors.square().mean().sqrt()) < 1.4 * fitted.errors[kind]
+
+
 def test_more_steps_are_nearer() -> None:
     cell = sinh_cell(conductances(), 0.15)
     one, two, three = (calibrated(cell, steps=k).error for k in (1, 2, 3))

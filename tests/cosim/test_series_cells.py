@@ -22,6 +22,7 @@ from netlists.crossbar import Crossbar
 from netlists.wires import Wires
 
 SHAPE = (6, 5)
+THERMAL_V = 1.380649e-23 * 300 / 1.602176634e-19
 
 
 def conductances() -> torch.Tensor:
@@ -58,7 +59,7 @@ def test_the_channel_is_that_of_its_equations(gate: float) -> None:
     cell = ekv_channel(gate, threshold_v=0.5, i_spec_a=1e-6, slope=1.3)
     v = torch.tensor([[[-0.4, 1e-3, 0.05, 0.4, 1.5]]], dtype=torch.float64)
     current, slope = cell(v)
-    thermal, pinch = 0.025852, (gate - 0.5) / 1.3
+    thermal, pinch = THERMAL_V, (gate - 0.5) / 1.3
     half = np.log1p(np.exp(pinch / 2 / thermal)) ** 2
     rest = np.log1p(np.exp((pinch - v.numpy()) / 2 / thermal)) ** 2
     np.testing.assert_allclose(current.numpy(), 1e-6 * (half - rest), rtol=1e-9, atol=1e-22)
@@ -75,7 +76,7 @@ def test_arrays_are_those_of_ngspice(kind: str, ngspice: Ngspice) -> None:
     g = conductances()
     rng = np.random.default_rng(4)
     drive = torch.from_numpy(rng.uniform(0.0, 0.6, (4, SHAPE[0])))
-    u = 0.025852
+    u = THERMAL_V
     if kind == "1s1r":
         first: Cell = sinh_selector(2e-7, 0.09)
         text = "2e-7*sinh(v(wl,x)/0.09)"
@@ -136,12 +137,75 @@ def test_a_thousandfold_selector_in_a_large_array_converges() -> None:
     assert bool(found.converged.all())
 
 
+@pytest.mark.parametrize("gate", [0.7, 1.8])
+@pytest.mark.parametrize("span", [0.1, 1.0])
+def test_no_cell_of_many_depends_on_the_others(gate: float, span: float) -> None:
+    """100,000 cells: the voltages that carry the current add up, and so they do one at a time."""
+    generator = torch.Generator().manual_seed(0)
+    g = 1e-6 + 1e-4 * torch.rand(64, 48, dtype=torch.float64, generator=generator)
+    channel = ekv_channel(gate, threshold_v=0.5, i_spec_a=4e-6)
+    cell = in_series(channel, sinh_cell(g, 0.26))
+    v = span * torch.rand(33, 64, 48, dtype=torch.float64, generator=generator)
+    current, slope = cell(v)
+    behind = 0.26 * torch.asinh(current / (0.26 * g))
+    torch.testing.assert_close(channel(v - behind)[0], current, rtol=1e-10, atol=0)
+    alone, rise = (torch.cat(x) for x in zip(*(cell(one[None]) for one in v), strict=True))
+    torch.testing.assert_close(current, alone, rtol=1e-13, atol=0)
+    torch.testing.assert_close(slope, rise, rtol=1e-13, atol=0)
+
+
+def test_cells_that_end_are_left_alone() -> None:
+    """What is no number ends at once, and costs the others nothing."""
+    calls = 0
+
+    def counted(v: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        nonlocal calls
+        calls += 1
+        return 1e-5 * v, torch.full_like(v, 1e-5)
+
+    cell = in_series(counted, counted)
+    v = torch.tensor([[[0.0, torch.nan, torch.inf, 0.3, -1e-200, 1e200]]], dtype=torch.float64)
+    with torch.no_grad():
+        current, _ = cell(v)
+    finite = torch.isfinite(v)
+    torch.testing.assert_close(current[finite], 5e-6 * v[finite], rtol=1e-14, atol=0)
+    assert calls < 12
+
+
+def test_its_gradient_is_its_slope_and_that_of_parameters() -> None:
+    g = torch.tensor([[2e-5, 7e-5]], dtype=torch.float64, requires_grad=True)
+    v = torch.tensor([[[0.2, 0.5]]], dtype=torch.float64, requires_grad=True)
+    channel = ekv_channel(0.9, threshold_v=0.5, i_spec_a=4e-6)
+    current, slope = in_series(channel, lambda u: (g * u, g.expand_as(u)))(v)
+    of_v, of_g = torch.autograd.grad(current.sum(), (v, g))
+    torch.testing.assert_close(of_v, slope.detach(), rtol=1e-9, atol=0)
+    h = 1e-9
+
+    def at(g: torch.Tensor) -> torch.Tensor:
+        return in_series(channel, ohmic(g))(v.detach())[0]
+
+    rise = (at(g.detach() + h) - at(g.detach() - h)) / (2 * h)
+    torch.testing.assert_close(of_g, rise[0], rtol=1e-5, atol=0)
+
+
+def test_transistors_in_a_large_array_converge() -> None:
+    generator = torch.Generator().manual_seed(0)
+    g = 1e-6 + 1e-4 * torch.rand(64, 48, dtype=torch.float64, generator=generator)
+    cell = in_series(ekv_channel(1.8, threshold_v=0.5, i_spec_a=4e-6), sinh_cell(g, 0.26))
+    drive = 0.3 * torch.rand(6, 64, dtype=torch.float64, generator=generator)
+    found = solve_nonlinear(cell, Lines(1.0, 2.0, r_driver_ohm=50.0), drive, (64, 48))
+    assert bool(found.converged.all())
+    assert len(found.residual_v) < 8
+
+
 def test_what_is_no_device_is_refused() -> None:
     for make in (
         lambda: sinh_selector(0.0, 0.1),
         lambda: sinh_selector(1e-9, torch.tensor([[0.1, -0.1]])),
         lambda: ekv_channel(1.0, threshold_v=0.4, i_spec_a=-1e-6),
         lambda: ekv_channel(1.0, threshold_v=0.4, i_spec_a=1e-6, slope=0.9),
+        lambda: sinh_cell(-conductances(), 0.2),
+        lambda: sinh_cell(conductances(), 0.0),
     ):
         with pytest.raises(InputError, match="allowed"):
             make()
