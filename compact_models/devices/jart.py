@@ -43,8 +43,8 @@ v_round = Constant("v_round", "V", "rounding of the image force's argument", val
 # Without barrier and voltage the root below would stand at zero, with an infinite slope.
 v_tiny = Constant("v_tiny", "V", "least voltage under the root of field emission", value=1e-9)
 
-# At rest in an array the sign of the voltage is rounding: what changes with it does so smoothly, or
-# beside zero. A simulator that holds ln_i in a short step would never find the currents otherwise.
+# At rest in an array the sign of the voltage is rounding: what jumps with it does so smoothly. A
+# simulator that holds ln_i in a short step would never find the currents otherwise.
 v_still = Constant("v_still", "V", "voltage below which a device is at rest", value=1e-9)
 sign = V / sqrt(V**2 + v_still**2)
 
@@ -181,7 +181,7 @@ nearness = Definition(
     "nearness",
     "1",
     "how near the disc is to the bound ahead of it",
-    Piecewise((n_min / n_disc, v_still < V), (n_disc / n_max, True)),
+    (n_min / n_disc * (1 + sign) + n_disc / n_max * (1 - sign)) / 2,
     low=0,
     high=2,
 )
