@@ -177,7 +177,7 @@ def test_a_tolerance_must_be_positive() -> None:
     [
         ({"drive_v": torch.full((2, 3), torch.nan, dtype=torch.float64)}, "drive_v.*nan"),
         ({"drive_v": torch.ones(3, dtype=torch.float64)}, r"drive_v.*\(3,\).*\[batch, 3\]"),
-        ({"drive_v": torch.ones(2, 4, dtype=torch.float64)}, r"drive_v.*\[batch, 3\]"),
+        ({"drive_v": torch.ones(2, 4, dtype=torch.float64)}, r"drive_v.*\(2, 4\).*\[\.\.\., 3\]"),
         ({"drive_v": torch.ones(0, 3, dtype=torch.float64)}, "drive_v.*one vector"),
         ({"sense_v": torch.ones(2, 4, dtype=torch.float64)}, r"sense_v.*\[4\]"),
         ({"cell": lambda v: 1e-4 * v}, "cell: a cell returns current and slope"),

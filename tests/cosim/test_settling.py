@@ -32,8 +32,7 @@ Array = np.ndarray
 
 def span(found: Settling, points: int = 60) -> Array:
     """Times from a thousandth to ten times the slowest time constant."""
-    slow = 1 / float(found.rate.min())
-    return slow * np.geomspace(1e-3, 10, points)
+    return np.geomspace(1e-3, 10, points) / float(found.rate.min())
 
 
 def at(found: Settling, times: Array) -> Array:

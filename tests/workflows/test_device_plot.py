@@ -20,12 +20,12 @@ from matplotlib.text import Annotation
 from compact_models.library import all_models, all_sets, find_model, find_set
 from compact_models.model import CompactModel
 from cosim.devices.switching_time import switching_times
+from cosim.portraits.decay import Decay
 from cosim.portraits.loop import Loop
 from cosim.portraits.panel import QUICK
 from cosim.portraits.portrait import portrait
 from tests.workflows.command import names_all, refused, spiceloop
 from workflows.device.axes import NEUTRAL, RESET, SET, eng, quantity, seconds, unit_axis
-from workflows.device.decay import Decay
 from workflows.device.plot import page, panels_of, plot_device
 from workflows.report.style import figure_style
 

@@ -10,6 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.legend_handler import HandlerTuple
 from matplotlib.lines import Line2D
 
+from cosim.portraits.decay import Decay
 from cosim.portraits.loop import Fan, Loop
 from cosim.portraits.panel import Array
 from cosim.portraits.polarity import GOAL, LONGEST_S, START
@@ -27,7 +28,6 @@ from workflows.device.axes import (
     mark_moments,
     unit_axis,
 )
-from workflows.device.decay import Decay
 from workflows.report.style import MUTED
 
 _PALE = 0.35

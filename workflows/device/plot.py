@@ -20,13 +20,13 @@ from compact_models.files import write_bytes_atomic
 from compact_models.library import find_model, find_set
 from compact_models.model import CompactModel, ParameterSet
 from compact_models.symbols import State
+from cosim.portraits.decay import Decay, decay
 from cosim.portraits.loop import Fan, Loop
 from cosim.portraits.panel import Absent, Detail, Panel
 from cosim.portraits.portrait import portrait
 from cosim.portraits.switching import PulseTrain, SwitchingCurve
 from workflows.console import Reporter
 from workflows.device.axes import NO_BREAK, duration, eng, excuse, quantity
-from workflows.device.decay import Decay, decay
 from workflows.device.dynamic_page import (
     draw_decay,
     draw_fan,
