@@ -20,6 +20,10 @@ Array = NDArray[np.float64]
 _PART = 1e-6
 # Of its range: so far a state may move.
 _MOVE = 1e-5
+# A state that moves by more of its range in the shortest time that a simulator can tell from none
+# switches on the way to the first voltage: it is given so many such times, to be followed in.
+_FAST = 0.1
+_SWITCHING = 1000
 # Parts of the first voltage at which rates are looked at: it is reached from zero.
 _ON_THE_WAY = 16
 
@@ -85,6 +89,9 @@ def at_start(
 def lead_s(time_s: Array, begun: Start, least_s: float) -> float:
     """Time before the stimulus in which no state moves by more than a hundred-thousandth.
 
+    Where a state is so fast that no time is short enough, it is one in which a simulator can follow
+    it while it switches, and still nothing to the first interval.
+
     Args:
         time_s: times of the stimulus, rising, at least two, [time].
         begun: from `at_start`.
@@ -93,4 +100,6 @@ def lead_s(time_s: Array, begun: Start, least_s: float) -> float:
     longest = _PART * float(time_s[1] - time_s[0])
     # A rate that is no number is one beyond all numbers.
     still = _MOVE / begun.rate if begun.rate > 0 else longest if begun.rate == 0 else 0.0
+    if not begun.rate * least_s <= _FAST:
+        return min(longest, _SWITCHING * least_s)
     return min(longest, max(still, least_s))

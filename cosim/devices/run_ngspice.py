@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -11,6 +13,7 @@ from numpy.typing import NDArray
 from compact_models.emit.ngspice import state_node, subcircuit
 from compact_models.emit.torch_model import torch_model
 from compact_models.emit.verilog_a import module, state_signal
+from compact_models.errors import InputError
 from compact_models.model import CompactModel, ParameterSet
 from cosim.devices.lead import Start, at_start, lead_s
 from cosim.devices.osdi import compile_osdi, find_openvaf
@@ -52,6 +55,7 @@ _LEAST_LEAD_STEP = 5e-14
 # Of the run, the shortest that the lead can be: ngspice does not tell apart what is closer than
 # 1e-10 longest steps, a part in 200 of this.
 _LEAST_LEAD = 1e-12
+_LEAST_TIMEOUT_S = 1e-3  # what is left when the time is up: the next try ends as a timeout
 # A state may overshoot a bound by a simulator's error, not by more of its range than this.
 _OUTSIDE = 1e-3
 
@@ -152,8 +156,12 @@ def run_ngspice(
     ngspice: Ngspice,
     *,
     compiled: bool | None = None,
+    timeout_s: float | None = None,
+    tell: Callable[[str], None] | None = None,
 ) -> NgspiceTrace:
     """Runs a device along a stimulus that is straight between its points.
+
+    Where ngspice does not converge it is tried again with other steps, six times in all.
 
     Args:
         model: the device.
@@ -162,12 +170,25 @@ def run_ngspice(
         voltage_v: voltages at those times [time].
         ngspice: from `find_ngspice`.
         compiled: use the compiled model; None does so where that is possible.
+        timeout_s: for all tries together [s]; None gives each what its points should need.
+        tell: called with a line before every try but the first.
 
     Returns:
         Current and states at the times of the stimulus, or NaN with the outcome in `result`.
+
+    Raises:
+        InputError: the timeout is not positive.
     """
+    if timeout_s is not None and not timeout_s > 0:
+        raise InputError("no time to run in", where="timeout_s", value=timeout_s, allowed="> 0")
     use_compiled = can_compile(ngspice) if compiled is None else compiled
-    for steps, strict, parts in _TRIES:
+    begun_s = time.monotonic()
+    for turn, (steps, strict, parts) in enumerate(_TRIES):
+        if turn and tell is not None:
+            tell(
+                f"ngspice did not converge; try {turn + 1} of {len(_TRIES)}, steps of at most "
+                f"1/{steps} of the run"
+            )
         deck = device_deck(
             model,
             parameter_set,
@@ -178,9 +199,11 @@ def run_ngspice(
             strict=strict,
             parts=parts,
         )
-        result = run_deck(
-            deck, ngspice, timeout_s=timeout_for(20, 3 * (len(time_s) + steps), ngspice)
-        )
+        allowed_s = timeout_for(20, 3 * (len(time_s) + steps), ngspice)
+        if timeout_s is not None:
+            left_s = timeout_s - (time.monotonic() - begun_s)
+            allowed_s = max(left_s, _LEAST_TIMEOUT_S)
+        result = run_deck(deck, ngspice, timeout_s=allowed_s)
         if result.outcome is not Outcome.NO_CONVERGENCE:
             break
     return _trace(model, parameter_set, time_s, voltage_v, result, use_compiled)

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 
 from benchmarks.device_stress import in_ngspice, in_torch, stimuli
-from compact_models.library import all_models
-from cosim.ngspice import find_ngspice
+from compact_models.errors import InputError
+from compact_models.library import all_models, find_set
+from cosim.devices.run_ngspice import run_ngspice
+from cosim.ngspice import Outcome, find_ngspice
 
 MODELS = [model.name for model in all_models().values() if model.kind == "dynamic"]
 HARDEST = ("3x 1e0 Hz", "+3x DC", "-3x 1 ns")
@@ -31,3 +34,33 @@ def test_it_stands_the_hardest_stimuli(name: str) -> None:
             assert by_torch.ok, (stimulus.name, by_torch)
             assert by_ngspice.ok, (stimulus.name, by_ngspice)
             assert by_ngspice.final == pytest.approx(by_torch.final, abs=2e-3), stimulus.name
+
+
+@pytest.mark.ngspice
+def test_a_second_at_a_voltage_at_which_it_switches_in_a_tenth_of_a_picosecond() -> None:
+    """The state gets to its bound on the way to the first voltage, thirteen decades too early."""
+    model = all_models()["vteam"]
+    one = find_set(model, "pt_hf_ti")
+    (stimulus,) = (x for x in stimuli(one.amplitude_v) if x.name == "-3x DC")
+    found = in_ngspice(model, one, stimulus, find_ngspice(), compiled=False)
+    assert found.ok, found
+    assert found.final == pytest.approx((0.0,), abs=1e-9)
+
+
+@pytest.mark.ngspice
+def test_it_ends_when_its_time_is_up() -> None:
+    model = all_models()["vteam"]
+    one = find_set(model, "pt_hf_ti")
+    # By itself it takes a second: three tries that fail at once, one that ends well.
+    times, volts = np.array([0.0, 1.0]), np.full(2, -3 * one.amplitude_v)
+    said: list[str] = []
+    lines = said.append
+    found = run_ngspice(
+        model, one, times, volts, find_ngspice(), compiled=False, timeout_s=0.2, tell=lines
+    )
+    assert found.result.outcome is Outcome.TIMEOUT, found.result.reason
+    assert np.isnan(found.current_a).all()
+    assert said
+    assert "try 2 of 6" in said[0]
+    with pytest.raises(InputError, match="timeout_s"):
+        run_ngspice(model, one, times, volts, find_ngspice(), timeout_s=0.0)
