@@ -33,7 +33,9 @@ _ROUNDS = 8  # of states and voltages until they must agree
 _AGREE = 0.1  # of the tolerance
 _SHRINK, _GROW, _SAFETY = 0.2, 4.0, 0.9
 _LEAST_PART = 1e-9  # of a ramp: a step that would have to be shorter has failed
-_INNER = 0.05  # of the tolerance, for the integrator within a step
+_FAR = 0.1  # of the range: a step in which a state moves so far is looked at before it is polished
+_HOPELESS = 3.0  # times the tolerance
+_INNER = 0.2  # of the tolerance, for the integrator within a step
 
 
 @dataclass(frozen=True, eq=False)
@@ -186,7 +188,7 @@ class _Run:
             return None
         volts, current = found
         last: list[torch.Tensor] | None = None
-        for _ in range(_ROUNDS):
+        for turn in range(_ROUNDS):
             half = self.moved(moment.cells, moment.voltage_v, volts[0], 0.5 * duration_s)
             full = self.moved(half, volts[0], volts[1], 0.5 * duration_s)
             found = self.across([half, full], both, volts)
@@ -194,17 +196,28 @@ class _Run:
                 return None
             volts, current = found
             now = [*half.fractions, *full.fractions]
+            moved = _apart(now, [*moment.cells.fractions] * 2)
             if last is not None and _apart(now, last) <= _AGREE * self.tolerance:
                 break
             last = now
             if self.lines.ideal:
                 break
+            if turn == 0 and moved > _FAR:
+                error = self.bend(moment, full, volts[1], duration_s)
+                if error > _HOPELESS * self.tolerance:
+                    return _Moment(half, volts[0], current[0]), moment, error
         else:
             return None
-        straight = self.moved(moment.cells, moment.voltage_v, volts[1], duration_s)
-        error = _apart(straight.fractions, full.fractions) / 3
+        error = self.bend(moment, full, volts[1], duration_s)
         middle = _Moment(half, volts[0], current[0])
         return middle, _Moment(full, volts[1], current[1]), error
+
+    def bend(
+        self, moment: _Moment, full: Cells, last_v: torch.Tensor, duration_s: float
+    ) -> float:
+        """What two straight voltages make better than one, of the states."""
+        straight = self.moved(moment.cells, moment.voltage_v, last_v, duration_s)
+        return _apart(straight.fractions, full.fractions) / 3
 
     def moved(
         self, cells: Cells, first_v: torch.Tensor, last_v: torch.Tensor, duration_s: float
