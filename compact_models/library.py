@@ -81,15 +81,16 @@ def all_models(problems: Problems | None = None) -> dict[str, CompactModel]:
     """Every model by name: those of the package, then those in the device folder.
 
     Args:
-        problems: gets what is wrong with files that cannot be used; None raises the first.
+        problems: gets what is wrong with the folder, and with files that cannot be used; None
+            raises the first.
 
     Raises:
-        InputError: a file in the device folder is no model, or has the name of another.
+        InputError: `$SPICELOOP_DEVICES` is no folder; or a file in the device folder is no model,
+            or has the name of another.
     """
     found = package_models()
-    if problems is not None:
-        with _noted(device_folder(), problems):
-            check_device_folder()
+    with _noted(device_folder(), problems):
+        check_device_folder()
     for path in _own_files("*.py"):
         with _noted(path, problems):
             for model in models_in_file(path):
@@ -123,6 +124,12 @@ def find_model(name: str) -> CompactModel:
     known, problems = package_models(), Problems()
     if name not in known:
         known = all_models(problems)
+    if not name.strip():
+        raise InputError(
+            "the name of a model is missing",
+            where="device",
+            allowed=f"{', '.join(known)}, or the path of a .py file",
+        )
     if name not in known:
         _raise_of(f"{name}.py", problems)
         raise InputError(
@@ -175,6 +182,12 @@ def find_set(model: CompactModel, name: str | None) -> ParameterSet:
         return read_set(model, Path(name))
     problems = Problems()
     known = all_sets(model, problems)
+    if not name.strip():
+        raise InputError(
+            "the name of a parameter set is missing",
+            where=f"model {model.name!r}",
+            allowed=f"{', '.join(known)}, or the path of a .toml file",
+        )
     if name not in known:
         _raise_of(f"{model.name}.{name}.toml", problems)
         raise InputError(

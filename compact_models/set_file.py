@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 import re
 import tomllib
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import tomli_w
@@ -11,7 +13,7 @@ from pydantic import ValidationError
 
 from compact_models.errors import InputError, closest
 from compact_models.files import write_text_atomic
-from compact_models.model import CompactModel, ParameterSet
+from compact_models.model import CompactModel, ParameterSet, check_name
 from compact_models.spec import Spec
 
 # What each key may be, and what is said of a value that is something else.
@@ -25,6 +27,7 @@ _KEYS = {
     "values": ("this is no table", "[values], a number for every parameter"),
     "initial": ("this is no table", "[initial], a number for every state"),
 }
+_MOST_READ = 1_000_000  # characters, all looks for the line of a key together: under a second
 
 
 class SetFile(Spec):
@@ -44,8 +47,9 @@ def read_set(model: CompactModel, path: Path) -> ParameterSet:
     """The parameter set in a TOML file, checked against its model.
 
     Raises:
-        InputError: it cannot be read, is for another model, has another name than its file, or its
-            numbers are out of bounds.
+        InputError: it cannot be read, is for another model, has another name than its file, lacks a
+            number or has one too many, or its numbers are out of bounds; the message names the
+            line, where it is sure.
     """
     try:
         text = path.read_text(encoding="utf-8")
@@ -63,6 +67,7 @@ def read_set(model: CompactModel, path: Path) -> ParameterSet:
         content = SetFile.model_validate(keys, strict=True)
     except ValidationError as error:
         raise _explain(error, model, path, text) from error
+    _check_texts(content, model, path, text)
     if content.model != model.name:
         raise InputError(
             "the parameter set is for another model",
@@ -71,11 +76,13 @@ def read_set(model: CompactModel, path: Path) -> ParameterSet:
             allowed=model.name,
         )
     _check_file_name(content, path, text)
+    _check_names(content, model, path, text)
     one = ParameterSet(**content.model_dump(exclude={"model"}))
     try:
         model.check_set(one)
     except InputError as error:
-        raise error.within(str(path)) from error
+        table, key = next(_wrong_keys(model, one), ("", ""))
+        raise error.within(_at(path, text, key, table) if key else str(path)) from error
     return one
 
 
@@ -97,6 +104,74 @@ def save_set(model: CompactModel, parameter_set: ParameterSet, path: Path) -> No
         initial=dict(parameter_set.initial),
     )
     write_text_atomic(path, tomli_w.dumps(content.model_dump()))
+
+
+def _check_texts(content: SetFile, model: CompactModel, path: Path, text: str) -> None:
+    """Refuses an empty text where a name is needed; `check_set` speaks of the source."""
+    for key, allowed in (("model", model.name), ("name", _KEYS["name"][1])):
+        if not getattr(content, key).strip():
+            raise InputError(
+                "the value is missing", where=f"{_at(path, text, key)}: {key}", allowed=allowed
+            )
+
+
+def _check_names(content: SetFile, model: CompactModel, path: Path, text: str) -> None:
+    """Refuses numbers of a name that the model does not have, and names without a number."""
+    tables: tuple[tuple[str, str, Mapping[str, float]], ...] = (
+        ("values", "parameter", content.values),
+        ("initial", "state", content.initial),
+    )
+    for table, what, given in tables:
+        known = _allowed(model, table)
+        for name in given:
+            if name not in known:
+                raise InputError(
+                    f"no such {what}",
+                    where=f"{_at(path, text, name, table)}: [{table}] {name}",
+                    allowed=", ".join(known),
+                    hint=closest(name, known),
+                )
+        for name in known:
+            if name not in given:
+                raise InputError(
+                    f"[{table}] {name} is missing",
+                    where=_at(path, text, table),
+                    allowed=known[name],
+                )
+
+
+def _allowed(model: CompactModel, table: str) -> dict[str, str]:
+    """What a table of the file may hold: every name, and what its number may be, in words."""
+    if table == "values":
+        return {one.name: one.allowed_text() for one in model.parameters}
+    return {state.name: f"a number, in {state.unit}" for state in model.states}
+
+
+def _wrong_keys(model: CompactModel, one: ParameterSet) -> Iterator[tuple[str, str]]:
+    """Table and key of what `check_set` refuses, in the order in which it looks.
+
+    Bounds of a state that are not in order are the fault of several keys, and not among these.
+    """
+    try:
+        check_name(one.name, "a parameter set", "", hyphens=True)
+    except InputError:
+        yield "", "name"
+    if not one.source.strip():
+        yield "", "source"
+    for key in ("amplitude_v", "period_s"):
+        if not 0 < getattr(one, key) < math.inf:
+            yield "", key
+    known = {parameter.name: parameter for parameter in model.parameters}
+    for name, value in one.values.items():
+        if not known[name].allows(value):
+            yield "values", name
+    for name, pair in model.bounds(one.values).items():
+        if pair is None:
+            continue
+        if not pair[0] < pair[1]:
+            return
+        if not pair[0] <= one.initial[name] <= pair[1]:
+            yield "initial", name
 
 
 def _check_file_name(content: SetFile, path: Path, text: str) -> None:
@@ -126,23 +201,16 @@ def _explain(error: ValidationError, model: CompactModel, path: Path, text: str)
         return InputError(
             "unknown key", where=where, allowed=", ".join(_KEYS), hint=_home(key, model)
         )
-    if not table:
-        what, allowed = _KEYS[key]
-        return InputError(what, where=where, value=first["input"], allowed=allowed)
-    known = {one.name: one for one in model.parameters}
-    units = {state.name: state.unit for state in model.states}
-    allowed, names = "a number", known if table == "values" else units
-    if table == "values" and key in known:
-        allowed = known[key].allowed_text()
-    elif table == "initial" and key in units:
-        allowed = f"a number, in {units[key]}"
-    return InputError(
-        "this is no finite number",
-        where=where,
-        value=first["input"],
-        allowed=allowed,
-        hint="" if key in names else closest(key, names),
-    )
+    if table:
+        names = _allowed(model, table)
+        what, allowed = "this is no finite number", names.get(key, "a number")
+        hint = "" if key in names else closest(key, names)
+    else:
+        (what, allowed), hint = _KEYS[key], ""
+    value = first["input"]
+    if isinstance(value, str) and not value.strip():
+        what, value = "the value is missing", None
+    return InputError(what, where=where, value=value, allowed=allowed, hint=hint)
 
 
 def _home(key: str, model: CompactModel) -> str:
@@ -155,14 +223,33 @@ def _home(key: str, model: CompactModel) -> str:
 
 
 def _at(path: Path, text: str, key: str, table: str = "") -> str:
-    """The file, with the line of a key where it stands on one of its own."""
-    now = ""
-    for number, line in enumerate(text.splitlines(), start=1):
-        heading = re.match(r"\s*\[+\s*([^\]\s]+)", line)
-        if heading:
-            now = heading[1]
-        if (now == table and re.match(rf"\s*[\"']?{re.escape(key)}[\"']?\s*=", line)) or (
-            heading and not table and now == key
-        ):
-            return f"{path}:{number}"
-    return str(path)
+    """The file, with the line on which a key begins where that is sure."""
+    line = _line_of(text, key, table)
+    return f"{path}:{line}" if line else str(path)
+
+
+def _line_of(text: str, key: str, table: str) -> int | None:
+    """The number of the line on which a key begins; None where it cannot be told.
+
+    Of the lines that have the word, it is the last before which the file can be read and lacks the
+    key: a line within a text or a list cannot be, and a comment adds nothing.
+    """
+    lines = text.split("\n")
+    word = re.compile(rf"(?<![\w-]){re.escape(key)}(?![\w-])")
+    found = [k for k, line in enumerate(lines) if word.search(line)]
+    if len(found) * len(text) > _MOST_READ:
+        return None
+    begins = [k for k in found if _has(lines[:k], key, table) is False]
+    if not begins or _has(lines[: begins[-1] + 1], key, table) is False:
+        return None
+    return begins[-1] + 1
+
+
+def _has(lines: list[str], key: str, table: str) -> bool | None:
+    """True if a file of these lines has the key; None if it ends within a value."""
+    try:
+        keys = tomllib.loads("\n".join(lines))
+    except (ValueError, RecursionError):
+        return None
+    inside = keys.get(table) if table else keys
+    return isinstance(inside, dict) and key in inside

@@ -87,23 +87,18 @@ def fit_device(
         model: the device.
         start: the set that the fit starts from; what is not fitted keeps its values.
         measured: the data.
-        free: names of the parameters to fit, all of them whatever the data says; None for those
-            that the data says something about.
+        free: names of the parameters to fit, all of them whatever the data says, and of the states
+            whose initial value is (none named is all, with `with_initial`); None for those that
+            the data says something about.
         options: limits; None for the defaults.
         on_progress: called with steps done and all.
 
     Raises:
-        InputError: a name is no parameter, the model cannot answer such data, or the data is zero.
+        InputError: a name is no parameter or state, the model cannot answer such data, or the data
+            is zero.
     """
     options = options or FitOptions()
-    if isinstance(measured, PulseTrain) and model.pulse is None:
-        raise InputError(
-            "pulse data needs a pulse device", where=f"model {model.name!r}", value=model.kind
-        )
-    if model.kind == "read":
-        raise InputError(
-            "a device that is only read has nothing to fit", where=f"model {model.name!r}"
-        )
+    _check_model(model, measured)
     started = time.perf_counter()
     floor = options.floor or noise_floor(measured.values)
     wanted = free
@@ -115,6 +110,8 @@ def fit_device(
         for one in model.parameters
         if one.name not in wanted
     }
+    if options.with_initial:
+        fixed |= {state.name: NOT_ASKED for state in model.states if state.name not in space.names}
     deadline = started + options.timeout_s
     residuals = Residuals(space, measured, floor, deadline, options.tolerance)
     active = np.ones(len(space.unknowns), dtype=bool)
@@ -143,6 +140,23 @@ def fit_device(
         residuals, measured, solution, active, fixed, floor, outcome, reason, started,
         options.tolerance, asked=free is not None,
     )  # fmt: skip
+
+
+def _check_model(model: CompactModel, measured: Measured) -> None:
+    """Refuses a model that cannot answer such data."""
+    if isinstance(measured, PulseTrain) and model.pulse is None:
+        raise InputError(
+            "pulse data needs a pulse device",
+            where=f"model {model.name!r}",
+            value=model.kind,
+            hint="take a model of kind pulse, which 'spiceloop device list' prints",
+        )
+    if model.kind == "read":
+        raise InputError(
+            "a device that is only read has nothing to fit",
+            where=f"model {model.name!r}",
+            hint="take a model of kind dynamic or pulse, which 'spiceloop device list' prints",
+        )
 
 
 def _screen(residuals: Residuals, points: Array, *, keep_all: bool) -> tuple[Mask, dict[str, str]]:

@@ -65,7 +65,7 @@ class Fit:
         reason: why it is not `ok`.
         values: the fitted parameters by name.
         initial: the fitted initial states by name.
-        fixed: the parameters that were left as they are, and why.
+        fixed: the parameters and initial states that were left as they are, and why.
         correlated: pairs of fitted names with a correlation beyond 0.99, and the correlation.
         answer: the fitted model's values [point], in the unit of the data.
         floor: the noise floor used.

@@ -215,30 +215,48 @@ def make_space(
     Args:
         model: the device.
         start: where the fit starts.
-        free: names of parameters to fit.
-        with_initial: fit the initial states too.
+        free: names of parameters to fit, and of states whose initial value is; no state has the
+            name of a parameter.
+        with_initial: fit the initial states, all of them where `free` names none.
 
     Raises:
-        InputError: a name is no parameter.
+        InputError: a name is neither a parameter nor a state, there is nothing to fit, or a state
+            is named and not to be fitted.
     """
     known = {one.name: one for one in model.parameters}
+    states = [state.name for state in model.states]
     for name in free:
-        if name not in known:
+        if name not in known and name not in states:
             raise InputError(
-                "no such parameter",
+                "no such parameter or state",
                 where=f"model {model.name!r}, --free",
                 value=name,
-                allowed=", ".join(known),
-                hint=closest(name, known),
+                allowed=", ".join([*known, *states]),
+                hint=closest(name, [*known, *states]),
+            )
+        if name in states and not with_initial:
+            raise InputError(
+                "the initial state cannot be kept and fitted",
+                where=f"model {model.name!r}, --free",
+                value=name,
+                hint=f"leave {name} out of --free, or leave --fix-initial out",
             )
     unknowns = [
         _parameter(one, start.values, known) for one in model.parameters if one.name in free
     ]
     if with_initial:
         places = start_places(model, start)
-        unknowns += [_state(state, places[state.name]) for state in model.states]
+        asked = [name for name in states if name in free] or states
+        unknowns += [
+            _state(state, places[state.name]) for state in model.states if state.name in asked
+        ]
     if not unknowns:
-        raise InputError("nothing to fit", where="--free", allowed=", ".join(known))
+        raise InputError(
+            "nothing to fit",
+            where=f"model {model.name!r}, --free",
+            allowed=", ".join([*known, *states]),
+            hint="name what to fit with --free, or leave --fix-initial out",
+        )
     return Space(model, start, tuple(unknowns))
 
 

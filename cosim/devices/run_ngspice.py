@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -182,7 +183,7 @@ def run_ngspice(
     if timeout_s is not None and not timeout_s > 0:
         raise InputError("no time to run in", where="timeout_s", value=timeout_s, allowed="> 0")
     use_compiled = can_compile(ngspice) if compiled is None else compiled
-    begun_s = time.monotonic()
+    ends_s = math.inf if timeout_s is None else time.monotonic() + timeout_s
     for turn, (steps, strict, parts) in enumerate(_TRIES):
         if turn and tell is not None:
             tell(
@@ -201,11 +202,13 @@ def run_ngspice(
         )
         allowed_s = timeout_for(20, 3 * (len(time_s) + steps), ngspice)
         if timeout_s is not None:
-            left_s = timeout_s - (time.monotonic() - begun_s)
-            allowed_s = max(left_s, _LEAST_TIMEOUT_S)
+            allowed_s = max(ends_s - time.monotonic(), _LEAST_TIMEOUT_S)
         result = run_deck(deck, ngspice, timeout_s=allowed_s)
         if result.outcome is not Outcome.NO_CONVERGENCE:
             break
+    if timeout_s is not None and result.outcome is Outcome.TIMEOUT:
+        reason = f"not done within {timeout_s:g} s, in try {turn + 1} of {len(_TRIES)}"
+        result = replace(result, reason=reason)
     return _trace(model, parameter_set, time_s, voltage_v, result, use_compiled)
 
 

@@ -221,3 +221,17 @@ def test_what_cannot_be_fitted_is_refused(name: str, free: list[str] | None, wor
     data = soft_bounds_train(1) if name == "vteam" and free is None else sweep
     with pytest.raises(InputError, match=words):
         fit_device(model, one, data, free)
+
+
+def test_nothing_to_fit_is_refused_with_what_to_do() -> None:
+    model = find_model("vteam")
+    one = model.parameter_set("sine")
+    data = measured(model, one, 1)
+    fixed = FitOptions(with_initial=False)
+    with pytest.raises(InputError, match=r"nothing to fit; allowed: .*r_on.*; name .* --free"):
+        fit_device(model, one, data, [], fixed)
+    read = find_model("pcm")
+    with pytest.raises(InputError, match=r"only read.*; .*kind dynamic or pulse"):
+        fit_device(read, read.parameter_sets[0], data)
+    with pytest.raises(InputError, match=r"--free.*'w'.*initial"):
+        fit_device(model, one, data, ["r_on", "w"], fixed)

@@ -170,3 +170,79 @@ def test_what_is_no_text_file_is_named(tmp_path: Path) -> None:
     (tmp_path / "b.toml").write_bytes(b"\xff\xfe")
     with pytest.raises(InputError, match=r"b\.toml: cannot read .*not UTF-8"):
         library.find_set(VTEAM, str(tmp_path / "b.toml"))
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        ("r_on = 61.25", "r_on = -1.0", "'r_on' is out of bounds; got -1.0; allowed: > 0 ohm"),
+        ("r_on = 61.25", '"r_on" = -1', "'r_on' is out of bounds; got -1.0; allowed: > 0 ohm"),
+        ("w = 1.5e-09", "w = 1.0", "'w' starts out of bounds; got 1.0; allowed: 0 to 3e-09"),
+        ("amplitude_v = ", "amplitude_v = -1.0 #", "amplitude_v must be positive; got -1.0"),
+        ("r_on = 61.25", "r_onn = 1", "[values] r_onn: no such parameter; allowed: "),
+        ("w = 1.5e-09", "ww = 1.5e-9", "[initial] ww: no such state; allowed: w; did you mean 'w'"),
+        ("source = ", 'source = "" #', "a parameter set must say its source"),
+    ],
+)
+def test_a_number_is_refused_with_its_line(folder: Path, old: str, new: str, said: str) -> None:
+    path = saved(folder)
+    found, line = said_of(path, old, new)
+    assert found.startswith(f"{path}:{line}: "), found
+    assert said in found
+
+
+def test_the_line_is_that_of_the_key_in_its_table(folder: Path) -> None:
+    path = saved(folder)
+    # Neither a text over lines, nor a comment, nor the same key elsewhere is taken for it.
+    text = 'source = """\nr_on = 5\n[values]\nr_on = 6\n""" # r_on = 7\n# r_on = 8\nwas'
+    path.write_text(path.read_text().replace("source", text, 1).replace("was = ", "# was = ", 1))
+    found, line = said_of(path, "r_on = 61.25", "r_on = -1.0")
+    assert found.startswith(f"{path}:{line}: "), found
+
+
+@pytest.mark.parametrize("key", ["values.r_on", " values . 'r_on' "])
+def test_the_line_of_a_dotted_key_is_found(folder: Path, key: str) -> None:
+    path = saved(folder)
+    rest = [line for line in path.read_text().splitlines() if not line.startswith("[values]")]
+    head = rest.index(next(line for line in rest if "r_on = 61.25" in line))
+    numbers = {k: v for k, v in FIRST.values.items() if k != "r_on"}
+    rest = [line for line in rest if line.split(" = ")[0] not in FIRST.values]
+    top = [f"{key} = -1.0", *(f"values.{k} = {v!r}" for k, v in numbers.items())]
+    path.write_text("\n".join([*top, *rest]))
+    assert head > 0
+    with pytest.raises(InputError) as refused:
+        library.find_set(VTEAM, "mine")
+    assert str(refused.value).startswith(f"{path}:1: "), refused.value
+
+
+def test_a_key_that_is_spelt_in_code_points_has_no_line(folder: Path) -> None:
+    path = saved(folder)
+    found, _ = said_of(path, "r_on = 61.25", '# r_on\n"r_\\u006fn" = -1.0')
+    assert found.startswith(f"{path}: "), found
+    assert "'r_on' is out of bounds" in found
+
+
+def test_a_long_file_is_searched_at_once(folder: Path) -> None:
+    path = saved(folder)
+    notes = "# r_on\n" * 100_000
+    path.write_text(notes + path.read_text().replace("r_on = 61.25", "r_on = -1.0"))
+    with pytest.raises(InputError, match="'r_on' is out of bounds"):
+        library.find_set(VTEAM, "mine")
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        ("r_on = 61.25\n", "", "[values] r_on is missing; allowed: > 0 ohm"),
+        ("w = 1.5e-09", "", "[initial] w is missing; allowed: a number, in m"),
+        ("r_on = 61.25", 'r_on = ""', "[values] r_on: the value is missing; allowed: > 0 ohm"),
+        ("period_s = ", 'period_s = "" #', "period_s: the value is missing; allowed: a number"),
+        ('name = "mine"', 'name = ""', "name: the value is missing; allowed: the name of the set"),
+        ('model = "vteam"', 'model = " "', "model: the value is missing; allowed: vteam"),
+    ],
+)
+def test_what_is_missing_is_said_to_be(folder: Path, old: str, new: str, said: str) -> None:
+    path = saved(folder)
+    found, _ = said_of(path, old, new)
+    assert re.match(rf"{re.escape(str(path))}:\d+: {re.escape(said)}", found), found
+    assert "got" not in found

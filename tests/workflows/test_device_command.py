@@ -146,7 +146,7 @@ def test_what_a_spreadsheet_writes_is_read(tmp_path: Path) -> None:
     ("text", "words"),
     [
         ("", ["in.csv", "empty"]),
-        ("t_s,v\n0,0\n1,0\n", ["in.csv:1", "v_v"]),
+        ("t_s,v\n0,0\n1,0\n", ["in.csv:1: the column 'v_v' is missing", "t_s, v"]),
         ("t_s,v_v,v_v\n0,0,0\n1,0,0\n", ["in.csv:1", "once"]),
         ("t_s,v_v\n0,0\n", ["in.csv", "two points"]),
         ("t_s,v_v\n0,0\n1e-9,x\n", ["in.csv:3", "v_v", "'x'"]),
@@ -210,6 +210,9 @@ def test_an_earlier_result_is_not_left_under_the_name_of_a_failed_run(tmp_path: 
         (("vteam", "--form", "c"), ["--form", "auto, b, osdi"]),
         (("vteam", "--form", "osdi"), ["--form", "'osdi'", "torch", "add --engine ngspice"]),
         (("vteam", "--engine", "torch", "--form", "auto"), ["--form", "'auto'", "leave --form"]),
+        (("vteam", "--engine", ""), ["--engine: the value is missing; allowed: torch, ngspice"]),
+        (("vteam", "--form", ""), ["--form: the value is missing; allowed: auto, b, osdi"]),
+        (("",), ["device: the name of a model is missing", "vteam"]),
         (("gone.py",), ["gone.py", "no such file"]),
         (("vteam", "--params", "gone.toml"), ["gone.toml", "no such file"]),
     ],

@@ -266,15 +266,18 @@ def test_bad_data_is_refused(tmp_path: Path, text: str, words: list[str]) -> Non
         (("--model", "vteem"), ["vteem", "did you mean 'vteam'"]),
         (("--model", "vteam", "--params", "sin"), ["sin", "pt_hf_ti"]),
         (("--model", "vteam", "--free", "r_onn"), ["--free", "r_onn", "did you mean 'r_on'"]),
-        (("--model", "vteam", "--free", ""), ["--free", "no parameter is named", "r_on", "out"]),
-        (("--model", "vteam", "--free", " , "), ["--free", "no parameter is named", "' , '"]),
+        (("--model", "vteam", "--free", ""), ["--free", "a name is missing", ", w;", "out"]),
+        (("--model", "vteam", "--free", " , "), ["--free", "a name is missing"]),
+        (("--model", "vteam", "--save-as", ""), ["--save-as: the name is missing", "lower-case"]),
+        (("--model", ""), ["the name of a model is missing", "vteam"]),
+        (("--model", "vteam", "--params", ""), ["the name of a parameter set is missing", "sine"]),
         (("--model", "vteam", "--save-as", "Mine!"), ["--save-as", "Mine!", "lower-case"]),
         (("--model", "vteam", "--save-as", "sine"), ["--save-as", "sine"]),
         (("--model", "vteam", "--plot", "fit.bmp"), ["--plot", "fit.bmp", ".png"]),
         (("--model", "vteam", "--plot", "gone/fit.png"), ["--plot", "folder does not exist"]),
         (("--model", "vteam", "--timeout", "-1"), ["--timeout", "> 0"]),
         (("--model", "vteam", "--noise-floor", "0"), ["--noise-floor", "> 0"]),
-        (("--model", "pcm"), ["pcm", "only read"]),
+        (("--model", "pcm"), ["pcm", "only read", "kind dynamic or pulse", "device list"]),
     ],
 )
 def test_bad_options_are_refused(
@@ -282,4 +285,6 @@ def test_bad_options_are_refused(
 ) -> None:
     path = tmp_path / "in.csv"
     path.write_text(SWEEP, encoding="utf-8")
-    names_all(refused(tmp_path, "device", "fit", path, *arguments), *words)
+    said = refused(tmp_path, "device", "fit", path, *arguments)
+    names_all(said, *words)
+    assert "got ''" not in said

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from compact_models.errors import InputError
+from compact_models.library import all_models
 from tests.workflows.command import names_all, refused, spiceloop
 
 STIMULUS = "t_s,v_v\n0,0\n1e-9,0.2\n"
@@ -70,3 +72,20 @@ def test_a_fit_makes_the_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     assert ran.code == 0, (ran.out, ran.err)
     assert (tmp_path / "new" / "devices" / "constant_step.cell.toml").is_file()
     assert spiceloop("device", "show", "constant_step", "--params", "cell").code == 0
+
+
+def test_a_script_is_told_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "in.csv").write_text(STIMULUS)
+    for name, what in (("gone", "no such folder"), ("in.csv", "this is a file")):
+        monkeypatch.setenv("SPICELOOP_DEVICES", str(tmp_path / name))
+        said = refused(tmp_path, "device", "show", "vteam")
+        names_all(said, what, str(tmp_path / name))
+        with pytest.raises(InputError) as raised:
+            all_models()
+        assert str(raised.value) == said
+
+
+def test_a_script_needs_no_default_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("SPICELOOP_DEVICES", raising=False)
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "gone"))
+    assert "vteam" in all_models()

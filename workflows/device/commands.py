@@ -20,6 +20,14 @@ Params = Annotated[
     str | None,
     typer.Option("--params", help="parameter set, or the path of its .toml [default: the first]"),
 ]
+Initial = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--initial",
+        metavar="STATE=VALUE",
+        help="state at the start, in its unit; again for another [default: the set's]",
+    ),
+]
 Out = Annotated[Path, typer.Option("-o", "--out", help="where the result goes")]
 Json = Annotated[bool, typer.Option("--json", help="print one JSON object on stdout")]
 Answer = tuple[dict[str, Any], list[str], int]
@@ -68,6 +76,11 @@ def run(
         str | None,
         typer.Option("--form", help="in ngspice: b (sources), osdi (compiled) [default: auto]"),
     ] = None,
+    initial: Initial = None,
+    timeout: Annotated[
+        float | None,
+        typer.Option("--timeout", help="longest time of ngspice, s [default: by size]"),
+    ] = None,
     json: Json = False,
 ) -> None:
     """Run one device along a stimulus: t_s, v_v, i_a and its states, as CSV.
@@ -77,13 +90,17 @@ def run(
     """
     from workflows.cli import run_command
 
-    def work(_reporter: Reporter) -> Answer:
+    def work(reporter: Reporter) -> Answer:
         from workflows.device.run import run_device
 
-        result = run_device(name, params, stimulus, engine, form, out)
+        result = run_device(
+            name, params, stimulus, engine, form, out, initial or (),
+            timeout_s=timeout, tell=reporter.say,
+        )  # fmt: skip
         done = result.outcome == "ok"
         lines = [
             f"{result.model}, {result.parameter_set}: {result.source}",
+            f"starts from {result.initial_text}",
             f"{result.engine}: {result.outcome} {result.reason}".strip()
             + f", {result.points} points, {result.wall_s:.2f} s",
         ]
@@ -127,11 +144,12 @@ def fit(
     ] = None,
     free: Annotated[
         str | None,
-        typer.Option("--free", help="parameters to fit, a,b,c [default: what the data tells]"),
+        typer.Option("--free", help="parameters, states to fit, a,b,c [default: what data tell]"),
     ] = None,
     fix_initial: Annotated[
-        bool, typer.Option("--fix-initial", help="keep the initial state of the start set")
+        bool, typer.Option("--fix-initial", help="keep the initial state of the start")
     ] = False,
+    initial: Initial = None,
     save_as: Annotated[
         str | None, typer.Option("--save-as", help="name of the new set [default: the file's]")
     ] = None,
@@ -157,7 +175,7 @@ def fit(
 
         request = FitRequest(
             measured, model, params, free, fix_initial, save_as, force, plot, points, starts,
-            noise_floor, timeout, seed,
+            noise_floor, timeout, seed, tuple(initial or ()),
         )  # fmt: skip
         return fit_file(request, reporter)
 

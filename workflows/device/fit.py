@@ -26,6 +26,7 @@ from cosim.devices.fit import FitOptions, fit_device
 from cosim.devices.fit_data import PulseTrain, Sweep
 from cosim.devices.fit_result import Fit, FittedValue
 from workflows.device.fit_plot import write_fit_plot
+from workflows.device.initial import starting_from
 from workflows.device.measured import check_voltage_changes, read_measured
 from workflows.device.picture import check_picture
 from workflows.device.table import aligned
@@ -59,6 +60,12 @@ class FitRequest:
     noise_floor: float | None = None
     timeout_s: float = 600.0
     seed: int = 0
+    initial: tuple[str, ...] = ()
+
+    def origin(self, start: ParameterSet) -> str:
+        """What the fit starts from, in words."""
+        given = ", ".join(one.replace(" ", "") for one in self.initial)
+        return f"{start.name} with --initial {given}" if given else start.name
 
 
 def fit_file(request: FitRequest, reporter: Reporter) -> tuple[dict[str, Any], list[str], int]:
@@ -79,7 +86,7 @@ def fit_file(request: FitRequest, reporter: Reporter) -> tuple[dict[str, Any], l
     _check_numbers(request)
     check_device_folder(may_be_missing=True)  # a set that is saved makes it
     model = find_model(request.model)
-    start = find_set(model, request.params)
+    start = starting_from(model, find_set(model, request.params), request.initial)
     name, place = _new_set(model, request)
     if request.plot is not None:
         check_picture(request.plot, "--plot")
@@ -100,7 +107,7 @@ def fit_file(request: FitRequest, reporter: Reporter) -> tuple[dict[str, Any], l
     done = fit.outcome == "ok"
     if done:
         place.parent.mkdir(parents=True, exist_ok=True)
-        save_set(model, _fitted_set(fit, measured, start, name, request.measured), place)
+        save_set(model, _fitted_set(fit, measured, start, name, request), place)
     drawn = request.plot is not None and bool(np.isfinite(fit.answer).all())
     if request.plot is not None and drawn:
         write_fit_plot(request.plot, used, fit, f"{model.name}, {request.measured.name}")
@@ -111,7 +118,7 @@ def fit_file(request: FitRequest, reporter: Reporter) -> tuple[dict[str, Any], l
         "plot": str(request.plot) if drawn else None,
         "wall_s": time.perf_counter() - started,
     }
-    return result, _lines(fit, result), 0 if done else 1
+    return result, _lines(fit, result, request.origin(start)), 0 if done else 1
 
 
 def _check_numbers(request: FitRequest) -> None:
@@ -138,10 +145,9 @@ def _names(free: str | None, model: CompactModel) -> list[str] | None:
     names = [name.strip() for name in free.split(",") if name.strip()]
     if not names:
         raise InputError(
-            "no parameter is named",
+            "a name is missing",
             where="--free",
-            value=free,
-            allowed=", ".join(one.name for one in model.parameters),
+            allowed=", ".join(one.name for one in (*model.parameters, *model.states)),
             hint="leave it out to fit what the data tell",
         )
     return list(dict.fromkeys(names))
@@ -154,12 +160,15 @@ def _new_set(model: CompactModel, request: FitRequest) -> tuple[str, Path]:
         name = name if _NAME.fullmatch(name) else f"fit_{name}".rstrip("_")
     else:
         name = request.save_as
+        allowed = "lower-case letters, digits and _, a letter first"
+        if not name.strip():
+            raise InputError("the name is missing", where="--save-as", allowed=allowed)
         if not _NAME.fullmatch(name):
             raise InputError(
                 "a parameter set cannot have this name",
                 where="--save-as",
                 value=name,
-                allowed="lower-case letters, digits and _, a letter first",
+                allowed=allowed,
             )
     place = device_folder() / f"{model.name}.{name}.toml"
     if name in {one.name for one in model.parameter_sets}:
@@ -178,14 +187,15 @@ def _new_set(model: CompactModel, request: FitRequest) -> tuple[str, Path]:
 
 
 def _fitted_set(
-    fit: Fit, measured: Sweep | PulseTrain, start: ParameterSet, name: str, file: Path
+    fit: Fit, measured: Sweep | PulseTrain, start: ParameterSet, name: str, request: FitRequest
 ) -> ParameterSet:
     amplitude_v, period_s = start.amplitude_v, start.period_s
     if isinstance(measured, Sweep):
         amplitude_v = float(np.abs(measured.voltage_v).max())
         period_s = measured.period_s
     day = datetime.now(UTC).date().isoformat()
-    source = f"fitted to {file.name} on {day}, from {start.name} (rms {fit.rms:.3g} {measured.unit}"
+    source = f"fitted to {request.measured.name} on {day}, from {request.origin(start)}"
+    source += f" (rms {fit.rms:.3g} {measured.unit}"
     source += f", {fit.rms_decades:.3g} decades)" if math.isfinite(fit.rms_decades) else ")"
     return fit.space.parameter_set(
         fit.u, name=name, source=source, amplitude_v=amplitude_v, period_s=period_s
@@ -206,6 +216,7 @@ def _document(
         "reason": fit.reason,
         "model": model.name,
         "start": start.name,
+        "start_initial": dict(start.initial),
         "data": str(request.measured),
         "parameters": {name: asdict(one) for name, one in fit.values.items()},
         "initial": {name: asdict(one) for name, one in fit.initial.items()},
@@ -224,13 +235,13 @@ def _document(
     }
 
 
-def _lines(fit: Fit, result: dict[str, Any]) -> list[str]:
+def _lines(fit: Fit, result: dict[str, Any], origin: str) -> list[str]:
     unit = "a" if "rms_a" in result else "s"
     points = f"{result['n_points_used']} of {result['n_points']} points"
     if result["n_points_integrated"] not in (None, result["n_points_used"]):
         points += f" compared, {result['n_points_integrated']} integrated"
     lines = [
-        f"{result['model']}, from {result['start']}: {fit.outcome} {fit.reason}".strip(),
+        f"{result['model']}, from {origin}: {fit.outcome} {fit.reason}".strip(),
         *_table({**fit.values, **{f"{k} at the start": x for k, x in fit.initial.items()}}),
         f"rms {fit.rms:.3g} {unit.upper()}, {fit.rms_decades:.3g} decades;"
         f" largest error {fit.max_error:.3g} {unit.upper()};"
@@ -240,7 +251,7 @@ def _lines(fit: Fit, result: dict[str, Any]) -> list[str]:
     ]
     for why in dict.fromkeys(fit.fixed.values()):
         names = ", ".join(name for name, reason in fit.fixed.items() if reason == why)
-        lines.append(f"left as in {result['start']}: {names} ({why})")
+        lines.append(f"left as in {origin}: {names} ({why})")
     for name, one in {**fit.values, **fit.initial}.items():
         if one.note:
             lines.append(f"not determined: {name} ({one.note})")

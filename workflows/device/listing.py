@@ -75,6 +75,8 @@ def write_netlist(name: str, set_name: str | None, form: str, out: Path) -> dict
     Raises:
         InputError: a name cannot be used or the file cannot be written.
     """
+    if not form.strip():
+        raise InputError("the value is missing", where="--form", allowed=", ".join(LANGUAGES))
     if form not in LANGUAGES:
         raise InputError(
             "no such choice",

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import itertools
+import math
 import time
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,6 +19,7 @@ from compact_models.model import CompactModel, ParameterSet
 from cosim.devices.run_ngspice import can_compile, run_ngspice
 from cosim.devices.run_torch import run_torch
 from cosim.ngspice import Outcome, find_ngspice
+from workflows.device.initial import starting_from
 from workflows.device.stimulus import Array, read_stimulus, write_trace
 
 ENGINES = ("torch", "ngspice")
@@ -31,6 +34,8 @@ class DeviceRun:
         model: its name.
         parameter_set: of its numbers.
         source: of those.
+        initial: the states that it started from, each in its unit, by name.
+        state_units: those units, by name.
         engine: that ran.
         outcome: `ok`, or how it failed.
         reason: why it failed.
@@ -43,6 +48,8 @@ class DeviceRun:
     model: str
     parameter_set: str
     source: str
+    initial: dict[str, float]
+    state_units: dict[str, str]
     engine: str
     outcome: str
     reason: str
@@ -51,9 +58,25 @@ class DeviceRun:
     trace: str | None
     set_aside: str | None
 
+    @property
+    def initial_text(self) -> str:
+        """The states that it started from, in words."""
+        units = {name: "" if unit == "1" else f" {unit}" for name, unit in self.state_units.items()}
+        states = [f"{name} = {value!r}{units[name]}" for name, value in self.initial.items()]
+        return ", ".join(states) or "no state, the model has none"
+
 
 def run_device(
-    name: str, set_name: str | None, stimulus: Path, engine: str, form: str | None, out: Path
+    name: str,
+    set_name: str | None,
+    stimulus: Path,
+    engine: str,
+    form: str | None,
+    out: Path,
+    initial: Sequence[str] = (),
+    *,
+    timeout_s: float | None = None,
+    tell: Callable[[str], None] | None = None,
 ) -> DeviceRun:
     """Runs a device along the stimulus in a CSV file and writes current and states beside it.
 
@@ -68,6 +91,9 @@ def run_device(
         form: for ngspice `b` (behavioural sources), `osdi` (compiled) or `auto` (compiled where
             that is possible, as is None); for torch None.
         out: CSV to write.
+        initial: `STATE=VALUE` of states that start elsewhere than in the set (`starting_from`).
+        timeout_s: for ngspice, longest time [s]; None gives it what its points should need.
+        tell: called with a line when ngspice is tried again.
 
     Raises:
         InputError: a name, a number or a file cannot be used.
@@ -82,16 +108,31 @@ def run_device(
                 value=form,
                 hint="add --engine ngspice, or leave --form out",
             )
+    if timeout_s is not None:
+        if engine == "torch":
+            raise InputError(
+                "torch runs to its end, only ngspice can be given a time",
+                where="--timeout",
+                value=timeout_s,
+                hint="add --engine ngspice, or leave --timeout out",
+            )
+        if not 0 < timeout_s < math.inf:
+            raise InputError("no time to run in", where="--timeout", value=timeout_s,
+                             allowed="> 0 s")  # fmt: skip
     check_device_folder()
     model = find_model(name)
-    numbers = find_set(model, set_name)
+    numbers = starting_from(model, find_set(model, set_name), initial)
     time_s, voltage_v = read_stimulus(stimulus)
     if out.resolve() == stimulus.resolve():
         raise InputError("the result would replace the stimulus", where="--out", value=str(out))
     check_place(out, "--out")
     started = time.perf_counter()
-    run = _in_torch if engine == "torch" else _in_ngspice
-    columns, used, outcome, reason = run(model, numbers, time_s, voltage_v, form or "auto")
+    if engine == "torch":
+        columns, used, outcome, reason = _in_torch(model, numbers, time_s, voltage_v)
+    else:
+        columns, used, outcome, reason = _in_ngspice(
+            model, numbers, time_s, voltage_v, form or "auto", timeout_s, tell
+        )
     done = outcome == "ok"
     if done:
         write_trace(out, {"t_s": time_s, "v_v": voltage_v, **columns})
@@ -100,6 +141,8 @@ def run_device(
         model=model.name,
         parameter_set=numbers.name,
         source=numbers.credit,
+        initial={state.name: numbers.initial[state.name] for state in model.states},
+        state_units={state.name: state.unit for state in model.states},
         engine=used,
         outcome=outcome,
         reason=reason,
@@ -128,6 +171,8 @@ def _set_aside(out: Path) -> str | None:
 
 
 def _one_of(option: str, value: str, allowed: tuple[str, ...]) -> None:
+    if not value.strip():
+        raise InputError("the value is missing", where=option, allowed=", ".join(allowed))
     if value not in allowed:
         raise InputError(
             "no such choice",
@@ -139,7 +184,7 @@ def _one_of(option: str, value: str, allowed: tuple[str, ...]) -> None:
 
 
 def _in_torch(
-    model: CompactModel, numbers: ParameterSet, time_s: Array, voltage_v: Array, _form: str
+    model: CompactModel, numbers: ParameterSet, time_s: Array, voltage_v: Array
 ) -> tuple[dict[str, Array], str, str, str]:
     with torch.no_grad():
         trace = run_torch(
@@ -158,8 +203,9 @@ def _in_torch(
 
 
 def _in_ngspice(
-    model: CompactModel, numbers: ParameterSet, time_s: Array, voltage_v: Array, form: str
-) -> tuple[dict[str, Array], str, str, str]:
+    model: CompactModel, numbers: ParameterSet, time_s: Array, voltage_v: Array, form: str,
+    timeout_s: float | None, tell: Callable[[str], None] | None,
+) -> tuple[dict[str, Array], str, str, str]:  # fmt: skip
     ngspice = find_ngspice()
     if form == "osdi" and not can_compile(ngspice):
         raise InputError(
@@ -169,7 +215,8 @@ def _in_ngspice(
             hint='install "spiceloop[osdi]" and ngspice 42 or later, or use --form b',
         )
     compiled = None if form == "auto" else form == "osdi"
-    trace = run_ngspice(model, numbers, time_s, voltage_v, ngspice, compiled=compiled)
+    trace = run_ngspice(model, numbers, time_s, voltage_v, ngspice, compiled=compiled,
+                        timeout_s=timeout_s, tell=tell)  # fmt: skip
     used = f"{trace.result.engine}, {'compiled (OSDI)' if trace.compiled else 'B sources'}"
     columns = {"i_a": trace.current_a, **trace.states}
     reason = trace.result.reason

@@ -84,8 +84,11 @@ def read_columns(path: Path, *, what: str = "measurement") -> tuple[list[str], T
     def table(names: Sequence[str]) -> tuple[list[int], Array]:
         for name in names:
             if heading.count(name) != 1:
+                missing = name not in heading
                 raise InputError(
-                    f"the {what} needs a column {name!r} once",
+                    f"the column {name!r} is missing"
+                    if missing
+                    else f"the {what} needs a column {name!r} once",
                     where=f"{path}:{lines[0][0]}",
                     value=", ".join(heading),
                     allowed=f"a heading with {', '.join(names)}",
@@ -169,7 +172,7 @@ def _number(path: Path, line: int, row: list[str], place: int, name: str) -> flo
             allowed=f"a finite number in column {place + 1}",
             hint="fill it in, or leave the whole line out",
         )
-    value = float(text) if _NUMBER.fullmatch(text) else math.nan
+    value = as_number(text)
     if not math.isfinite(value):
         raise InputError(
             f"{name} is not a finite number",
@@ -178,6 +181,11 @@ def _number(path: Path, line: int, row: list[str], place: int, name: str) -> flo
             allowed=f"a number with a decimal point, in column {place + 1}",
         )
     return value
+
+
+def as_number(text: str) -> float:
+    """The number that a text is in every program alike; not finite where it is none."""
+    return float(text) if _NUMBER.fullmatch(text) else math.nan
 
 
 def write_trace(path: Path, columns: Mapping[str, Array]) -> None:

@@ -22,7 +22,8 @@ def how_to_use(
     """The comments, line by line, without the mark of a comment."""
     if not model.states:
         return [f"use: x1 p n {block}"]
-    stop, step = numbers.period_s, numbers.period_s / _STEPS
+    # The period with all digits, rounded it falls out of step; a step is no more than a limit.
+    stop, step = float(numbers.period_s), float(numbers.period_s) / _STEPS
     states = [_state(state, numbers, compiled=compiled) for state in model.states]
     if compiled:
         use = [
@@ -35,7 +36,7 @@ def how_to_use(
     return [
         *use,
         "     current flows into p at a positive voltage",
-        f"run: .tran {step:g} {stop:g} 0 {step:g}",
+        f"run: .tran {step:g} {stop!r} 0 {step:g}",
         f"     {OPTIONS}",
         "     longest step: at most a 2000th of a sweep and a 50th of a pulse",
         ".tran (with uic or without), .op and .ac begin in the states <state>_0",

@@ -1,0 +1,50 @@
+"""`device run --engine ngspice`: it says when it is tried again, and ends when its time is up."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from tests.workflows.command import names_all, refused, spiceloop
+
+# At -3 V this set switches in a tenth of a picosecond: of six tries the first three fail at once.
+CALL = ("device", "run", "vteam", "--params", "pt_hf_ti")
+
+
+def call(folder: Path, *more: str) -> tuple[str | Path, ...]:
+    (folder / "in.csv").write_text("t_s,v_v\n0,-3\n1,-3\n")
+    return *CALL, "--stimulus", folder / "in.csv", "-o", folder / "out.csv", *more
+
+
+@pytest.mark.ngspice
+def test_every_try_is_told(tmp_path: Path) -> None:
+    found = spiceloop(*call(tmp_path, "--engine", "ngspice", "--form", "b"))
+    assert found.code == 0, found.err
+    assert "try 2 of 6" in found.err
+    assert (tmp_path / "out.csv").exists()
+
+
+@pytest.mark.ngspice
+def test_it_ends_when_its_time_is_up(tmp_path: Path) -> None:
+    arguments = call(tmp_path, "--engine", "ngspice", "--form", "b", "--timeout", "0.01", "--json")
+    found = spiceloop(*arguments)
+    assert found.code == 1, found.err
+    document = json.loads(found.out)
+    assert document["outcome"] == "timeout"
+    assert "0.01 s" in document["reason"]
+    assert not (tmp_path / "out.csv").exists()
+
+
+@pytest.mark.parametrize(
+    ("more", "words"),
+    [
+        (("--timeout", "5"), ("--timeout", "torch", "--engine ngspice")),
+        (("--engine", "ngspice", "--timeout", "0"), ("--timeout", "0", "> 0 s")),
+        (("--engine", "ngspice", "--timeout", "nan"), ("--timeout", "nan", "> 0 s")),
+    ],
+)
+def test_a_time_that_cannot_be(tmp_path: Path, more: tuple[str, ...], words: list[str]) -> None:
+    arguments = call(tmp_path, *more)
+    names_all(refused(tmp_path, *arguments), *words)
