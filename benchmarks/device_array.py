@@ -7,7 +7,8 @@ import statistics
 import numpy as np
 
 from compact_models.devices.vteam import MODEL
-from cosim.devices.array_pulse import OPTIONS, PulsedArray, pulse_array
+from cosim.write.array_ngspice import OPTIONS, pulse_array
+from cosim.write.pulsed_array import PulsedArray
 from cosim.devices.osdi import compile_osdi, find_openvaf
 from cosim.ngspice import Deck, SimulationResult, find_ngspice, run_deck
 from netlists.wires import Wires

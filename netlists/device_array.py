@@ -2,7 +2,9 @@
 
 Lines and nodes are those of `netlists.crossbar`: the cell between `w_<row>_<col>` (its terminal p)
 and `b_<row>_<col>` (its terminal n) is `xcell_<row>_<col>`, or `ncell_<row>_<col>` where it is an
-instance of a compiled model.
+instance of a compiled model. With a selector or a transistor before it (`netlists.access`) its
+terminal p is at `m_<row>_<col>`, and `bcell_<row>_<col>` is what lies between there and the word
+line.
 """
 
 from __future__ import annotations
@@ -14,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from compact_models.errors import InputError
+from netlists.access import Access
 from netlists.crossbar import MOST_S, Mesh
 from netlists.wires import Wires
 
@@ -31,6 +34,7 @@ class DeviceArray(Mesh):
         cell: the name of the cell's subcircuit, ports (p, n); or of the card of a compiled model.
         compiled: `cell` is a card.
         parameters: what every cell sets for itself, by name, each [row, col].
+        access: what stands before every memristor, stuck ones included; None for nothing.
 
     Raises:
         InputError: a shape is not the array's, a value is not finite or a conductance impossible.
@@ -41,6 +45,7 @@ class DeviceArray(Mesh):
     cell: str = "cell"
     compiled: bool = False
     parameters: Mapping[str, Array] = field(default_factory=dict)
+    access: Access | None = None
 
     def __post_init__(self) -> None:
         """Checks shapes and values."""
@@ -76,6 +81,16 @@ class DeviceArray(Mesh):
     def cell_name(self, row: int, col: int) -> str:
         """The name of a cell that works."""
         return f"{'n' if self.compiled else 'x'}cell_{row}_{col}"
+
+    @staticmethod
+    def inner_node(row: int, col: int) -> str:
+        """The node between a memristor and what stands before it."""
+        return f"m_{row}_{col}"
+
+    @staticmethod
+    def gate_node(row: int) -> str:
+        """The gate line of a row."""
+        return f"gl_{row}"
 
 
 def _refuse(bad: NDArray[np.bool_], values: Array, where: str, allowed: str) -> None:

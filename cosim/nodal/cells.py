@@ -29,7 +29,7 @@ def in_series(first: Cell, second: Cell) -> Cell:
 
     def cell(v: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         with torch.no_grad():
-            u = _shared(first, second, v)
+            u = split_voltage(first, second, v)
         if torch.is_grad_enabled():  # one more step of Newton's, of no length, brings the gradient
             (i1, s1), (i2, s2) = first(u), second(v - u)
             off, slope = i1 - i2, (s1 + s2).detach()
@@ -44,11 +44,22 @@ def in_series(first: Cell, second: Cell) -> Cell:
     return cell
 
 
-def _shared(first: Cell, second: Cell, v: torch.Tensor) -> torch.Tensor:
-    """The voltage across the first of two devices that share `v`."""
+def split_voltage(
+    first: Cell, second: Cell, v: torch.Tensor, *, guess_v: torch.Tensor | None = None
+) -> torch.Tensor:
+    """The voltage across the first of two devices in series, without gradients.
+
+    Args:
+        first: a device whose current rises with its voltage.
+        second: likewise.
+        v: across both [V], [...].
+        guess_v: where to start [V], [...]; None starts in the middle.
+    """
     low, high = v.clamp(max=0.0), v.clamp(min=0.0)
     exact = _ROUNDING * torch.finfo(v.dtype).eps * v.abs()
     u, moved = 0.5 * v, v.abs()
+    if guess_v is not None:
+        u = torch.where(torch.isfinite(guess_v), guess_v, u).clamp(low, high)
     done = ~(torch.isfinite(v) & (v != 0))
     for _ in range(_MOST_STEPS):
         (i1, s1), (i2, s2) = first(u), second(v - u)

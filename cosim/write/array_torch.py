@@ -9,7 +9,7 @@ states say: integrated along one straight line instead of two they must come out
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -17,15 +17,14 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from compact_models.emit.torch_code import Value
 from compact_models.emit.torch_model import TorchModel, torch_model
 from compact_models.errors import InputError
-from cosim.devices.array_pulse import PulsedArray
+from cosim.write.pulsed_array import PulsedArray
 from cosim.devices.cells import Cells
 from cosim.devices.humps import longest_step_v
 from cosim.devices.integrate import advance, start
-from cosim.devices.operating_point import operating_point
-from cosim.write.driven_lines import Cell, DrivenLines, voltages_across
+from cosim.write.cell_law import cell_law
+from cosim.write.driven_lines import DrivenLines, voltages_across
 
 Array = NDArray[np.float64]
 
@@ -35,6 +34,7 @@ _SHRINK, _GROW, _SAFETY = 0.2, 4.0, 0.9
 _LEAST_PART = 1e-9  # of a ramp: a step that would have to be shorter has failed
 _FAR = 0.1  # of the range: a step in which a state moves so far is looked at before it is polished
 _HOPELESS = 3.0  # times the tolerance
+_BEND = 0.02  # of the highest voltage: the most that one may lie beside the straight line
 _INNER = 0.2  # of the tolerance, for the integrator within a step
 
 
@@ -64,21 +64,61 @@ class Written:
 
 @dataclass(frozen=True, eq=False)
 class _Moment:
-    """Cells at an instant, what is across them and through them [row, col]."""
+    """Cells at an instant.
+
+    Attributes:
+        cells: those that work.
+        voltage_v: across every cell [V], [row, col].
+        device_v: across its memristor alone.
+        current_a: through both [A].
+    """
 
     cells: Cells
     voltage_v: torch.Tensor
+    device_v: torch.Tensor
     current_a: torch.Tensor
 
 
-def pulse_array_torch(
-    array: PulsedArray, *, r_driver_ohm: float = 0.0, tolerance: float = 1e-4
-) -> Written:
+@dataclass(frozen=True, eq=False)
+class _Ends:
+    """Voltages at the driven ends of all lines, at one or several times.
+
+    Attributes:
+        word_v: [..., row].
+        bit_v: [..., col].
+        gate_v: [..., row]; zeros where there are no gates.
+    """
+
+    word_v: torch.Tensor
+    bit_v: torch.Tensor
+    gate_v: torch.Tensor
+
+    @property
+    def across_v(self) -> torch.Tensor:
+        """Between the ends of the two lines of every cell, [..., row, col]."""
+        return self.word_v[..., None] - self.bit_v[..., None, :]
+
+    def at(self, k: int) -> _Ends:
+        """One of several times."""
+        return _Ends(self.word_v[k], self.bit_v[k], self.gate_v[k])
+
+    def between(self, other: _Ends, part: float) -> _Ends:
+        """A part of the way to another time."""
+        pairs = zip(vars(self).values(), vars(other).values(), strict=True)
+        return _Ends(*(torch.lerp(one, last, part) for one, last in pairs))
+
+    @staticmethod
+    def stack(many: Sequence[_Ends]) -> _Ends:
+        """Several times as one."""
+        columns = zip(*(vars(one).values() for one in many), strict=True)
+        return _Ends(*(torch.stack(column) for column in columns))
+
+
+def pulse_array_torch(array: PulsedArray, *, tolerance: float = 1e-4) -> Written:
     """Runs an array through its pulse.
 
     Args:
         array: the array and what is applied to it.
-        r_driver_ohm: in series at the driven end of every line.
         tolerance: error of a state, as a fraction of its range, allowed in one step.
 
     Raises:
@@ -92,20 +132,20 @@ def pulse_array_torch(
             allowed="1e-9 to 0.1 of a state's range",
         )
     with torch.no_grad():
-        return _Run(array, r_driver_ohm, tolerance).whole()
+        return _Run(array, tolerance).whole()
 
 
 class _Run:
     """One array on its way through its pulse."""
 
-    def __init__(self, array: PulsedArray, r_driver_ohm: float, tolerance: float) -> None:
+    def __init__(self, array: PulsedArray, tolerance: float) -> None:
         self.array = array
         self.tolerance = tolerance
         self.lines = DrivenLines.of(
             array.shape,
             r_wordline_ohm=array.wires.r_wordline_ohm,
             r_bitline_ohm=array.wires.r_bitline_ohm,
-            r_driver_ohm=r_driver_ohm,
+            r_driver_ohm=array.r_driver_ohm,
         )
         stuck = np.full(array.shape, np.nan) if array.stuck_s is None else array.stuck_s
         self.stuck_s = torch.from_numpy(stuck)
@@ -128,20 +168,25 @@ class _Run:
         """From the first to the last time of the stimulus."""
         array, functions = self.array, self.functions
         times = array.time_s.tolist()
-        driven = torch.from_numpy(array.word_v[:, None] - array.bit_v[None]).movedim(-1, 0)
+        none = np.zeros_like(array.word_v)
+        gate_v = none if array.gate_v is None else array.gate_v
+        ends = _Ends(*(torch.from_numpy(x.T.copy()) for x in (array.word_v, array.bit_v, gate_v)))
         begun = [torch.from_numpy(array.start(n)[self.works.numpy()]) for n in self.names]
         fractions = functions.fractions(begun, self.p)
-        cells = start(functions, self.p, fractions, driven[0][self.works])
+        across = ends.across_v[:, self.works]
+        first_v = across[0] if array.access is None else torch.zeros_like(across[0])
+        cells = start(functions, self.p, fractions, first_v)
         self.longest_v = longest_step_v(
-            functions, self.p, cells, driven[:, self.works], times[-1] - times[0], self.tolerance
+            functions, self.p, cells, across, times[-1] - times[0], self.tolerance
         )
-        moment = self.settled(cells, driven[0], driven[0])
+        self.highest_v = float(across.abs().amax()) if across.numel() else 0.0
+        moment = self.settled(cells, ends.at(0))
         failed = "" if moment is not None else "no voltages solve the wires at the first time"
         word, bit = [], []
         if moment is not None:
             word, bit = [moment.current_a.sum(1)], [-moment.current_a.sum(0)]
             for k, (before, after) in enumerate(pairwise(times)):
-                following = self.ramp(moment, driven[k], driven[k + 1], after - before)
+                following = self.ramp(moment, ends.at(k), ends.at(k + 1), after - before)
                 if following is None:
                     failed = f"states and voltages do not agree between {before:g} and {after:g} s"
                     break
@@ -150,17 +195,15 @@ class _Run:
                 bit.append(-moment.current_a.sum(0))
         return self.result(moment, word, bit, failed)
 
-    def ramp(
-        self, moment: _Moment, first_v: torch.Tensor, last_v: torch.Tensor, duration_s: float
-    ) -> _Moment | None:
+    def ramp(self, moment: _Moment, first: _Ends, last: _Ends, duration_s: float) -> _Moment | None:
         """The array after its lines went from one set of voltages to another in straight lines."""
         at, length = 0.0, 1.0  # as parts of the ramp
         while at < 1.0:
             length = min(length, 1.0 - at)
             if 1.0 - at - length < 1e-3 * length:
                 length = 1.0 - at
-            ends = [at, at + 0.5 * length, at + length]
-            driven = [torch.lerp(first_v, last_v, min(one, 1.0)) for one in ends]
+            places = [at, at + 0.5 * length, at + length]
+            driven = [first.between(last, min(one, 1.0)) for one in places]
             tried = self.step(moment, driven, length * duration_s)
             if tried is None:
                 length *= _SHRINK
@@ -177,47 +220,57 @@ class _Run:
         return moment
 
     def step(
-        self, moment: _Moment, driven: Sequence[torch.Tensor], duration_s: float
+        self, moment: _Moment, driven: Sequence[_Ends], duration_s: float
     ) -> tuple[_Moment, _Moment, float] | None:
         """The array at the middle and the end of a step, and the error of straight voltages."""
-        both = torch.stack(list(driven[1:]))
+        both = _Ends.stack(driven[1:])
         # With the states as they are: what the lines' own change does.
-        change = both - driven[0]
-        found = self.across([moment.cells] * 2, both, moment.voltage_v + change)
+        change = both.across_v - driven[0].across_v
+        found = self.across([moment.cells] * 2, both, moment.voltage_v + change, moment.device_v)
         if found is None:
             return None
-        volts, current = found
         last: list[torch.Tensor] | None = None
         for turn in range(_ROUNDS):
-            half = self.moved(moment.cells, moment.voltage_v, volts[0], 0.5 * duration_s)
-            full = self.moved(half, volts[0], volts[1], 0.5 * duration_s)
-            found = self.across([half, full], both, volts)
+            half = self.moved(moment.cells, moment.device_v, found[0].device_v, 0.5 * duration_s)
+            full = self.moved(half, found[0].device_v, found[1].device_v, 0.5 * duration_s)
+            voltage_v = torch.stack([one.voltage_v for one in found])
+            device_v = torch.stack([one.device_v for one in found])
+            found = self.across([half, full], both, voltage_v, device_v)
             if found is None:
                 return None
-            volts, current = found
             now = [*half.fractions, *full.fractions]
             moved = _apart(now, [*moment.cells.fractions] * 2)
             if last is not None and _apart(now, last) <= _AGREE * self.tolerance:
                 break
             last = now
-            if self.lines.ideal:
+            if self.given:
                 break
             if turn == 0 and moved > _FAR:
-                error = self.bend(moment, full, volts[1], duration_s)
+                error = self.error(moment, found[0], found[1], duration_s)
                 if error > _HOPELESS * self.tolerance:
-                    return _Moment(half, volts[0], current[0]), moment, error
+                    return found[0], found[1], error
         else:
             return None
-        error = self.bend(moment, full, volts[1], duration_s)
-        middle = _Moment(half, volts[0], current[0])
-        return middle, _Moment(full, volts[1], current[1]), error
+        error = 0.0 if self.given else self.error(moment, found[0], found[1], duration_s)
+        return found[0], found[1], error
 
-    def bend(
-        self, moment: _Moment, full: Cells, last_v: torch.Tensor, duration_s: float
-    ) -> float:
-        """What two straight voltages make better than one, of the states."""
-        straight = self.moved(moment.cells, moment.voltage_v, last_v, duration_s)
-        return _apart(straight.fractions, full.fractions) / 3
+    @property
+    def given(self) -> bool:
+        """The lines' voltages are those across the memristors."""
+        return self.lines.ideal and self.array.access is None
+
+    def error(self, before: _Moment, middle: _Moment, after: _Moment, duration_s: float) -> float:
+        """Of a step with straight voltages, as a part of a state's range.
+
+        What two straight voltages make better than one is not enough: a state that switches and
+        takes its own voltage away may have arrived on either, though the voltage that it really had
+        would have stopped it on its way. The voltages themselves must be straight.
+        """
+        straight = self.moved(before.cells, before.device_v, after.device_v, duration_s)
+        bend_v = middle.device_v - 0.5 * (before.device_v + after.device_v)
+        allowed_v = _BEND * self.highest_v
+        bent = float(bend_v.abs().amax()) / allowed_v if allowed_v else 0.0
+        return max(_apart(straight.fractions, after.cells.fractions) / 3, bent * self.tolerance)
 
     def moved(
         self, cells: Cells, first_v: torch.Tensor, last_v: torch.Tensor, duration_s: float
@@ -235,55 +288,50 @@ class _Run:
         )
 
     def across(
-        self, cells: Sequence[Cells], driven_v: torch.Tensor, guess_v: torch.Tensor
-    ) -> tuple[torch.Tensor, torch.Tensor] | None:
-        """Voltages and currents of all cells for several sets of states, [set, row, col]."""
-        found = voltages_across(self.law(cells), self.lines, driven_v, guess_v=guess_v)
-        if not bool(found.converged.all()):
-            return None
-        return found.voltage_v, found.current_a
-
-    def settled(
-        self, cells: Cells, driven_v: torch.Tensor, guess_v: torch.Tensor
-    ) -> _Moment | None:
-        """The cells, and what is across them."""
-        found = self.across([cells], driven_v[None], guess_v[None])
-        return None if found is None else _Moment(cells, found[0][0], found[1][0])
-
-    def law(self, cells: Sequence[Cells]) -> Cell:
-        """Current and slope of every cell at the given states, [set, row, col]."""
-        model, works = self.array.model, self.works
-        columns = zip(*(one.fractions for one in cells), strict=True)
-        stacked = [torch.stack(column) for column in columns]
-        states: Mapping[str, Value] = dict(
-            zip(self.names, self.functions.states(stacked, self.p), strict=True)
+        self,
+        cells: Sequence[Cells],
+        ends: _Ends,
+        guess_v: torch.Tensor | None,
+        device_v: torch.Tensor | None,
+    ) -> list[_Moment] | None:
+        """What is across and through the cells of several sets of states."""
+        gated = self.array.access is not None and self.array.access.has_gate
+        law = cell_law(
+            self.functions,
+            self.p,
+            cells,
+            works=self.works,
+            stuck_s=self.stuck_s,
+            access=self.array.access,
+            gate_v=ends.gate_v[..., None] if gated else None,
         )
-        internals = [one.internal for one in cells if one.internal is not None]
-        guess = torch.stack(internals) if internals else None
-        values = {one.name: self.p[one.name] for one in model.parameters}
+        law.device_v = None if device_v is None else device_v.expand(ends.across_v.shape)
+        found = voltages_across(
+            law, self.lines, ends.word_v, ends.bit_v, guess_v=guess_v, sees_word=gated
+        )
+        if not bool(found.converged.all()) or law.device_v is None:
+            return None
+        columns = (cells, found.voltage_v, law.device_v, found.current_a)
+        return [_Moment(*one) for one in zip(*columns, strict=True)]
 
-        def cell(v: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-            point = operating_point(model, values, states, v[..., works], guess=guess)
-            current, slope = self.stuck_s * v, self.stuck_s.expand_as(v).clone()
-            current[..., works] = point.current_a
-            slope[..., works] = point.conductance_s
-            return current, slope
-
-        return cell
+    def settled(self, cells: Cells, ends: _Ends) -> _Moment | None:
+        """The cells, and what is across them."""
+        found = self.across([cells], _Ends.stack([ends]), None, None)
+        return None if found is None else found[0]
 
     def count_heat(
         self,
         before: _Moment,
         middle: _Moment,
         after: _Moment,
-        driven: Sequence[torch.Tensor],
+        driven: Sequence[_Ends],
         duration_s: float,
     ) -> None:
         """Adds what a step has turned into heat, by Simpson's rule."""
         own, given = [], []
-        for moment, driven_v in zip((before, middle, after), driven, strict=True):
+        for moment, ends in zip((before, middle, after), driven, strict=True):
             own.append(moment.voltage_v * moment.current_a)
-            given.append(float((driven_v * moment.current_a).sum()))
+            given.append(float((ends.across_v * moment.current_a).sum()))
         self.heat += duration_s / 6 * (own[0] + 4 * own[1] + own[2])
         whole = duration_s / 6 * (given[0] + 4 * given[1] + given[2])
         cells = float((duration_s / 6 * (own[0] + 4 * own[1] + own[2])).sum())

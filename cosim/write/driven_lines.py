@@ -8,15 +8,17 @@ voltages u across the cells solve u = U - R i(u), where R is two small matrix pr
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 
 import torch
 
 from cosim.nodal.krylov import gmres
 from cosim.nodal.transfer import bitline_resistances, wordline_resistances
 
-# Current [A] and its slope [S] of every cell for the voltages across them, [..., row, col].
-Cell = Callable[[torch.Tensor], tuple[torch.Tensor, torch.Tensor]]
+# Current [A] and its slope [S] of every cell for the voltages across them and those of their
+# word-line ends, [..., row, col].
+Cell = Callable[[torch.Tensor, torch.Tensor], tuple[torch.Tensor, torch.Tensor]]
 
 _MOST_STEPS, _MOST_HALVINGS = 50, 30
 _FORCING = (1e-1, 1e-8)  # how exactly Newton's equations are solved, far from the end and at it
@@ -80,9 +82,11 @@ class Across:
 def voltages_across(
     cell: Cell,
     lines: DrivenLines,
-    driven_v: torch.Tensor,
+    word_v: torch.Tensor,
+    bit_v: torch.Tensor,
     *,
     guess_v: torch.Tensor | None = None,
+    sees_word: bool = False,
     tolerance_v: float = 1e-10,
 ) -> Across:
     """The voltages across the cells, by Newton's method.
@@ -90,20 +94,51 @@ def voltages_across(
     Args:
         cell: the cells.
         lines: what leads to them.
-        driven_v: difference of the voltages at the ends of the two lines, [..., row, col].
-        guess_v: where to start, likewise; None starts without any current.
+        word_v: voltages at the driven ends of the word lines, [..., row].
+        bit_v: the same of the bit lines, [..., col].
+        guess_v: where to start, [..., row, col]; None starts without any current.
+        sees_word: a cell's current depends on its word line's voltage too, as behind a transistor.
         tolerance_v: by how much the voltages may contradict the lines [V].
     """
-    u = driven_v.clone() if guess_v is None else guess_v.clone()
-    shape = driven_v.shape
-    current, slope = cell(u)
+    ends_v = word_v[..., None]
+    driven_v = ends_v - bit_v[..., None, :]
+    u = driven_v if guess_v is None or lines.ideal else guess_v
+    word = ends_v.expand_as(driven_v)
     if lines.ideal:
-        return Across(driven_v, cell(driven_v)[0], torch.ones(shape[:-2], dtype=torch.bool))
+        current, _ = cell(u, word)
+        return Across(u, current, torch.ones(driven_v.shape[:-2], dtype=torch.bool))
+    found = _newton(partial(_at, cell, word), lines, driven_v, u, tolerance_v)
+    # The word lines' voltages are those of the currents before, until both are at rest.
+    for _ in range(_MOST_STEPS if sees_word else 0):
+        following = ends_v - found.current_a @ lines.word_ohm
+        if bool(((following - word).abs() <= tolerance_v).all()):
+            return found
+        word = following
+        found = _newton(partial(_at, cell, word), lines, driven_v, found.voltage_v, tolerance_v)
+    if sees_word:
+        return replace(found, converged=torch.zeros_like(found.converged))
+    return found
+
+
+def _at(cell: Cell, word_v: torch.Tensor, u: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """The cell with its word line's voltage held."""
+    return cell(u, word_v)
+
+
+def _newton(
+    cell: Callable[[torch.Tensor], tuple[torch.Tensor, torch.Tensor]],
+    lines: DrivenLines,
+    driven_v: torch.Tensor,
+    u: torch.Tensor,
+    tolerance_v: float,
+) -> Across:
+    shape = driven_v.shape
     own = lines.own_ohm()
 
     def residual(u: torch.Tensor, current: torch.Tensor) -> torch.Tensor:
         return u - driven_v + lines.drop_v(current)
 
+    current, slope = cell(u)
     off = residual(u, current)
     worst = off.abs().flatten(-2).amax(-1)
     first = worst.clamp_min(1e-300)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping
 
+from netlists.access import Access
 from netlists.circuit import (
     BehaviouralCurrent,
     BehaviouralVoltage,
@@ -122,6 +123,8 @@ def _device_array(array: DeviceArray) -> Iterator[str]:
     ):
         # Without parameters there is nothing to zip, and still an empty tuple for every cell.
         own = zip(*(table[row] for table in tables), strict=True) if tables else [()] * array.cols
+        if array.access is not None:
+            wires, places = _behind_access(array, array.access, row, wires, places)
         yield "\n".join(
             [
                 f"{segments}{letter}{place} {cell}{pairs % values}"
@@ -130,6 +133,20 @@ def _device_array(array: DeviceArray) -> Iterator[str]:
                 for segments, place, g, values in zip(wires, places, stuck, own, strict=True)
             ]
         )
+
+
+def _behind_access(
+    array: DeviceArray, access: Access, row: int, wires: list[str], places: list[str]
+) -> tuple[list[str], list[str]]:
+    """The wires and places of a row's cells, with what stands before each among the former."""
+    before, behind = [], []
+    for col, (segments, place) in enumerate(zip(wires, places, strict=True)):
+        name, word, bit = place.split()
+        inner = array.inner_node(row, col)
+        current = access.expression(word, inner, array.gate_node(row))
+        before.append("\n".join([f"{segments}b{name} {word} {inner} i={current}", ""]))
+        behind.append(f"{name} {inner} {bit}")
+    return before, behind
 
 
 def _stuck_cell(place: str, conductance_s: float) -> str:

@@ -17,7 +17,8 @@ from compact_models.errors import InputError
 from compact_models.model import CompactModel
 from compact_models.variation import Lognormal, StuckCells, TruncatedNormal
 from compact_models.variation.draw import AMBIENT, Variation, draw, draw_initial
-from cosim.devices.array_pulse import PulsedArray, pulse_array, pulse_deck
+from cosim.write.array_ngspice import pulse_array, pulse_deck
+from cosim.write.pulsed_array import PulsedArray
 from cosim.devices.run_ngspice import can_compile
 from cosim.devices.run_torch import run_torch
 from cosim.ngspice import Ngspice, Outcome

@@ -7,7 +7,8 @@ import pytest
 import torch
 
 from compact_models.library import find_model, find_set
-from cosim.devices.array_pulse import PulsedArray, pulse_array
+from cosim.write.array_ngspice import pulse_array
+from cosim.write.pulsed_array import PulsedArray
 from cosim.ngspice import Ngspice, Outcome
 from cosim.write.array_torch import pulse_array_torch
 from cosim.write.driven_lines import DrivenLines, voltages_across
@@ -145,7 +146,7 @@ def test_the_drop_is_that_of_the_nodes() -> None:
         (rows, cols), r_wordline_ohm=r_word, r_bitline_ohm=r_bit, r_driver_ohm=r_end
     )
     slope = torch.from_numpy(g)
-    driven = torch.from_numpy(word_v[:, None] - bit_v[None])
-    found = voltages_across(lambda v: (slope * v, slope.expand_as(v)), lines, driven)
+    ends = torch.from_numpy(word_v), torch.from_numpy(bit_v)
+    found = voltages_across(lambda v, _: (slope * v, slope.expand_as(v)), lines, *ends)
     assert bool(found.converged)
     np.testing.assert_allclose(found.voltage_v.numpy(), nodes[0] - nodes[1], atol=1e-9)
