@@ -19,12 +19,12 @@ from numpy.typing import NDArray
 
 from compact_models.emit.torch_model import TorchModel, torch_model
 from compact_models.errors import InputError
-from cosim.write.pulsed_array import PulsedArray
 from cosim.devices.cells import Cells
 from cosim.devices.humps import longest_step_v
 from cosim.devices.integrate import advance, start
 from cosim.write.cell_law import cell_law
 from cosim.write.driven_lines import DrivenLines, voltages_across
+from cosim.write.pulsed_array import PulsedArray
 
 Array = NDArray[np.float64]
 
@@ -226,7 +226,8 @@ class _Run:
         both = _Ends.stack(driven[1:])
         # With the states as they are: what the lines' own change does.
         change = both.across_v - driven[0].across_v
-        found = self.across([moment.cells] * 2, both, moment.voltage_v + change, moment.device_v)
+        found = self.across([moment.cells] * 2, both, moment.voltage_v + change, moment.device_v,
+                            moment.current_a)  # fmt: skip
         if found is None:
             return None
         last: list[torch.Tensor] | None = None
@@ -235,7 +236,8 @@ class _Run:
             full = self.moved(half, found[0].device_v, found[1].device_v, 0.5 * duration_s)
             voltage_v = torch.stack([one.voltage_v for one in found])
             device_v = torch.stack([one.device_v for one in found])
-            found = self.across([half, full], both, voltage_v, device_v)
+            current_a = torch.stack([one.current_a for one in found])
+            found = self.across([half, full], both, voltage_v, device_v, current_a)
             if found is None:
                 return None
             now = [*half.fractions, *full.fractions]
@@ -293,6 +295,7 @@ class _Run:
         ends: _Ends,
         guess_v: torch.Tensor | None,
         device_v: torch.Tensor | None,
+        current_a: torch.Tensor | None,
     ) -> list[_Moment] | None:
         """What is across and through the cells of several sets of states."""
         gated = self.array.access is not None and self.array.access.has_gate
@@ -307,8 +310,9 @@ class _Run:
         )
         law.device_v = None if device_v is None else device_v.expand(ends.across_v.shape)
         found = voltages_across(
-            law, self.lines, ends.word_v, ends.bit_v, guess_v=guess_v, sees_word=gated
-        )
+            law, self.lines, ends.word_v, ends.bit_v,
+            guess_v=guess_v, guess_a=current_a, sees_word=gated,
+        )  # fmt: skip
         if not bool(found.converged.all()) or law.device_v is None:
             return None
         columns = (cells, found.voltage_v, law.device_v, found.current_a)
@@ -316,7 +320,7 @@ class _Run:
 
     def settled(self, cells: Cells, ends: _Ends) -> _Moment | None:
         """The cells, and what is across them."""
-        found = self.across([cells], _Ends.stack([ends]), None, None)
+        found = self.across([cells], _Ends.stack([ends]), None, None, None)
         return None if found is None else found[0]
 
     def count_heat(

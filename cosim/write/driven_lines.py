@@ -21,6 +21,7 @@ from cosim.nodal.transfer import bitline_resistances, wordline_resistances
 Cell = Callable[[torch.Tensor, torch.Tensor], tuple[torch.Tensor, torch.Tensor]]
 
 _MOST_STEPS, _MOST_HALVINGS = 50, 30
+_WORD_V = 1e-8  # a millionth of what changes a transistor's current by a tenth
 _FORCING = (1e-1, 1e-8)  # how exactly Newton's equations are solved, far from the end and at it
 
 
@@ -86,6 +87,7 @@ def voltages_across(
     bit_v: torch.Tensor,
     *,
     guess_v: torch.Tensor | None = None,
+    guess_a: torch.Tensor | None = None,
     sees_word: bool = False,
     tolerance_v: float = 1e-10,
 ) -> Across:
@@ -97,6 +99,7 @@ def voltages_across(
         word_v: voltages at the driven ends of the word lines, [..., row].
         bit_v: the same of the bit lines, [..., col].
         guess_v: where to start, [..., row, col]; None starts without any current.
+        guess_a: currents at a neighbouring solution, likewise; for cells that see their word line.
         sees_word: a cell's current depends on its word line's voltage too, as behind a transistor.
         tolerance_v: by how much the voltages may contradict the lines [V].
     """
@@ -104,6 +107,8 @@ def voltages_across(
     driven_v = ends_v - bit_v[..., None, :]
     u = driven_v if guess_v is None or lines.ideal else guess_v
     word = ends_v.expand_as(driven_v)
+    if sees_word and guess_a is not None:
+        word = ends_v - guess_a @ lines.word_ohm
     if lines.ideal:
         current, _ = cell(u, word)
         return Across(u, current, torch.ones(driven_v.shape[:-2], dtype=torch.bool))
@@ -111,7 +116,7 @@ def voltages_across(
     # The word lines' voltages are those of the currents before, until both are at rest.
     for _ in range(_MOST_STEPS if sees_word else 0):
         following = ends_v - found.current_a @ lines.word_ohm
-        if bool(((following - word).abs() <= tolerance_v).all()):
+        if bool(((following - word).abs() <= _WORD_V).all()):
             return found
         word = following
         found = _newton(partial(_at, cell, word), lines, driven_v, found.voltage_v, tolerance_v)
