@@ -1,0 +1,120 @@
+"""An array through a pulse by the update surrogate of its device: tables in place of equations.
+
+The wires take their share from the pulse by the conductance that each cell has on average while it
+lasts, which is what its energy says. Cells are seen one by one at one voltage each: how that falls
+while a neighbour switches is left out, and how far it is from `torch_engine` is for the user to
+measure (`docs/writing.md`).
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+
+from compact_models.emit.torch_model import torch_model
+from compact_models.errors import InputError
+from cosim.devices.switching_time import switching_state
+from cosim.surrogate.update import UpdateSurrogate
+from cosim.write.driven_lines import DrivenLines
+from cosim.write.engines import Pulsed, WriteEngine
+from cosim.write.pulsed_array import PulsedArray
+from netlists.pulse import Pulse
+
+_ROUNDS = 4  # of currents and voltages: each is the drop times smaller than the one before
+
+
+def surrogate_engine(*surrogates: UpdateSurrogate) -> WriteEngine:
+    """Pulses of the timings for which there is a surrogate.
+
+    The engine raises InputError for a stimulus that is no such pulse, for cells with a selector or
+    transistor, with parameters of their own or of another device, and for a voltage beyond the
+    surrogate's range. States other than the written one are left as they are.
+    """
+
+    def run(array: PulsedArray) -> Pulsed:
+        with torch.no_grad():
+            pulse = _pulse(array)
+            fitting = [one for one in surrogates if _has_timing(one, pulse)]
+            return _run(fitting[0] if fitting else surrogates[0], array, pulse)
+
+    return run
+
+
+def _has_timing(surrogate: UpdateSurrogate, pulse: Pulse) -> bool:
+    return bool(np.allclose(surrogate.pulse.timing_s, pulse.timing_s, rtol=1e-9, atol=0))
+
+
+def _run(surrogate: UpdateSurrogate, array: PulsedArray, pulse: Pulse) -> Pulsed:
+    _check(surrogate, array, pulse)
+    functions = torch_model(array.model)
+    index = switching_state(array.model)
+    stuck_s = np.full(array.shape, np.nan) if array.stuck_s is None else array.stuck_s
+    works = np.isnan(stuck_s)
+    p = functions.parameters(dict(array.parameter_set.values))
+    begun = [torch.from_numpy(array.start(x.name)) for x in array.model.states]
+    fractions = list(functions.fractions(begun, p))
+    lines = DrivenLines.of(
+        array.shape,
+        r_wordline_ohm=array.wires.r_wordline_ohm,
+        r_bitline_ohm=array.wires.r_bitline_ohm,
+        r_driver_ohm=array.r_driver_ohm,
+    )
+    driven = torch.from_numpy(array.word_v[:, None, 1] - array.bit_v[None, :, 1])
+    seen = torch.from_numpy(works) & (driven != 0)
+    stuck = torch.from_numpy(np.where(works, 0.0, stuck_s))
+    x, u = fractions[index][seen].clamp(0, 1), driven.clone()
+    lasts_s = pulse.width_s + (pulse.rise_s + pulse.fall_s) / 3  # of a square, by its heat
+    for _ in range(1 if lines.ideal else _ROUNDS):
+        energy_j = surrogate.energy(x, u[seen])
+        current = stuck * u
+        current[seen] = energy_j / lasts_s / u[seen]
+        if not lines.ideal:
+            # A drop that would turn a cell's voltage round is none of these pulses'.
+            u = driven - lines.drop_v(current)
+            u = torch.where(u * driven > 0, u, 1e-3 * driven)
+    heat = stuck * u**2 * lasts_s
+    heat[seen] = surrogate.energy(x, u[seen])
+    after = surrogate.after(x, u[seen])
+    failed = "" if bool(torch.isfinite(after).all()) else "the surrogate's source had no answer"
+    fractions[index] = fractions[index].clone()
+    fractions[index][seen] = after
+    physical = functions.states(fractions, p)
+    states = {
+        state.name: np.where(works, value.numpy(), np.nan)
+        for state, value in zip(array.model.states, physical, strict=True)
+    }
+    given = float((driven * current).sum()) * lasts_s
+    return Pulsed(states, heat.numpy(), given, failed)
+
+
+def _pulse(array: PulsedArray) -> Pulse:
+    """The pulse that all lines of an array carry, at different levels."""
+    lines_v = np.concatenate([array.word_v, array.bit_v])
+    if len(array.time_s) != 4 or lines_v[:, [0, 3]].any() or (np.diff(lines_v[:, 1:3]) != 0).any():
+        raise InputError(
+            "the update surrogate knows single pulses only",
+            where="time_s",
+            value=len(array.time_s),
+            allowed="four corners, at 0 V in the beginning and at the end",
+        )
+    rise_s, width_s, fall_s = np.diff(array.time_s).tolist()
+    return Pulse(float(np.abs(lines_v).max()), width_s, rise_s, fall_s)
+
+
+def _check(surrogate: UpdateSurrogate, array: PulsedArray, pulse: Pulse) -> None:
+    surrogate.check_timing(pulse.at(surrogate.pulse.amplitude_v))
+    made_for = (surrogate.model, surrogate.parameter_set)
+    given = (array.model.name, array.parameter_set.name)
+    if given != made_for:
+        raise InputError(
+            "the update surrogate is of another device",
+            where="array",
+            value=" ".join(given),
+            allowed=" ".join(made_for),
+        )
+    if array.access is not None or array.values:
+        raise InputError(
+            "the update surrogate is of the bare device with the numbers of its set",
+            where="array: " + ("values" if array.values else "access"),
+            hint="take torch_engine or ngspice_engine",
+        )

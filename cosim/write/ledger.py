@@ -1,0 +1,132 @@
+"""What a row of pulses has cost an array, and what it has done to cells that were not meant."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from compact_models.errors import InputError
+from cosim.write.engines import WriteEngine
+from cosim.write.writable import WritableArray
+from netlists.pulse import Pulse
+from netlists.write_schemes import WriteScheme
+
+Array = NDArray[np.float64]
+
+
+@dataclass(eq=False)
+class Ledger:
+    """Sums over the pulses of a write, cell by cell.
+
+    Attributes:
+        energy_j: heat of every cell [J], [row, col].
+        given_j: what all sources have given, wires and drivers included [J].
+        pulses: how many pulses were meant for each cell: what its endurance counts, [row, col].
+        disturb: how far its written state has moved in pulses that were meant for others, with its
+            sign, as a fraction of its range, [row, col].
+        disturb_size: the same without signs.
+        disturbing: how many pulses each cell has seen that were meant for others and put any
+            voltage across it, [row, col].
+        time_s: how long the pulses took, one after the other.
+        steps: how many pulses there were, each on one line.
+    """
+
+    energy_j: Array
+    pulses: NDArray[np.int64]
+    disturb: Array
+    disturb_size: Array
+    disturbing: NDArray[np.int64]
+    given_j: float = 0.0
+    time_s: float = 0.0
+    steps: int = 0
+    failed: str = field(default="")
+
+    @staticmethod
+    def of(shape: tuple[int, int]) -> Ledger:
+        """Nothing so far."""
+        counts = [np.zeros(shape, dtype=np.int64) for _ in range(2)]
+        tables = [np.zeros(shape) for _ in range(3)]
+        return Ledger(tables[0], counts[0], tables[1], tables[2], counts[1])
+
+
+def apply_pulse(
+    array: WritableArray,
+    scheme: WriteScheme,
+    amplitude_v: Array,
+    pulse: Pulse,
+    engine: WriteEngine,
+    ledger: Ledger,
+    *,
+    gate_v: float | None = None,
+) -> WritableArray:
+    """The array after one pulse on the cells of one line; what it cost goes to the ledger.
+
+    Where the run does not end well the array is returned as it was, and `ledger.failed` says why.
+
+    Args:
+        array: before.
+        scheme: what the other lines carry.
+        amplitude_v: what every cell should see [V], [row, col]; 0 where it is not selected.
+        pulse: its timing.
+        engine: what computes it.
+        ledger: is added to.
+        gate_v: voltage of the selected row's gates, with transistors [V].
+    """
+    levels = scheme.levels(amplitude_v, gate_v=gate_v)
+    before = array.fractions()
+    found = engine(array.under(levels, pulse))
+    if found.failed:
+        ledger.failed = found.failed
+        return array
+    after = array.after(found.states)
+    meant = amplitude_v != 0
+    moved = np.where(meant, 0.0, np.nan_to_num(after.fractions() - before))
+    ledger.disturb += moved
+    ledger.disturb_size += np.abs(moved)
+    ledger.disturbing += ~meant & (levels.across_v != 0)
+    ledger.energy_j += found.energy_j
+    ledger.given_j += found.given_j
+    ledger.pulses += meant
+    ledger.time_s += pulse.duration_s
+    ledger.steps += 1
+    return after
+
+
+@dataclass(frozen=True)
+class Disturb:
+    """The cell that other cells' pulses have moved most.
+
+    Attributes:
+        row: where it is.
+        col: where it is.
+        moved: how far its state went, as a fraction of its range, with its sign.
+        pulses: in so many pulses that were meant for others.
+        pulses_to_one_percent: how many such pulses move it by 1 % of its range, at this pace; None
+            if it has not moved.
+    """
+
+    row: int
+    col: int
+    moved: float
+    pulses: int
+    pulses_to_one_percent: float | None
+
+
+_ONE_PERCENT = 0.01
+
+
+def worst_disturb(ledger: Ledger) -> Disturb:
+    """The cell that was moved most by pulses for others.
+
+    Raises:
+        InputError: the array has no cells.
+    """
+    if not ledger.disturb.size:
+        raise InputError("there are no cells", where="ledger")
+    at = int(np.abs(ledger.disturb).argmax())
+    row, col = (int(k) for k in np.unravel_index(at, ledger.disturb.shape))
+    moved, pulses = float(ledger.disturb[row, col]), int(ledger.disturbing[row, col])
+    to_one = _ONE_PERCENT * pulses / abs(moved) if moved else None
+    return Disturb(row, col, moved, pulses, to_one)

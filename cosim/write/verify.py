@@ -1,0 +1,266 @@
+"""Write-verify: read, pulse what is off its target in the right direction, and read again."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from compact_models.errors import InputError, closest
+from cosim.write.amplitudes import AmplitudeRule
+from cosim.write.engines import WriteEngine
+from cosim.write.ledger import Ledger, apply_pulse
+from cosim.write.writable import WritableArray
+from netlists.pulse import Pulse
+from netlists.write_schemes import WriteScheme
+
+Array = NDArray[np.float64]
+
+ORDERS = ("row", "column", "cell")
+_PLACES = 1025  # of the mean device's conductance
+
+
+@dataclass(frozen=True)
+class VerifySpec:
+    """When a cell is done, and when it is given up.
+
+    Attributes:
+        tolerance_s: how far a reading may be from its target [S], > 0.
+        read_v: voltage across a memristor when it is read [V].
+        most_pulses: for one cell in one round, >= 1.
+        rounds: how often the array is gone through: later lines disturb earlier ones, >= 1.
+        order: "row", "column" or "cell": which cells are written at the same time.
+        read_s: how long the reading of a line takes [s], for the latency.
+        gate_raise_v: gate voltage while a state is raised, with transistors [V].
+        gate_lower_v: the same while it is lowered [V].
+
+    Raises:
+        InputError: a number cannot be.
+    """
+
+    tolerance_s: float
+    read_v: float = 0.1
+    most_pulses: int = 50
+    rounds: int = 2
+    order: str = "row"
+    read_s: float = 1e-7
+    gate_raise_v: float | None = None
+    gate_lower_v: float | None = None
+
+    def __post_init__(self) -> None:
+        """Checks the numbers."""
+        for name, good, allowed in (
+            ("tolerance_s", 0 < self.tolerance_s < np.inf, "> 0 S"),
+            ("read_v", 0 < abs(self.read_v) < np.inf, "not 0 V"),
+            ("most_pulses", self.most_pulses >= 1, ">= 1"),
+            ("rounds", self.rounds >= 1, ">= 1"),
+            ("read_s", 0 <= self.read_s < np.inf, ">= 0 s"),
+        ):
+            if not good:
+                raise InputError(
+                    "cannot be used", where=name, value=getattr(self, name), allowed=allowed
+                )
+        if self.order not in ORDERS:
+            raise InputError(
+                "no such order", where="order", value=self.order, allowed=", ".join(ORDERS),
+                hint=closest(self.order, ORDERS),
+            )  # fmt: skip
+
+
+@dataclass(frozen=True, eq=False)
+class Written:
+    """An array after it was written.
+
+    Attributes:
+        array: with its states.
+        conductance_s: of every memristor by itself [S], [row, col].
+        within: where that is within the tolerance of its target, [row, col].
+        ledger: what it cost, and what it did to other cells.
+        reads: how many lines were read.
+        latency_s: pulses and reads one after the other.
+        failed: why it ended early; empty if it did not.
+    """
+
+    array: WritableArray
+    conductance_s: Array
+    within: NDArray[np.bool_]
+    ledger: Ledger
+    reads: int
+    latency_s: float
+    failed: str
+
+
+def write_verify(
+    array: WritableArray,
+    target_s: Array,
+    scheme: WriteScheme,
+    pulses: tuple[Pulse, Pulse],
+    engine: WriteEngine,
+    rule: AmplitudeRule,
+    spec: VerifySpec,
+    *,
+    report: Callable[[int, int], None] | None = None,
+) -> Written:
+    """Writes conductances into an array, line by line.
+
+    A reading is that of the memristor alone (a four-point read): what the wires take when the
+    array is used belongs to the network that was trained for it.
+
+    Args:
+        array: as it is.
+        target_s: [row, col]; NaN where a cell is to be left alone.
+        scheme: what other lines carry during a pulse.
+        pulses: the timing of pulses that raise the state and of those that lower it.
+        engine: what computes a pulse.
+        rule: how high it is.
+        spec: when to end.
+        report: called with groups done and groups in all.
+
+    Raises:
+        InputError: a target is not the array's shape or out of the device's reach, or the scheme
+            needs another order or another cell.
+    """
+    mean = _MeanDevice.of(array, spec.read_v)
+    wanted = array.works & ~np.isnan(target_s) if target_s.shape == array.shape else None
+    if wanted is None:
+        raise InputError(
+            "wrong shape", where="target_s", value=target_s.shape, allowed=f"{array.shape}"
+        )
+    _check(array, scheme, spec)
+    mean.check(target_s, wanted)
+    goal = mean.place(np.where(wanted, target_s, mean.least_s))
+    ledger = Ledger.of(array.shape)
+    reads = 0
+    for turn in range(spec.rounds):
+        groups = list(_groups(array.shape, spec.order))
+        for k, group in enumerate(groups):
+            streak = np.zeros(array.shape, dtype=np.int64)
+            last = np.zeros(array.shape, dtype=np.int64)
+            for _ in range(spec.most_pulses):
+                reading = array.conductance_s(spec.read_v)
+                reads += 1
+                todo = group & wanted & (np.abs(reading - target_s) > spec.tolerance_s)
+                if not todo.any():
+                    break
+                now = mean.place(reading)
+                direction = np.where(todo, np.sign(goal - now), 0).astype(np.int64)
+                direction[todo & (direction == 0)] = 1
+                streak = np.where(direction == last, streak + 1, 0)
+                last = direction
+                amplitude = np.zeros(array.shape)
+                amplitude[todo] = rule(now[todo], goal[todo], streak[todo])
+                gates_v = (spec.gate_raise_v, spec.gate_lower_v)
+                for sign, pulse, gate_v in zip((1, -1), pulses, gates_v, strict=True):
+                    chosen = np.where(direction == sign, amplitude, 0.0)
+                    if chosen.any():
+                        array = apply_pulse(
+                            array, scheme, chosen, pulse, engine, ledger, gate_v=gate_v
+                        )
+                    if ledger.failed:
+                        return _result(array, target_s, wanted, ledger, reads, spec)
+            if report is not None:
+                report(turn * len(groups) + k + 1, spec.rounds * len(groups))
+        reading = array.conductance_s(spec.read_v)
+        if not (wanted & (np.abs(reading - target_s) > spec.tolerance_s)).any():
+            break
+    return _result(array, target_s, wanted, ledger, reads, spec)
+
+
+def _result(
+    array: WritableArray,
+    target_s: Array,
+    wanted: NDArray[np.bool_],
+    ledger: Ledger,
+    reads: int,
+    spec: VerifySpec,
+) -> Written:
+    reading = array.conductance_s(spec.read_v)
+    within = wanted & (np.abs(reading - target_s) <= spec.tolerance_s)
+    latency_s = ledger.time_s + reads * spec.read_s
+    return Written(array, reading, within, ledger, reads, latency_s, ledger.failed)
+
+
+def _groups(shape: tuple[int, int], order: str) -> Iterator[NDArray[np.bool_]]:
+    """The cells that are written at the same time, group after group, each [row, col]."""
+    places = np.arange(shape[0] * shape[1]).reshape(shape)
+    rows, cols = np.indices(shape)
+    by = {"row": rows, "column": cols, "cell": places}[order]
+    for k in range(int(by.max()) + 1):
+        yield by == k
+
+
+def _check(array: WritableArray, scheme: WriteScheme, spec: VerifySpec) -> None:
+    has = "nothing" if array.access is None else type(array.access).__name__.lower()
+    if has != scheme.access:
+        raise InputError(
+            f"scheme {scheme.name!r} needs {scheme.access} before every memristor",
+            where="access",
+            value=has,
+            allowed=scheme.access,
+        )
+    if scheme.by_rows_only and spec.order == "column":
+        raise InputError(
+            f"scheme {scheme.name!r} writes along rows",
+            where="order",
+            value=spec.order,
+            allowed="row, cell",
+        )
+    gates = (spec.gate_raise_v, spec.gate_lower_v)
+    if (scheme.access == "transistor") != all(one is not None for one in gates):
+        raise InputError(
+            "gate voltages for both directions with transistors, none without",
+            where="gate_raise_v, gate_lower_v",
+            value=gates,
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class _MeanDevice:
+    """The conductance of the device with its set's own numbers, over its state.
+
+    Attributes:
+        fraction: of the written state, in the order in which conductances rise [place].
+        conductance_s: [place].
+        name: of the device.
+        read_v: at which it is read [V].
+    """
+
+    fraction: Array
+    conductance_s: Array
+    name: str
+    read_v: float
+
+    @staticmethod
+    def of(array: WritableArray, read_v: float) -> _MeanDevice:
+        """That of an array's cells."""
+        x = np.linspace(0, 1, _PLACES)[None]
+        row = replace(array, values={}, stuck_s=None)
+        g = row.at_fractions(x).conductance_s(read_v)[0]
+        order = slice(None) if g[-1] >= g[0] else slice(None, None, -1)
+        return _MeanDevice(x[0, order], g[order], array.model.name, read_v)
+
+    @property
+    def least_s(self) -> float:
+        """The least conductance."""
+        return float(self.conductance_s[0])
+
+    def place(self, conductance_s: Array) -> Array:
+        """The fraction at which the device has a conductance, that of an end beyond it."""
+        found: Array = np.interp(conductance_s, self.conductance_s, self.fraction)
+        return found
+
+    def check(self, target_s: Array, wanted: NDArray[np.bool_]) -> None:
+        """Refuses a target that the device cannot have."""
+        least, most = self.least_s, float(self.conductance_s[-1])
+        wrong = wanted & ~((target_s >= least * (1 - 1e-9)) & (target_s <= most * (1 + 1e-9)))
+        if wrong.any():
+            row, col = (int(k) for k in np.argwhere(wrong)[0])
+            raise InputError(
+                f"{int(wrong.sum())} of {int(wanted.sum())} targets cannot be reached",
+                where=f"target conductance_s[{row}, {col}]",
+                value=float(target_s[row, col]),
+                allowed=f"{least:.6g} to {most:.6g} S, the range of {self.name!r} at"
+                f" {self.read_v:g} V",
+            )
