@@ -264,6 +264,57 @@ def solve(
 
 
 @app.command()
+def write(
+    array: Annotated[Path, typer.Argument(help="the array, .npz: docs/writing.md lists its keys")],
+    target: Annotated[Path, typer.Argument(help="conductance_s [row, col], .npz; NaN: as it is")],
+    out: Out,
+    scheme: Annotated[
+        str,
+        typer.Option("--scheme", help="one pulse a cell: v2, v3, 1t1r, 1s1r; or verify, a loop"),
+    ] = "verify",
+    bias: Annotated[str, typer.Option("--bias", help="of the loop: v2, v3, 1t1r, 1s1r")] = "v2",
+    engine: Annotated[str, typer.Option("--engine", help="torch or ngspice")] = "torch",
+    levels: Annotated[
+        int, typer.Option("--levels", help="conductances to tell apart: half a step is met")
+    ] = 32,
+    most_pulses: Annotated[
+        int, typer.Option("--max-pulses", help="of the loop, for one cell in one round")
+    ] = 50,
+    order: Annotated[str, typer.Option("--order", help="row, column or cell")] = "row",
+    read_v: Annotated[float, typer.Option("--read-v", help="cells are read at this, V")] = 0.1,
+    amplitude_v: Annotated[
+        float | None, typer.Option("--amplitude-v", help="raises conductance, V [default: found]")
+    ] = None,
+    amplitude_down_v: Annotated[
+        float | None, typer.Option("--amplitude-down-v", help="lowers it, V [default: found]")
+    ] = None,
+    width_s: Annotated[
+        float | None, typer.Option("--width-s", help="of a pulse, s [default: found]")
+    ] = None,
+    gate_v: Annotated[
+        float | None, typer.Option("--gate-v", help="open gates of 1t1r, V [default: 3]")
+    ] = None,
+    json: Json = False,
+) -> None:
+    """Write conductances into an array with wires, pulse by pulse.
+
+    Each cell gets one pulse whose height the device's update surrogate says; with verify it is read
+    and pulsed again until it is met. Exit code 1: some cell is not met, or the run failed.
+    """
+
+    def work(reporter: Reporter) -> tuple[dict[str, Any], list[str], int]:
+        from workflows.write import WriteRequest, write_file
+
+        request = WriteRequest(
+            array, target, scheme, bias, engine, out, levels, most_pulses, order, read_v,
+            amplitude_v, amplitude_down_v, width_s, gate_v,
+        )  # fmt: skip
+        return write_file(request, reporter)
+
+    run_command(json, work)
+
+
+@app.command()
 def netlist(
     target: Annotated[str, typer.Argument(help="CONFIG.toml, a run folder or MODULE.py:FACTORY")],
     out: Out,

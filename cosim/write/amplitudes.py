@@ -15,14 +15,15 @@ from numpy.typing import NDArray
 
 from compact_models.errors import InputError
 from cosim.surrogate.update import UpdateSurrogate
+from cosim.surrogate.update_level import leading_level
 
 Array = NDArray[np.float64]
+
+_MOST_DOUBLINGS = 30
 
 # From where cells are, where they should be (fractions of the range, [cell]) and their pulses in
 # this direction so far [cell], to their next amplitudes with their signs [V], [cell].
 AmplitudeRule = Callable[[Array, Array, NDArray[np.int64]], Array]
-
-_BISECTIONS = 40
 
 
 @dataclass(frozen=True)
@@ -73,47 +74,56 @@ class Predicted:
     """The amplitude of which the device's update surrogate says that it leads to the goal.
 
     Devices are not their mean and wires take a part: with every further pulse in the same
-    direction the amplitude creeps up, and a pulse goes for the goal itself.
+    direction the amplitude creeps up.
 
     Attributes:
         raising: of the device, for pulses of the timing that raises the state.
         lowering: for those that lower it; the same where one timing does both.
-        creep: what each further pulse adds, as a part of the amplitude.
+        limits_v: the least and the greatest amplitude [V]; None is what the surrogates know. Beyond
+            twice what leaves a cell in peace, half-selected cells move: `quiet_limits_v`.
+        creep: what the second pulse in a direction adds, as a part of the amplitude; each further
+            one adds twice as much, so that steep devices and long wires are both met.
     """
 
     raising: UpdateSurrogate
     lowering: UpdateSurrogate
-    creep: float = 0.02
+    limits_v: tuple[float, float] | None = None
+    creep: float = 1e-3
 
     def __call__(self, now: Array, goal: Array, streak: NDArray[np.int64]) -> Array:
         """The amplitudes; see `AmplitudeRule`."""
         found = np.zeros(now.shape)
+        extra = self.creep * (2.0 ** np.minimum(streak, _MOST_DOUBLINGS) - 1)
+        x, y = (torch.from_numpy(np.clip(one, 0, 1)) for one in (now, goal))
         for up, surrogate in ((True, self.raising), (False, self.lowering)):
             chosen = (goal > now) == up
             if chosen.any():
-                size = _leading(surrogate, now[chosen], goal[chosen], up=up)
-                low_v, high_v = surrogate.range_v
-                found[chosen] = np.clip(size * (1 + self.creep * streak[chosen]), low_v, high_v)
+                size = leading_level(surrogate, x[chosen], y[chosen]).numpy()
+                low_v, high_v = self.limits_v or surrogate.range_v
+                found[chosen] = np.clip(size * (1 + extra[chosen]), low_v, high_v)
         return found
 
 
-def _leading(surrogate: UpdateSurrogate, now: Array, goal: Array, *, up: bool) -> Array:
-    """The least amplitude that leads from `now` to `goal`, the end of the range where none does."""
-    x, y = (torch.from_numpy(np.clip(one, 0, 1)) for one in (now, goal))
+def quiet_limits_v(
+    surrogate: UpdateSurrogate, part: float, *, still: float = 1e-4
+) -> tuple[float, float]:
+    """The highest amplitudes of either sign whose `part` moves no state.
+
+    Args:
+        surrogate: of the device and the pulse.
+        part: of the amplitude, that half-selected cells see, 0 to 1; 0 is no limit.
+        still: by how much of its range a state may move and still count as at rest.
+    """
     low_v, high_v = surrogate.range_v
-    end_v = high_v if (sign_that_raises(surrogate) > 0) == up else low_v
-    none, far = torch.zeros_like(x), torch.full_like(x, end_v)
-    for _ in range(_BISECTIONS):
-        middle = 0.5 * (none + far)
-        after = surrogate.after(x, middle)
-        beyond = after >= y if up else after <= y  # False where there is no answer
-        far = torch.where(beyond, middle, far)
-        none = torch.where(beyond, none, middle)
-    return np.asarray(far.numpy())
-
-
-def sign_that_raises(surrogate: UpdateSurrogate) -> int:
-    """The polarity of the pulses that raise the state: 1 or -1."""
-    middle = torch.full((2,), 0.5, dtype=torch.float64)
-    step = surrogate.step(middle, torch.tensor(surrogate.range_v, dtype=torch.float64))
-    return 1 if float(step[1]) > float(step[0]) else -1
+    if part == 0:
+        return low_v, high_v
+    change = surrogate.change.abs().nan_to_num(nan=1.0).amax(-1)
+    limits = []
+    for end_v, level_v in ((low_v, -surrogate.voltage_v), (high_v, surrogate.voltage_v)):
+        mine = level_v > 0
+        moving = level_v[mine & (change > still)]
+        first = float(moving.min()) if moving.numel() else float("inf")
+        rests = level_v[mine & (level_v < first)]
+        quiet = float(rests.max()) if rests.numel() else 0.0
+        limits.append(min(abs(end_v), quiet / part if moving.numel() else abs(end_v)))
+    return -limits[0], limits[1]

@@ -115,6 +115,7 @@ class Disturb:
 
 
 _ONE_PERCENT = 0.01
+_ROUNDING = 1e-9  # of the range
 
 
 def worst_disturb(ledger: Ledger) -> Disturb:
@@ -128,5 +129,5 @@ def worst_disturb(ledger: Ledger) -> Disturb:
     at = int(np.abs(ledger.disturb).argmax())
     row, col = (int(k) for k in np.unravel_index(at, ledger.disturb.shape))
     moved, pulses = float(ledger.disturb[row, col]), int(ledger.disturbing[row, col])
-    to_one = _ONE_PERCENT * pulses / abs(moved) if moved else None
+    to_one = _ONE_PERCENT * pulses / abs(moved) if abs(moved) > _ROUNDING else None
     return Disturb(row, col, moved, pulses, to_one)

@@ -122,14 +122,7 @@ def write_verify(
         InputError: a target is not the array's shape or out of the device's reach, or the scheme
             needs another order or another cell.
     """
-    mean = _MeanDevice.of(array, spec.read_v)
-    wanted = array.works & ~np.isnan(target_s) if target_s.shape == array.shape else None
-    if wanted is None:
-        raise InputError(
-            "wrong shape", where="target_s", value=target_s.shape, allowed=f"{array.shape}"
-        )
-    _check(array, scheme, spec)
-    mean.check(target_s, wanted)
+    mean, wanted = check_targets(array, target_s, scheme, spec)
     goal = mean.place(np.where(wanted, target_s, mean.least_s))
     ledger = Ledger.of(array.shape)
     reads = 0
@@ -166,6 +159,31 @@ def write_verify(
         if not (wanted & (np.abs(reading - target_s) > spec.tolerance_s)).any():
             break
     return _result(array, target_s, wanted, ledger, reads, spec)
+
+
+def check_targets(
+    array: WritableArray, target_s: Array, scheme: WriteScheme, spec: VerifySpec
+) -> tuple[MeanDevice, NDArray[np.bool_]]:
+    """The conductance of the array's device over its state, and which cells are to be written.
+
+    Raises:
+        InputError: as `write_verify`.
+    """
+    if target_s.shape != array.shape:
+        raise InputError(
+            "wrong shape", where="target_s", value=target_s.shape, allowed=f"{array.shape}"
+        )
+    wanted = array.works & ~np.isnan(target_s)
+    if not wanted.any():
+        raise InputError(
+            "the schedule never selects a cell",
+            where="target_s",
+            hint="give at least one working cell a target",
+        )
+    _check(array, scheme, spec)
+    mean = MeanDevice.of(array, spec.read_v)
+    mean.check(target_s, wanted)
+    return mean, wanted
 
 
 def _result(
@@ -217,7 +235,7 @@ def _check(array: WritableArray, scheme: WriteScheme, spec: VerifySpec) -> None:
 
 
 @dataclass(frozen=True, eq=False)
-class _MeanDevice:
+class MeanDevice:
     """The conductance of the device with its set's own numbers, over its state.
 
     Attributes:
@@ -233,13 +251,13 @@ class _MeanDevice:
     read_v: float
 
     @staticmethod
-    def of(array: WritableArray, read_v: float) -> _MeanDevice:
+    def of(array: WritableArray, read_v: float) -> MeanDevice:
         """That of an array's cells."""
         x = np.linspace(0, 1, _PLACES)[None]
         row = replace(array, values={}, stuck_s=None)
         g = row.at_fractions(x).conductance_s(read_v)[0]
         order = slice(None) if g[-1] >= g[0] else slice(None, None, -1)
-        return _MeanDevice(x[0, order], g[order], array.model.name, read_v)
+        return MeanDevice(x[0, order], g[order], array.model.name, read_v)
 
     @property
     def least_s(self) -> float:

@@ -17,11 +17,11 @@ from compact_models.errors import InputError
 from compact_models.model import CompactModel
 from compact_models.variation import Lognormal, StuckCells, TruncatedNormal
 from compact_models.variation.draw import AMBIENT, Variation, draw, draw_initial
-from cosim.write.array_ngspice import pulse_array, pulse_deck
-from cosim.write.pulsed_array import PulsedArray
 from cosim.devices.run_ngspice import can_compile
 from cosim.devices.run_torch import run_torch
 from cosim.ngspice import Ngspice, Outcome
+from cosim.write.array_ngspice import pulse_array, pulse_deck
+from cosim.write.pulsed_array import PulsedArray
 from netlists.cells import memristor
 from netlists.circuit import Circuit, PiecewiseVoltage
 from netlists.device_array import DeviceArray

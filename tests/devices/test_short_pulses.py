@@ -11,12 +11,12 @@ import torch
 from compact_models.devices.vteam import MODEL as VTEAM
 from compact_models.library import find_model, find_set
 from compact_models.model import CompactModel, ParameterSet
-from cosim.write.array_ngspice import pulse_array
-from cosim.write.pulsed_array import PulsedArray
 from cosim.devices.run_ngspice import can_compile, device_deck, run_ngspice
 from cosim.devices.run_torch import run_torch
 from cosim.devices.short_segments import with_short_refined
 from cosim.ngspice import Ngspice, find_ngspice
+from cosim.write.array_ngspice import pulse_array
+from cosim.write.pulsed_array import PulsedArray
 from netlists.wires import Wires
 
 FORMS = pytest.mark.parametrize("compiled", [False, True], ids=["b", "osdi"])

@@ -210,3 +210,37 @@ def plot(
         return dataclasses.asdict(result), lines, 0
 
     run_command(json, work)
+
+
+@app.command()
+def characterise(
+    name: Name,
+    params: Params = None,
+    amplitude_v: Annotated[
+        float | None,
+        typer.Option("--amplitude-v", help="level of the pulse up, with its sign [default: found]"),
+    ] = None,
+    amplitude_down_v: Annotated[
+        float | None,
+        typer.Option("--amplitude-down-v", help="level of the pulse down [default: found]"),
+    ] = None,
+    width_s: Annotated[
+        float | None,
+        typer.Option("--width-s", help="how long the level lasts [default: found]"),
+    ] = None,
+    engine: Annotated[str, typer.Option("--engine", help="torch or ngspice")] = "torch",
+    out: Annotated[
+        Path | None, typer.Option("-o", "--out", help="figure: .png, .svg or .pdf")
+    ] = None,
+    json: Json = False,
+) -> None:
+    """Characterise a device as a synapse: range, step, asymmetry, symmetry point, states."""
+    from workflows.cli import run_command
+
+    def work(reporter: Reporter) -> Answer:
+        from workflows.device.characterise import Request, characterise_device
+
+        request = Request(name, params, amplitude_v, amplitude_down_v, width_s, engine, out)
+        return characterise_device(request, reporter)
+
+    run_command(json, work)

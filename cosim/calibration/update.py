@@ -1,0 +1,311 @@
+"""Measuring what one pulse does to a device, and the update surrogate that comes of it.
+
+Where the table needs points the torch model says, which costs little: levels are put between those
+at whose middle a straight line is wrong, and states where the map bends. The points themselves are
+measured by the source that is asked for, and so are the random ones that the error is told from.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from itertools import pairwise
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from compact_models.emit.torch_model import torch_model
+from compact_models.errors import InputError
+from compact_models.model import CompactModel, ParameterSet
+from compact_models.variation import component_rng
+from cosim.calibration.update_source import Measure, in_ngspice, in_torch
+from cosim.devices.switching_time import switching_state
+from cosim.ngspice import Ngspice
+from cosim.surrogate.update import Row, UpdateSurrogate, compared, from_rows
+from netlists.pulse import Pulse
+
+Array = NDArray[np.float64]
+Report = Callable[[int, int], None]
+
+
+@dataclass(frozen=True)
+class Effort:
+    """How fine the table is.
+
+    Attributes:
+        levels: of the pulse to begin with, over both signs.
+        level_rounds: times that levels are put between others.
+        states: before the pulse to begin with.
+        state_rounds: times that states are put between others.
+        error: where a straight line is wrong by less it is good enough: over the largest change of
+            a level, and between levels over the rms of all, with the part of the range between.
+        held_out: random points on which the error is measured.
+    """
+
+    levels: int = 21
+    level_rounds: int = 6
+    states: int = 17
+    state_rounds: int = 5
+    error: float = 4e-3
+    held_out: int = 400
+
+
+FULL = Effort()
+QUICK = Effort(levels=13, level_rounds=6, states=13, state_rounds=4, error=7e-3, held_out=250)
+_SEED = 1
+_BESIDE = 1e-6  # of a threshold: so far from it are the levels on either side
+_NEAR_END = np.array([1e-3, 1e-2])  # of the range: a bound cuts small steps short
+_NEAREST = 1e-5  # of the range: states are no nearer to each other
+_PARTS = 3  # of an interval of states in which the map bends
+_INSIDE = range(1, _PARTS)
+
+
+def calibrate_update(
+    model: CompactModel,
+    parameter_set: ParameterSet,
+    pulse: Pulse,
+    range_v: tuple[float, float],
+    *,
+    ngspice: Ngspice | None = None,
+    compiled: bool | None = None,
+    effort: Effort | None = None,
+    report: Report | None = None,
+) -> UpdateSurrogate:
+    """The update surrogate of a device for pulses of one timing.
+
+    Args:
+        model: the device.
+        parameter_set: its numbers; other states than the one that switches start at its initial
+            values.
+        pulse: whose rise, width and fall hold.
+        range_v: the least and the greatest level [V].
+        ngspice: who measures; None is torch.
+        compiled: in ngspice, see `cosim.write.array_ngspice.pulse_array`.
+        effort: how fine; None is `FULL`, or `QUICK` in ngspice.
+        report: called with points done and points in all.
+
+    Returns:
+        The surrogate with its held-out error. What the source could not solve is NaN in the table.
+
+    Raises:
+        InputError: the device takes no pulses, the levels are not in order, or beyond what the
+            model is good for.
+    """
+    check_levels(model, parameter_set, range_v)
+    wanted = effort or (FULL if ngspice is None else QUICK)
+    # Where the table needs points does not hang on energies, for which torch has to stop and look.
+    guide = in_torch(model, parameter_set, pulse, looks=0, tolerance=1e-5)
+    rows = lay_out(guide, range_v, wanted, thresholds_v(model, parameter_set))
+    if ngspice is None:
+        source = in_torch(model, parameter_set, pulse)
+    else:
+        source = in_ngspice(model, parameter_set, pulse, ngspice, compiled=compiled, report=report)
+    rng = component_rng(_SEED, 0, "update surrogate, held out")
+    x = rng.random(wanted.held_out)
+    v = range_v[0] + (range_v[1] - range_v[0]) * rng.random(wanted.held_out)
+    levels = [np.full(len(row.x), row.voltage_v) for row in rows]
+    found = source(np.concatenate([*(row.x for row in rows), x]), np.concatenate([*levels, v]))
+    ends = np.cumsum([len(row.x) for row in rows])
+    *afters, after = np.split(found.after, ends)
+    *energies, energy_j = np.split(found.energy_j, ends)
+    rows = [
+        replace(row, after=one, energy_j=other)
+        for row, one, other in zip(rows, afters, energies, strict=True)
+    ]
+    best = None
+    for smooth in (True, False):
+        made = from_rows(
+            rows,
+            model=model.name,
+            parameter_set=parameter_set.name,
+            pulse=pulse,
+            state=model.states[switching_state(model)].name,
+            source=found.engine,
+            smooth=smooth,
+        )
+        held = compared(made, x, v, after, energy_j)
+        made = replace(made, held_out=held, reason=found.reason)
+        if best is None or _error(made) < _error(best):
+            best = made
+    if best is None:
+        raise AssertionError("there are two ways to try")
+    return best
+
+
+def _error(made: UpdateSurrogate) -> float:
+    held = made.held_out
+    return np.inf if held is None or not np.isfinite(held.nrmse) else held.nrmse
+
+
+MOST = 3.0
+"""The highest level, over the amplitude of the parameter set: up to there models are tested."""
+
+
+def check_levels(
+    model: CompactModel, parameter_set: ParameterSet, range_v: tuple[float, float]
+) -> None:
+    """Refuses levels for which the model is not good.
+
+    Raises:
+        InputError: the model takes no pulses, or a level is not finite, in order, or too high.
+    """
+    if model.kind == "read":
+        raise InputError(
+            "the model is programmed and read, a pulse does not move it",
+            where="model",
+            value=model.name,
+            allowed="a model of kind dynamic or pulse",
+            hint="'spiceloop device list' shows them",
+        )
+    switching_state(model)
+    low, high = range_v
+    most_v = MOST * parameter_set.amplitude_v
+    for value in range_v:
+        if not abs(value) <= most_v:
+            raise InputError(
+                "a pulse so high is beyond what the model is good for",
+                where="amplitude_v",
+                value=value,
+                allowed=f"{-most_v:g} to {most_v:g} V, {MOST:g} times the amplitude of set "
+                f"{parameter_set.name!r}",
+            )
+    if not low < high:
+        raise InputError(
+            "the levels are not in order", where="range_v", value=range_v, allowed="low < high"
+        )
+
+
+def thresholds_v(model: CompactModel, parameter_set: ParameterSet) -> list[float]:
+    """The voltages at which the rates of the device have a kink or a jump [V]."""
+    functions = torch_model(model)
+    p = functions.parameters(dict(parameter_set.values))
+    ends = [functions.kinks(torch.tensor(v, dtype=torch.float64), p) for v in (0.0, 1.0)]
+    return sorted({float(a) / (float(a) - float(b)) for a, b in zip(*ends, strict=True)})
+
+
+def lay_out(
+    guide: Measure, range_v: tuple[float, float], effort: Effort, thresholds_v: Sequence[float]
+) -> list[Row]:
+    """Rows of points that the table needs, as the guide measures them, of rising levels.
+
+    Args:
+        guide: who measures.
+        range_v: the least and the greatest level [V].
+        effort: how fine.
+        thresholds_v: levels at which the step may jump: each has a row on either side.
+    """
+    low, high = range_v
+    even = np.linspace(low, high, effort.levels)
+    sides = [v * (1 + side * _BESIDE) for v in thresholds_v for side in (-1, 1) if v]
+    marks = np.array([0.0, *sides])
+    marks = marks[(marks > low) & (marks < high)]
+    apart = np.abs(even[:, None] - marks[None]).min(1, initial=np.inf) > 1e-3 * (high - low)
+    apart[[0, -1]] = True
+    levels = np.unique(np.concatenate([even[apart], marks]))
+    rows = measured_rows(guide, levels, effort)
+    wanted = [bool(gap) for gap in np.diff(levels) > 1e-4 * (high - low)]
+    for _ in range(effort.level_rounds):
+        middles = [
+            (a.voltage_v + b.voltage_v) / 2
+            for (a, b), wrong in zip(pairwise(rows), wanted, strict=True)
+            if wrong
+        ]
+        if not middles:
+            break
+        new = iter(measured_rows(guide, np.array(middles), effort))
+        whole = _rms_of_all(rows)
+        joined, following = [rows[0]], []
+        for (before, after), wrong in zip(pairwise(rows), wanted, strict=True):
+            if wrong:
+                between = next(new)
+                wrong_by = _rms(between.x, between.after - _blended(before, after, between.x))
+                part = (after.voltage_v - before.voltage_v) / (high - low)
+                far = wrong_by * np.sqrt(part) > effort.error * max(whole, 1e-12)
+                joined.append(between)
+                following += [bool(far)] * 2
+            else:
+                following.append(False)
+            joined.append(after)
+        rows, wanted = joined, following
+    return rows
+
+
+def _blended(before: Row, after: Row, x: Array) -> Array:
+    """States after a pulse halfway between the levels of two rows, as a table of both has it."""
+    pair = from_rows(
+        [before, after],
+        model="",
+        parameter_set="",
+        pulse=Pulse(0.0, 1.0, 1.0, 1.0),
+        state="",
+        source="",
+        smooth=False,
+    )
+    level = torch.tensor((before.voltage_v + after.voltage_v) / 2, dtype=torch.float64)
+    return pair.after(torch.from_numpy(x), level).numpy()
+
+
+def _rms_of_all(rows: Sequence[Row]) -> float:
+    """The rms of the change of state over all states and levels."""
+    levels = np.array([row.voltage_v for row in rows])
+    squares = np.array([_rms(row.x, row.after - row.x) ** 2 for row in rows])
+    return float(np.sqrt(np.trapezoid(squares, levels) / (levels[-1] - levels[0])))
+
+
+def _rms(x: Array, y: Array) -> float:
+    """The rms over an even spread of states of what is known at others."""
+    known = np.isfinite(y)
+    if not known.any():
+        return 0.0
+    even = np.interp(np.linspace(0, 1, 501), x[known], y[known])
+    return float(np.sqrt(np.mean(even**2)))
+
+
+def measured_rows(guide: Measure, levels: Array, effort: Effort) -> list[Row]:
+    """Rows at some levels, with states where each bends, as the guide measures them."""
+    even = np.linspace(0.0, 1.0, effort.states)
+    xs = [np.unique(np.concatenate([even, _NEAR_END, 1 - _NEAR_END])) for _ in levels]
+    rows: list[Row] = []
+    fresh = xs
+    for turn in range(effort.state_rounds + 1):
+        count = [len(x) for x in fresh]
+        if not sum(count):
+            break
+        found = guide(np.concatenate(fresh), np.repeat(levels, count))
+        ends = np.cumsum(count)[:-1]
+        parts = zip(fresh, np.split(found.after, ends), np.split(found.energy_j, ends), strict=True)
+        new = [Row(float(v), *part) for v, part in zip(levels, parts, strict=True)]
+        rows = new if not turn else [_joined(a, b) for a, b in zip(rows, new, strict=True)]
+        fresh = [_where_it_bends(row, effort.error) for row in rows]
+    return rows
+
+
+def _joined(one: Row, other: Row) -> Row:
+    order = np.argsort(np.concatenate([one.x, other.x]), kind="stable")
+    columns = [
+        np.concatenate(pair)[order]
+        for pair in (
+            (one.x, other.x), (one.after, other.after), (one.energy_j, other.energy_j),
+        )
+    ]  # fmt: skip
+    return Row(one.voltage_v, *columns)
+
+
+def _where_it_bends(row: Row, error: float) -> Array:
+    """States within the intervals in which straight lines from end to end may be wrong."""
+    u, w = row.x + row.after, row.after - row.x
+    most = max(float(np.nanmax(np.abs(w))), 1e-12)
+    heat = row.energy_j / max(float(np.nanmax(np.abs(row.energy_j))), 1e-300)
+    wrong = (_off(u, w) > error * most) | (_off(u, heat) > error)
+    wrong &= np.diff(row.x) > _NEAREST
+    first, length = row.x[:-1][wrong], np.diff(row.x)[wrong]
+    return np.asarray(np.sort(np.concatenate([first + length * k / _PARTS for k in _INSIDE])))
+
+
+def _off(u: Array, y: Array) -> Array:
+    """How far a bent curve may be from straight lines, in every interval [point - 1]."""
+    with np.errstate(invalid="ignore", divide="ignore"):
+        bend = np.abs(np.diff(np.diff(y) / np.diff(u)))
+    beside = np.concatenate([[0.0], bend]) + np.concatenate([bend, [0.0]])
+    return np.asarray(np.nan_to_num(beside) * np.diff(u) / 8)

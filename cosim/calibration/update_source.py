@@ -1,0 +1,197 @@
+"""Who measures what a pulse does: torch, or ngspice with a column of cells side by side."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from itertools import pairwise
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from compact_models.emit.torch_model import torch_model
+from compact_models.model import CompactModel, ParameterSet
+from cosim.devices.run_torch import run_torch
+from cosim.devices.switching_time import switching_state
+from cosim.ngspice import Ngspice, Outcome
+from cosim.portraits.polarity import place_states
+from cosim.write.array_ngspice import pulse_array
+from cosim.write.pulsed_array import PulsedArray
+from netlists.pulse import Pulse
+from netlists.wires import Wires
+
+Array = NDArray[np.float64]
+
+_LOOKS = 16  # at the current on the level, for its energy
+_TOLERANCE = 1e-7  # of torch
+_CELLS = 128  # of a deck
+_STEPS = 400  # of ngspice's through a pulse at least: states right to some 1e-4 of their change
+_SIDE_BY_SIDE = 2  # decks
+
+
+@dataclass(frozen=True, eq=False)
+class Measured:
+    """What one pulse has done to devices.
+
+    Attributes:
+        after: the state after it, as a fraction of its range, [point]; NaN where there is none.
+        energy_j: what it has turned into heat [J], [point].
+        engine: who says so.
+        outcome: `ok`, or how the first run that failed ended.
+        reason: why.
+    """
+
+    after: Array
+    energy_j: Array
+    engine: str
+    outcome: Outcome = Outcome.OK
+    reason: str = ""
+
+
+# From states before the pulse, as fractions, and levels [V], each [point].
+Measure = Callable[[Array, Array], Measured]
+
+
+def in_torch(
+    model: CompactModel,
+    parameter_set: ParameterSet,
+    pulse: Pulse,
+    *,
+    looks: int = _LOOKS,
+    tolerance: float = _TOLERANCE,
+) -> Measure:
+    """Pulses of one timing, integrated in torch.
+
+    Args:
+        model: the device.
+        parameter_set: its numbers.
+        pulse: whose timing is used.
+        looks: at the current on the level, for its energy; with 0 energies are rough.
+        tolerance: of the integration, see `run_torch`.
+    """
+    corners = pulse.corner_times_s()
+    parts = (max(looks // 8, 1), max(looks, 1), max(looks // 8, 1))
+    straight = zip(pairwise(corners), parts, strict=True)
+    sides = [np.linspace(a, b, n, endpoint=False) for (a, b), n in straight]
+    times = np.concatenate([*sides, [corners[-1]]])
+    shape = np.interp(times, corners, (0.0, 1.0, 1.0, 0.0))
+    functions, place = torch_model(model), switching_state(model)
+    p = functions.parameters(dict(parameter_set.values))
+
+    def measure(x: Array, voltage_v: Array) -> Measured:
+        states = place_states(functions, parameter_set, place, torch.from_numpy(x))
+        volts = voltage_v[:, None] * shape
+        with torch.no_grad():
+            trace = run_torch(
+                model,
+                parameter_set.values,
+                {one.name: s for one, s in zip(model.states, states, strict=True)},
+                times.tolist(),
+                torch.from_numpy(volts),
+                tolerance=tolerance,
+            )
+            last = [trace.states[one.name][:, -1] for one in model.states]
+            after = functions.fractions(last, p)[place]
+        energy = np.trapezoid(volts * trace.current_a.numpy(), times, axis=1)
+        lost = ~trace.alive.numpy()
+        return Measured(
+            np.where(lost, np.nan, np.clip(after.numpy(), 0, 1)),
+            np.where(lost, np.nan, energy),
+            "torch",
+            Outcome.NO_CONVERGENCE if lost.any() else Outcome.OK,
+            f"{lost.sum()} of {len(x)} devices could not be solved" if lost.any() else "",
+        )
+
+    return measure
+
+
+def in_ngspice(
+    model: CompactModel,
+    parameter_set: ParameterSet,
+    pulse: Pulse,
+    ngspice: Ngspice,
+    *,
+    compiled: bool | None = None,
+    report: Callable[[int, int], None] | None = None,
+) -> Measure:
+    """Pulses of one timing in ngspice, a device on each word line of a column without wires.
+
+    A deck that fails is halved until what fails is a single device, or few enough.
+
+    Args:
+        model: the device.
+        parameter_set: its numbers.
+        pulse: whose timing is used.
+        ngspice: from `find_ngspice`.
+        compiled: use the compiled model; None does so where that is possible.
+        report: called with points done and points in all.
+    """
+    functions, place = torch_model(model), switching_state(model)
+    p = functions.parameters(dict(parameter_set.values))
+    times = np.array(pulse.corner_times_s())
+    shape = np.array([0.0, 1.0, 1.0, 0.0])
+
+    def deck(x: Array, voltage_v: Array) -> Measured:
+        states = place_states(functions, parameter_set, place, torch.from_numpy(x))
+        array = PulsedArray(
+            model,
+            parameter_set,
+            (len(x), 1),
+            Wires(r_wordline_ohm=0, r_bitline_ohm=0),
+            times,
+            word_v=voltage_v[:, None] * shape,
+            bit_v=np.zeros((1, len(times))),
+            initial={o.name: s.numpy()[:, None] for o, s in zip(model.states, states, strict=True)},
+        )
+        run = pulse_array(array, ngspice, compiled=compiled, steps=_STEPS)
+        if run.outcome is not Outcome.OK:
+            if len(x) > 8:
+                half = len(x) // 2
+                parts = [deck(x[:half], voltage_v[:half]), deck(x[half:], voltage_v[half:])]
+                return _together(parts)
+            lost = np.full(len(x), np.nan)
+            return Measured(lost, lost, str(run.result.engine), run.outcome, run.reason)
+        last = [torch.from_numpy(run.states[one.name][:, 0]) for one in model.states]
+        after = functions.fractions(last, p)[place].numpy()
+        plot = run.result.plot
+        axis = plot.axis
+        # The run begins a little before the pulse, at its first voltage, which is none.
+        level = np.interp(axis - (axis[-1] - times[-1]), times, shape)
+        energy = [
+            -v * np.trapezoid(level * plot.signal(f"i(vwl_{k})"), axis)
+            for k, v in enumerate(voltage_v.tolist())
+        ]
+        form = "compiled" if run.compiled else "B sources"
+        return Measured(np.clip(after, 0, 1), np.array(energy), f"{run.result.engine}, {form}")
+
+    def measure(x: Array, voltage_v: Array) -> Measured:
+        # Alike voltages side by side: where nothing happens the steps of time are long.
+        order = np.argsort(voltage_v, kind="stable")
+        pieces = [order[k : k + _CELLS] for k in range(0, len(order), _CELLS)]
+        found: list[Measured] = []
+        with ThreadPoolExecutor(_SIDE_BY_SIDE) as pool:
+            for one in pool.map(lambda piece: deck(x[piece], voltage_v[piece]), pieces):
+                found.append(one)
+                if report is not None:
+                    report(sum(len(part.after) for part in found), len(x))
+        whole = _together(found)
+        back = np.argsort(np.concatenate(pieces))
+        return Measured(
+            whole.after[back], whole.energy_j[back], whole.engine, whole.outcome, whole.reason
+        )
+
+    return measure
+
+
+def _together(parts: list[Measured]) -> Measured:
+    bad = next((one for one in parts if one.outcome is not Outcome.OK), parts[0])
+    good = next((one for one in parts if one.outcome is Outcome.OK), parts[0])
+    return Measured(
+        np.concatenate([one.after for one in parts]),
+        np.concatenate([one.energy_j for one in parts]),
+        good.engine,
+        bad.outcome,
+        bad.reason,
+    )

@@ -1,0 +1,75 @@
+"""The level of a pulse that leads from one state to another, by the update surrogate.
+
+Where a cell is and where it should be give u = x + y and w = y - x at once; of the table's column
+at that u it is asked where it comes to w.
+"""
+
+from __future__ import annotations
+
+import torch
+
+from cosim.surrogate.update import PLACES, UpdateSurrogate
+
+_BISECTIONS = 30  # within an interval of levels: a part in 1e9 of it
+
+
+def leading_level(surrogate: UpdateSurrogate, x: torch.Tensor, goal: torch.Tensor) -> torch.Tensor:
+    """The least level, in size, of a pulse that leads to the goal or beyond it [V], [cell].
+
+    Where none does it is the highest of the polarity that goes there.
+
+    Args:
+        surrogate: of the device and the pulse.
+        x: fractions of the state before, 0 to 1, [cell].
+        goal: fractions after, likewise.
+    """
+    nodes = surrogate.voltage_v
+    places, u = torch.from_numpy(PLACES), (x + goal).clamp(0, 2)
+    below = (torch.searchsorted(places, u, right=True) - 1).clamp(0, len(PLACES) - 2)
+    part = (u - places[below]) / (places[below + 1] - places[below])
+
+    def column(table: torch.Tensor, level: torch.Tensor) -> torch.Tensor:
+        return torch.lerp(table[level, below], table[level, below + 1], part)
+
+    wanted = goal - x
+    every = torch.arange(len(nodes))[:, None]
+    change = column(surrogate.change, every)
+    # Outwards from 0 V, on the side on which the state goes the right way.
+    raises = sign_that_raises(surrogate)
+    positive = (wanted >= 0) == (raises > 0)
+    up = wanted >= 0
+    enough = torch.where(up, change >= wanted, change <= wanted)  # False where nothing is known
+    enough &= torch.where(positive, nodes[:, None] > 0, nodes[:, None] < 0)
+    end = torch.where(positive, nodes[-1], nodes[0])
+    size = torch.where(enough, nodes[:, None].abs(), torch.inf)
+    first = size.argmin(0)
+    found = torch.isfinite(size.amin(0))
+    beside = (first + torch.where(positive, -1, 1)).clamp(0, len(nodes) - 1)
+    lower = torch.minimum(first, beside).clamp(max=len(nodes) - 2)
+    length = nodes[lower + 1] - nodes[lower]
+    y0, y1 = column(surrogate.change, lower), column(surrogate.change, lower + 1)
+    slope = surrogate.change_slope
+    m0, m1 = (
+        (y1 - y0, y1 - y0)
+        if slope is None
+        else (column(slope, lower) * length, column(slope, lower + 1) * length)
+    )
+
+    def between(t: torch.Tensor) -> torch.Tensor:
+        rise = y0 - y1
+        return y0 + t * (m0 + t * (-3 * rise - 2 * m0 - m1 + t * (2 * rise + m0 + m1)))
+
+    # From the level that is not enough to the one that is.
+    near = torch.where(positive, 0.0, 1.0).to(x.dtype)
+    far = 1 - near
+    for _ in range(_BISECTIONS):
+        middle = 0.5 * (near + far)
+        beyond = torch.where(up, between(middle) >= wanted, between(middle) <= wanted)
+        far, near = torch.where(beyond, middle, far), torch.where(beyond, near, middle)
+    return torch.where(found, nodes[lower] + far * length, end)
+
+
+def sign_that_raises(surrogate: UpdateSurrogate) -> int:
+    """The polarity of the pulses that raise the state: 1 or -1."""
+    middle = len(PLACES) // 2
+    return 1 if float(surrogate.change[-1, middle]) > float(surrogate.change[0, middle]) else -1

@@ -1,0 +1,101 @@
+"""Amplitudes of whole cells: what stands before a memristor takes a part of the voltage.
+
+A rule says what should be across the memristor. What stands before it carries the same current, and
+the drop that belongs to that current comes on top. The current is the mean over the pulse: a
+memristor that becomes more conducting on its way takes more, which a write-verify loop makes good.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from cosim.nodal.cells import ekv_channel, sinh_selector
+from cosim.surrogate.update import UpdateSurrogate
+from cosim.write.amplitudes import AmplitudeRule
+from netlists.access import Access, Selector, Transistor
+
+Array = NDArray[np.float64]
+
+_BISECTIONS = 50
+
+
+@dataclass(frozen=True, eq=False)
+class BehindAccess:
+    """A rule for bare memristors, made one for whole cells.
+
+    Attributes:
+        bare: the rule.
+        access: what stands before every memristor.
+        raising: the update surrogate for pulses that raise the state: it knows the currents.
+        lowering: the same for those that lower it.
+        gates_v: gate voltages while a state is raised and while it is lowered; None with selectors.
+        highest_v: the highest amplitude of a cell [V]: what cannot be reached gets this.
+    """
+
+    bare: AmplitudeRule
+    access: Access
+    raising: UpdateSurrogate
+    lowering: UpdateSurrogate
+    gates_v: tuple[float, float] | None
+    highest_v: float
+
+    def __call__(self, now: Array, goal: Array, streak: NDArray[np.int64]) -> Array:
+        """The amplitudes; see `AmplitudeRule`."""
+        device_v = self.bare(now, goal, streak)
+        whole = np.zeros(now.shape)
+        for k, surrogate in enumerate((self.raising, self.lowering)):
+            chosen = (goal > now) == (k == 0)
+            if not chosen.any():
+                continue
+            v = torch.from_numpy(device_v[chosen])
+            pulse = surrogate.pulse
+            lasts_s = pulse.width_s + (pulse.rise_s + pulse.fall_s) / 3
+            x = torch.from_numpy(np.clip(now[chosen], 0, 1))
+            current = surrogate.energy(x, v) / lasts_s / v
+            gate_v = 0.0 if self.gates_v is None else self.gates_v[k]
+            whole[chosen] = self.cell_v(v, current, gate_v).numpy()
+        return whole
+
+    def cell_v(
+        self, device_v: torch.Tensor, current_a: torch.Tensor, gate_v: float
+    ) -> torch.Tensor:
+        """What a cell needs for its memristor to have a voltage and a current [V], [cell]."""
+        sign = torch.sign(device_v)
+        through = _current(self.access, gate_v)
+        near, far = device_v.abs(), torch.full_like(device_v, self.highest_v)
+        near = torch.minimum(near, far)
+        least = near.clone()
+        for _ in range(_BISECTIONS):
+            middle = 0.5 * (near + far)
+            enough = through(middle, least, sign) >= current_a.abs()
+            far, near = torch.where(enough, middle, far), torch.where(enough, near, middle)
+        return sign * far
+
+
+def _current(
+    access: Access, gate_v: float
+) -> Callable[[torch.Tensor, torch.Tensor, torch.Tensor], torch.Tensor]:
+    """From a cell's and its memristor's voltage, as sizes, and the sign, to the current's size."""
+    if isinstance(access, Selector):
+        selector = sinh_selector(access.i_0_a, access.v_0_v)
+        return lambda cell_v, device_v, _sign: selector(cell_v - device_v)[0]
+    transistor: Transistor = access
+
+    def through(cell_v: torch.Tensor, device_v: torch.Tensor, sign: torch.Tensor) -> torch.Tensor:
+        # No line is below 0 V: a positive cell has its bit line there and the memristor as the
+        # transistor's source, a negative one has the word line there, which is the source.
+        source_v = torch.where(sign > 0, device_v, torch.zeros_like(device_v))
+        channel = ekv_channel(
+            gate_v - transistor.slope * source_v,
+            threshold_v=transistor.threshold_v,
+            i_spec_a=transistor.i_spec_a,
+            slope=transistor.slope,
+        )
+        return channel(cell_v - device_v)[0]
+
+    return through

@@ -1,0 +1,141 @@
+"""`spiceloop write`: arrays written, what comes out, and what is refused."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tests.workflows.command import names_all, refused, spiceloop
+
+RNG = np.random.default_rng(5)
+# VTEAM's Pt-Hf-Ti cell has thresholds of half a volt: half-selected cells stay where they are.
+BEGUN = RNG.uniform(4.5e-4, 1.9e-3, (4, 3))
+TARGET = RNG.uniform(4.5e-4, 1.9e-3, (4, 3))
+ARRAY = {
+    "conductance_s": BEGUN,
+    "device": "vteam",
+    "parameters": "pt_hf_ti",
+    "r_wordline_ohm": 0.2,
+    "r_bitline_ohm": 0.3,
+}
+# A pulse that is given spares the search for one.
+PULSE = ("--amplitude-v=-0.6", "--amplitude-down-v", "1.0", "--width-s", "1e-2")
+RANGE_S = 1e-2 - 4e-4
+LEVELS = ("--levels", "200")
+
+
+def files(folder: Path, target: object = TARGET, **changed: object) -> tuple[Path, Path]:
+    kept = {k: x for k, x in {**ARRAY, **changed}.items() if x is not None}
+    np.savez(folder / "array.npz", **kept)  # type: ignore[arg-type]  # numpy's stub wants arrays
+    np.savez(folder / "target.npz", conductance_s=target)
+    return folder / "array.npz", folder / "target.npz"
+
+
+def call(folder: Path, *more: str, **changed: object) -> tuple[str | Path, ...]:
+    return "write", *files(folder, **changed), "-o", folder / "out.npz", *more
+
+
+@pytest.mark.parametrize("engine", ["torch", pytest.param("ngspice", marks=pytest.mark.ngspice)])
+def test_a_loop_meets_every_target(tmp_path: Path, engine: str) -> None:
+    target = TARGET.copy()
+    target[2, 1] = np.nan
+    ran = spiceloop(*call(tmp_path, "--engine", engine, "--json", *LEVELS, *PULSE, target=target))
+    assert ran.code == 0, ran.err
+    summary = json.loads(ran.out)
+    assert summary["outcome"] == "ok"
+    assert summary["met"] == summary["cells"] == 11
+    out = np.load(tmp_path / "out.npz")
+    for name in ("conductance_s", "state", "energy_j", "pulses", "disturb"):
+        assert out[name].shape == (4, 3), name
+    off = np.abs(out["conductance_s"] - target)
+    assert np.nanmax(off) <= RANGE_S / 199 / 2
+    assert summary["worst_error"] == pytest.approx(np.nanmax(off) / RANGE_S, rel=1e-6)
+    # The cell that has no target got no pulse of its own, and is where it was but for the others'.
+    assert out["pulses"][2, 1] == 0
+    assert out["conductance_s"][2, 1] == pytest.approx(BEGUN[2, 1], rel=1e-3)
+    assert out["pulses"].sum() == summary["pulses"] > 11
+    assert out["energy_j"].sum() == pytest.approx(summary["energy_j"])
+    assert summary["energy_given_j"] > summary["energy_j"] > 0
+    assert np.abs(out["disturb"]).max() == pytest.approx(abs(summary["worst_disturb"]))
+
+
+def test_one_pulse_a_cell_gets_near_and_the_loop_nearer(tmp_path: Path) -> None:
+    once = spiceloop(*call(tmp_path, "--scheme", "v3", "--json", *LEVELS, *PULSE))
+    assert once.code == 0, once.err
+    summary = json.loads(once.out)
+    assert summary["most_pulses"] == 1
+    assert summary["worst_error"] > summary["tolerance"]
+    before = np.abs(BEGUN - TARGET).mean()
+    out = np.load(tmp_path / "out.npz")
+    assert np.abs(out["conductance_s"] - TARGET).mean() < 0.8 * before
+    again = spiceloop(*call(tmp_path, "--bias", "v3", "--json", *LEVELS, *PULSE))
+    assert json.loads(again.out)["worst_error"] < summary["worst_error"]
+
+
+@pytest.mark.ngspice
+@pytest.mark.parametrize(
+    ("name", "numbers"),
+    [
+        ("1t1r", {"transistor_i_spec_a": 1e-3, "transistor_threshold_v": 0.4}),
+        ("1s1r", {"selector_i_0_a": 1e-8, "selector_v_0_v": 0.05}),
+    ],
+)
+def test_cells_with_access_devices(tmp_path: Path, name: str, numbers: dict[str, float]) -> None:
+    spice = ("--engine", "ngspice", "--json", *LEVELS, *PULSE)
+    arguments = call(tmp_path, "--bias", name, *spice, **numbers)
+    ran = spiceloop(*arguments)
+    assert ran.code == 0, (ran.out, ran.err)
+    summary = json.loads(ran.out)
+    assert summary["met"] == 12
+    # Closed gates keep other rows as they are; selectors nearly.
+    assert abs(summary["worst_disturb"]) < (1e-6 if name == "1t1r" else 0.05)
+
+
+def test_it_says_when_a_target_is_not_met(tmp_path: Path) -> None:
+    ran = spiceloop(*call(tmp_path, "--max-pulses", "1", "--levels", "1000000", "--json", *PULSE))
+    assert ran.code == 1
+    assert json.loads(ran.out)["outcome"] == "not_reached"
+    assert (tmp_path / "out.npz").exists()
+
+
+@pytest.mark.parametrize(
+    ("more", "changed", "words"),
+    [
+        ((), {"target": np.full((4, 3), np.nan)}, ("never selects a cell", "NaN")),
+        ((), {"target": TARGET * 9}, ("cannot be reached", "conductance_s[", "S, the range")),
+        ((), {"target": TARGET.T}, ("wrong shape", "(4, 3)", "target.npz")),
+        ((), {"conductance_s": BEGUN * 9}, ("cannot have this conductance", "array.npz")),
+        ((), {"conductance_s": None}, ("conductance_s or their state", "one of the two")),
+        ((), {"state": BEGUN}, ("conductance_s or their state", "one of the two")),
+        ((), {"conductance_s": None, "state": BEGUN}, ("'w'", "out of bounds", "state[0, 0]")),
+        ((), {"device": "vteem"}, ("vteem", "vteam")),
+        ((), {"device": 3.0}, ("device", "not one text")),
+        ((), {"device": None}, ("'device'", "is missing")),
+        ((), {"parameters": "pt_hf"}, ("pt_hf", "pt_hf_ti")),
+        ((), {"r_driver_ohm": -1.0}, ("r_driver_ohm", "-1.0")),
+        ((), {"r_bitline_ohm": None}, ("'r_bitline_ohm'", "is missing")),
+        ((), {"r_worldline_ohm": 1.0}, ("r_worldline_ohm", "unknown key", "r_wordline_ohm")),
+        ((), {"selector_v_0_v": 0.1}, ("selector", "scheme needs nothing", "1s1r")),
+        (("--bias", "1s1r"), {"selector_v_0_v": -0.1}, ("selector_v_0_v", "-0.1")),
+        (("--scheme", "v4"), {}, ("--scheme", "v4", "v2")),
+        (("--bias", "verify"), {}, ("--bias", "verify", "v2")),
+        (("--engine", "spice"), {}, ("--engine", "spice", "torch")),
+        (("--order", "diagonal"), {}, ("order", "diagonal", "row, column, cell")),
+        (("--bias", "1t1r", "--order", "column"), {}, ("order", "along rows")),
+        (("--levels", "1"), {}, ("--levels", ">= 2")),
+        (("--max-pulses", "0"), {}, ("--max-pulses", ">= 1")),
+        (("--read-v", "0"), {}, ("--read-v", "not 0 V")),
+        (("--width-s", "-1e-9"), {}, ("width_s", "-1e-09", "> 0")),
+        (("--amplitude-v", "40"), {}, ("amplitude_v", "40", "beyond what the model is good for")),
+        (("--amplitude-v", "-0.6", "--amplitude-down-v", "-0.6"), {}, ("amplitude",)),
+        (("--gate-v", "nan", "--bias", "1t1r"), {}, ("--gate-v", "nan")),
+    ],
+)
+def test_what_is_refused(
+    tmp_path: Path, more: tuple[str, ...], changed: dict[str, object], words: tuple[str, ...]
+) -> None:
+    arguments = call(tmp_path, *more, **changed)
+    names_all(refused(tmp_path, *arguments), *words)

@@ -1,0 +1,300 @@
+"""Pulse trains and the updates by their coincidences: means, signs, bounds, routes, refusals."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from compact_models.errors import InputError
+from compact_models.library import find_model
+from compact_models.model import CompactModel
+from cosim.devices.pulses import PulseNoise
+from cosim.write import coincidence_kernel
+from cosim.write.coincidence import (
+    PulseTrains,
+    UpdateRule,
+    coincidence_counts,
+    has_pulse,
+    pulse_trains,
+)
+from cosim.write.coincidence_update import (
+    pulsed_update,
+    straight_cells,
+    update_by_pulses,
+    update_straight,
+)
+
+ROWS, COLS = 5, 3
+DRAW = PulseNoise(7, 0, "tile_0")
+STRAIGHT = ("soft_bounds", "constant_step", "linear_step")
+CURVED = ("exp_step", "pow_step", "piecewise_step")
+
+
+def device(name: str, **changed: float) -> tuple[CompactModel, dict[str, float]]:
+    model = find_model(name)
+    return model, {**model.parameter_sets[0].values, **changed}
+
+
+def ideal(dw_min: float = 1e-3) -> tuple[CompactModel, dict[str, float]]:
+    return device("constant_step", w_min=-1e6, w_max=1e6, dw_min=dw_min, dw_min_std=0.0)
+
+
+def spread(values: dict[str, float], shape: tuple[int, ...]) -> dict[str, float | torch.Tensor]:
+    """The parameters with another step and other bounds in every cell."""
+    rng = np.random.default_rng(1)
+    own = {
+        name: torch.from_numpy(values[name] * rng.uniform(0.5, 1.5, shape))
+        for name in ("dw_min", "w_min", "w_max")
+        if values[name] != 0
+    }
+    return {**values, **own, "up_down": torch.from_numpy(rng.uniform(-0.1, 0.1, shape))}
+
+
+def batch(count: int, rows: int = ROWS, cols: int = COLS) -> tuple[torch.Tensor, torch.Tensor]:
+    rng = np.random.default_rng(2)
+    return (
+        torch.from_numpy(rng.uniform(-1, 1, (count, rows))),
+        torch.from_numpy(rng.uniform(-1, 1, (count, cols))),
+    )
+
+
+@pytest.mark.parametrize("managed", [True, False])
+def test_the_mean_update_is_the_outer_product(managed: bool) -> None:
+    """A thousand pairs, each often, on cells that add without bounds."""
+    model, values = ideal()
+    x, d = batch(1000)
+    x, d = 0.3 * x, 0.3 * d
+    rule = UpdateRule(0.3, 1e-3, 31, managed, managed)
+    total = torch.zeros(ROWS, COLS, dtype=torch.float64)
+    x_side, d_side = x.abs() * torch.tensor([1, -1, 1, 1, -1]), d.abs() * torch.tensor([1, 1, -1])
+    turns = 4
+    for turn in range(turns):
+        draw = PulseNoise(7, turn, "tile_0")
+        total = pulsed_update(model, values, total, x_side, d_side, rule, draw).w
+    wanted = -0.3 * x_side.T @ d_side * turns
+    off = (total - wanted).norm() / wanted.norm()
+    assert float(off) < 0.01
+    assert bool((total.sign() == wanted.sign()).all())
+
+
+def test_every_pair_is_its_own_outer_product() -> None:
+    """Signs of all four kinds in every sample: the slope over 1,000 single updates."""
+    x, d = batch(1000)
+    d = 0.1 * d
+    counts = coincidence_counts(pulse_trains(x, d, UpdateRule(0.1, 1e-3), DRAW))
+    wanted = -0.1 * x[:, :, None] * d[:, None]
+    found = 1e-3 * counts.to(torch.float64)
+    slope = (found * wanted).sum() / wanted.square().sum()
+    assert float(slope) == pytest.approx(1, abs=0.01)
+    assert bool(((counts == 0) | (counts.sign() == wanted.sign())).all())
+
+
+def test_management_evens_out_the_two_sides() -> None:
+    """Large x and small d need no more pulses than their product, and none is clipped."""
+    x, d = batch(200)
+    trains = pulse_trains(30 * x, 1e-3 * d, UpdateRule(0.1, 1e-3), DRAW)
+    assert trains.clipped == 0
+    assert int(trains.length.max()) == 3  # 0.1 * 30 * 1e-3 / 1e-3
+    largest = has_pulse(trains.words).sum(-1).amax(1), has_pulse(trains.bits).sum(-1).amax(1)
+    for pulses in largest:
+        assert float((pulses / trains.length).mean()) > 0.5
+    with pytest.warns(RuntimeWarning, match="clipped"):
+        plain = pulse_trains(30 * x, 1e-3 * d, UpdateRule(2.0, 1e-3, 10, False, False), DRAW)
+    assert 0 < plain.clipped < plain.of
+    assert bool((plain.length == 10).all())
+
+
+def test_nothing_to_do_is_nothing_done() -> None:
+    x, d = batch(4)
+    trains = pulse_trains(x, torch.zeros_like(d), UpdateRule(0.1, 1e-3), DRAW)
+    assert trains.length.tolist() == [0] * 4
+    assert not bool(coincidence_counts(trains).any())
+    assert not bool(has_pulse(trains.words).any())
+
+
+def test_counts_are_those_of_the_single_pulses() -> None:
+    x, d = batch(50)
+    trains = pulse_trains(x, d, UpdateRule(0.3, 1e-2), DRAW)
+    both = has_pulse(trains.words)[:, :, None] & has_pulse(trains.bits)[:, None]
+    wanted = both.sum(-1)
+    counts = coincidence_counts(trains)
+    assert torch.equal(counts.abs(), wanted.to(torch.int32))
+    assert int(wanted.max()) > 15
+    assert not bool(has_pulse(trains.words)[trains.length < 31][..., 30].any())
+
+
+@pytest.mark.parametrize("name", STRAIGHT)
+@pytest.mark.parametrize("of_all", [False, True])
+def test_one_map_is_the_pulses_one_by_one(name: str, of_all: bool) -> None:
+    # With larger steps some cells would overshoot their bounds, which goes pulse by pulse.
+    model, values = device(name, dw_min=0.01)
+    start = torch.zeros(40, 30, dtype=torch.float64)
+    chosen = spread(values, (40, 30)) if of_all else values
+    x, d = batch(13, 40, 30)
+    trains = pulse_trains(x, d, UpdateRule(20 * values["dw_min"], values["dw_min"]), DRAW)
+    cells = straight_cells(model, chosen, start)
+    assert cells is not None
+    slow = update_by_pulses(model, chosen, start, trains)
+    fast = update_straight(cells, start, trains)
+    assert float((slow - start).abs().max()) > 5 * values["dw_min"] * 0.3
+    torch.testing.assert_close(fast, slow, rtol=1e-12, atol=1e-13)
+    single = straight_cells(model, chosen, start.float())
+    assert single is not None
+    in_single = update_straight(single, start.float(), trains)
+    torch.testing.assert_close(in_single.double(), slow, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("name", "chosen"),
+    [
+        ("soft_bounds", {"dw_min": 0.02, "dw_min_std": 0.5}),
+        ("constant_step", {"dw_min": 0.003, "dw_min_std": 0.5}),
+        # Weights where the relative noise of a step matters: c e is 0.1.
+        ("linear_step", {"dw_min": 0.1, "dw_min_std": 1.0, "gamma_up": 1.0, "gamma_down": 1.0}),
+    ],
+)
+def test_the_noise_of_one_map_has_mean_and_variance_of_the_pulses(
+    name: str, chosen: dict[str, float]
+) -> None:
+    """40,000 equal cells, three samples with 9, 4 and 2 pulses, each way, by a z-test."""
+    model, values = device(name, w_min=-1.0, w_max=1.0, **chosen)
+    n, up = 200, torch.arange(200) < 100
+    start = torch.full((n, n), 0.1, dtype=torch.float64)
+    words = torch.tensor([0x1FF, 0xF, 0x3], dtype=torch.int32)[:, None].expand(3, n).clone()
+    bits = torch.where(up, -1, (1 << 31) - 1).to(torch.int32).expand(3, n).clone()
+    trains = PulseTrains(words, bits, torch.tensor([9, 4, 2]), 0, 0)
+    cells = straight_cells(model, values, start)
+    assert cells is not None
+    slow = update_by_pulses(model, values, start, trains, DRAW)
+    fast = update_straight(cells, start, trains, DRAW)
+    mean_device = update_straight(cells, start, trains)
+    for half in (up, ~up):
+        one, other = slow[:, half].flatten(), fast[:, half].flatten()
+        count = one.numel()
+        assert float(one.std()) > 1e-3
+        error = ((one.var() + other.var()) / count).sqrt()
+        assert abs(float((one.mean() - other.mean()) / error)) < 3.5
+        expected = mean_device[:, half].mean()
+        assert abs(float((other.mean() - expected) / (other.std() / count**0.5))) < 3.5
+        fourth = [
+            (sample - sample.mean()).pow(4).mean() - sample.var() ** 2 for sample in (one, other)
+        ]
+        error = ((fourth[0] + fourth[1]) / count).sqrt()
+        assert abs(float((one.var() - other.var()) / error)) < 3.5
+
+
+def test_the_noise_is_normal_and_of_its_own_in_every_cell_and_sample() -> None:
+    """Constant steps, one pulse in each of four samples: four numbers from every cell."""
+    model, values = device("constant_step", w_min=-1e3, w_max=1e3, dw_min=1.0, dw_min_std=1.0)
+    n = 256
+    start = torch.zeros(n, n, dtype=torch.float64)
+    cells = straight_cells(model, values, start)
+    assert cells is not None
+    one = torch.ones(1, n, dtype=torch.int32)
+    found, w = [], start
+    four = PulseTrains(one.expand(4, n), one.expand(4, n), torch.ones(4), 0, 0)
+    for count in range(1, 5):
+        trains = PulseTrains(four.words[:count], four.bits[:count], four.length[:count], 0, 0)
+        after = update_straight(cells, start, trains, DRAW)
+        found.append((after - w + 1).flatten())
+        w = after
+    drawn = torch.stack(found)
+    size = drawn.shape[1]
+    assert float(drawn.mean(1).abs().max()) < 4 / size**0.5
+    assert float((drawn.square().mean(1) - 1).abs().max()) < 4 * (2 / size) ** 0.5
+    assert float((drawn.pow(4).mean(1) - 3).abs().max()) < 4 * (96 / size) ** 0.5
+    other = torch.corrcoef(torch.cat([drawn, drawn.roll(1, 1), drawn.roll(n, 1)]))
+    assert float((other - torch.eye(12)).abs().max()) < 5 / size**0.5
+    ordered = drawn.flatten().sort().values
+    share = torch.arange(len(ordered)) / len(ordered)
+    assert float((torch.special.ndtr(ordered) - share).abs().max()) < 1.95 / len(ordered) ** 0.5
+
+
+@pytest.mark.parametrize("name", [*STRAIGHT, *CURVED])
+def test_weights_stay_within_the_bounds_of_their_cell(name: str) -> None:
+    model, values = device(name)
+    shape = (6, 5)
+    chosen = spread(values, shape)
+    x, d = torch.ones(40, 6), torch.cat([torch.ones(40, 2), -torch.ones(40, 3)], 1)
+    start = torch.full(shape, 0.2 * values["w_max"], dtype=torch.float64)
+    rule = UpdateRule(31 * values["dw_min"], values["dw_min"])
+    w = pulsed_update(model, chosen, start, x, d, rule, DRAW).w
+    low, high = (torch.as_tensor(chosen[name]).expand(shape) for name in ("w_min", "w_max"))
+    assert bool(((w >= low - 1e-12) & (w <= high + 1e-12)).all())
+    moved = w - start
+    assert bool((moved[:, 2:].mean() > 0) & (moved[:, :2].mean() < 0))
+
+
+@pytest.mark.parametrize("name", [*STRAIGHT, *CURVED])
+def test_the_same_draw_is_the_same_update(name: str) -> None:
+    model, values = device(name)
+    x, d = batch(6)
+    start = torch.zeros(ROWS, COLS, dtype=torch.float64) + 0.01
+    rule = UpdateRule(9 * values["dw_min"], values["dw_min"])
+
+    def after(draw: PulseNoise) -> torch.Tensor:
+        return pulsed_update(model, values, start, x, d, rule, draw).w
+
+    first = after(DRAW)
+    assert torch.equal(first, after(DRAW))
+    for other in (PulseNoise(8, 0, "tile_0"), PulseNoise(7, 1, "tile_0"), PulseNoise(7, 0, "t")):
+        assert not torch.equal(first, after(other))
+    assert torch.equal(start, torch.full_like(start, 0.01))
+
+
+@pytest.mark.parametrize("name", CURVED)
+def test_curved_steps_go_pulse_by_pulse(name: str) -> None:
+    model, values = device(name)
+    assert straight_cells(model, values, torch.zeros(2, 2)) is None
+
+
+def test_steps_that_overshoot_go_pulse_by_pulse() -> None:
+    model, values = device("soft_bounds", dw_min=1.5, w_min=-1.0, w_max=1.0)
+    assert straight_cells(model, values, torch.zeros(2, 2)) is None
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(coincidence_kernel.find_compiler() is None, reason="no C++ compiler")
+@pytest.mark.filterwarnings("ignore:.*torch.jit.*:DeprecationWarning")  # torch's own, of itself
+@pytest.mark.parametrize("name", ["soft_bounds", "linear_step"])
+def test_compiled_it_is_the_same(name: str) -> None:
+    model, values = device(name, dw_min=0.01)
+    start = torch.zeros(70, 33)
+    chosen = spread(values, (70, 33))
+    x, d = batch(7, 70, 33)
+    trains = pulse_trains(x, d, UpdateRule(9 * values["dw_min"], values["dw_min"]), DRAW)
+    cells = straight_cells(model, chosen, start)
+    assert cells is not None
+    plain = update_straight(cells, start, trains, DRAW)
+    fast = update_straight(cells, start, trains, DRAW, compiled=True)
+    torch.testing.assert_close(fast, plain, rtol=1e-5, atol=1e-6)
+
+
+def test_refusals(monkeypatch: pytest.MonkeyPatch) -> None:
+    for wrong in ({"lr": -1.0}, {"dw_min": 0.0}, {"desired_bl": 32}, {"desired_bl": 0}):
+        with pytest.raises(InputError, match=next(iter(wrong))):
+            UpdateRule(**{"lr": 0.1, "dw_min": 1e-3, **wrong})  # type: ignore[arg-type]
+    rule = UpdateRule(0.01, 1e-3)
+    x, d = batch(4)
+    with pytest.raises(InputError, match="batch"):
+        pulse_trains(x, d[:3], rule, DRAW)
+    with pytest.raises(InputError, match="finite"):
+        pulse_trains(x, d * float("nan"), rule, DRAW)
+    model, values = device("soft_bounds")
+    start = torch.zeros(ROWS, COLS)
+    with pytest.raises(InputError, match="wrong shape"):
+        pulsed_update(model, values, start.T, x, d, rule, DRAW)
+    with pytest.raises(InputError, match="dw_min"):
+        pulsed_update(model, {**values, "dw_min": torch.ones(2)}, start, x, d, rule, DRAW)
+    vteam = find_model("vteam")
+    with pytest.raises(InputError, match="not a pulse device"):
+        pulsed_update(vteam, vteam.parameter_sets[0].values, start, x, d, rule, DRAW)
+    cells = straight_cells(model, values, start)
+    assert cells is not None
+    trains = pulse_trains(x, d, rule, DRAW)
+    with pytest.raises(InputError, match="not those of the weights"):
+        update_straight(cells, start.double(), trains)
+    monkeypatch.setattr(coincidence_kernel, "find_compiler", lambda: None)
+    with pytest.raises(InputError, match="compiler"):
+        update_straight(cells, start, trains, compiled=True)

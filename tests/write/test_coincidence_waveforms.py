@@ -1,0 +1,150 @@
+"""Updates by coincidences as voltages on the lines: ngspice, torch and the counts."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from compact_models.errors import InputError
+from compact_models.library import find_model, find_set
+from cosim.write.array_ngspice import pulse_array
+from cosim.devices.pulses import PulseNoise
+from cosim.ngspice import Ngspice, Outcome
+from cosim.write.array_torch import pulse_array_torch
+from cosim.write.coincidence import PulseTrains, UpdateRule, coincidence_counts, pulse_trains
+from cosim.write.coincidence_waveforms import coincidence_waveforms
+from cosim.write.pulsed_array import PulsedArray
+from netlists.pulse import Pulse
+from netlists.wires import Wires
+
+SHAPE = (6, 4)
+UPDATES = 32
+
+
+# A step of some 3 % of the range by 0.9 V for 1 ns either way, and nothing by half of it.
+BALANCED = {"v_on": -0.5, "v_off": 0.5, "k_on": -0.2, "k_off": 0.125}
+
+
+def at_rest(name: str, chosen: str) -> PulsedArray:
+    model = find_model(name)
+    numbers = find_set(model, chosen)
+    if name == "vteam":
+        numbers = replace(numbers, values={**numbers.values, **BALANCED})
+    (bounds,) = model.bounds(dict(numbers.values)).values()
+    assert bounds is not None
+    low, high = bounds
+    place = np.random.default_rng(5).uniform(0.3, 0.7, SHAPE)
+    (state,) = model.states
+    return PulsedArray(
+        model=model,
+        parameter_set=numbers,
+        shape=SHAPE,
+        wires=Wires(r_wordline_ohm=2.0, r_bitline_ohm=2.0),
+        time_s=np.array([0.0, 1.0]),
+        word_v=np.zeros((SHAPE[0], 2)),
+        bit_v=np.zeros((SHAPE[1], 2)),
+        initial={state.name: low + place * (high - low)},
+    )
+
+
+def trains(count: int, bl: int = 3) -> PulseTrains:
+    rng = np.random.default_rng(3)
+    x, d = (torch.from_numpy(rng.uniform(-1, 1, (count, lines))) for lines in SHAPE)
+    return pulse_trains(x, d, UpdateRule(bl * 1e-3, 1e-3, bl), PulseNoise(3, 0, "array"))
+
+
+def test_a_cell_sees_its_pulses_with_their_sign_and_else_half() -> None:
+    array, some = at_rest("constant_step", "gokmen_vlasov"), trains(20, 7)
+    pulse = Pulse(1.0, 1e-9, 1e-12, 1e-12)
+    for sample, counts in enumerate(coincidence_counts(some).numpy()):
+        driven = coincidence_waveforms(array, some, pulse, sample=sample, gap_s=1e-9, down_v=1.2)
+        across = driven.word_v[:, None] - driven.bit_v[None]
+        high, low = (across > 0.75).sum(-1) // 2, (across < -0.75).sum(-1) // 2  # two corners each
+        np.testing.assert_array_equal(high, np.maximum(counts, 0))
+        np.testing.assert_array_equal(low, np.maximum(-counts, 0))
+        levels = set(np.round(across, 12).ravel().tolist())
+        assert levels <= {0.0, 0.5, -0.5, 0.6, -0.6, 1.0, -1.2}
+
+
+def test_without_a_pause_the_pulses_meet() -> None:
+    array, some = at_rest("constant_step", "gokmen_vlasov"), trains(1)
+    pulse = Pulse(1.0, 1e-9, 1e-10, 1e-10)
+    close = coincidence_waveforms(array, some, pulse)
+    apart = coincidence_waveforms(array, some, pulse, gap_s=1e-9)
+    slots = len(apart.time_s) // 4
+    assert close.time_s[-1] == pytest.approx(slots * pulse.duration_s)
+    assert apart.time_s[-1] == pytest.approx(slots * pulse.duration_s + (slots - 1) * 1e-9)
+    area = [np.trapezoid(one.word_v, one.time_s) for one in (close, apart)]
+    np.testing.assert_allclose(area[0], area[1], rtol=1e-9, atol=1e-20)
+
+
+def test_no_pulses_are_rest() -> None:
+    none = torch.zeros(1, 6, dtype=torch.int32), torch.zeros(1, 4, dtype=torch.int32)
+    empty = PulseTrains(*none, torch.zeros(1, dtype=torch.int64), 0, 0)
+    pulse = Pulse(1.0, 1e-9, 1e-10, 1e-10)
+    still = coincidence_waveforms(at_rest("constant_step", "gokmen_vlasov"), empty, pulse)
+    assert not still.word_v.any()
+    assert not still.bit_v.any()
+    assert still.time_s[-1] == pytest.approx(pulse.duration_s)
+
+
+def test_refusals() -> None:
+    array, some = at_rest("constant_step", "gokmen_vlasov"), trains(2)
+    pulse = Pulse(1.0, 1e-9, 1e-10, 1e-10)
+    for wrong in ({"sample": 2}, {"gap_s": -1.0}, {"down_v": 0.0}):
+        with pytest.raises(InputError, match=next(iter(wrong))):
+            coincidence_waveforms(array, some, pulse, **wrong)  # type: ignore[arg-type]
+    with pytest.raises(InputError, match="amplitude_v"):
+        coincidence_waveforms(array, some, pulse.at(-1.0))
+    narrow = replace(some, words=some.words[:, :5])
+    with pytest.raises(InputError, match="array"):
+        coincidence_waveforms(array, narrow, pulse)
+
+
+@pytest.mark.ngspice
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("name", "chosen", "pulse", "down_v"),
+    [
+        ("constant_step", "gokmen_vlasov", Pulse(1.0, 1e-9, 2e-11, 2e-11), None),
+        ("vteam", "sine", Pulse(0.95, 1e-9, 2e-11, 2e-11), 0.9),
+    ],
+)
+def test_updates_in_ngspice_and_in_torch_are_the_same(
+    ngspice: Ngspice, name: str, chosen: str, pulse: Pulse, down_v: float | None
+) -> None:
+    start = at_rest(name, chosen)
+    (state,) = start.initial
+    low, high = start.model.bounds(dict(start.parameter_set.values))[state] or (0.0, 1.0)
+    some = trains(UPDATES)
+    in_spice, in_torch = start, start
+    for sample in range(UPDATES):
+        ends = []
+        for array in (in_spice, in_torch):
+            ends.append(
+                coincidence_waveforms(array, some, pulse, sample=sample, gap_s=2e-10, down_v=down_v)
+            )
+        judged = pulse_array(ends[0], ngspice)
+        assert judged.outcome is Outcome.OK, judged.reason
+        found = pulse_array_torch(ends[1])
+        assert not found.failed
+        in_spice = replace(start, initial={state: np.clip(judged.states[state], low, high)})
+        in_torch = replace(start, initial={state: np.clip(found.states[state], low, high)})
+    moved = {
+        key: (array.initial[state] - start.initial[state]) / (high - low)
+        for key, array in (("spice", in_spice), ("torch", in_torch))
+    }
+    assert np.abs(moved["spice"] - moved["torch"]).max() < 0.01
+    net = coincidence_counts(some).sum(0).numpy()
+    clear = np.abs(net) >= 4
+    assert (net[clear] > 0).sum() >= 2
+    assert (net[clear] < 0).sum() >= 2
+    assert (np.sign(moved["spice"])[clear] == np.sign(net)[clear]).all()
+    if name == "constant_step":
+        steps = moved["spice"] * (high - low) / start.parameter_set.values["dw_min"]
+        np.testing.assert_allclose(steps, net, atol=0.05 * np.abs(net).max())
+    else:
+        assert np.abs(moved["spice"]).max() > 0.1

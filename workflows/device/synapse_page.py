@@ -1,0 +1,151 @@
+"""The figure of a device as a synapse: its train, its steps, and where pulses in turn lead."""
+
+from __future__ import annotations
+
+import textwrap
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.layout_engine import ConstrainedLayoutEngine
+
+from cosim.portraits.panel import Array
+from cosim.write.synapse import Synapse
+from workflows.device.axes import (
+    LEVELS,
+    NEUTRAL,
+    RESET,
+    SET,
+    count_axis,
+    duration,
+    eng,
+    make_room,
+    unit_axis,
+)
+from workflows.report.style import GRID, INK, MUTED
+
+_WIDTH_IN, _HEIGHT_IN, _DPI = 13.2, 5.0, 150
+_CHARACTERS, _LINE_IN = 190, 0.17
+_FEWEST, _MOST = 10, 1000  # pulses of the train in one direction
+_MARKED = 150  # pulses up to which each gets a mark
+_PAIRS = 2000
+_THERE = 0.01  # of a weight: so near to where pulses in turn lead is there
+
+
+def page(synapse: Synapse, heading: str, about: str) -> Figure:
+    """The figure; drawn and saved within one `figure_style()`.
+
+    Args:
+        synapse: what is shown.
+        heading: the device's name.
+        about: where its numbers come from.
+    """
+    small = textwrap.wrap(about, _CHARACTERS, break_on_hyphens=False)
+    head = 0.55 + _LINE_IN * len(small)
+    height = _HEIGHT_IN + head - 0.6
+    figure = Figure(figsize=(_WIDTH_IN, height), dpi=_DPI)
+    figure.set_layout_engine(
+        ConstrainedLayoutEngine(
+            rect=(0.005, 0.01, 0.99, 0.99 - head / height), w_pad=0.12, h_pad=0.08
+        )
+    )
+    figure.text(0.012, 1 - 0.12 / height, heading, va="top", color=INK, fontsize=14,
+                fontweight="bold")  # fmt: skip
+    figure.text(0.012, 1 - 0.44 / height, "\n".join(small), va="top", color=MUTED, fontsize=8)
+    axes = figure.subplots(1, 3)
+    for ax, draw in zip(axes, (draw_train, draw_steps, draw_alternation), strict=True):
+        ax.grid(visible=True, color=GRID)
+        draw(ax, synapse)
+    return figure
+
+
+def train_length(synapse: Synapse) -> int:
+    """Pulses in one direction that show the whole way."""
+    wanted = 1.2 * max(synapse.pulses_up, synapse.pulses_down)
+    return int(min(max(wanted, _FEWEST), _MOST))
+
+
+def draw_train(ax: Axes, synapse: Synapse) -> None:
+    """Conductance through equal pulses up, then down."""
+    n = train_length(synapse)
+    g = synapse.train_s(n)
+    up, down = synapse.up, synapse.down
+    ax.set_title(
+        f"{n:,} pulses of {eng(up.amplitude_v, 'V')}, {n:,} of {eng(down.amplitude_v, 'V')},\n"
+        f"{duration(up.width_s)} long"
+        + ("" if up.timing_s == down.timing_s else f" and {duration(down.width_s)}")
+    )
+    count_axis(ax, "pulse")
+    unit_axis(ax, "y", "S", "conductance at 0.1 V")
+    at = np.arange(len(g))
+    style = "o-" if n <= _MARKED else "-"
+    ax.plot(at[: n + 1], g[: n + 1], style, markersize=2.5, color=SET, label="up (SET)")
+    ax.plot(at[n:], g[n:], style, markersize=2.5, color=RESET, label="down (RESET)")
+    make_room(ax, above=0.12)
+    ax.legend(loc="upper center", ncols=2, fontsize=8)
+
+
+def draw_steps(ax: Axes, synapse: Synapse) -> None:
+    """Size of a step over the weight, with the symmetry point."""
+    ax.set_title("Step of one pulse over the weight")
+    unit_axis(ax, "x", "", "weight before the pulse")
+    unit_axis(ax, "y", "", "|step|, in weight")
+    ax.plot(synapse.weight, synapse.step_up, color=SET, label="up (SET)")
+    ax.plot(synapse.weight, -synapse.step_down, color=RESET, linestyle=(0, (5, 2)),
+            label="down (RESET)")  # fmt: skip
+    ax.set_ylim(bottom=min(0.0, ax.get_ylim()[0]))
+    point = synapse.symmetry_point
+    if point is None:
+        reason = synapse.no_symmetry
+        ax.plot([], [], " ", label=textwrap.fill(f"no symmetry point: {reason}", 44))
+    else:
+        foot = ax.get_ylim()[0]
+        ax.plot([point.weight] * 2, [foot, synapse.dw_min], color=MUTED, linestyle=":", linewidth=1)
+        ax.plot([point.weight], [synapse.dw_min], "D", markersize=5, color=NEUTRAL,
+                label=f"symmetry point {number(point.weight)}, {states(synapse)}")  # fmt: skip
+    make_room(ax, above=0.38)
+    ax.legend(loc="upper center", fontsize=8)
+
+
+def draw_alternation(ax: Axes, synapse: Synapse) -> None:
+    """The weight through pairs of a pulse up and one down, from three weights."""
+    ax.set_title("Pulses up and down in turn")
+    count_axis(ax, "pair of pulses")
+    unit_axis(ax, "y", "", "weight, mean of a pair")
+    found = synapse.map
+    middle = float(np.interp(0.0, found.weight(found.place), found.place))
+    goal = None if "cancel" in synapse.no_symmetry else synapse.settles_at.weight
+    lines = [_alternated(synapse, first, _PAIRS) for first in (found.high, middle, found.low)]
+    pairs = _FEWEST
+    if goal is not None:  # as many as show all lines arriving, if they do
+        far = [np.flatnonzero(np.abs(line - goal) > _THERE) for line in lines]
+        pairs = max(pairs, *(int(1.2 * (one[-1] + 1)) for one in far if one.size))
+    for line, colour in zip(lines, LEVELS, strict=False):
+        shown = line[: pairs + 1]
+        ax.plot(shown, color=colour, label=f"from {number(float(line[0]))}")
+    if goal is not None:
+        ax.axhline(goal, color=MUTED, linestyle=":", label=f"settles at {number(goal)}")
+    ax.set_ylim(-1.1, 1.6)
+    ax.set_yticks(np.linspace(-1, 1, 5))
+    ax.legend(loc="upper center", ncols=2, fontsize=8)
+
+
+def _alternated(synapse: Synapse, first: float, pairs: int) -> Array:
+    """The weight before the first pair, then the mean within each [pair + 1]."""
+    now, ends = first, [(first, first)]
+    for _ in range(pairs):
+        upper = synapse.map.after_up(now)
+        now = synapse.map.after_down(upper)
+        ends.append((upper, now))
+    return np.asarray(synapse.map.weight(np.array(ends)).mean(1))
+
+
+def states(synapse: Synapse) -> str:
+    """The number of states in words."""
+    value = synapse.states
+    return f"{value:,.0f} states" if value >= 1000 else f"{value:.3g} states"
+
+
+def number(value: float) -> str:
+    """A weight, three digits."""
+    return f"{0.0 if abs(value) < 1e-6 else value:.3g}".replace("-", "\N{MINUS SIGN}")
