@@ -10,9 +10,9 @@ import torch
 
 from compact_models.errors import InputError
 from compact_models.library import find_model, find_set
-from cosim.write.array_ngspice import pulse_array
 from cosim.devices.pulses import PulseNoise
 from cosim.ngspice import Ngspice, Outcome
+from cosim.write.array_ngspice import pulse_array
 from cosim.write.array_torch import pulse_array_torch
 from cosim.write.coincidence import PulseTrains, UpdateRule, coincidence_counts, pulse_trains
 from cosim.write.coincidence_waveforms import coincidence_waveforms
