@@ -314,6 +314,24 @@ def write(
     run_command(json, work)
 
 
+@app.command("write-network")
+def write_network(
+    run: Annotated[Path, typer.Argument(help="run folder")],
+    json: Json = False,
+) -> None:
+    """Write a trained network into dynamic cells, pulse by pulse; the run gets what they reach.
+
+    The run's configuration says into which device ([write]). Exit code 1: some cell is not met.
+    """
+
+    def work(reporter: Reporter) -> tuple[dict[str, Any], list[str], int]:
+        from workflows.write_chip import write_chip_run
+
+        return write_chip_run(run, reporter)
+
+    run_command(json, work)
+
+
 @app.command()
 def netlist(
     target: Annotated[str, typer.Argument(help="CONFIG.toml, a run folder or MODULE.py:FACTORY")],

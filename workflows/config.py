@@ -96,6 +96,24 @@ class VerifySpec(Spec):
     images: int = Field(200, ge=1, le=10_000_000, description="held-out images through ngspice")
 
 
+class WriteSpec(Spec):
+    """How the trained network is written into dynamic cells, by write-verify on V/2."""
+
+    device: str = Field("stanford", description="the cells' compact model")
+    parameters: str = Field("sky130", description="its parameter set")
+    amplitude_v: float = Field(
+        1.6, ge=-100, le=100, description="usual pulse that raises a conductance [V]"
+    )
+    amplitude_down_v: float = Field(
+        -1.6, ge=-100, le=100, description="usual pulse that lowers it [V]"
+    )
+    width_s: float = Field(5e-8, gt=0, le=10, description="length of a pulse [s]")
+    levels: int = Field(
+        32, ge=2, le=65536, description="conductances to tell apart; half a step is met"
+    )
+    most_pulses: int = Field(20, ge=1, le=10_000, description="for one cell in one round")
+
+
 class SimulatorSpec(Spec):
     """How ngspice is run."""
 
@@ -118,6 +136,7 @@ class Config(Spec):
     calibration: CalibrationSpec = CalibrationSpec()
     train: BackpropSpec = BackpropSpec()
     verify: VerifySpec = VerifySpec()
+    write: WriteSpec = WriteSpec()
     simulator: SimulatorSpec = SimulatorSpec()
 
     @property

@@ -28,6 +28,7 @@ Array = NDArray[np.float64]
 _TO_END = np.geomspace(1e-6, 1e-2, 60)
 PLACES = np.unique(np.concatenate([np.linspace(0, 2, 4001), _TO_END, 2 - _TO_END]))
 _TINY = 1e-300
+_STILL = 1e-9  # of a range: a level at which no state moves further is one at which none moves
 _STEEPEST = 0.9  # of w beyond the range: with 1 no state would ever be reached
 _HAIR = 1e-9  # of a range, by which a value may lie out of it: rounding
 
@@ -196,6 +197,36 @@ class UpdateSurrogate:
         nodes = self.voltage_v
         level = torch.searchsorted(nodes, v.detach().contiguous(), right=True) - 1
         level = level.clamp(0, len(nodes) - 2)
+        # Most cells of an array are half-selected: where no state moves there is nothing to find.
+        quiet = self.change.abs().amax(-1) < _STILL  # False for NaN
+        still = quiet[level] & quiet[level + 1]
+        if not bool(still.any()):
+            return self._moving(x, v, level)
+        moving = ~still
+        after, energy = x.clone(), torch.zeros_like(x)
+        energy[still] = self._heat_at_rest(x[still], v[still], level[still])
+        if bool(moving.any()):
+            after[moving], energy[moving] = self._moving(x[moving], v[moving], level[moving])
+        return torch.where(torch.isfinite(energy), after, torch.nan), energy
+
+    def _heat_at_rest(self, x: torch.Tensor, v: torch.Tensor, level: torch.Tensor) -> torch.Tensor:
+        """Energies where the state stays, so that u is 2 x [J]."""
+        nodes, heat = self.voltage_v, self.heat_j_per_v2
+        place = torch.from_numpy(PLACES).to(nodes.device)
+        u = 2 * x
+        below = torch.searchsorted(place, u.detach().contiguous(), right=True) - 1
+        below = below.clamp(0, len(PLACES) - 2)
+        part = ((u - place[below]) / (place[below + 1] - place[below])).clamp(0, 1)
+        t = ((v - nodes[level]) / (nodes[level + 1] - nodes[level])).clamp(0, 1)
+        e0 = torch.lerp(heat[level, below], heat[level + 1, below], t)
+        e1 = torch.lerp(heat[level, below + 1], heat[level + 1, below + 1], t)
+        return torch.lerp(e0, e1, part) * v**2
+
+    def _moving(
+        self, x: torch.Tensor, v: torch.Tensor, level: torch.Tensor
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """`_read` for states that move, whose levels are in the interval above `level`."""
+        nodes = self.voltage_v
         length = nodes[level + 1] - nodes[level]
         t = ((v - nodes[level]) / length).clamp(0, 1)
         place = torch.from_numpy(PLACES).to(nodes.device)

@@ -1,13 +1,14 @@
 """How high the next pulse of a cell is: rules of a write-verify loop.
 
 A rule sees what a controller sees: where a cell's reading and its target lie in the range of the
-mean device, and how many pulses it has had in this direction without a change of direction.
+mean device, and what its pulses so far have done.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 import torch
@@ -19,11 +20,39 @@ from cosim.surrogate.update_level import leading_level
 
 Array = NDArray[np.float64]
 
-_MOST_DOUBLINGS = 30
+_SEEN = 2e-4  # of the range: a smaller move says nothing of what a pulse was
+_TOO_LITTLE = 0.98  # the share of a cell that has not moved, over what it was taken for
+_LEAST_SHARE, _MOST_SHARE = 0.2, 1.5
 
-# From where cells are, where they should be (fractions of the range, [cell]) and their pulses in
-# this direction so far [cell], to their next amplitudes with their signs [V], [cell].
-AmplitudeRule = Callable[[Array, Array, NDArray[np.int64]], Array]
+
+@dataclass(frozen=True, eq=False)
+class History:
+    """What a controller remembers of the cells that it is about to pulse.
+
+    Attributes:
+        streak: pulses in this direction so far, without a change of direction [cell].
+        share: which part of an amplitude has been seen at work in the memristor [cell]; 1 where
+            nothing is known.
+    """
+
+    streak: NDArray[np.int64]
+    share: Array
+
+
+# From where cells are, where they should be (fractions of the range, [cell]) and their history to
+# their next amplitudes with their signs [V], [cell].
+AmplitudeRule = Callable[[Array, Array, History], Array]
+
+
+@runtime_checkable
+class LearningRule(Protocol):
+    """A rule that learns which share of its amplitudes the cells get."""
+
+    def __call__(self, now: Array, goal: Array, history: History) -> Array:
+        """See `AmplitudeRule`."""
+
+    def seen(self, before: Array, now: Array, amplitude_v: Array, share: Array) -> Array:
+        """See `Predicted.seen`."""
 
 
 @dataclass(frozen=True)
@@ -62,10 +91,10 @@ class IncrementalSteps:
                 allowed=f"a step >= 0 V and a highest of at least {least:g} V",
             )
 
-    def __call__(self, now: Array, goal: Array, streak: NDArray[np.int64]) -> Array:
+    def __call__(self, now: Array, goal: Array, history: History) -> Array:
         """The amplitudes; see `AmplitudeRule`."""
         first = np.where(goal > now, self.first_v, self.first_down_v)
-        size = np.minimum(np.abs(first) + self.step_v * streak, self.highest_v)
+        size = np.minimum(np.abs(first) + self.step_v * history.streak, self.highest_v)
         return np.asarray(np.sign(first) * size)
 
 
@@ -73,35 +102,55 @@ class IncrementalSteps:
 class Predicted:
     """The amplitude of which the device's update surrogate says that it leads to the goal.
 
-    Devices are not their mean and wires take a part: with every further pulse in the same
-    direction the amplitude creeps up.
+    Devices are not their mean and wires take a part: the share of a pulse that a cell has shown to
+    get is made good.
 
     Attributes:
         raising: of the device, for pulses of the timing that raises the state.
         lowering: for those that lower it; the same where one timing does both.
         limits_v: the least and the greatest amplitude [V]; None is what the surrogates know. Beyond
             twice what leaves a cell in peace, half-selected cells move: `quiet_limits_v`.
-        creep: what the second pulse in a direction adds, as a part of the amplitude; each further
-            one adds twice as much, so that steep devices and long wires are both met.
     """
 
     raising: UpdateSurrogate
     lowering: UpdateSurrogate
     limits_v: tuple[float, float] | None = None
-    creep: float = 1e-3
 
-    def __call__(self, now: Array, goal: Array, streak: NDArray[np.int64]) -> Array:
+    def __call__(self, now: Array, goal: Array, history: History) -> Array:
         """The amplitudes; see `AmplitudeRule`."""
         found = np.zeros(now.shape)
-        extra = self.creep * (2.0 ** np.minimum(streak, _MOST_DOUBLINGS) - 1)
         x, y = (torch.from_numpy(np.clip(one, 0, 1)) for one in (now, goal))
         for up, surrogate in ((True, self.raising), (False, self.lowering)):
             chosen = (goal > now) == up
             if chosen.any():
                 size = leading_level(surrogate, x[chosen], y[chosen]).numpy()
                 low_v, high_v = self.limits_v or surrogate.range_v
-                found[chosen] = np.clip(size * (1 + extra[chosen]), low_v, high_v)
+                found[chosen] = np.clip(size / history.share[chosen], low_v, high_v)
         return found
+
+    def seen(self, before: Array, now: Array, amplitude_v: Array, share: Array) -> Array:
+        """Which part of an amplitude a cell has been seen to get, [cell].
+
+        It is the level that moves the device as far as the cell has moved. A cell that has not
+        moved, or as far as it can, says only that it got too little or enough.
+
+        Args:
+            before: fractions of the range before a pulse [cell].
+            now: after it.
+            amplitude_v: of the pulse [V].
+            share: as it was known before.
+        """
+        found = share * _TOO_LITTLE
+        moved = np.abs(now - before) > _SEEN
+        inside = moved & (now > _SEEN) & (now < 1 - _SEEN)
+        found[moved & ~inside] = share[moved & ~inside]
+        x, y = (torch.from_numpy(np.clip(one, 0, 1)) for one in (before, now))
+        for up, surrogate in ((True, self.raising), (False, self.lowering)):
+            chosen = inside & ((now > before) == up)
+            if chosen.any():
+                level = leading_level(surrogate, x[chosen], y[chosen]).numpy()
+                found[chosen] = level / amplitude_v[chosen]
+        return np.clip(found, _LEAST_SHARE, _MOST_SHARE)
 
 
 def quiet_limits_v(

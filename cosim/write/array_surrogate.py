@@ -1,9 +1,9 @@
 """An array through a pulse by the update surrogate of its device: tables in place of equations.
 
-The wires take their share from the pulse by the conductance that each cell has on average while it
-lasts, which is what its energy says. Cells are seen one by one at one voltage each: how that falls
-while a neighbour switches is left out, and how far it is from `torch_engine` is for the user to
-measure (`docs/writing.md`).
+The wires take their share from the pulse by the currents before it. Cells are seen one by one at
+one voltage each: how that falls while a cell itself or a neighbour switches is left out. For cells
+that move a little in each pulse that is near; where several of a line switch at once,
+`torch_engine` and `ngspice_engine` know better.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import torch
 
 from compact_models.emit.torch_model import torch_model
 from compact_models.errors import InputError
+from cosim.devices.operating_point import operating_point
 from cosim.devices.switching_time import switching_state
 from cosim.surrogate.update import UpdateSurrogate
 from cosim.write.driven_lines import DrivenLines
@@ -64,14 +65,18 @@ def _run(surrogate: UpdateSurrogate, array: PulsedArray, pulse: Pulse) -> Pulsed
     stuck = torch.from_numpy(np.where(works, 0.0, stuck_s))
     x, u = fractions[index][seen].clamp(0, 1), driven.clone()
     lasts_s = pulse.width_s + (pulse.rise_s + pulse.fall_s) / 3  # of a square, by its heat
-    for _ in range(1 if lines.ideal else _ROUNDS):
-        energy_j = surrogate.energy(x, u[seen])
+    # The currents are those of the states before the pulse: a cell that switches does so at the
+    # voltage that it has until then, and its own current comes too late to stop it.
+    before = {x.name: torch.from_numpy(array.start(x.name))[seen] for x in array.model.states}
+    current = torch.zeros_like(u)
+    for _ in range(0 if lines.ideal else _ROUNDS):
         current = stuck * u
-        current[seen] = energy_j / lasts_s / u[seen]
-        if not lines.ideal:
-            # A drop that would turn a cell's voltage round is none of these pulses'.
-            u = driven - lines.drop_v(current)
-            u = torch.where(u * driven > 0, u, 1e-3 * driven)
+        current[seen] = operating_point(
+            array.model, array.parameter_set.values, before, u[seen]
+        ).current_a
+        # A drop that would turn a cell's voltage round is none of these pulses'.
+        u = driven - lines.drop_v(current)
+        u = torch.where(u * driven > 0, u, 1e-3 * driven)
     heat = stuck * u**2 * lasts_s
     heat[seen] = surrogate.energy(x, u[seen])
     after = surrogate.after(x, u[seen])
@@ -83,7 +88,8 @@ def _run(surrogate: UpdateSurrogate, array: PulsedArray, pulse: Pulse) -> Pulsed
         state.name: np.where(works, value.numpy(), np.nan)
         for state, value in zip(array.model.states, physical, strict=True)
     }
-    given = float((driven * current).sum()) * lasts_s
+    # Cells and lines: what the drop takes goes with what the cells get.
+    given = float((heat * driven / torch.where(u == 0, 1.0, u)).sum())
     return Pulsed(states, heat.numpy(), given, failed)
 
 

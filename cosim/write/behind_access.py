@@ -16,12 +16,13 @@ from numpy.typing import NDArray
 
 from cosim.nodal.cells import ekv_channel, sinh_selector
 from cosim.surrogate.update import UpdateSurrogate
-from cosim.write.amplitudes import AmplitudeRule
+from cosim.write.amplitudes import History, Predicted
 from netlists.access import Access, Selector, Transistor
 
 Array = NDArray[np.float64]
 
 _BISECTIONS = 50
+_CREEP, _MOST_DOUBLINGS = 1e-3, 30  # of an amplitude: the second pulse, each further one doubles it
 
 
 @dataclass(frozen=True, eq=False)
@@ -29,7 +30,7 @@ class BehindAccess:
     """A rule for bare memristors, made one for whole cells.
 
     Attributes:
-        bare: the rule.
+        bare: the rule for the memristor alone.
         access: what stands before every memristor.
         raising: the update surrogate for pulses that raise the state: it knows the currents.
         lowering: the same for those that lower it.
@@ -37,16 +38,19 @@ class BehindAccess:
         highest_v: the highest amplitude of a cell [V]: what cannot be reached gets this.
     """
 
-    bare: AmplitudeRule
+    bare: Predicted
     access: Access
     raising: UpdateSurrogate
     lowering: UpdateSurrogate
     gates_v: tuple[float, float] | None
     highest_v: float
 
-    def __call__(self, now: Array, goal: Array, streak: NDArray[np.int64]) -> Array:
+    def __call__(self, now: Array, goal: Array, history: History) -> Array:
         """The amplitudes; see `AmplitudeRule`."""
-        device_v = self.bare(now, goal, streak)
+        # What a cell has shown to get is a matter of its access device too: it is tried from below.
+        nothing = History(history.streak, np.ones(now.shape))
+        device_v = self.bare(now, goal, nothing)
+        extra = _CREEP * (2.0 ** np.minimum(history.streak, _MOST_DOUBLINGS) - 1)
         whole = np.zeros(now.shape)
         for k, surrogate in enumerate((self.raising, self.lowering)):
             chosen = (goal > now) == (k == 0)
@@ -59,7 +63,7 @@ class BehindAccess:
             current = surrogate.energy(x, v) / lasts_s / v
             gate_v = 0.0 if self.gates_v is None else self.gates_v[k]
             whole[chosen] = self.cell_v(v, current, gate_v).numpy()
-        return whole
+        return np.clip(whole * (1 + extra), -self.highest_v, self.highest_v)
 
     def cell_v(
         self, device_v: torch.Tensor, current_a: torch.Tensor, gate_v: float

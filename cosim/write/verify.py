@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from compact_models.errors import InputError, closest
-from cosim.write.amplitudes import AmplitudeRule
+from cosim.write.amplitudes import AmplitudeRule, History, LearningRule
 from cosim.write.engines import WriteEngine
 from cosim.write.ledger import Ledger, apply_pulse
 from cosim.write.writable import WritableArray
@@ -32,6 +32,7 @@ class VerifySpec:
         most_pulses: for one cell in one round, >= 1.
         rounds: how often the array is gone through: later lines disturb earlier ones, >= 1.
         order: "row", "column" or "cell": which cells are written at the same time.
+        at_once: of a line, at most so many: all at once would starve each other of voltage.
         read_s: how long the reading of a line takes [s], for the latency.
         gate_raise_v: gate voltage while a state is raised, with transistors [V].
         gate_lower_v: the same while it is lowered [V].
@@ -45,6 +46,7 @@ class VerifySpec:
     most_pulses: int = 50
     rounds: int = 2
     order: str = "row"
+    at_once: int = 8
     read_s: float = 1e-7
     gate_raise_v: float | None = None
     gate_lower_v: float | None = None
@@ -56,6 +58,7 @@ class VerifySpec:
             ("read_v", 0 < abs(self.read_v) < np.inf, "not 0 V"),
             ("most_pulses", self.most_pulses >= 1, ">= 1"),
             ("rounds", self.rounds >= 1, ">= 1"),
+            ("at_once", self.at_once >= 1, ">= 1"),
             ("read_s", 0 <= self.read_s < np.inf, ">= 0 s"),
         ):
             if not good:
@@ -125,12 +128,13 @@ def write_verify(
     mean, wanted = check_targets(array, target_s, scheme, spec)
     goal = mean.place(np.where(wanted, target_s, mean.least_s))
     ledger = Ledger.of(array.shape)
-    reads = 0
+    reads, share = 0, np.ones(array.shape)
     for turn in range(spec.rounds):
-        groups = list(_groups(array.shape, spec.order))
+        groups = list(_groups(array.shape, spec))
         for k, group in enumerate(groups):
             streak = np.zeros(array.shape, dtype=np.int64)
             last = np.zeros(array.shape, dtype=np.int64)
+            amplitude, before = np.zeros(array.shape), goal
             for _ in range(spec.most_pulses):
                 reading = array.conductance_s(spec.read_v)
                 reads += 1
@@ -138,12 +142,18 @@ def write_verify(
                 if not todo.any():
                     break
                 now = mean.place(reading)
+                pulsed = group & (amplitude != 0)
+                if isinstance(rule, LearningRule) and pulsed.any():
+                    share[pulsed] = rule.seen(
+                        before[pulsed], now[pulsed], amplitude[pulsed], share[pulsed]
+                    )
+                before = now
                 direction = np.where(todo, np.sign(goal - now), 0).astype(np.int64)
                 direction[todo & (direction == 0)] = 1
                 streak = np.where(direction == last, streak + 1, 0)
                 last = direction
                 amplitude = np.zeros(array.shape)
-                amplitude[todo] = rule(now[todo], goal[todo], streak[todo])
+                amplitude[todo] = rule(now[todo], goal[todo], History(streak[todo], share[todo]))
                 gates_v = (spec.gate_raise_v, spec.gate_lower_v)
                 for sign, pulse, gate_v in zip((1, -1), pulses, gates_v, strict=True):
                     chosen = np.where(direction == sign, amplitude, 0.0)
@@ -200,13 +210,18 @@ def _result(
     return Written(array, reading, within, ledger, reads, latency_s, ledger.failed)
 
 
-def _groups(shape: tuple[int, int], order: str) -> Iterator[NDArray[np.bool_]]:
+def _groups(shape: tuple[int, int], spec: VerifySpec) -> Iterator[NDArray[np.bool_]]:
     """The cells that are written at the same time, group after group, each [row, col]."""
-    places = np.arange(shape[0] * shape[1]).reshape(shape)
     rows, cols = np.indices(shape)
-    by = {"row": rows, "column": cols, "cell": places}[order]
-    for k in range(int(by.max()) + 1):
-        yield by == k
+    if spec.order == "cell":
+        group = rows * shape[1] + cols
+    else:
+        line, place, length = (
+            (rows, cols, shape[1]) if spec.order == "row" else (cols, rows, shape[0])
+        )
+        group = line * -(-length // spec.at_once) + place // spec.at_once
+    for k in range(int(group.max()) + 1):
+        yield group == k
 
 
 def _check(array: WritableArray, scheme: WriteScheme, spec: VerifySpec) -> None:

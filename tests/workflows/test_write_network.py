@@ -1,0 +1,69 @@
+"""`spiceloop write-network`: a trained network in dynamic cells."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tests.workflows.command import names_all, refused, spiceloop
+
+# Steps of a twentieth of the range, and thresholds that half of a pulse does not reach.
+STUDY = """\
+[data]
+name = "iris"
+
+[network]
+hidden = [8]
+
+[train]
+epochs = 80
+
+[cell]
+g_off_s = 6e-6
+g_on_s = 4.9e-5
+
+[verify]
+images = 30
+
+[write]
+device = "soft_bounds"
+parameters = "reram_array_om"
+amplitude_v = {up}
+amplitude_down_v = -1.5
+width_s = 3e-7
+levels = 6
+"""
+
+
+@pytest.mark.ngspice
+def test_a_network_is_written(tmp_path: Path) -> None:
+    (tmp_path / "study.toml").write_text(STUDY.format(up=1.5))
+    run = tmp_path / "run"
+    assert spiceloop("train", tmp_path / "study.toml", "-o", run).code == 0
+    ran = spiceloop("write-network", run, "--json")
+    assert ran.code == 0, (ran.out, ran.err)
+    found = json.loads(ran.out)
+    stored = np.load(run / "write.npz")
+    off = np.abs(stored["achieved_s"] - stored["target_s"])
+    assert found["met"] == found["cells"] == off.size > 40
+    assert off.max() == pytest.approx(found["worst_error_s"])
+    assert off.max() <= found["tolerance_s"] == pytest.approx(4.3e-5 / 10)
+    assert stored["pulses"].sum() == found["pulses"] > off.size
+    # A cell that stays off needs nothing; one that is far needs more.
+    near = stored["target_s"] < 8e-6
+    assert stored["pulses"][near].mean() < stored["pulses"][~near].mean()
+    assert 0 <= found["accuracy_written"] <= 1
+    assert found["accuracy_target"] > 0.6
+    assert found["spice_states_apart"] < 0.01
+    assert abs(found["worst_disturb"]) < 1e-6
+    assert json.loads((run / "write.json").read_text())["pulses"] == found["pulses"]
+
+
+def test_what_is_refused(tmp_path: Path) -> None:
+    names_all(refused(tmp_path, "write-network", tmp_path / "none"), "none")
+    (tmp_path / "study.toml").write_text(STUDY.format(up='"high"'))
+    call = ("train", tmp_path / "study.toml", "-o", tmp_path / "run")
+    names_all(refused(tmp_path, *call), "[write] amplitude_v", "high")
