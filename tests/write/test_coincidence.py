@@ -257,7 +257,7 @@ def test_steps_that_overshoot_go_pulse_by_pulse() -> None:
 @pytest.mark.slow
 @pytest.mark.skipif(coincidence_kernel.find_compiler() is None, reason="no C++ compiler")
 @pytest.mark.filterwarnings("ignore:.*torch.jit.*:DeprecationWarning")  # torch's own, of itself
-@pytest.mark.parametrize("name", ["soft_bounds", "linear_step"])
+@pytest.mark.parametrize("name", ["soft_bounds"])
 def test_compiled_it_is_the_same(name: str) -> None:
     model, values = device(name, dw_min=0.01)
     start = torch.zeros(70, 33)
