@@ -103,6 +103,7 @@ def write_file(request: WriteRequest, reporter: Reporter) -> Answer:
     )
     check_targets(job.array, job.target_s, scheme, spec)
     pulse, surrogate = _calibrated(request, job.array, reporter)
+    _check_signs(request, job.array, surrogate)
     rule = _rule(job.array, surrogate, gate_v, scheme)
     with reporter.stage("writing") as on_progress:
         written = write_verify(
@@ -196,6 +197,25 @@ def _rule(
     gates = None if gate_v is None else (gate_v, gate_v)
     highest_v = _MOST * array.parameter_set.amplitude_v
     return BehindAccess(bare, array.access, surrogate, surrogate, gates, highest_v)
+
+
+def _check_signs(request: WriteRequest, array: WritableArray, surrogate: UpdateSurrogate) -> None:
+    """Refuses amplitudes whose polarity does the opposite of what they are given for."""
+    bare = WritableArray(array.model, array.parameter_set, array.wires, {})
+    low_s, high_s = bare.at_fractions(np.array([[0.0, 1.0]])).conductance_s(request.read_v)[0]
+    sign = sign_that_raises(surrogate) * (1 if high_s > low_s else -1)
+    for name, value, good in (
+        ("--amplitude-v", request.amplitude_v, sign),
+        ("--amplitude-down-v", request.amplitude_down_v, -sign),
+    ):
+        if value is not None and value * good < 0:
+            raise InputError(
+                f"this polarity does the opposite to {array.model.name!r}",
+                where=name,
+                value=value,
+                allowed="above 0 V" if good > 0 else "below 0 V",
+                hint="change the sign of both amplitudes",
+            )
 
 
 def _engine(name: str) -> WriteEngine:

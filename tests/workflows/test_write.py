@@ -131,6 +131,11 @@ def test_it_says_when_a_target_is_not_met(tmp_path: Path) -> None:
         (("--width-s", "-1e-9"), {}, ("width_s", "-1e-09", "> 0")),
         (("--amplitude-v", "40"), {}, ("amplitude_v", "40", "beyond what the model is good for")),
         (("--amplitude-v", "-0.6", "--amplitude-down-v", "-0.6"), {}, ("amplitude",)),
+        (
+            ("--amplitude-v", "0.6", "--amplitude-down-v=-1.0", "--width-s", "1e-2"),
+            {},
+            ("--amplitude-v", "0.6", "opposite", "below 0 V"),
+        ),
         (("--gate-v", "nan", "--bias", "1t1r"), {}, ("--gate-v", "nan")),
     ],
 )
