@@ -4,9 +4,7 @@ A device that runs away turns a smooth start into a cliff: over the state x befo
 y after it rises like a step, and where the step is changes with the voltage. A table over x would
 blend two such steps into two half ones. Here the table is over u = x + y and holds w = y - x. As
 long as y falls nowhere as fast as x rises, w is a function of u and never steeper than 1: a cliff
-is a slope of 1, to be followed with few points, and blended over less of the range.
-
-States are fractions of their range between 0 and 1, as in `compact_models.normal_form`.
+is a slope of 1, to be followed with few points. States are fractions of their range, 0 to 1.
 """
 
 from __future__ import annotations
@@ -213,10 +211,9 @@ class UpdateSurrogate:
         """Energies where the state stays, so that u is 2 x [J]."""
         nodes, heat = self.voltage_v, self.heat_j_per_v2
         place = torch.from_numpy(PLACES).to(nodes.device)
-        u = 2 * x
-        below = torch.searchsorted(place, u.detach().contiguous(), right=True) - 1
+        below = torch.searchsorted(place, 2 * x.detach(), right=True) - 1
         below = below.clamp(0, len(PLACES) - 2)
-        part = ((u - place[below]) / (place[below + 1] - place[below])).clamp(0, 1)
+        part = ((2 * x - place[below]) / (place[below + 1] - place[below])).clamp(0, 1)
         t = ((v - nodes[level]) / (nodes[level + 1] - nodes[level])).clamp(0, 1)
         e0 = torch.lerp(heat[level, below], heat[level + 1, below], t)
         e1 = torch.lerp(heat[level, below + 1], heat[level + 1, below + 1], t)
