@@ -52,6 +52,11 @@ class Pulse:
         return self.rise_s + self.width_s + self.fall_s
 
     @property
+    def square_s(self) -> float:
+        """How long a square pulse of this level lasts that heats a resistor alike [s]."""
+        return self.width_s + (self.rise_s + self.fall_s) / 3
+
+    @property
     def timing_s(self) -> tuple[float, float, float]:
         """Rise, width and fall [s]: what is left of a pulse without its level."""
         return self.rise_s, self.width_s, self.fall_s

@@ -70,7 +70,7 @@ def compiled(functions: TorchModel) -> Kernels:
     Raises:
         InputError: there is no C++ compiler.
     """
-    if not _find_compiler():
+    if not find_compiler():
         raise InputError(
             "compiled kernels need a C++ compiler and there is none",
             where="kernels",
@@ -187,6 +187,7 @@ def _compile(function: Callable[..., Any]) -> Callable[..., Any]:
     return torch.compile(function, dynamic=True)
 
 
-def _find_compiler() -> str | None:
+def find_compiler() -> str | None:
+    """The C++ compiler that `torch.compile` finds; None if there is none."""
     named = os.environ.get("CXX")
     return next((x for x in (named, "g++", "clang++") if x and shutil.which(x)), None)

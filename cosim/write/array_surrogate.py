@@ -64,11 +64,9 @@ def _run(surrogate: UpdateSurrogate, array: PulsedArray, pulse: Pulse) -> Pulsed
     seen = torch.from_numpy(works) & (driven != 0)
     stuck = torch.from_numpy(np.where(works, 0.0, stuck_s))
     x, u = fractions[index][seen].clamp(0, 1), driven.clone()
-    lasts_s = pulse.width_s + (pulse.rise_s + pulse.fall_s) / 3  # of a square, by its heat
     # The currents are those of the states before the pulse: a cell that switches does so at the
     # voltage that it has until then, and its own current comes too late to stop it.
     before = {x.name: torch.from_numpy(array.start(x.name))[seen] for x in array.model.states}
-    current = torch.zeros_like(u)
     for _ in range(0 if lines.ideal else _ROUNDS):
         current = stuck * u
         current[seen] = operating_point(
@@ -77,7 +75,7 @@ def _run(surrogate: UpdateSurrogate, array: PulsedArray, pulse: Pulse) -> Pulsed
         # A drop that would turn a cell's voltage round is none of these pulses'.
         u = driven - lines.drop_v(current)
         u = torch.where(u * driven > 0, u, 1e-3 * driven)
-    heat = stuck * u**2 * lasts_s
+    heat = stuck * u**2 * pulse.square_s
     heat[seen] = surrogate.energy(x, u[seen])
     after = surrogate.after(x, u[seen])
     failed = "" if bool(torch.isfinite(after).all()) else "the surrogate's source had no answer"

@@ -57,10 +57,8 @@ class BehindAccess:
             if not chosen.any():
                 continue
             v = torch.from_numpy(device_v[chosen])
-            pulse = surrogate.pulse
-            lasts_s = pulse.width_s + (pulse.rise_s + pulse.fall_s) / 3
             x = torch.from_numpy(np.clip(now[chosen], 0, 1))
-            current = surrogate.energy(x, v) / lasts_s / v
+            current = surrogate.energy(x, v) / surrogate.pulse.square_s / v
             gate_v = 0.0 if self.gates_v is None else self.gates_v[k]
             whole[chosen] = self.cell_v(v, current, gate_v).numpy()
         return np.clip(whole * (1 + extra), -self.highest_v, self.highest_v)

@@ -18,8 +18,6 @@ operation by operation or compiled, in any order and with any number of threads.
 from __future__ import annotations
 
 import math
-import os
-import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
@@ -28,6 +26,7 @@ from typing import Any
 import torch
 
 from compact_models.errors import InputError
+from cosim.devices.kernels import find_compiler
 from cosim.in_threads import in_threads
 from cosim.write.coincidence import PULSES, ones
 
@@ -231,9 +230,3 @@ def _series(x: torch.Tensor, second: int) -> torch.Tensor:
 @cache
 def _compiled() -> Callable[..., Any]:
     return torch.compile(_samples, dynamic=True)
-
-
-def find_compiler() -> str | None:
-    """The C++ compiler that `torch.compile` finds; None if there is none."""
-    named = os.environ.get("CXX")
-    return next((x for x in (named, "g++", "clang++") if x and shutil.which(x)), None)
