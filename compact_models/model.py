@@ -21,6 +21,8 @@ from compact_models.symbols import Constant, Definition, Internal, Parameter, St
 
 Kind = Literal["dynamic", "pulse", "read"]
 Numbers = Mapping[str, float]
+SET_NAME = "lower-case letters, digits, _ and -, a letter first"
+"""What a parameter set may be called, in a file and on the command line."""
 
 
 def check_name(name: str, what: str, where: str, *, hyphens: bool = False) -> None:
@@ -35,8 +37,7 @@ def check_name(name: str, what: str, where: str, *, hyphens: bool = False) -> No
             f"{what} cannot have this name",
             where=where,
             value=name,
-            allowed="lower-case letters, digits and underscores, a letter first"
-            + (", or hyphens" if hyphens else ""),
+            allowed=SET_NAME if hyphens else "lower-case letters, digits and _, a letter first",
         )
 
 

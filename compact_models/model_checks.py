@@ -22,7 +22,14 @@ from compact_models.symbols import (
     State,
     V,
 )
-from compact_models.units import UNITS, UnitError, parse_unit, unit_of, unit_text
+from compact_models.units import (
+    UNITS,
+    UnitError,
+    UnsupportedError,
+    parse_unit,
+    unit_of,
+    unit_text,
+)
 
 if TYPE_CHECKING:
     from compact_models.model import CompactModel
@@ -269,6 +276,8 @@ def _require_unit(
         unit = unit_of(expression, units)
     except UnitError as error:
         raise InputError(f"the units do not fit: {error}", where=where) from error
+    except UnsupportedError as error:
+        raise InputError(str(error), where=where, allowed=error.allowed, hint=error.hint) from error
     if wanted is not None and unit is not None and unit != wanted:
         raise InputError(
             f"the units do not fit: the equation is in {unit_text(unit)}",

@@ -15,6 +15,7 @@ from compact_models.errors import InputError, closest
 from compact_models.files import write_text_atomic
 from compact_models.model import CompactModel, ParameterSet, check_name
 from compact_models.spec import Spec
+from compact_models.toml_syntax import Slip, find_slip
 
 # What each key may be, and what is said of a value that is something else.
 _KEYS = {
@@ -61,7 +62,7 @@ def read_set(model: CompactModel, path: Path) -> ParameterSet:
     try:
         keys = tomllib.loads(text)
     except (ValueError, RecursionError) as error:  # ValueError: also an integer of 5,000 digits
-        raise InputError(f"not a TOML file: {error}", where=str(path)) from error
+        raise _unreadable(find_slip(text, error), model, path) from error
     try:
         # Strict: `true` and "0.1" are slips, not other ways to write a number.
         content = SetFile.model_validate(keys, strict=True)
@@ -104,6 +105,20 @@ def save_set(model: CompactModel, parameter_set: ParameterSet, path: Path) -> No
         initial=dict(parameter_set.initial),
     )
     write_text_atomic(path, tomli_w.dumps(content.model_dump()))
+
+
+def _unreadable(slip: Slip, model: CompactModel, path: Path) -> InputError:
+    """The error for a file that is no TOML, with what its key may be where that is known."""
+    known = {key: allowed for key, (_, allowed) in _KEYS.items()}
+    if slip.table:
+        known = _allowed(model, slip.table) if slip.table in ("values", "initial") else {}
+    return InputError(
+        slip.what,
+        where=slip.place(str(path)),
+        value=slip.value,
+        allowed="" if slip.hint else known.get(slip.key, ""),
+        hint=slip.hint,
+    )
 
 
 def _check_texts(content: SetFile, model: CompactModel, path: Path, text: str) -> None:

@@ -49,9 +49,30 @@ _PURE = (
 # Functions whose arguments share one unit, which is the result's too.
 _SAME = (sympy.Abs, sympy.Min, sympy.Max)
 
+FUNCTIONS = (
+    ", ".join(sorted(one.__name__ for one in (*_PURE, *_SAME, sympy.sign)))
+    + ", sqrt, powers, Piecewise"
+)
+"""What an equation may be made of, in words."""
+
 
 class UnitError(ValueError):
     """An expression that makes no sense in units; the message says which part and why."""
+
+
+class UnsupportedError(ValueError):
+    """An expression with a part that equations cannot have.
+
+    Args:
+        what: what is not supported, and in which part.
+        allowed: what is, in words.
+        hint: what to write instead.
+    """
+
+    def __init__(self, what: str, allowed: str, hint: str) -> None:
+        self.allowed = allowed
+        self.hint = hint
+        super().__init__(what)
 
 
 @cache
@@ -105,6 +126,7 @@ def unit_of(expression: sympy.Basic, units: Mapping[sympy.Symbol, sympy.Expr]) -
 
     Raises:
         UnitError: a part of it makes no sense.
+        UnsupportedError: a part of it is none that equations can have.
     """
     if expression.is_Number or expression.is_NumberSymbol:
         return None if expression.is_zero else DIMENSIONLESS
@@ -135,7 +157,12 @@ def unit_of(expression: sympy.Basic, units: Mapping[sympy.Symbol, sympy.Expr]) -
                 "its argument must be a pure number"
             )
         return DIMENSIONLESS
-    raise UnitError(f"{type(expression).__name__} in {_short(expression)} is not supported")
+    name = type(expression).__name__
+    raise UnsupportedError(
+        f"the function {name} is not supported in an equation, as in {_short(expression)}",
+        FUNCTIONS,
+        f"write {name} with these, or a formula near to it",
+    )
 
 
 def _product(expression: sympy.Mul, units: Mapping[sympy.Symbol, sympy.Expr]) -> sympy.Expr | None:
@@ -191,7 +218,11 @@ def _check_condition(condition: sympy.Basic, units: Mapping[sympy.Symbol, sympy.
         for part in condition.args:
             _check_condition(part, units)
     elif condition not in (sympy.true, sympy.false):
-        raise UnitError(f"the condition {_short(condition)} is not supported: compare two values")
+        raise UnsupportedError(
+            f"the condition {_short(condition)} is not supported in an equation",
+            "comparisons such as V > 0, joined by And, Or and Not",
+            "compare two values in it",
+        )
 
 
 def _short(expression: sympy.Basic) -> str:

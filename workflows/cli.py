@@ -148,7 +148,7 @@ def check(json: Json = False) -> None:
 @app.command()
 def demo(
     out: Annotated[
-        Path | None, typer.Option("-o", "--out", help="run folder [default: runs/demo-TIME]")
+        Path | None, typer.Option("-o", "--out", help="run folder \\[default: runs/demo-TIME]")
     ] = None,
     quick: Annotated[
         bool, typer.Option("--quick", help="fewer epochs and images: a smoke test")
@@ -197,7 +197,7 @@ def train(
 def verify(
     run: Annotated[Path, typer.Argument(help="run folder")],
     images: Annotated[
-        int | None, typer.Option("--images", help="held-out images [default: as configured]")
+        int | None, typer.Option("--images", help="held-out images \\[default: as configured]")
     ] = None,
     json: Json = False,
 ) -> None:
@@ -283,16 +283,16 @@ def write(
     order: Annotated[str, typer.Option("--order", help="row, column or cell")] = "row",
     read_v: Annotated[float, typer.Option("--read-v", help="cells are read at this, V")] = 0.1,
     amplitude_v: Annotated[
-        float | None, typer.Option("--amplitude-v", help="raises conductance, V [default: found]")
+        float | None, typer.Option("--amplitude-v", help="raises conductance, V \\[default: found]")
     ] = None,
     amplitude_down_v: Annotated[
-        float | None, typer.Option("--amplitude-down-v", help="lowers it, V [default: found]")
+        float | None, typer.Option("--amplitude-down-v", help="lowers it, V \\[default: found]")
     ] = None,
     width_s: Annotated[
-        float | None, typer.Option("--width-s", help="of a pulse, s [default: found]")
+        float | None, typer.Option("--width-s", help="of a pulse, s \\[default: found]")
     ] = None,
     gate_v: Annotated[
-        float | None, typer.Option("--gate-v", help="open gates of 1t1r, V [default: 3]")
+        float | None, typer.Option("--gate-v", help="open gates of 1t1r, V \\[default: 3]")
     ] = None,
     json: Json = False,
 ) -> None:

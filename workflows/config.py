@@ -24,6 +24,7 @@ from pydantic import (
 from compact_models.errors import InputError, closest
 from compact_models.ohmic import OhmicCell
 from compact_models.spec import Spec
+from compact_models.toml_syntax import find_slip
 from cosim.training.backprop import BackpropSpec
 from netlists.adcs.quantiser import AdcSpec
 from netlists.drivers.level import DriverSpec
@@ -191,7 +192,14 @@ def parse_config(text: str, *, where: str) -> Config:
     try:
         values = tomllib.loads(text)
     except (ValueError, RecursionError) as error:  # ValueError: also an integer of 5,000 digits
-        raise InputError(f"this is not TOML ({error})", where=where) from error
+        slip = find_slip(text, error)
+        raise InputError(
+            slip.what,
+            where=slip.place(where),
+            value=slip.value,
+            allowed="" if slip.hint else allowed_range([*slip.table.split("."), slip.key]),
+            hint=slip.hint,
+        ) from error
     try:
         # Strict: `bits = "9"` and `epochs = true` are slips, not other ways to write a number.
         return Config.model_validate(values, strict=True)

@@ -69,8 +69,10 @@ class Reporter:
                 now = time.perf_counter()
                 if not self.console.is_terminal and now - said > _SAY_EVERY_S and done < total:
                     said = now
-                    left = (now - started) / done * (total - done) if done else float("nan")
-                    self.say(f"  {name:<42} {done} of {total}, about {left:.0f} s left")
+                    left = ""
+                    if done:
+                        left = f", about {(now - started) / done * (total - done):.0f} s left"
+                    self.say(f"  {name:<42} {done} of {total}{left}")
 
             yield on_progress
         wall_s = time.perf_counter() - started

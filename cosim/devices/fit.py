@@ -18,9 +18,9 @@ from compact_models.errors import InputError
 from compact_models.model import CompactModel, ParameterSet
 from cosim.devices import fit_screen
 from cosim.devices.fit_data import Measured, PulseTrain, noise_floor
+from cosim.devices.fit_progress import OnProgress, Progress
 from cosim.devices.fit_result import DEPENDENT, NO_EFFECT, Fit, bounds_of_states, make_result
 from cosim.devices.fit_search import (
-    OnProgress,
     OutOfTimeError,
     Residuals,
     cost,
@@ -91,7 +91,8 @@ def fit_device(
             whose initial value is (none named is all, with `with_initial`); None for those that
             the data says something about.
         options: limits; None for the defaults.
-        on_progress: called with steps done and all.
+        on_progress: called after every run with the runs done and, as far as can be guessed,
+            those in all; at the end both are alike.
 
     Raises:
         InputError: a name is no parameter or state, the model cannot answer such data, or the data
@@ -113,20 +114,25 @@ def fit_device(
     if options.with_initial:
         fixed |= {state.name: NOT_ASKED for state in model.states if state.name not in space.names}
     deadline = started + options.timeout_s
-    residuals = Residuals(space, measured, floor, deadline, options.tolerance)
+    progress = Progress(on_progress, settles=free is None)
+    residuals = Residuals(space, measured, floor, deadline, options.tolerance, on_run=progress.ran)
     active = np.ones(len(space.unknowns), dtype=bool)
     many = measured.effort
     outcome, reason = "ok", ""
     solution = residuals.best
     try:
         points = explore(residuals, options.starts * many, options.draws * many, options.seed)
+        progress.enter("screen")
         active, why = _screen(residuals, points, keep_all=free is not None)
         fixed |= why
         # What stays as it is must be at the start's value in every candidate.
         points = np.where(active, points, 0.0)
-        points = descend(residuals, points, active, options.rounds * many, on_progress)
+        progress.enter("descend")
+        points = descend(residuals, points, active, options.rounds * many)
+        progress.enter("polish")
         solution, converged = polish(residuals, points[0], active, options.evaluations * many)
         if free is None:
+            progress.enter("settle")
             solution, active, why, settled = _settle(residuals, solution, active, options)
             fixed |= why
             converged |= settled  # what may have kept it from an end is out of the way
@@ -136,10 +142,13 @@ def fit_device(
     except OutOfTimeError:
         outcome, reason = "not_converged", f"no solution within {options.timeout_s:g} s"
         solution = np.where(active, residuals.best, 0.0)
-    return make_result(
+    progress.enter("result")
+    result = make_result(
         residuals, measured, solution, active, fixed, floor, outcome, reason, started,
         options.tolerance, asked=free is not None,
     )  # fmt: skip
+    progress.finish()
+    return result
 
 
 def _check_model(model: CompactModel, measured: Measured) -> None:
@@ -200,7 +209,7 @@ def _settle(
     kept = active & ~loose
     back = walk_back(residuals, solution, kept, loose)
     starts = np.stack([back, np.where(loose, 0.0, solution)])
-    again = descend(residuals, starts, kept, options.rounds, _silent)
+    again = descend(residuals, starts, kept, options.rounds)
     settled, converged = polish(residuals, again[0], kept, options.evaluations)
     allowed = _AS_GOOD * cost(off)[0] + off.size * _EXACT**2 / 2
     if cost(residuals.at(settled[None]))[0] > allowed:

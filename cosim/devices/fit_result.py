@@ -132,7 +132,7 @@ def make_result(
         asked: the user said what to fit.
     """
     space = residuals.space
-    last = Residuals(space, measured, floor, math.inf, tolerance)
+    last = Residuals(space, measured, floor, math.inf, tolerance, residuals.on_run)
     off, jacobians = last.with_jacobians(u[None], active)
     answer = last.answers(u[None])[0]
     if not np.isfinite(answer).all():

@@ -18,7 +18,6 @@ from cosim.devices.fit_data import Measured, scaled
 from cosim.devices.fit_space import Space
 
 Array = NDArray[np.float64]
-OnProgress = Callable[[int, int], None]
 
 # A point where the current is off by much more than this factor, exp(0.3), counts with its distance
 # and not its square: beside an abrupt switching a right model is far off for a point or two.
@@ -39,6 +38,10 @@ class OutOfTimeError(Exception):
     """The time that a fit may take has passed."""
 
 
+def _untold() -> None:
+    """Nobody counts the runs."""
+
+
 class Residuals:
     """Residuals and Jacobians of candidates, and the best candidate seen.
 
@@ -48,12 +51,20 @@ class Residuals:
         runs: how many runs that took.
         best: the best coordinates so far [unknown].
         best_cost: their cost.
+        on_run: called after every run.
     """
 
     def __init__(
-        self, space: Space, measured: Measured, floor: float, deadline_s: float, tolerance: float
+        self,
+        space: Space,
+        measured: Measured,
+        floor: float,
+        deadline_s: float,
+        tolerance: float,
+        on_run: Callable[[], None] = _untold,
     ) -> None:
         self.space = space
+        self.on_run = on_run
         self.evaluations = 0
         self.runs = 0
         self.best = np.zeros(len(space.unknowns))
@@ -77,6 +88,7 @@ class Residuals:
         found = np.broadcast_to(found, (len(u), found.shape[-1]))
         self.evaluations += len(u)
         self.runs += 1
+        self.on_run()
         return np.where(valid[:, None], found, np.nan)
 
     def at(self, u: Array) -> Array:
@@ -139,13 +151,7 @@ def explore(residuals: Residuals, keep: int, draw: int, seed: int) -> Array:
     return np.asarray(candidates[chosen])
 
 
-def descend(
-    residuals: Residuals,
-    u: Array,
-    free: NDArray[np.bool_],
-    rounds: int,
-    on_progress: OnProgress,
-) -> Array:
+def descend(residuals: Residuals, u: Array, free: NDArray[np.bool_], rounds: int) -> Array:
     """Levenberg-Marquardt on several candidates side by side, the best first.
 
     Args:
@@ -153,7 +159,6 @@ def descend(
         u: starts [candidate, unknown].
         free: what may be turned [unknown].
         rounds: most rounds; ends before when the best gains no more.
-        on_progress: called with rounds done and all.
 
     Raises:
         OutOfTimeError: the time is up.
@@ -163,8 +168,7 @@ def descend(
     damping = np.full(cells, 1e-2)
     best, idle = np.inf, 0
     costs = np.full(cells, np.inf)
-    for k in range(rounds):
-        on_progress(k, rounds)
+    for _ in range(rounds):
         off, jacobians = residuals.with_jacobians(now, free)
         costs = cost(off)
         trials = np.empty((cells, len(_DAMPING), size))
@@ -189,7 +193,6 @@ def descend(
         best = min(best, float(costs.min()))
         if idle >= _PATIENCE:
             break
-    on_progress(rounds, rounds)
     return np.asarray(now[np.argsort(costs, kind="stable")])
 
 

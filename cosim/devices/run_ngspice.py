@@ -207,7 +207,7 @@ def run_ngspice(
         if result.outcome is not Outcome.NO_CONVERGENCE:
             break
     if timeout_s is not None and result.outcome is Outcome.TIMEOUT:
-        reason = f"not done within {timeout_s:g} s, in try {turn + 1} of {len(_TRIES)}"
+        reason = f"it did not finish within {timeout_s:g} s, in try {turn + 1} of {len(_TRIES)}"
         result = replace(result, reason=reason)
     return _trace(model, parameter_set, time_s, voltage_v, result, use_compiled)
 
@@ -282,5 +282,7 @@ def _not_a_solution(model: CompactModel, fractions: list[Array], current_a: Arra
         if not np.isfinite(s).all():
             return f"state {x.name!r} is not finite"
         if x.lower is not None and (s.min() < -_OUTSIDE or s.max() > 1 + _OUTSIDE):
-            return f"state {x.name!r} left its bounds, to the fraction {s.min():g} or {s.max():g}"
+            far = max(-float(s.min()), float(s.max()) - 1)
+            end = "lower" if far == -float(s.min()) else "upper"
+            return f"state {x.name!r} left its bounds, {far:.4g} of its range beyond the {end} one"
     return ""

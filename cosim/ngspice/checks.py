@@ -66,7 +66,8 @@ def value_problem(plot: RawPlot, limit: float) -> str:
     values = _magnitude(plot.data[:, column])
     point = int(np.flatnonzero(~np.isfinite(values) | ~(values <= ceiling[column]))[0])
     what = f"beyond the limit of {limit:g}" if np.isfinite(values[point]) else "not finite"
-    more = f"; {bad.size - 1} other signals are bad too" if bad.size > 1 else ""
+    others = "1 other signal is" if bad.size == 2 else f"{bad.size - 1} other signals are"
+    more = f"; {others} bad too" if bad.size > 1 else ""
     return f"{plot.names[column]} = {plot.data[point, column]:g} at point {point} is {what}{more}"
 
 

@@ -31,6 +31,8 @@ EDGE = 0.02
 PULSES = 40
 """How many pulses a sweep of the range should take."""
 _FEW, _MANY = 20, 100
+MARGIN = 0.05
+"""A level that is beyond a threshold by less, as a part of it, hangs on millivolts of a driver."""
 _ROUGH = replace(QUICK, state_rounds=2)
 _MENDED = 4
 _LEVELS = 40
@@ -70,6 +72,39 @@ def default_pulses(
         return _of_pulse_device(model, parameter_set, up_v, down_v, width_s)
     rising, _ = places_s(model, parameter_set)
     return _by_times(model, parameter_set, rising, up_v, down_v, width_s)
+
+
+def near_threshold(model: CompactModel, parameter_set: ParameterSet, pulse: Pulse) -> float | None:
+    """The threshold that the level of a pulse is beyond by less than `MARGIN` of it [V].
+
+    None where there is no such threshold, as in most devices that are not linear in the voltage.
+    """
+    level = pulse.amplitude_v
+    for threshold in thresholds_v(model, parameter_set):
+        if threshold * level > 0 and 0 <= abs(level) - abs(threshold) < MARGIN * abs(threshold):
+            return threshold
+    return None
+
+
+def missed_aim(pulses_up: int, pulses_down: int, *, most: int = 10_000) -> str:
+    """Which sweep takes too few pulses or too many, in words; empty where both are as aimed at.
+
+    Args:
+        pulses_up: of a sweep up.
+        pulses_down: of one down.
+        most: where counting ended.
+    """
+    missed = [
+        f"{count:,}{' or more' if count >= most else ''} pulse{'' if count == 1 else 's'} {name}"
+        for name, count in (("up", pulses_up), ("down", pulses_down))
+        if not _FEW <= count <= _MANY
+    ]
+    if not missed:
+        return ""
+    return (
+        f"no levels with one width were found at which a sweep of the state takes {_FEW} to "
+        f"{_MANY} pulses: it takes {' and '.join(missed)}"
+    )
 
 
 def _around(level: float) -> tuple[float, float]:

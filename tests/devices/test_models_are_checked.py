@@ -51,7 +51,15 @@ def sentence(**changes: object) -> str:
             ["condition", "not supported"],
         ),
         ({"current": sympy.Piecewise((g * V, ~((x > 0.5) & (x < V))), (0, True))}, ["x in 1"]),
-        ({"current": g * V * sympy.gamma(x)}, ["gamma", "not supported"]),
+        (
+            {"current": g * V * sympy.gamma(x)},
+            [
+                "the current: the function gamma is not supported in an equation, as in ",
+                "gamma(x)",
+                "allowed: Abs, Max",
+                "Piecewise; write gamma with these",
+            ],
+        ),
         (
             {"current": g * V * sympy.Heaviside(V - v_one)},
             [

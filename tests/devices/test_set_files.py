@@ -246,3 +246,89 @@ def test_what_is_missing_is_said_to_be(folder: Path, old: str, new: str, said: s
     found, _ = said_of(path, old, new)
     assert re.match(rf"{re.escape(str(path))}:\d+: {re.escape(said)}", found), found
     assert "got" not in found
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        (
+            "r_on = 61.25",
+            "r_on = 1,5",
+            "[values] r_on: a number has a decimal point, not a comma; got '1,5'; write r_on = 1.5",
+        ),
+        (
+            "r_on = 61.25",
+            "r_on = 1,500 # ohm",
+            "[values] r_on: a number has a decimal point, not a comma; got '1,500 # ohm';"
+            " write r_on = 1.500, or 1500 if it is in thousands",
+        ),
+        (
+            "amplitude_v = ",
+            "amplitude_v = 0,3 # ",
+            "amplitude_v: a number has a decimal point, not a comma; got '0,3",
+        ),
+        (
+            "r_on = 61.25",
+            "r_on = 61 ohm",
+            "[values] r_on: a number stands alone, without its unit; got '61 ohm'; write r_on = 61",
+        ),
+        (
+            "r_on = 61.25",
+            "r_on = .5e3",
+            "[values] r_on: a number has digits on both sides of its point; got '.5e3';"
+            " write r_on = 0.5e3",
+        ),
+        (
+            "r_on = 61.25",
+            "r_on = ",
+            "[values] r_on: the value is missing; allowed: > 0 ohm",
+        ),
+        (
+            "r_on = 61.25",
+            "r_on = 1e5e",
+            "[values] r_on: TOML cannot read this value (expected newline",
+        ),
+        (
+            'name = "mine"',
+            'name = "mine',
+            "name: the text has no quotation mark at its end; got '\"mine';"
+            " allowed: the name of the set, in quotes",
+        ),
+        ("[initial]", "[values]", "the heading [values] stands there twice; put all of its keys"),
+        ("confirmed = true", "confirmed = [", "confirmed: TOML cannot read this value"),
+    ],
+)
+def test_what_is_no_toml_is_explained(folder: Path, old: str, new: str, said: str) -> None:
+    path = saved(folder)
+    found, line = said_of(path, old, new)
+    assert found.startswith(f"{path}:{line}: {said}"), found
+    assert "\n" not in found
+
+
+def test_a_key_that_stands_twice_is_named_with_both_lines(folder: Path) -> None:
+    path = saved(folder)
+    found, line = said_of(path, "r_on = 61.25", "r_on = 61.25\nr_on = 70")
+    assert found == (
+        f"{path}:{line + 1}: [values] r_on: the key 'r_on' stands there twice; got 'r_on = 70';"
+        f" leave out this one or that on line {line}"
+    )
+    with path.open("a") as file:
+        file.write("x = 1")  # and where the file ends with the second
+    text = path.read_text().replace("r_on = 70\n", "").removesuffix("x = 1") + "w = 1"
+    path.write_text(text)
+    with pytest.raises(
+        InputError, match=rf":{text.count(chr(10)) + 1}: \[initial\] w: the key 'w'"
+    ):
+        library.find_set(VTEAM, "mine")
+
+
+def test_a_text_that_nothing_closes_has_the_line_where_it_begins(folder: Path) -> None:
+    path = saved(folder)
+    found, line = said_of(path, "source = ", 'source = """')
+    assert found.startswith(f"{path}:{line}: source: the text has no quotation mark"), found
+
+
+def test_a_set_may_have_a_hyphen_in_its_name(folder: Path) -> None:
+    mine = dataclasses.replace(FIRST, name="cell-7")
+    library.save_set(VTEAM, mine, folder / "vteam.cell-7.toml")
+    assert library.find_set(VTEAM, "cell-7") == mine

@@ -33,6 +33,22 @@ def test_a_bad_value_is_named_with_its_point(bad: float) -> None:
     assert "point 2" in verdict.reason
 
 
+@pytest.mark.parametrize(
+    ("count", "said"),
+    [(1, ""), (2, "; 1 other signal is bad too"), (3, "; 2 other signals are bad")],
+)
+def test_other_bad_signals_are_counted(count: int, said: str) -> None:
+    names = "".join(f"\t{k}\tv(n{k})\tvoltage\n" for k in range(count))
+    header = (
+        "Title: t\nDate: d\nPlotname: DC transfer characteristic\nFlags: real\n"
+        f"No. Variables: {count}\nNo. Points: 1\nVariables:\n{names}Binary:\n"
+    )
+    raw = parse_raw(header.encode() + struct.pack(f"<{count}d", *[2e9] * count))
+    reason = classify(DECK, GOOD, "", raw, "", {}).reason
+    assert "is beyond the limit of 1e+09" + said in reason
+    assert ("other" in reason) == (count > 1)
+
+
 @pytest.mark.parametrize("point", [0, 70_000, 149_999])
 @pytest.mark.parametrize("bad", [math.nan, math.inf, -2e9])
 def test_a_bad_value_is_found_anywhere_in_a_long_plot(bad: float, point: int) -> None:

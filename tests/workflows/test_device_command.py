@@ -14,6 +14,7 @@ from compact_models.library import all_models
 from cosim.devices.run_ngspice import can_compile
 from cosim.ngspice import Deck, find_ngspice, run_deck
 from tests.workflows.command import names_all, refused, spiceloop
+from workflows.device.stimulus import MOST_V
 
 STIMULUS = "t_s,v_v\n0,0\n1e-9,0.2\n5e-8,0.25\n1e-7,-0.1\n"
 
@@ -147,7 +148,10 @@ def test_what_a_spreadsheet_writes_is_read(tmp_path: Path) -> None:
     [
         ("", ["in.csv", "empty"]),
         ("t_s,v\n0,0\n1,0\n", ["in.csv:1: the column 'v_v' is missing", "t_s, v"]),
-        ("t_s,v_v,v_v\n0,0,0\n1,0,0\n", ["in.csv:1", "once"]),
+        (
+            "t_s,v_v,v_v\n0,0,0\n1,0,0\n",
+            ["in.csv:1: the column 'v_v' stands there twice", "each once", "remove all but one"],
+        ),
         ("t_s,v_v\n0,0\n", ["in.csv", "two points"]),
         ("t_s,v_v\n0,0\n1e-9,x\n", ["in.csv:3", "v_v", "'x'"]),
         ("t_s,v_v\n0,0\n1e-9,nan\n", ["in.csv:3", "v_v", "nan"]),
@@ -159,12 +163,65 @@ def test_what_a_spreadsheet_writes_is_read(tmp_path: Path) -> None:
         ("t_s\tv_v\n0\t0\n", ["in.csv:1", "commas, not by tabs"]),
         ("t_s,v_v\n0,0\n1_0e-7,0.1\n", ["in.csv:3", "t_s is not a finite number", "1_0e-7"]),
         ("t_s,v_v\n0,0\n1,\u0661\n", ["in.csv:3", "v_v is not a finite number"]),
+        ("t_s,v_v\n0,0\n\n1e-9,-1000.5\n", ["in.csv:4: v_v", "-1000.5", "-1000 to 1000 V"]),
     ],
 )
 def test_a_bad_stimulus_is_refused(tmp_path: Path, text: str, words: list[str]) -> None:
     given = stimulus(tmp_path, text)
     out = tmp_path / "out.csv"
-    names_all(refused(tmp_path, "device", "run", "vteam", "--stimulus", given, "-o", out), *words)
+    said = refused(tmp_path, "device", "run", "vteam", "--stimulus", given, "-o", out)
+    names_all(said, *words)
+    assert "did you mean 'v_v'" not in said
+
+
+def test_both_engines_refuse_the_same_voltage(tmp_path: Path) -> None:
+    given = stimulus(tmp_path, "t_s,v_v\n0,0\n1e-9,1e30\n2e-9,0\n")
+    said = {
+        refused(
+            tmp_path, "device", "run", "vteam", "--stimulus", given, "--engine", engine,
+            "-o", tmp_path / "out.csv",
+        )
+        for engine in ("torch", "ngspice")
+    }  # fmt: skip
+    assert said == {
+        f"{given}:3: v_v is a voltage that no such device stands; got 1e+30;"
+        " allowed: -1000 to 1000 V; write it in V"
+    }
+
+
+def test_three_times_every_amplitude_is_allowed() -> None:
+    for model in all_models().values():
+        for one in model.parameter_sets:
+            assert 3 * one.amplitude_v <= MOST_V, (model.name, one.name)
+
+
+@pytest.mark.ngspice
+def test_the_run_begins_at_the_first_time(tmp_path: Path) -> None:
+    rows = {first: f"{first},0.2\n{first + 1},0.2\n{first + 2},-0.2\n" for first in (-1, 0)}
+    out = tmp_path / "out.csv"
+    for engine in ("torch", "ngspice"):
+        found = []
+        for text in rows.values():
+            given = stimulus(tmp_path, f"t_s,v_v\n{text}")
+            ran = spiceloop(
+                "device", "run", "vteam", "--stimulus", given, "--engine", engine, "-o", out
+            )
+            assert ran.code == 0, ran.err
+            found.append(trace(out))
+        assert (found[0]["t_s"] - found[1]["t_s"]).tolist() == [-1, -1, -1]
+        for name in ("v_v", "i_a", "w"):
+            assert found[0][name].tolist() == found[1][name].tolist(), engine
+        assert found[0]["w"][0] == pytest.approx(1.5e-9, rel=1e-12)  # of the set, at -1 s
+
+
+def test_the_help_says_what_there_is() -> None:
+    first = " ".join(spiceloop("device", "--help").out.split())
+    names_all(first, "list, show, run, plot, characterise, fit, netlist.")
+    options = " ".join(spiceloop("device", "run", "--help").out.replace("\u2502", "").split())
+    names_all(
+        options, "auto (osdi if it can be), b (sources), osdi [default: auto]",
+        "[default: the set's]", "[default: by size]",
+    )  # fmt: skip
 
 
 @pytest.mark.parametrize("number", ["1e-9", "+1.E-9", ".1e-8", "0.000000001", "1E-09"])
@@ -179,11 +236,14 @@ def test_an_earlier_result_is_not_left_under_the_name_of_a_failed_run(tmp_path: 
     out = tmp_path / "out.csv"
     good = stimulus(tmp_path)
     bad = tmp_path / "bad.csv"
-    bad.write_text("t_s,v_v\n0,0\n1e-9,1e308\n2e-9,0\n", encoding="utf-8")
-    call = ("device", "run", "vteam", "-o", out, "--stimulus")
+    bad.write_text("t_s,v_v\n0,0\n1e-9,1000\n2e-9,0\n", encoding="utf-8")  # sinh overflows
+    call = ("device", "run", "yakopcic", "-o", out, "--stimulus")
     ran = spiceloop(*call, bad)
     assert ran.code == 1, ran.err
-    names_all(ran.out, "no_convergence", f"no result was written to {out}")
+    names_all(
+        ran.out, "torch: no_convergence (the device could not be solved at 1e-09 s), 3 points"
+    )
+    names_all(ran.out, f"no result was written to {out}")
     assert "from an earlier run" not in ran.out  # there was none
     kept = []
     for name in ("out.csv.old", "out.csv.old2"):

@@ -102,6 +102,10 @@ def test_pulses_become_a_set_and_none_is_written_over(tmp_path: Path, own_folder
     assert "<svg" in picture.read_text(encoding="utf-8")
     said = refused(tmp_path, *call)
     names_all(said, "my_cell_7", "exists already", "--force", "--save-as")
+    ran = spiceloop(*call, "--save-as", "cell-7")  # as a set in a file may be called
+    assert ran.code == 0, ran.err
+    assert (own_folder / "soft_bounds.cell-7.toml").exists()
+    assert spiceloop("device", "show", "soft_bounds", "--params", "cell-7").code == 0
     assert spiceloop(*call, "--force").code == 0
     names_all(refused(tmp_path, *call, "--save-as", "reram_sb"), "reram_sb", "--save-as")
 
@@ -115,7 +119,12 @@ def test_a_fit_that_does_not_end_saves_nothing(tmp_path: Path, own_folder: Path)
     assert not own_folder.exists()
     text = spiceloop("device", "fit", data, "--model", "soft_bounds", "--timeout", "1e-9").out
     names_all(
-        text, "not_converged", "1e-09 s", "nothing was saved", "next: ", "--free", "--timeout"
+        text,
+        "not_converged (no solution within 1e-09 s)",
+        "nothing was saved",
+        "next: ",
+        "--free",
+        "--timeout",
     )
 
 
@@ -248,6 +257,7 @@ def test_the_pulses_of_a_fit_are_counted_and_not_its_rows() -> None:
         (SWEEP.replace("4e-4", "nan"), ["in.csv:5", "i_a", "nan"]),
         (SWEEP.replace("4e-4", "n/a"), ["in.csv:5", "i_a", "n/a"]),
         (SWEEP.replace(",0.5,", ",,"), ["in.csv:6", "v_v is blank"]),
+        (SWEEP.replace(",0.5,", ",5e3,"), ["in.csv:6: v_v", "5000", "-1000 to 1000 V"]),
         (SWEEP.replace("e-4\n", "e-400\n"), ["in.csv:2", "i_a", "zero"]),
         (PULSES, ["pulse data needs a pulse device", "vteam"]),
         (PULSES.replace("3e-6", "-3e-6"), ["in.csv:4", "negative"]),
@@ -271,7 +281,11 @@ def test_bad_data_is_refused(tmp_path: Path, text: str, words: list[str]) -> Non
         (("--model", "vteam", "--save-as", ""), ["--save-as: the name is missing", "lower-case"]),
         (("--model", ""), ["the name of a model is missing", "vteam"]),
         (("--model", "vteam", "--params", ""), ["the name of a parameter set is missing", "sine"]),
-        (("--model", "vteam", "--save-as", "Mine!"), ["--save-as", "Mine!", "lower-case"]),
+        (
+            ("--model", "vteam", "--save-as", "Mine!"),
+            ["--save-as", "Mine!", "lower-case letters, digits, _ and -, a letter first"],
+        ),
+        (("--model", "vteam", "--save-as", "7-a"), ["--save-as", "'7-a'", "a letter first"]),
         (("--model", "vteam", "--save-as", "sine"), ["--save-as", "sine"]),
         (("--model", "vteam", "--plot", "fit.bmp"), ["--plot", "fit.bmp", ".png"]),
         (("--model", "vteam", "--plot", "gone/fit.png"), ["--plot", "folder does not exist"]),

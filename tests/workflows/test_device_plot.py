@@ -26,6 +26,7 @@ from cosim.portraits.panel import QUICK
 from cosim.portraits.portrait import portrait
 from tests.workflows.command import names_all, refused, spiceloop
 from workflows.device.axes import NEUTRAL, RESET, SET, eng, quantity, seconds, unit_axis
+from workflows.device.one_way import one_way
 from workflows.device.plot import page, panels_of, plot_device
 from workflows.report.style import figure_style
 
@@ -364,3 +365,30 @@ def test_bad_input_is_refused(tmp_path: Path, arguments: tuple[str, ...], words:
     if "-o" not in given:
         given += ["-o", str(tmp_path / "page.png")]
     names_all(refused(tmp_path, "device", "plot", *given), *words)
+
+
+def test_a_sweep_that_never_switches_back_says_so(tmp_path: Path) -> None:
+    out = tmp_path / "one.svg"
+    call = ("device", "plot", "vteam", "-o", out, "--params")
+    found = json.loads(spiceloop(*call, "pt_hf_ti", "--json").out)
+    (remark,) = found["remarks"]
+    names_all(
+        remark, "switches the device ON once and never back", "every period after the first is one",
+        "RESET takes 36.5 ms at +1 V, the whole period 1 µs",
+    )  # fmt: skip
+    shown = " ".join(out.read_text(encoding="utf-8").split())
+    for line in ("this sweep switches the", "device ON once and never", "not in this sweep"):
+        assert line in shown
+    assert json.loads(spiceloop(*call, "sine", "--json").out)["remarks"] == []
+
+
+def test_a_loop_that_does_not_open_is_told_in_words() -> None:
+    phase = np.linspace(0, 2 * np.pi, 41)
+    volts = np.sin(phase)
+    once = np.concatenate([volts[:-1] * np.where(phase[:-1] < 2, 1e-3, 1e-6), volts * 1e-6])
+    two = np.concatenate([volts[:-1], volts])
+    loop = Loop(two, once, 40, 0, 1.0, 0.25)
+    names_all(one_way(loop), "switches the device OFF once and never back")
+    names_all(one_way(Loop(volts, volts * 1e-6, 40, 0, 1.0, 0.25)), "does not switch the device")
+    opens = np.where(phase < 1.5, 1e-6, 2e-6) * volts
+    assert one_way(Loop(volts, opens, 40, 0, 2.0, 0.25)) == ""

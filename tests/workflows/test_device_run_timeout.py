@@ -33,7 +33,9 @@ def test_it_ends_when_its_time_is_up(tmp_path: Path) -> None:
     assert found.code == 1, found.err
     document = json.loads(found.out)
     assert document["outcome"] == "timeout"
-    assert "0.01 s" in document["reason"]
+    assert document["reason"] == "it did not finish within 0.01 s, in try 1 of 6"
+    text = spiceloop(*arguments[:-1]).out
+    assert ": timeout (it did not finish within 0.01 s, in try 1 of 6), 2 points, " in text
     assert not (tmp_path / "out.csv").exists()
 
 

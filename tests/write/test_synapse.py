@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 
 import numpy as np
 import pytest
@@ -14,9 +15,10 @@ from compact_models.model import CompactModel, ParameterSet
 from cosim.calibration.update import QUICK
 from cosim.devices.pulses import asymmetry, number_of_states, steps, symmetry_point
 from cosim.devices.run_ngspice import run_ngspice
+from cosim.devices.run_torch import run_torch
 from cosim.ngspice import Ngspice
 from cosim.portraits.polarity import conductance_s
-from cosim.write.default_pulses import default_pulses
+from cosim.write.default_pulses import default_pulses, missed_aim, near_threshold
 from cosim.write.place_map import READ_V
 from cosim.write.synapse import Synapse, characterise
 from netlists.pulse import Pulse
@@ -69,6 +71,7 @@ def test_the_slopes_of_soft_bounds_are_those_of_straight_lines() -> None:
     # A step of 0.0949 at weight 0 that is nothing at the bound, 1 away; 2 % of a pulse is edges.
     assert found.slope_up == pytest.approx(-0.0949, rel=0.02)
     assert found.slope_down == pytest.approx(-0.0949, rel=0.02)
+    assert found.states is not None
     assert found.dw_min == pytest.approx(2 / found.states)
 
 
@@ -93,7 +96,7 @@ def test_alternating_pulses_in_ngspice_settle_where_the_surrogate_says(
 ) -> None:
     model, numbers = device(name)
     given = {"up_v": -0.225, "width_s": 5e-9} if name == "vteam" else {}
-    found = synapse(name, **given)
+    found = synapse(name, None, **given)
     measured_s = alternated(model, numbers, found, ngspice, 150)
     weight = 2 * (measured_s - found.g_min_s) / (found.g_max_s - found.g_min_s) - 1
     # 1 % of the range, which is 2 in weight; it has come to rest long before the end.
@@ -101,14 +104,15 @@ def test_alternating_pulses_in_ngspice_settle_where_the_surrogate_says(
     assert weight[-42:-40].mean() == pytest.approx(weight[-2:].mean(), abs=0.002)
     assert (found.symmetry_point is None) == settles_by_bound
     if settles_by_bound:
-        assert "stronger at every weight" in found.no_symmetry
+        assert "leave the weight higher" in found.no_symmetry
         assert "upper bound" in found.no_symmetry
 
 
 def test_where_all_weights_cancel_there_is_no_symmetry_point() -> None:
     found = synapse("constant_step", "gokmen_vlasov_scaled")
     assert found.symmetry_point is None
-    assert "cancel at every weight" in found.no_symmetry
+    assert "cancel wherever no bound cuts them short" in found.no_symmetry
+    assert found.no_states == ""
     assert found.states == pytest.approx(1250, rel=0.01)
 
 
@@ -117,6 +121,87 @@ def test_an_abrupt_device_has_none_and_says_so() -> None:
     found = synapse("yakopcic", width_s=5e-3, up_v=0.36, down_v=-0.46)
     assert found.symmetry_point is None
     assert "abrupt" in found.no_symmetry
+    assert found.states is None
+    assert "one pulse can cover" in found.no_states
+
+
+def test_pulses_in_turn_on_a_cliff_go_where_the_integrated_device_goes() -> None:
+    """Without a window ion drift runs away within one pulse, and a pair brings it back.
+
+    A map of even places loses some of the cliff in every pair: it led from 0 to -0.35.
+    """
+    model, numbers = device("ion_drift", "hp")
+    found = characterise(model, numbers, *default_pulses(model, numbers))
+    assert "every weight" not in found.no_symmetry
+    times, volts = [0.0], [0.0]
+    for pulse in (found.up, found.down) * 10:
+        times += [times[-1] + t for t in pulse.corner_times_s()[1:]]
+        volts += pulse.corner_voltages_v()[1:]
+    start = {"x": torch.tensor([1.0], dtype=torch.float64)}
+    trace = run_torch(model, numbers.values, start, times, torch.tensor(volts, dtype=torch.float64))
+    g = conductance_s(model, numbers, [trace.states["x"][0, 3::3]], READ_V).numpy()
+    weight = 2 * (g - found.g_min_s) / (found.g_max_s - found.g_min_s) - 1
+    # A hair of the state, 2e-4 of its range, is 0.1 in weight at the upper bound.
+    assert found.alternated(1.0, 10)[-1] == pytest.approx(weight[-2:].mean(), abs=0.15)
+
+
+def test_the_sentence_on_a_pair_and_that_on_single_steps_hold() -> None:
+    found = synapse("vteam", "pt_hf_ti")
+    assert "stronger at every weight" not in found.no_symmetry
+    assert "leave the weight lower wherever no bound cuts them short" in found.no_symmetry
+    ends = re.search(
+        r"One step up by itself is the larger one between the weights (\S+) and ([^ ,]+),",
+        found.no_symmetry,
+    )
+    assert ends is not None, found.no_symmetry
+    low, high = float(ends[1]), float(ends[2])
+    inside = (found.weight > low) & (found.weight < high)
+    assert inside.sum() > 100
+    assert (found.step_up > -found.step_down)[inside].all()
+    assert (found.step_up < -found.step_down)[found.weight > high + 0.02].all()
+    for weight in (0.2, 0.0, -0.4, -0.8):  # none of them is cut short
+        ends_of_pairs = found.alternated(weight, 40)
+        assert (np.diff(ends_of_pairs[1:]) < 0).all()
+
+
+@pytest.mark.parametrize(
+    ("name", "one", "why"),
+    [("vteam", "pt_hf_ti", "factor of 10"), ("ion_drift", "hp", "96 %"), ("yakopcic", None, "")],
+)
+def test_states_are_told_where_one_step_stands_for_all(
+    name: str, one: str | None, why: str
+) -> None:
+    found = synapse(name, one)
+    assert (found.states is None) == bool(why)
+    assert why in found.no_states
+
+
+def test_a_train_shows_the_switching_of_a_cell_that_first_does_next_to_nothing() -> None:
+    found = synapse("stanford", "sky130", up_v=1.86343, down_v=-1.86176, width_s=1e-9)
+    # From 5 % of the gap's range on it takes some tens; in conductance it is a single pulse.
+    assert 20 < found.pulses_up < 100
+    assert found.weight_pulses_up == found.weight_pulses_down == 1
+    assert found.pulses_from_low > 3 * found.pulses_up
+    assert found.train_up > found.pulses_from_low
+    assert found.train_covers == pytest.approx(1, abs=0.01)
+    train = found.train_s(found.train_up, found.train_down)
+    assert train.max() > 0.99 * found.g_max_s
+    assert train[-1] < 0.05 * found.g_max_s
+
+
+def test_a_level_just_beyond_a_threshold_is_found() -> None:
+    model, numbers = device("vteam", "pt_hf_ti")
+    up, down = Pulse(-0.5305, 1e-3, 1e-5, 1e-5), Pulse(1.49, 1e-3, 1e-5, 1e-5)
+    assert near_threshold(model, numbers, up) == pytest.approx(-0.53)
+    assert near_threshold(model, numbers, down) is None
+    assert near_threshold(model, numbers, up.at(-0.6)) is None
+    assert near_threshold(model, numbers, down.at(0.51)) == pytest.approx(0.5)
+
+
+def test_missing_the_aim_is_said_with_both_counts() -> None:
+    assert missed_aim(45, 100) == ""
+    assert "1 pulse up and 11 pulses down" in missed_aim(1, 11)
+    assert "40 pulses" not in missed_aim(40, 120)
 
 
 @pytest.mark.parametrize("name", ["vteam", "yakopcic", "messaris", "ion_drift_biolek"])

@@ -7,31 +7,28 @@ import math
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
-
-from matplotlib.figure import Figure
+from typing import TYPE_CHECKING, Any
 
 from compact_models.errors import InputError, closest
 from compact_models.files import write_bytes_atomic
 from compact_models.library import check_device_folder, find_model, find_set
 from compact_models.model import CompactModel, ParameterSet
-from cosim.calibration.update import MOST, check_levels
-from cosim.devices.switching_time import switching_state
-from cosim.ngspice import find_ngspice
-from cosim.surrogate.update import HeldOut
-from cosim.write.default_pulses import default_pulses
-from cosim.write.place_map import UnsolvedError
-from cosim.write.synapse import Synapse, characterise
 from workflows.console import Reporter
-from workflows.device.axes import quantity
 from workflows.device.picture import check_picture
-from workflows.device.synapse_page import page
 from workflows.device.table import aligned, line_width, wrapped
-from workflows.report.style import figure_style
-from workflows.report.svg import standalone, svg_text
+
+# What can be refused is refused before torch and matplotlib are loaded, which takes seconds.
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+    from cosim.surrogate.update import HeldOut
+    from cosim.write.synapse import Synapse
 
 ENGINES = ("torch", "ngspice")
 _NO_SPACE = "\N{NO-BREAK SPACE}"
+_MOST = 10_000  # pulses; more are not counted
+_COVERED = 0.9  # of the range of conductance: a train that covers less has not switched the cell
+_SURE = 0.02  # weight: a larger error of the surrogate, 1 % of the range, is told
 Answer = tuple[dict[str, Any], list[str], int]
 
 
@@ -75,8 +72,22 @@ def characterise_device(request: Request, reporter: Reporter) -> Answer:
     suffix = None if request.out is None else check_picture(request.out, "--out")
     check_device_folder()
     model = find_model(request.name)
+    if model.kind == "read":
+        raise InputError(
+            f"model {model.name!r} is only programmed and read, no pulse moves it: "
+            f"'spiceloop device plot {model.name}' shows what it does, and 'spiceloop device list' "
+            "which models are dynamic or pulse and can be characterised"
+        )
     numbers = find_set(model, request.params)
     _check_numbers(request, model, numbers)
+
+    from cosim.ngspice import find_ngspice
+    from cosim.write.default_pulses import default_pulses
+    from cosim.write.place_map import UnsolvedError
+    from cosim.write.synapse import characterise
+    from workflows.device.synapse_page import page
+    from workflows.report.style import figure_style
+
     source = find_ngspice() if request.engine == "ngspice" else None
     started = time.perf_counter()
     with reporter.stage(f"choosing pulses for {model.name}, {numbers.name}"):
@@ -92,25 +103,30 @@ def characterise_device(request: Request, reporter: Reporter) -> Answer:
             synapse = characterise(model, numbers, up, down, source=source, report=on_progress)
     except UnsolvedError as error:
         return {"error": str(error)}, [str(error)], 1
+    warnings = _warnings(request, model, numbers, synapse)
+    notes = [*_missing(synapse), *(f"Warning: {one}." for one in warnings)]
     if request.out is not None and suffix is not None:
         with reporter.stage(f"drawing {request.out.name}"), figure_style():
             about = f"{model.title[:1].upper()}{model.title[1:]}. Parameter set {numbers.name}: "
             about += f"{numbers.credit}. Model: {model.source}. Measured in {request.engine}."
-            drawn = page(synapse, f"{model.name}, {numbers.name}, as a synapse", about)
+            drawn = page(synapse, f"{model.name}, {numbers.name}, as a synapse", about, notes)
             write_bytes_atomic(request.out, _encoded(drawn, suffix))
     found = {
         "model": model.name,
         "parameter_set": numbers.name,
         "source": numbers.credit,
         **_numbers(synapse),
+        "warnings": warnings,
         "figure": None if request.out is None else str(request.out),
         "wall_s": time.perf_counter() - started,
     }
-    return found, _lines(model, numbers, synapse, request.out), 0
+    return found, _lines(numbers, synapse, f"{model.name}, {numbers.name}", notes, request.out), 0
 
 
 def _check_numbers(request: Request, model: CompactModel, numbers: ParameterSet) -> None:
     """Refuses what no pulse can have, by the name of its option."""
+    from cosim.calibration.update import MOST, check_levels
+
     check_levels(model, numbers, (-1e-9, 1e-9))
     most_v = MOST * numbers.amplitude_v
     for option, level in (
@@ -128,6 +144,57 @@ def _check_numbers(request: Request, model: CompactModel, numbers: ParameterSet)
     width = request.width_s
     if width is not None and not (width > 0 and math.isfinite(width)):
         raise InputError("not a width of a pulse", where="--width-s", value=width, allowed="> 0 s")
+
+
+def _warnings(
+    request: Request, model: CompactModel, numbers: ParameterSet, one: Synapse
+) -> list[str]:
+    """What is right as it stands and would still mislead a designer."""
+    from cosim.write.default_pulses import missed_aim, near_threshold
+
+    found = []
+    for name, pulse in (("up", one.up), ("down", one.down)):
+        threshold = near_threshold(model, numbers, pulse)
+        if threshold is not None:
+            margin = abs(pulse.amplitude_v) - abs(threshold)
+            found.append(
+                f"the pulse {name} of {_shown(pulse.amplitude_v, 'V')} is only "
+                f"{_shown(float(f'{margin:.2g}'), 'V')} ({100 * margin / abs(threshold):.2g} %) "
+                f"beyond the threshold of {_shown(threshold, 'V')}: a driver or a line that is off "
+                "by so little does not write"
+            )
+    chosen = None in (request.amplitude_v, request.amplitude_down_v, request.width_s)
+    if model.pulse is None and chosen:  # a pulse device has the step of its publication
+        missed = missed_aim(one.pulses_up, one.pulses_down)
+        found += [missed] if missed else []
+    if one.weight_error > _SURE:
+        found.append(
+            f"where the conductance is steepest over {one.state_name}, the surrogate's worst error "
+            f"is {one.weight_error:.2g} in weight a pulse: where pulses in turn lead is known to a "
+            "few times that"
+        )
+    if one.train_covers < _COVERED:
+        found.append(
+            f"{one.train_up:,} pulses up from g_min lead through {100 * one.train_covers:.2g} % of "
+            "the range of conductance: this train does not switch the cell"
+        )
+    return found
+
+
+def _missing(one: Synapse) -> list[str]:
+    """Why a number is not there."""
+    found = []
+    if one.symmetry_point is None:
+        found.append(f"No symmetry point: {one.no_symmetry}.")
+    if one.states is None:
+        found.append(f"No number of states: {one.no_states}.")
+    return found
+
+
+def _shown(value: float, unit: str) -> str:
+    from workflows.device.axes import quantity
+
+    return quantity(value, unit).replace(_NO_SPACE, " ")
 
 
 def _numbers(one: Synapse) -> dict[str, Any]:
@@ -149,8 +216,15 @@ def _numbers(one: Synapse) -> dict[str, Any]:
         "no_symmetry": one.no_symmetry or None,
         "settles_at": one.settles_at.weight,
         "states": one.states,
+        "no_states": one.no_states or None,
         "pulses_up": one.pulses_up,
         "pulses_down": one.pulses_down,
+        "weight_pulses_up": one.weight_pulses_up,
+        "weight_pulses_down": one.weight_pulses_down,
+        "pulses_from_low": one.pulses_from_low,
+        "train_up": one.train_up,
+        "train_down": one.train_down,
+        "train_covers": one.train_covers,
         "energy_up_j": one.energy_up_j,
         "energy_down_j": one.energy_down_j,
         "pulse": {
@@ -162,6 +236,7 @@ def _numbers(one: Synapse) -> dict[str, Any]:
         },
         "held_out_nrmse": held.nrmse,
         "held_out_worst": held.worst,
+        "held_out_worst_weight": one.weight_error,
         "held_out_energy_nrmse": held.energy_nrmse,
         "held_out_points": held.points,
         "held_out_lost": held.lost,
@@ -175,49 +250,71 @@ def _held_out(one: Synapse) -> HeldOut:
     return held
 
 
-def _lines(model: CompactModel, numbers: ParameterSet, one: Synapse, out: Path | None) -> list[str]:
+def _sweep(one: Synapse, of_state: int, of_conductance: int) -> str:
+    """How many pulses a sweep takes, and of what; one number where both are the same."""
+    if of_state == of_conductance:
+        return f"{_counted(of_state)} for 5 % to 95 % of the range"
+    return (
+        f"{_counted(of_state)} for 5 % to 95 % of {one.state_name}'s range, "
+        f"{_counted(of_conductance)} of the conductance's"
+    )
+
+
+def _counted(pulses: int) -> str:
+    return f"{pulses:,}" if pulses < _MOST else f"{_MOST:,} or more"
+
+
+def _lines(
+    numbers: ParameterSet, one: Synapse, heading: str, notes: list[str], out: Path | None
+) -> list[str]:
     """What a reader gets."""
+    from workflows.device.synapse_page import near_nothing
+
     point, held = one.symmetry_point, _held_out(one)
-    state = model.states[switching_state(model)]
-
-    def shown(value: float, unit: str) -> str:
-        return quantity(value, unit).replace(_NO_SPACE, " ")
-
-    def counted(pulses: int) -> str:
-        return f"{pulses:,}" if pulses < 10_000 else "10,000 or more"
-
     where = "at the symmetry point" if point else "at weight 0"
+    slopes = [near_nothing(slope, one.largest_step) for slope in (one.slope_up, one.slope_down)]
     rows = [
-        ("g_min, g_max", f"{shown(one.g_min_s, 'S')} to {shown(one.g_max_s, 'S')}",
+        ("g_min, g_max", f"{_shown(one.g_min_s, 'S')} to {_shown(one.g_max_s, 'S')}",
          "read at 0.1 V; the weights -1 and 1"),
-        ("pulse up", f"{shown(one.up.amplitude_v, 'V')}, {shown(one.up.width_s, 's')}",
-         f"{counted(one.pulses_up)} from 5 % to 95 %; {shown(one.energy_up_j, 'J')} at weight 0"),
-        ("pulse down", f"{shown(one.down.amplitude_v, 'V')}, {shown(one.down.width_s, 's')}",
-         f"{counted(one.pulses_down)} back; {shown(one.energy_down_j, 'J')} at weight 0"),
+        ("pulse up", f"{_shown(one.up.amplitude_v, 'V')}, {_shown(one.up.width_s, 's')}",
+         _sweep(one, one.pulses_up, one.weight_pulses_up)),
+        ("pulse down", f"{_shown(one.down.amplitude_v, 'V')}, {_shown(one.down.width_s, 's')}",
+         _sweep(one, one.pulses_down, one.weight_pulses_down)),
+        ("from g_min", f"{_counted(one.pulses_from_low)} up", "to 95 % of the conductance"),
+        ("heat up, down", f"{_shown(one.energy_up_j, 'J')}, {_shown(one.energy_down_j, 'J')}",
+         "of one pulse at weight 0"),
         ("dw_min", f"{one.dw_min:.4g}", f"mean |step| {where}, in weight"),
         ("largest step", f"{one.largest_step:.4g}", "from any weight"),
-        ("states", f"{one.states:.4g}", "range over mean step"),
-        ("slope up, down", f"{one.slope_up:.4g}, {one.slope_down:.4g}", "of the step over weight"),
-        ("asymmetry", f"{one.asymmetry:.4g}", "(up + down) / (up - down) at weight 0"),
-        ("symmetry point", "none" if point is None else f"{point.weight:.4g}",
-         one.no_symmetry if point is None else
-         f"{state.name} = {shown(point.state, state.unit)}, {shown(point.conductance_s, 'S')}"),
+        ("states", "none" if one.states is None else f"{one.states:.4g}",
+         "see below" if one.states is None else "range over dw_min"),
+        ("slope up, down", f"{slopes[0]:.4g}, {slopes[1]:.4g}", "of the step over weight"),
+        ("asymmetry", f"{near_nothing(one.asymmetry, 1):.4g}",
+         "(up + down) / (up - down), of one step each from weight 0"),
+        ("symmetry point", "none" if point is None else f"{near_nothing(point.weight, 2):.4g}",
+         "see below" if point is None else
+         f"weight; {one.state_name} = "
+         f"{_shown(near_nothing(point.state, one.state_range), one.state_unit)}, "
+         f"{_shown(point.conductance_s, 'S')}"),
         ("surrogate", f"{100 * held.nrmse:.2g} % NRMSE",
-         f"on {held.points} held-out pulses; worst {held.worst:.2g} of the range"),
+         f"on {held.points} held-out pulses; worst {held.worst:.2g} of {one.state_name}'s range"),
     ]  # fmt: skip
     if held.lost:
         rows.append(("lost", f"{held.lost}", f"held-out pulses unsolved: {one.after_up.reason}"))
+    told = [line for note in notes for line in wrapped(note, line_width())]
     return [
-        *wrapped(f"{model.name}, {numbers.name}: {numbers.credit}", line_width()),
+        *wrapped(f"{heading}: {numbers.credit}", line_width()),
         f"measured in {one.after_up.source}",
         "",
         *aligned(rows),
+        *(["", *told] if told else []),
         *([] if out is None else ["", str(out)]),
     ]
 
 
 def _encoded(figure: Figure, suffix: str) -> bytes:
     """The figure as the content of a file, the same bytes for the same figure."""
+    from workflows.report.svg import standalone, svg_text
+
     if suffix == "svg":
         return standalone(svg_text(figure, "synapse")).encode("utf-8")
     nothing = {"png": ("Software",), "pdf": ("CreationDate", "Producer", "Creator")}[suffix]

@@ -12,20 +12,21 @@ if TYPE_CHECKING:
     from workflows.console import Reporter
 
 app = typer.Typer(
-    name="device", help="Memristors and other devices: list, show, run, plot, fit, netlist."
+    name="device",
+    help="Memristors and other devices: list, show, run, plot, characterise, fit, netlist.",
 )
 
 Name = Annotated[str, typer.Argument(help="a model's name, or the path of its .py file")]
 Params = Annotated[
     str | None,
-    typer.Option("--params", help="parameter set, or the path of its .toml [default: the first]"),
+    typer.Option("--params", help="parameter set, or the path of its .toml \\[default: the first]"),
 ]
 Initial = Annotated[
     list[str] | None,
     typer.Option(
         "--initial",
         metavar="STATE=VALUE",
-        help="state at the start, in its unit; again for another [default: the set's]",
+        help="state at the start, in its unit; again for another \\[default: the set's]",
     ),
 ]
 Out = Annotated[Path, typer.Option("-o", "--out", help="where the result goes")]
@@ -74,12 +75,15 @@ def run(
     engine: Annotated[str, typer.Option("--engine", help="torch or ngspice")] = "torch",
     form: Annotated[
         str | None,
-        typer.Option("--form", help="in ngspice: b (sources), osdi (compiled) [default: auto]"),
+        typer.Option(
+            "--form",
+            help="in ngspice: auto (osdi if it can be), b (sources), osdi \\[default: auto]",
+        ),
     ] = None,
     initial: Initial = None,
     timeout: Annotated[
         float | None,
-        typer.Option("--timeout", help="longest time of ngspice, s [default: by size]"),
+        typer.Option("--timeout", help="longest time of ngspice, s \\[default: by size]"),
     ] = None,
     json: Json = False,
 ) -> None:
@@ -92,6 +96,7 @@ def run(
 
     def work(reporter: Reporter) -> Answer:
         from workflows.device.run import run_device
+        from workflows.device.table import ended
 
         result = run_device(
             name, params, stimulus, engine, form, out, initial or (),
@@ -101,8 +106,8 @@ def run(
         lines = [
             f"{result.model}, {result.parameter_set}: {result.source}",
             f"starts from {result.initial_text}",
-            f"{result.engine}: {result.outcome} {result.reason}".strip()
-            + f", {result.points} points, {result.wall_s:.2f} s",
+            f"{result.engine}: {ended(result.outcome, result.reason)}, {result.points} points,"
+            f" {result.wall_s:.2f} s",
         ]
         if not done:
             lines.append(f"no result was written to {out}")
@@ -140,18 +145,18 @@ def fit(
     ],
     model: Annotated[str, typer.Option("--model", help="a model's name, or its .py file")],
     params: Annotated[
-        str | None, typer.Option("--params", help="set that the fit starts from [default: first]")
+        str | None, typer.Option("--params", help="set that the fit starts from \\[default: first]")
     ] = None,
     free: Annotated[
         str | None,
-        typer.Option("--free", help="parameters, states to fit, a,b,c [default: what data tell]"),
+        typer.Option("--free", help="parameters, states to fit, a,b,c \\[default: what data tell]"),
     ] = None,
     fix_initial: Annotated[
         bool, typer.Option("--fix-initial", help="keep the initial state of the start")
     ] = False,
     initial: Initial = None,
     save_as: Annotated[
-        str | None, typer.Option("--save-as", help="name of the new set [default: the file's]")
+        str | None, typer.Option("--save-as", help="name of the new set \\[default: the file's]")
     ] = None,
     force: Annotated[bool, typer.Option("--force", help="write over your own set")] = False,
     plot: Annotated[
@@ -161,7 +166,7 @@ def fit(
     starts: Annotated[int, typer.Option("--starts", help="starts followed side by side")] = 8,
     noise_floor: Annotated[
         float | None,
-        typer.Option("--noise-floor", help="in A or S [default: read from the data]"),
+        typer.Option("--noise-floor", help="in A or S \\[default: read from the data]"),
     ] = None,
     timeout: Annotated[float, typer.Option("--timeout", help="longest time, s")] = 600.0,
     seed: Annotated[int, typer.Option("--seed", help="of the starts")] = 0,
@@ -188,7 +193,7 @@ def plot(
     params: Params = None,
     out: Annotated[
         Path | None,
-        typer.Option("-o", "--out", help=".png, .svg or .pdf [default: <model>_<set>.png]"),
+        typer.Option("-o", "--out", help=".png, .svg or .pdf \\[default: <model>_<set>.png]"),
     ] = None,
     json: Json = False,
 ) -> None:
@@ -206,6 +211,7 @@ def plot(
             f"{result.figure}: {len(result.panels) - len(result.absent)} of {len(result.panels)} "
             f"panels, {result.wall_s:.1f} s",
             *(f"no {key}: {reason}" for key, reason in result.absent.items()),
+            *(f"note: {remark}" for remark in result.remarks),
         ]
         return dataclasses.asdict(result), lines, 0
 
@@ -218,15 +224,17 @@ def characterise(
     params: Params = None,
     amplitude_v: Annotated[
         float | None,
-        typer.Option("--amplitude-v", help="level of the pulse up, with its sign [default: found]"),
+        typer.Option(
+            "--amplitude-v", help="level of the pulse up, with its sign \\[default: found]"
+        ),
     ] = None,
     amplitude_down_v: Annotated[
         float | None,
-        typer.Option("--amplitude-down-v", help="level of the pulse down [default: found]"),
+        typer.Option("--amplitude-down-v", help="level of the pulse down \\[default: found]"),
     ] = None,
     width_s: Annotated[
         float | None,
-        typer.Option("--width-s", help="how long the level lasts [default: found]"),
+        typer.Option("--width-s", help="how long the level lasts \\[default: found]"),
     ] = None,
     engine: Annotated[str, typer.Option("--engine", help="torch or ngspice")] = "torch",
     out: Annotated[

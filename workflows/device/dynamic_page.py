@@ -28,6 +28,7 @@ from workflows.device.axes import (
     mark_moments,
     unit_axis,
 )
+from workflows.device.one_way import one_way
 from workflows.report.style import MUTED
 
 _PALE = 0.35
@@ -36,6 +37,7 @@ _ZERO_V = 1e-6  # voltage that counts as none, over the largest
 _TO_ZERO = np.geomspace(1, 1e-9, 37)[1:]  # places on the way to zero, of the last point before
 _LOG_FROM = 10.0  # ratio of conductances from which they are shown on a logarithmic axis
 _TOP, _LINE, _VALUES_AT, _VALUE_CHARACTERS = 0.97, 0.068, 0.45, 34  # of the table of numbers
+_REMARK_CHARACTERS = 27  # of a line in a quarter of the panel
 _LEGEND = 0.1  # room for one line of a legend, of the panel
 _AWAY, _HOME = 0.62, 0.38  # where a branch has its arrow: two on one line do not meet
 
@@ -58,6 +60,11 @@ def draw_loop(ax: Axes, loop: Loop) -> None:
         key.values(), key.keys(), loc="best", handlelength=1.4,
         handler_map={tuple: HandlerTuple(ndivide=None, pad=0)},
     )  # fmt: skip
+    remark = one_way(loop)
+    if remark:  # in the quarter where no device without a source of its own has a current
+        text = textwrap.fill(remark, _REMARK_CHARACTERS)
+        ax.text(0.98, 0.03, text, transform=ax.transAxes, ha="right", va="bottom", fontsize=8,
+                color=MUTED)  # fmt: skip
 
 
 def draw_loop_log(ax: Axes, loop: Loop) -> None:

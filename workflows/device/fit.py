@@ -21,15 +21,17 @@ from compact_models.library import (
     find_set,
     save_set,
 )
-from compact_models.model import CompactModel, ParameterSet
+from compact_models.model import SET_NAME, CompactModel, ParameterSet, check_name
 from cosim.devices.fit import FitOptions, fit_device
 from cosim.devices.fit_data import PulseTrain, Sweep
 from cosim.devices.fit_result import Fit, FittedValue
 from workflows.device.fit_plot import write_fit_plot
+from workflows.device.fit_rows import shown_values
 from workflows.device.initial import starting_from
 from workflows.device.measured import check_voltage_changes, read_measured
 from workflows.device.picture import check_picture
-from workflows.device.table import aligned
+from workflows.device.table import aligned, ended
+from workflows.threads import threads_for
 
 if TYPE_CHECKING:
     from workflows.console import Reporter
@@ -40,7 +42,7 @@ _NEXT = {
     "no_fit": "next: look at both with --plot, then another --model, another start with --params,"
     " or with --free only what such data can tell",
 }
-_NAME = re.compile(r"[a-z][a-z0-9_]*")
+_CELLS = 100  # of a run, about
 
 
 @dataclass(frozen=True)
@@ -102,7 +104,9 @@ def fit_file(request: FitRequest, reporter: Reporter) -> tuple[dict[str, Any], l
         floor=request.noise_floor,
         with_initial=not request.fix_initial,
     )
-    with reporter.stage(f"fitting {model.name} to {request.measured.name}") as on_progress:
+    stage = reporter.stage(f"fitting {model.name} to {request.measured.name}")
+    # A run has a hundred cells: a second thread costs as much again and gains nothing.
+    with threads_for(_CELLS), stage as on_progress:
         fit = fit_device(model, start, used, free, options, on_progress)
     done = fit.outcome == "ok"
     if done:
@@ -110,7 +114,7 @@ def fit_file(request: FitRequest, reporter: Reporter) -> tuple[dict[str, Any], l
         save_set(model, _fitted_set(fit, measured, start, name, request), place)
     drawn = request.plot is not None and bool(np.isfinite(fit.answer).all())
     if request.plot is not None and drawn:
-        write_fit_plot(request.plot, used, fit, f"{model.name}, {request.measured.name}")
+        write_fit_plot(request.plot, used, fit, f"{model.name} fitted to {request.measured.name}")
     result = _document(fit, measured, used, model, start, request)
     result |= {
         "saved_set": name if done else None,
@@ -157,19 +161,12 @@ def _new_set(model: CompactModel, request: FitRequest) -> tuple[str, Path]:
     """Name and file of the new set; asked before the fit, which takes a while."""
     if request.save_as is None:
         name = re.sub(r"[^a-z0-9]+", "_", request.measured.stem.lower()).strip("_")
-        name = name if _NAME.fullmatch(name) else f"fit_{name}".rstrip("_")
+        name = name if name[:1].isalpha() else f"fit_{name}".rstrip("_")
     else:
         name = request.save_as
-        allowed = "lower-case letters, digits and _, a letter first"
         if not name.strip():
-            raise InputError("the name is missing", where="--save-as", allowed=allowed)
-        if not _NAME.fullmatch(name):
-            raise InputError(
-                "a parameter set cannot have this name",
-                where="--save-as",
-                value=name,
-                allowed=allowed,
-            )
+            raise InputError("the name is missing", where="--save-as", allowed=SET_NAME)
+        check_name(name, "a parameter set", "--save-as", hyphens=True)
     place = device_folder() / f"{model.name}.{name}.toml"
     if name in {one.name for one in model.parameter_sets}:
         raise InputError(
@@ -241,8 +238,8 @@ def _lines(fit: Fit, result: dict[str, Any], origin: str) -> list[str]:
     if result["n_points_integrated"] not in (None, result["n_points_used"]):
         points += f" compared, {result['n_points_integrated']} integrated"
     lines = [
-        f"{result['model']}, from {origin}: {fit.outcome} {fit.reason}".strip(),
-        *_table({**fit.values, **{f"{k} at the start": x for k, x in fit.initial.items()}}),
+        f"{result['model']}, from {origin}: {ended(fit.outcome, fit.reason)}",
+        *_table(shown_values(fit)),
         f"rms {fit.rms:.3g} {unit.upper()}, {fit.rms_decades:.3g} decades;"
         f" largest error {fit.max_error:.3g} {unit.upper()};"
         f" noise floor {fit.floor:.3g} {unit.upper()};"
@@ -286,5 +283,5 @@ def _table(rows: dict[str, FittedValue]) -> list[str]:
         error = "-" if one.stderr is None else f"{one.stderr:.2g}"
         reach = f"{one.low:.3g} to {one.high:.3g}"
         flag = "at bound" if one.at_bound else "by a state's bound" if one.by_bound else ""
-        cells.append((name, f"{one.start:.4g}", f"{one.value:.5g}", error, one.unit, reach, flag))
+        cells.append((name, f"{one.start:.4g}", f"{one.value:.4g}", error, one.unit, reach, flag))
     return aligned(cells)

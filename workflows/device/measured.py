@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from compact_models.errors import InputError
 from cosim.devices.fit_data import PulseTrain, Sweep
-from workflows.device.stimulus import read_columns
+from workflows.device.stimulus import check_voltages, read_columns
 
 Array = NDArray[np.float64]
 
@@ -29,7 +29,8 @@ def read_measured(path: Path) -> Sweep | PulseTrain:
 
     Raises:
         InputError: the file cannot be read, has neither layout, a cell that is no finite number,
-            times that do not rise, too few rows, or nothing but zeros; the message names the line.
+            times that do not rise, a voltage that no device stands, too few rows, or nothing but
+            zeros; the message names the line.
     """
     heading, table = read_columns(path)
     layout = next((one for one in (SWEEP, PULSES) if set(one) <= set(heading)), None)
@@ -84,6 +85,7 @@ def _sweep(path: Path, lines: list[int], values: Array) -> Sweep:
             value=float(values[k + 1, 0]),
             allowed=f"> {values[k, 0]:g} s, the time of the line before",
         )
+    check_voltages(path, lines, values[:, 1])
     if not np.any(values[:, 1]):
         raise InputError("v_v is zero everywhere", where=f"{path}:{lines[0]} to {lines[-1]}")
     time_s, voltage_v, current_a = (np.ascontiguousarray(column) for column in values.T)

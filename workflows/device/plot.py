@@ -36,6 +36,7 @@ from workflows.device.dynamic_page import (
     draw_pulses,
     draw_switching,
 )
+from workflows.device.one_way import one_way, time_back
 from workflows.device.picture import check_picture
 from workflows.device.pulse_page import draw_alternation, draw_noise, draw_steps, draw_train
 from workflows.device.read_page import (
@@ -87,7 +88,7 @@ _PAGES: Mapping[str, tuple[Drawing, ...]] = {
 
 @dataclass(frozen=True)
 class DevicePlot:
-    """A page that was drawn: where it is, and the numbers in it by panel."""
+    """A page that was drawn: where it is, the numbers in it by panel, what to note of them."""
 
     model: str
     parameter_set: str
@@ -95,6 +96,7 @@ class DevicePlot:
     figure: str
     panels: dict[str, dict[str, Any]]
     absent: dict[str, str]
+    remarks: list[str]
     wall_s: float
 
 
@@ -134,6 +136,7 @@ def plot_device(
         figure=str(path),
         panels={key: panel.numbers() for key, panel in panels.items()},
         absent={key: one.reason for key, one in panels.items() if isinstance(one, Absent)},
+        remarks=_remarks(numbers, panels),
         wall_s=time.perf_counter() - started,
     )
 
@@ -148,6 +151,16 @@ def panels_of(
         if forgets is not None:
             panels["decay"] = forgets
     return panels
+
+
+def _remarks(numbers: ParameterSet, panels: Mapping[str, Panel]) -> list[str]:
+    """What a reader of the numbers alone would not notice."""
+    loop = panels.get("loop")
+    remark = one_way(loop) if isinstance(loop, Loop) else ""
+    if not remark:
+        return []
+    why = time_back(panels["switching"], numbers)
+    return [(f"{remark} ({why})" if why else remark).replace(NO_BREAK, " ")]
 
 
 def page(model: CompactModel, numbers: ParameterSet, panels: Mapping[str, Panel]) -> Figure:
@@ -220,6 +233,9 @@ def _key_numbers(
              f"{eng(found['largest_current_a'], 'A')}"),
             (f"ratio at {eng(loop.window_v, 'V')}", f"{loop.window:.3g}"),
         ]  # fmt: skip
+        why = time_back(switching, numbers) if one_way(loop) else ""
+        if why:
+            rows.append(("switches back", f"not in this sweep: {why}"))
     if isinstance(switching, SwitchingCurve):
         for name, key in (("SET", "set_times"), ("RESET", "reset_times")):
             curve = switching.numbers()[key]

@@ -1,10 +1,15 @@
-"""The panels of a device that moves by a step per pulse."""
+"""The panels of a device that moves by a step per pulse.
+
+Their axis is the state of the model, between its own bounds; the weight of `device characterise`
+goes from -1 to 1 between the same ends. Symmetry points are told in both.
+"""
 
 from __future__ import annotations
 
 import numpy as np
 from matplotlib.axes import Axes
 
+from cosim.portraits.panel import Array
 from cosim.portraits.pulse_device import Alternation, StepSizes, WeightTrain
 from workflows.device.axes import LEVELS, NEUTRAL, RESET, SET, count_axis, eng, make_room, unit_axis
 from workflows.report.style import MUTED
@@ -30,10 +35,10 @@ def draw_train(ax: Axes, train: WeightTrain) -> None:
 
 
 def draw_steps(ax: Axes, sizes: StepSizes) -> None:
-    """Step up and step down over the weight, with the weight at which they cancel."""
-    ax.set_title("Step of one pulse over the weight")
-    unit_axis(ax, "x", "", "weight")
-    unit_axis(ax, "y", "", "|step|")
+    """Step up and step down over the state, with the state at which they cancel."""
+    ax.set_title("Step of one pulse over the state")
+    unit_axis(ax, "x", "", "state of the model (w_min to w_max)")
+    unit_axis(ax, "y", "", "|step|, in state")
     ax.plot(sizes.weight, sizes.up, color=SET, label="up (SET)")
     ax.plot(sizes.weight, -sizes.down, color=RESET, linestyle=(0, (5, 2)), label="down (RESET)")
     top = 1.4 * max(float(sizes.up.max()), float((-sizes.down).max()))
@@ -44,11 +49,11 @@ def draw_steps(ax: Axes, sizes: StepSizes) -> None:
         ax.plot([sizes.symmetry_point] * 2, [foot, height], color=MUTED, linestyle=":", linewidth=1)
         ax.plot(
             [sizes.symmetry_point], [height], "D", markersize=5, color=NEUTRAL,
-            label=f"symmetry point {_number(sizes.symmetry_point)}, {_states(sizes.states)}",
+            label=f"{_point(sizes.symmetry_point, sizes.weight)}\n{_states(sizes.states)}",
         )  # fmt: skip
     else:
         alike = bool((abs(sizes.up + sizes.down) < 1e-9 * (sizes.up - sizes.down)).all())
-        what = "cancel at every weight" if alike else "cancel at no weight"
+        what = "cancel at every state" if alike else "cancel at no state"
         ax.plot([], [], " ", label=f"{what}, {_states(sizes.states)}")
     ax.legend(loc="upper center", ncols=1, fontsize=8)
 
@@ -57,12 +62,13 @@ def draw_alternation(ax: Axes, found: Alternation) -> None:
     """Where pulses up and down in turn lead."""
     ax.set_title("Pulses up and down in turn")
     count_axis(ax, "pair of pulses")
-    unit_axis(ax, "y", "", "weight, mean of a pair")
+    unit_axis(ax, "y", "", "state of the model, mean of a pair")
+    scale = float(np.ptp(found.weight[:, 0]))
     for line, colour in zip(found.weight, LEVELS, strict=False):
-        ax.plot(line, color=colour, label=f"from {_number(float(line[0]))}")
+        ax.plot(line, color=colour, label=f"from {_number(float(line[0]), scale)}")
     ax.axhline(
         found.symmetry_point, color=MUTED, linestyle=":",
-        label=f"symmetry point {_number(found.symmetry_point)}",
+        label=f"leads to {_number(found.symmetry_point, scale)}",
     )  # fmt: skip
     make_room(ax, above=_ROOM)
     ax.legend(loc="upper center", ncols=2, fontsize=8)
@@ -89,5 +95,13 @@ def _states(value: float) -> str:
     return f"{value:,.0f} states" if value >= 1000 else f"{value:.3g} states"
 
 
-def _number(value: float) -> str:
-    return f"{0.0 if abs(value) < 1e-9 else value:.3g}".replace("-", "\N{MINUS SIGN}")
+def _point(state: float, states: Array) -> str:
+    """A symmetry point on both axes: the state, and the weight between the ends of the states."""
+    low, high = float(states[0]), float(states[-1])
+    weight = 2 * (state - low) / (high - low) - 1
+    return f"symmetry point: state {_number(state, high - low)}, weight {_number(weight, 2)}"
+
+
+def _number(value: float, scale: float) -> str:
+    """Three digits; what is nothing beside the scale is 0."""
+    return f"{0.0 if abs(value) < 5e-4 * scale else value:.3g}".replace("-", "\N{MINUS SIGN}")

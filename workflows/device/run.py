@@ -60,9 +60,9 @@ class DeviceRun:
 
     @property
     def initial_text(self) -> str:
-        """The states that it started from, in words."""
+        """The states that it started from, in words, to four digits."""
         units = {name: "" if unit == "1" else f" {unit}" for name, unit in self.state_units.items()}
-        states = [f"{name} = {value!r}{units[name]}" for name, value in self.initial.items()]
+        states = [f"{name} = {value:.4g}{units[name]}" for name, value in self.initial.items()]
         return ", ".join(states) or "no state, the model has none"
 
 

@@ -18,8 +18,12 @@ from compact_models.files import write_text_atomic
 Array = NDArray[np.float64]
 Table = Callable[[Sequence[str]], tuple[list[int], Array]]
 COLUMNS = ("t_s", "v_v")
+# No thin film stands a thousand volts, and the models mean nothing there: what is beyond is a slip
+# in a unit or an exponent. The sets of the package switch at 0.2 to 2.2 V.
+MOST_V = 1000.0
 # Python's own numbers may have underscores and digits of any script, which no other program reads.
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?", re.ASCII | re.IGNORECASE)
+_TIMES = {2: "twice"}
 _SEPARATORS = {";": "semicolons", "\t": "tabs", "|": "bars", " ": "spaces"}
 
 
@@ -27,8 +31,8 @@ def read_stimulus(path: Path) -> tuple[Array, Array]:
     """Times [s] and voltages [V], both [time], from a CSV file with a heading.
 
     Raises:
-        InputError: the file cannot be read, lacks a column, has what is no finite number, or its
-            times do not rise; the message names the line.
+        InputError: the file cannot be read, lacks a column, has what is no finite number, its
+            times do not rise, or a voltage is beyond `MOST_V`; the message names the line.
     """
     _, table = read_columns(path, what="stimulus")
     numbers, values = table(COLUMNS)
@@ -44,7 +48,26 @@ def read_stimulus(path: Path) -> tuple[Array, Array]:
             value=float(values[falls[0] + 1, 0]),
             allowed=f"> {values[falls[0], 0]:g} s, the time of the line before",
         )
+    check_voltages(path, numbers, values[:, 1])
     return values[:, 0], values[:, 1]
+
+
+def check_voltages(path: Path, lines: Sequence[int], voltage_v: Array) -> None:
+    """Refuses what no device could stand, before an engine makes a current of 1e27 A of it.
+
+    Raises:
+        InputError: a voltage is beyond `MOST_V` of either sign; the message names the line.
+    """
+    beyond = np.flatnonzero(np.abs(voltage_v) > MOST_V)
+    if beyond.size:
+        first = int(beyond[0])
+        raise InputError(
+            "v_v is a voltage that no such device stands",
+            where=f"{path}:{lines[first]}",
+            value=float(voltage_v[first]),
+            allowed=f"-{MOST_V:g} to {MOST_V:g} V",
+            hint="write it in V",
+        )
 
 
 def read_columns(path: Path, *, what: str = "measurement") -> tuple[list[str], Table]:
@@ -83,16 +106,18 @@ def read_columns(path: Path, *, what: str = "measurement") -> tuple[list[str], T
 
     def table(names: Sequence[str]) -> tuple[list[int], Array]:
         for name in names:
-            if heading.count(name) != 1:
-                missing = name not in heading
+            times = heading.count(name)
+            if times != 1:
                 raise InputError(
-                    f"the column {name!r} is missing"
-                    if missing
-                    else f"the {what} needs a column {name!r} once",
+                    f"the column {name!r} stands there {_TIMES.get(times, f'{times} times')}"
+                    if times
+                    else f"the column {name!r} is missing",
                     where=f"{path}:{lines[0][0]}",
                     value=", ".join(heading),
-                    allowed=f"a heading with {', '.join(names)}",
-                    hint=closest(name, heading),
+                    allowed=f"a heading with {', '.join(names)}, each once",
+                    hint="rename or remove all but one of them"
+                    if times
+                    else closest(name, heading),
                 )
         places = [heading.index(name) for name in names]
         values = np.array(
