@@ -22,7 +22,8 @@ from compact_models.variation import component_rng
 from cosim.calibration.update_source import Measure, in_ngspice, in_torch
 from cosim.devices.switching_time import switching_state
 from cosim.ngspice import Ngspice
-from cosim.surrogate.update import Row, UpdateSurrogate, compared, from_rows
+from cosim.surrogate.update import UpdateSurrogate
+from cosim.surrogate.update_rows import Row, compared, from_rows
 from netlists.pulse import Pulse
 
 Array = NDArray[np.float64]

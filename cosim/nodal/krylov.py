@@ -34,11 +34,11 @@ def gmres(
     solution = size.new_zeros(*size.shape[:-1], 0)
     for step in range(_MOST_STEPS):
         new = apply(basis[-1]).nan_to_num(nan=0.0, posinf=0.0, neginf=0.0)
-        known = torch.stack(basis, -1)
-        first = (new.unsqueeze(-2) @ known).squeeze(-2)
-        new = new - (known @ first.unsqueeze(-1)).squeeze(-1)
-        again = (new.unsqueeze(-2) @ known).squeeze(-2)  # once more, for what rounding left
-        new = new - (known @ again.unsqueeze(-1)).squeeze(-1)
+        known = torch.stack(basis, -2)  # [..., step, unknown]: its rows lie whole in memory
+        first = (known @ new.unsqueeze(-1)).squeeze(-1)
+        new = new - (first.unsqueeze(-2) @ known).squeeze(-2)
+        again = (known @ new.unsqueeze(-1)).squeeze(-1)  # once more, for what rounding left
+        new = new - (again.unsqueeze(-2) @ known).squeeze(-2)
         length = new.norm(dim=-1, keepdim=True)
         columns.append(torch.cat([first + again, length], -1))
         hessenberg = torch.stack(
@@ -53,6 +53,6 @@ def gmres(
         if bool((left <= relative * size).all()):
             break
         basis.append(new / torch.where(length > 0, length, 1.0))
-    known = torch.stack(basis[: solution.shape[-1]], -1)
-    found: torch.Tensor = (known @ solution.unsqueeze(-1)).squeeze(-1)
+    known = torch.stack(basis[: solution.shape[-1]], -2)
+    found: torch.Tensor = (solution.unsqueeze(-2) @ known).squeeze(-2)
     return found

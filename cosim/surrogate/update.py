@@ -9,12 +9,11 @@ is a slope of 1, to be followed with few points. States are fractions of their r
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from scipy.interpolate import PchipInterpolator
 
 from compact_models.errors import InputError
 from compact_models.variation import component_rng
@@ -25,9 +24,10 @@ Array = NDArray[np.float64]
 # Of u, from 0 to 2: even, and nearer and nearer to the ends, where a bound cuts small steps short.
 _TO_END = np.geomspace(1e-6, 1e-2, 60)
 PLACES = np.unique(np.concatenate([np.linspace(0, 2, 4001), _TO_END, 2 - _TO_END]))
-_TINY = 1e-300
+# Where the even ones are among them: found without a search.
+_STEPS = 4000
+_EVEN = torch.from_numpy(np.searchsorted(PLACES, np.linspace(0, 2, _STEPS + 1)))
 _STILL = 1e-9  # of a range: a level at which no state moves further is one at which none moves
-_STEEPEST = 0.9  # of w beyond the range: with 1 no state would ever be reached
 _HAIR = 1e-9  # of a range, by which a value may lie out of it: rounding
 
 
@@ -113,7 +113,7 @@ class UpdateSurrogate:
         hair_v = _HAIR * (high - low)
         x, v = torch.broadcast_tensors(x, voltage_v)
         with torch.no_grad():
-            after, energy = self._read(x, v)
+            after, energy = self.lookup(x, v)
         fits = (x >= -_HAIR) & (x <= 1 + _HAIR) & (v >= low - hair_v) & (v <= high + hair_v)
         known = torch.isfinite(after) & torch.isfinite(energy)
         return torch.logical_and(fits, known)
@@ -133,12 +133,21 @@ class UpdateSurrogate:
         """
         self._check(x, voltage_v)
         x, v = torch.broadcast_tensors(x.to(torch.float64), voltage_v.to(torch.float64))
-        after, _ = self._read(x, v)
+        after, _ = self.lookup(x, v)
         if noise is not None:
             drawn = component_rng(noise.seed, noise.sample, noise.path)
             xi = torch.from_numpy(np.asarray(drawn.standard_normal(tuple(x.shape))))
             after = x + (after - x) * (1 + noise.sigma * xi.to(x.device))
         return after.clamp(0, 1)
+
+    def pulse_on(
+        self, x: torch.Tensor, voltage_v: torch.Tensor
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """`after` and `energy` [J], which are found together."""
+        self._check(x, voltage_v)
+        x, v = torch.broadcast_tensors(x.to(torch.float64), voltage_v.to(torch.float64))
+        after, energy = self.lookup(x, v)
+        return after.clamp(0, 1), energy
 
     def step(self, x: torch.Tensor, voltage_v: torch.Tensor) -> torch.Tensor:
         """The change of the state by one pulse; see `after`."""
@@ -146,9 +155,7 @@ class UpdateSurrogate:
 
     def energy(self, x: torch.Tensor, voltage_v: torch.Tensor) -> torch.Tensor:
         """What one pulse turns into heat in the device [J]; see `after`."""
-        self._check(x, voltage_v)
-        x, v = torch.broadcast_tensors(x.to(torch.float64), voltage_v.to(torch.float64))
-        return self._read(x, v)[1]
+        return self.pulse_on(x, voltage_v)[1]
 
     def check_timing(self, pulse: Pulse) -> None:
         """Refuses a pulse that this surrogate was not made for.
@@ -190,8 +197,8 @@ class UpdateSurrogate:
                 hint="calibrate a wider one, or integrate the device",
             )
 
-    def _read(self, x: torch.Tensor, v: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """States after a pulse and energies [...]; NaN where the source had no answer."""
+    def lookup(self, x: torch.Tensor, v: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """`pulse_on` without a look at the range: float64 of one shape, NaN where unknown."""
         nodes = self.voltage_v
         level = torch.searchsorted(nodes, v.detach().contiguous(), right=True) - 1
         level = level.clamp(0, len(nodes) - 2)
@@ -210,19 +217,19 @@ class UpdateSurrogate:
     def _heat_at_rest(self, x: torch.Tensor, v: torch.Tensor, level: torch.Tensor) -> torch.Tensor:
         """Energies where the state stays, so that u is 2 x [J]."""
         nodes, heat = self.voltage_v, self.heat_j_per_v2
-        place = torch.from_numpy(PLACES).to(nodes.device)
-        below = torch.searchsorted(place, 2 * x.detach(), right=True) - 1
-        below = below.clamp(0, len(PLACES) - 2)
-        part = ((2 * x - place[below]) / (place[below + 1] - place[below])).clamp(0, 1)
+        exact = (_STEPS * x).clamp(0, _STEPS)
+        k = exact.detach().to(torch.int64).clamp(max=_STEPS - 1)
+        part, even = exact - k, _EVEN.to(nodes.device)
+        below, above = even[k], even[k + 1]
         t = ((v - nodes[level]) / (nodes[level + 1] - nodes[level])).clamp(0, 1)
         e0 = torch.lerp(heat[level, below], heat[level + 1, below], t)
-        e1 = torch.lerp(heat[level, below + 1], heat[level + 1, below + 1], t)
+        e1 = torch.lerp(heat[level, above], heat[level + 1, above], t)
         return torch.lerp(e0, e1, part) * v**2
 
     def _moving(
         self, x: torch.Tensor, v: torch.Tensor, level: torch.Tensor
     ) -> tuple[torch.Tensor, torch.Tensor]:
-        """`_read` for states that move, whose levels are in the interval above `level`."""
+        """`lookup` for states that move, whose levels are in the interval above `level`."""
         nodes = self.voltage_v
         length = nodes[level + 1] - nodes[level]
         t = ((v - nodes[level]) / length).clamp(0, 1)
@@ -260,141 +267,3 @@ class UpdateSurrogate:
         e1 = torch.lerp(heat[level, below + 1], heat[level + 1, below + 1], t)
         energy = torch.lerp(e0, e1, part) * v**2
         return torch.where(torch.isfinite(energy), after, torch.nan), energy
-
-
-@dataclass(frozen=True, eq=False)
-class Row:
-    """Pulses of one level, measured.
-
-    Attributes:
-        voltage_v: the level [V].
-        x: states before, rising, 0 and 1 among them [point].
-        after: states after [point]; NaN where the source has no answer.
-        energy_j: energies [J], [point].
-    """
-
-    voltage_v: float
-    x: Array
-    after: Array
-    energy_j: Array
-
-    def table(self) -> tuple[Array, Array]:
-        """The change w and energy [J] over `PLACES`, each [place].
-
-        Beside an unknown point the energy is NaN, which says so of both.
-        """
-        place = PLACES
-        known = np.isfinite(self.after) & np.isfinite(self.energy_j)
-        if known.sum() < 2:
-            return np.zeros(len(PLACES)), np.full(len(PLACES), np.nan)
-        x = self.x[known]
-        # What a simulator's error turns round is put right: u has to rise with x.
-        u = np.maximum.accumulate(x + np.clip(self.after[known], 0, 1))
-        w = u - 2 * x
-        # Below and above what any state leads to it goes on straight, so that there is no corner.
-        ends = np.concatenate([[0.0], u, [2.0]])
-        steep = [(w[i] - w[j]) / max(u[i] - u[j], _TINY) for i, j in ((1, 0), (-1, -2))]
-        slopes = np.clip(steep, -1.0, _STEEPEST)
-        heights = [w[0] - slopes[0] * u[0], *w, w[-1] + slopes[1] * (2.0 - u[-1])]
-        change = np.interp(place, ends, heights)
-        energy = np.interp(place, u, self.energy_j[known])
-        for k in np.flatnonzero(~known):
-            near = [self.x[j] for j in (k - 1, k + 1) if 0 <= j < len(self.x)]
-            doubt = (place - change >= 2 * min(near)) & (place - change <= 2 * max(near))
-            energy = np.where(doubt, np.nan, energy)
-        return change, energy
-
-
-def from_rows(
-    rows: list[Row],
-    *,
-    model: str,
-    parameter_set: str,
-    pulse: Pulse,
-    state: str,
-    source: str,
-    smooth: bool,
-) -> UpdateSurrogate:
-    """The table through measured rows.
-
-    Args:
-        rows: of rising levels, two at least.
-        model: the device's name.
-        parameter_set: its set's.
-        pulse: a pulse of the timing that was measured.
-        state: the state's name.
-        source: who measured.
-        smooth: monotone cubics over the voltage (Fritsch and Carlson, SIAM J. Numer. Anal. 17,
-            1980, through scipy); False for straight lines.
-    """
-    change, energy = (np.stack(column) for column in zip(*(r.table() for r in rows), strict=True))
-    levels = np.array([row.voltage_v for row in rows])
-    heat = np.empty_like(energy)
-    heat[levels != 0] = energy[levels != 0] / levels[levels != 0, None] ** 2
-    for k in np.flatnonzero(levels == 0):  # where it is 0 / 0: as beside it
-        beside = [heat[j] for j in (k - 1, k + 1) if 0 <= j < len(levels)]
-        heat[k] = np.mean(beside, axis=0)
-    slope = None
-    if smooth:
-        found = PchipInterpolator(levels, change, axis=0).derivative()(levels)
-        slope = torch.from_numpy(found)
-    return UpdateSurrogate(
-        model=model,
-        parameter_set=parameter_set,
-        pulse=pulse.at(float(levels[np.argmax(np.abs(levels))])),
-        state=state,
-        source=source,
-        voltage_v=torch.from_numpy(levels),
-        change=torch.from_numpy(change),
-        change_slope=slope,
-        heat_j_per_v2=torch.from_numpy(heat),
-    )
-
-
-def compared(
-    surrogate: UpdateSurrogate, x: Array, voltage_v: Array, after: Array, energy_j: Array
-) -> HeldOut:
-    """The error of a surrogate on measured points, each array [point]."""
-    ours, energy = surrogate._read(torch.from_numpy(x), torch.from_numpy(voltage_v))
-    known = np.isfinite(after) & np.isfinite(ours.numpy()) & np.isfinite(energy_j)
-    error = (ours.numpy() - after)[known]
-    heat = (energy.numpy() - energy_j)[known]
-    return HeldOut(
-        points=int(known.sum()),
-        lost=int((~known).sum()),
-        nrmse=_over(error, (after - x)[known]),
-        worst=float(np.abs(error).max(initial=0.0)),
-        energy_nrmse=_over(heat, energy_j[known]),
-    )
-
-
-def ideal_step(surrogate: UpdateSurrogate) -> UpdateSurrogate:
-    """The negative control: one step for all states and voltages of a sign, as ideal devices have.
-
-    It is that of the middle of the range at the full level, cut short by the bounds. It gives up
-    how the step depends on the state and on the voltage that arrives.
-    """
-    levels = surrogate.voltage_v
-    full = torch.where(levels > 0, levels[-1], levels[0]) * (levels != 0)
-    middle = torch.full_like(levels, 0.5)
-    step = (surrogate._read(middle, full)[0] - middle).numpy()
-    rows = []
-    for level, one in zip(surrogate.voltage_v.tolist(), step.tolist(), strict=True):
-        x = np.unique(np.clip(np.array([0.0, -one, 1 - one, 1.0]), 0, 1))
-        rows.append(Row(level, x, np.clip(x + one, 0, 1), np.zeros_like(x)))
-    made = from_rows(
-        rows,
-        model=surrogate.model,
-        parameter_set=surrogate.parameter_set,
-        pulse=surrogate.pulse,
-        state=surrogate.state,
-        source="constant step",
-        smooth=False,
-    )
-    return replace(made, held_out=None)
-
-
-def _over(error: Array, size: Array) -> float:
-    if not size.size:
-        return float("nan")
-    return float(np.sqrt(np.mean(error**2) / max(float(np.mean(size**2)), _TINY)))

@@ -16,12 +16,12 @@ from compact_models.errors import InputError
 from cosim.devices.operating_point import operating_point
 from cosim.devices.switching_time import switching_state
 from cosim.surrogate.update import UpdateSurrogate
-from cosim.write.driven_lines import DrivenLines
+from cosim.write.driven_lines import DrivenLines, voltages_across
 from cosim.write.engines import Pulsed, WriteEngine
 from cosim.write.pulsed_array import PulsedArray
 from netlists.pulse import Pulse
 
-_ROUNDS = 4  # of currents and voltages: each is the drop times smaller than the one before
+_EXACT = 1e-4  # of the highest voltage: how exactly the wires are solved; the tables know no more
 
 
 def surrogate_engine(*surrogates: UpdateSurrogate) -> WriteEngine:
@@ -52,8 +52,6 @@ def _run(surrogate: UpdateSurrogate, array: PulsedArray, pulse: Pulse) -> Pulsed
     stuck_s = np.full(array.shape, np.nan) if array.stuck_s is None else array.stuck_s
     works = np.isnan(stuck_s)
     p = functions.parameters(dict(array.parameter_set.values))
-    begun = [torch.from_numpy(array.start(x.name)) for x in array.model.states]
-    fractions = list(functions.fractions(begun, p))
     lines = DrivenLines.of(
         array.shape,
         r_wordline_ohm=array.wires.r_wordline_ohm,
@@ -61,34 +59,49 @@ def _run(surrogate: UpdateSurrogate, array: PulsedArray, pulse: Pulse) -> Pulsed
         r_driver_ohm=array.r_driver_ohm,
     )
     driven = torch.from_numpy(array.word_v[:, None, 1] - array.bit_v[None, :, 1])
-    seen = torch.from_numpy(works) & (driven != 0)
+    seen = (torch.from_numpy(works) & (driven != 0)).flatten()
+    at = slice(None) if bool(seen.all()) else seen.nonzero().squeeze(1)  # of flat tables
     stuck = torch.from_numpy(np.where(works, 0.0, stuck_s))
-    x, u = fractions[index][seen].clamp(0, 1), driven.clone()
     # The currents are those of the states before the pulse: a cell that switches does so at the
     # voltage that it has until then, and its own current comes too late to stop it.
-    before = {x.name: torch.from_numpy(array.start(x.name))[seen] for x in array.model.states}
-    for _ in range(0 if lines.ideal else _ROUNDS):
-        current = stuck * u
-        current[seen] = operating_point(
-            array.model, array.parameter_set.values, before, u[seen]
-        ).current_a
-        # A drop that would turn a cell's voltage round is none of these pulses'.
-        u = driven - lines.drop_v(current)
-        u = torch.where(u * driven > 0, u, 1e-3 * driven)
+    names = [x.name for x in array.model.states]
+    begun = [torch.from_numpy(array.start(name)).flatten()[at] for name in names]
+    before = dict(zip(names, begun, strict=True))
+
+    def cell(u: torch.Tensor, _word_v: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        point = operating_point(array.model, array.parameter_set.values, before, u.flatten()[at])
+        current, slope = stuck * u, stuck.clone()
+        current.flatten()[at], slope.flatten()[at] = point.current_a, point.conductance_s
+        return current, slope
+
+    word_v, bit_v = (torch.from_numpy(v[:, 1].copy()) for v in (array.word_v, array.bit_v))
+    highest_v = float(driven.abs().max())
+    across = voltages_across(cell, lines, word_v, bit_v, tolerance_v=_EXACT * highest_v)
+    if not bool(across.converged):
+        return _lost(array, "the voltages across the cells were not found")
+    u = across.voltage_v
+    fractions = list(functions.fractions(begun, p))
+    x = fractions[index].clamp(0, 1)
+    fractions[index], energy_j = surrogate.pulse_on(x, u.flatten()[at])
+    failed = "" if bool(torch.isfinite(fractions[index]).all()) else "the source had no answer"
     heat = stuck * u**2 * pulse.square_s
-    heat[seen] = surrogate.energy(x, u[seen])
-    after = surrogate.after(x, u[seen])
-    failed = "" if bool(torch.isfinite(after).all()) else "the surrogate's source had no answer"
-    fractions[index] = fractions[index].clone()
-    fractions[index][seen] = after
-    physical = functions.states(fractions, p)
-    states = {
-        state.name: np.where(works, value.numpy(), np.nan)
-        for state, value in zip(array.model.states, physical, strict=True)
-    }
-    # Cells and lines: what the drop takes goes with what the cells get.
-    given = float((heat * driven / torch.where(u == 0, 1.0, u)).sum())
-    return Pulsed(states, heat.numpy(), given, failed)
+    heat.flatten()[at] = energy_j
+    moved = fractions[index] != x  # the others keep their states to the last digit
+    states = {}
+    for name, start, after in zip(names, begun, functions.states(fractions, p), strict=True):
+        table = torch.from_numpy(np.where(works, array.start(name), np.nan))
+        table.flatten()[at] = torch.where(moved, after, start)
+        states[name] = table.numpy()
+    # Wires and drivers: what they take stands to what the cells get as at the pulse's top.
+    top_w = float((across.current_a * u).sum())
+    taken = float((across.current_a * driven).sum()) / top_w if top_w > 0 else 1.0
+    return Pulsed(states, heat.numpy(), taken * float(heat.sum()), failed)
+
+
+def _lost(array: PulsedArray, reason: str) -> Pulsed:
+    """No result."""
+    nothing = np.full(array.shape, np.nan)
+    return Pulsed({x.name: nothing for x in array.model.states}, nothing, float("nan"), reason)
 
 
 def _pulse(array: PulsedArray) -> Pulse:

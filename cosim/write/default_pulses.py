@@ -20,7 +20,7 @@ from cosim.calibration.update import MOST, QUICK, check_levels, measured_rows, t
 from cosim.calibration.update_source import in_torch
 from cosim.devices.switching_time import switching_state, switching_times
 from cosim.portraits.polarity import polarity
-from cosim.surrogate.update import from_rows
+from cosim.surrogate.update_rows import from_rows
 from cosim.write.place_map import PlaceMap, place_map, places_s
 from netlists.pulse import Pulse
 

@@ -22,7 +22,7 @@ Cell = Callable[[torch.Tensor, torch.Tensor], tuple[torch.Tensor, torch.Tensor]]
 
 _MOST_STEPS, _MOST_HALVINGS = 50, 30
 _WORD_V = 1e-8  # a millionth of what changes a transistor's current by a tenth
-_FORCING = (1e-1, 1e-8)  # how exactly Newton's equations are solved, far from the end and at it
+_FORCING = (1e-2, 1e-8)  # how exactly Newton's equations are solved, far from the end and at it
 
 
 @dataclass(frozen=True, eq=False)
@@ -159,8 +159,9 @@ def _newton(
             product: torch.Tensor = (change + lines.drop_v(slope * change)).flatten(-2)
             return product
 
-        near = float((worst / first).amax())
-        forcing = min(_FORCING[0], max(_FORCING[1], 0.1 * near))
+        # No more exactly than the end needs.
+        near, enough = float((worst / first).amax()), 0.3 * tolerance_v / float(worst.amax())
+        forcing = min(_FORCING[0], max(_FORCING[1], 0.1 * near, enough))
         step = weight * gmres(apply, -off.flatten(-2), relative=forcing).unflatten(-1, shape[-2:])
         # Where the residual does not fall the step is halved, array by array.
         part = torch.ones_like(worst)

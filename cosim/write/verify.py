@@ -136,9 +136,9 @@ def write_verify(
             last = np.zeros(array.shape, dtype=np.int64)
             amplitude, before = np.zeros(array.shape), goal
             for _ in range(spec.most_pulses):
-                reading = array.conductance_s(spec.read_v)
+                reading = array.conductance_of(group, spec.read_v)
                 reads += 1
-                todo = group & wanted & (np.abs(reading - target_s) > spec.tolerance_s)
+                todo = wanted & (np.abs(reading - target_s) > spec.tolerance_s)  # False for NaN
                 if not todo.any():
                     break
                 now = mean.place(reading)
@@ -166,6 +166,7 @@ def write_verify(
             if report is not None:
                 report(turn * len(groups) + k + 1, spec.rounds * len(groups))
         reading = array.conductance_s(spec.read_v)
+        reads += array.shape[0]
         if not (wanted & (np.abs(reading - target_s) > spec.tolerance_s)).any():
             break
     return _result(array, target_s, wanted, ledger, reads, spec)

@@ -113,11 +113,29 @@ class WritableArray:
         Args:
             read_v: across each [V].
         """
-        states = {k: torch.from_numpy(np.asarray(x)) for k, x in self.states.items()}
-        found = _conductance(self.model, self._parameters(), states, self.shape, read_v)
+        return self.conductance_of(np.ones(self.shape, dtype=np.bool_), read_v)
+
+    def conductance_of(self, cells: NDArray[np.bool_], read_v: float) -> Array:
+        """The same of some cells, [row, col]; NaN elsewhere.
+
+        Args:
+            cells: which, [row, col].
+            read_v: across each [V].
+        """
+        nominal = self.parameter_set.values
+        values: dict[str, float | torch.Tensor] = {
+            x.name: torch.from_numpy(self.values[x.name][cells])
+            if x.name in self.values
+            else nominal[x.name]
+            for x in self.model.parameters
+        }
+        states = {k: torch.from_numpy(np.asarray(x)[cells]) for k, x in self.states.items()}
+        volts = torch.full((int(cells.sum()),), read_v, dtype=torch.float64)
+        found = np.full(self.shape, np.nan)
+        found[cells] = operating_point(self.model, values, states, volts).current_a / read_v
         if self.stuck_s is None:
             return found
-        return np.where(self.works, found, self.stuck_s)
+        return np.where(self.works | ~cells, found, self.stuck_s)
 
     def at_fractions(self, fraction: Array) -> WritableArray:
         """The array with the written state at fractions of its range; other states at rest.
@@ -185,15 +203,3 @@ class WritableArray:
 
     def _nominal(self, state: str) -> float:
         return self.parameter_set.initial[state]
-
-
-def _conductance(
-    model: CompactModel,
-    values: Mapping[str, torch.Tensor],
-    states: Mapping[str, torch.Tensor],
-    shape: tuple[int, int],
-    read_v: float,
-) -> Array:
-    volts = torch.full(shape, read_v, dtype=torch.float64)
-    point = operating_point(model, values, states, volts)
-    return np.asarray(point.current_a.numpy() / read_v)

@@ -13,14 +13,8 @@ from compact_models.library import find_model, find_set
 from cosim.calibration.update import QUICK, calibrate_update
 from cosim.calibration.update_source import in_ngspice, in_torch
 from cosim.ngspice import Ngspice, Outcome
-from cosim.surrogate.update import (
-    Row,
-    UpdateNoise,
-    UpdateSurrogate,
-    compared,
-    from_rows,
-    ideal_step,
-)
+from cosim.surrogate.update import UpdateNoise, UpdateSurrogate
+from cosim.surrogate.update_rows import Row, compared, from_rows, ideal_step
 from netlists.pulse import Pulse
 
 # Model, set, timing, least and greatest level: sweeps of some tens of pulses.
