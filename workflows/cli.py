@@ -273,7 +273,9 @@ def write(
         typer.Option("--scheme", help="one pulse a cell: v2, v3, 1t1r, 1s1r; or verify, a loop"),
     ] = "verify",
     bias: Annotated[str, typer.Option("--bias", help="of the loop: v2, v3, 1t1r, 1s1r")] = "v2",
-    engine: Annotated[str, typer.Option("--engine", help="torch or ngspice")] = "torch",
+    engine: Annotated[
+        str, typer.Option("--engine", help="torch, ngspice or surrogate (the fastest)")
+    ] = "torch",
     levels: Annotated[
         int, typer.Option("--levels", help="conductances to tell apart: half a step is met")
     ] = 32,

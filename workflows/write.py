@@ -17,6 +17,7 @@ from cosim.ngspice import find_ngspice
 from cosim.surrogate.update import UpdateSurrogate
 from cosim.surrogate.update_level import sign_that_raises
 from cosim.write.amplitudes import AmplitudeRule, Predicted, quiet_limits_v
+from cosim.write.array_surrogate import surrogate_engine
 from cosim.write.behind_access import BehindAccess
 from cosim.write.default_pulses import EDGE, default_pulses
 from cosim.write.engines import WriteEngine, ngspice_engine, torch_engine
@@ -29,7 +30,7 @@ from workflows.console import Reporter
 from workflows.runfolder import write_npz
 from workflows.write_file import WriteJob, load_job
 
-ENGINES = ("torch", "ngspice")
+ENGINES = ("torch", "ngspice", "surrogate")
 VERIFY = "verify"
 _HEADROOM = 1.6  # of the highest level a rule may use, over the default pulse
 _MOST = 3.0  # times a set's amplitude: what its model is good for
@@ -48,7 +49,7 @@ class WriteRequest:
         target: .npz of the targets.
         scheme: a write scheme: each cell gets one predicted pulse; or `verify`: a loop.
         bias: the scheme of the loop.
-        engine: `torch` or `ngspice`.
+        engine: `torch`, `ngspice` or `surrogate`, which is the fastest and knows bare cells only.
         out: .npz to write.
         levels: how many conductances are told apart: a target is met within half of a step.
         most_pulses: for one cell in one round of the loop.
@@ -89,6 +90,12 @@ def write_file(request: WriteRequest, reporter: Reporter) -> Answer:
     check_place(request.out, "-o")
     scheme = _scheme(request)
     _check_numbers(request)
+    if request.engine == "surrogate" and scheme.access != "nothing":
+        raise InputError(
+            f"the surrogate knows bare cells only, scheme {scheme.name!r} has {scheme.access} "
+            "before each",
+            where="--engine", value=request.engine, allowed="torch, ngspice",
+        )  # fmt: skip
     job = load_job(request.array, request.target, scheme.access, request.read_v)
     started = time.perf_counter()
     gate_v = (request.gate_v or _GATE_V) if scheme.access == "transistor" else None
@@ -105,9 +112,10 @@ def write_file(request: WriteRequest, reporter: Reporter) -> Answer:
     pulse, surrogate = _calibrated(request, job.array, reporter)
     _check_signs(request, job.array, surrogate)
     rule = _rule(job.array, surrogate, gate_v, scheme)
+    engine = _engine(request.engine, surrogate)
     with reporter.stage("writing") as on_progress:
         written = write_verify(
-            job.array, job.target_s, scheme, (pulse, pulse), _engine(request.engine), rule, spec,
+            job.array, job.target_s, scheme, (pulse, pulse), engine, rule, spec,
             report=on_progress,
         )  # fmt: skip
     if not written.failed:
@@ -218,7 +226,9 @@ def _check_signs(request: WriteRequest, array: WritableArray, surrogate: UpdateS
             )
 
 
-def _engine(name: str) -> WriteEngine:
+def _engine(name: str, surrogate: UpdateSurrogate) -> WriteEngine:
+    if name == "surrogate":
+        return surrogate_engine(surrogate)
     return torch_engine(tolerance=_TOLERANCE) if name == "torch" else ngspice_engine(find_ngspice())
 
 

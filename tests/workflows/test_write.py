@@ -38,7 +38,9 @@ def call(folder: Path, *more: str, **changed: object) -> tuple[str | Path, ...]:
     return "write", *files(folder, **changed), "-o", folder / "out.npz", *more
 
 
-@pytest.mark.parametrize("engine", ["torch", pytest.param("ngspice", marks=pytest.mark.ngspice)])
+@pytest.mark.parametrize(
+    "engine", ["torch", "surrogate", pytest.param("ngspice", marks=pytest.mark.ngspice)]
+)
 def test_a_loop_meets_every_target(tmp_path: Path, engine: str) -> None:
     target = TARGET.copy()
     target[2, 1] = np.nan
@@ -123,6 +125,7 @@ def test_it_says_when_a_target_is_not_met(tmp_path: Path) -> None:
         (("--scheme", "v4"), {}, ("--scheme", "v4", "v2")),
         (("--bias", "verify"), {}, ("--bias", "verify", "v2")),
         (("--engine", "spice"), {}, ("--engine", "spice", "torch")),
+        (("--engine", "surrogate", "--bias", "1t1r"), {}, ("--engine", "bare cells", "transistor")),
         (("--order", "diagonal"), {}, ("order", "diagonal", "row, column, cell")),
         (("--bias", "1t1r", "--order", "column"), {}, ("order", "along rows")),
         (("--levels", "1"), {}, ("--levels", ">= 2")),
