@@ -182,7 +182,8 @@ class Sweep:
 
         The device remembers every pulse, so the voltage between the points is not thinned with
         them: of its rows only those are left out that lie on a straight line. Half of the points
-        are taken evenly, the others evenly from where the voltage bends.
+        are taken evenly, the others evenly from where the voltage bends, and what room these
+        leave is filled evenly from the rest.
         """
         if len(self.time_s) <= most:
             return self
@@ -197,7 +198,14 @@ class Sweep:
             chosen = bends[((k + (_GOLDEN * k) % 1) * len(bends) / room).astype(int)]
         else:
             chosen = bends
-        rows, points = np.union1d(even, bends), np.union1d(even, chosen)
+        points = np.union1d(even, chosen)
+        rest = np.setdiff1d(np.arange(size), points)
+        spare = most - len(points)
+        if spare > 0 and len(rest):
+            # By index and in its middle: a stride of whole numbers would leave out up to half.
+            filled = ((np.arange(spare) + 0.5) * len(rest) / spare).astype(int)
+            points = np.union1d(points, rest[filled])
+        rows = np.union1d(points, bends)
         return replace(
             self,
             time_s=self.time_s[points],

@@ -10,16 +10,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cosim.devices import fit_screen
-from cosim.devices.fit_data import Measured
+from cosim.devices.fit_data import Measured, Sweep
+from cosim.devices.fit_partners import finite_steps, leaning
 from cosim.devices.fit_search import SOFT, Residuals
 from cosim.devices.fit_space import Space, Unknown
-from cosim.devices.fit_worth import as_good, by_bounds
+from cosim.devices.fit_worth import as_good, by_bounds, loop_left
 
 Array = NDArray[np.float64]
 Mask = NDArray[np.bool_]
 
 NO_EFFECT = "changes nothing in these data, as far from the start as was looked"
-DEPENDENT = "others do its work: the data cannot tell them apart"
+DEPENDENT = "others do its work"
 
 _AT_BOUND = 1e-3  # of the box
 _NOTHING_LEFT = 1e-3  # root mean square residual, a tenth of a percent: no fit needs to be nearer
@@ -42,6 +43,9 @@ class FittedValue:
         note: why there is no standard error.
         by_bound: the bound of a state, and at how many points the state sits there, without which
             the data would not determine the value; empty where they would.
+        given: names of what stays as it was, or at its bound, and could do this one's work; the
+            value holds only if they are right.
+        stderr_given: the standard error if they are; there is no `stderr` then.
     """
 
     value: float
@@ -53,6 +57,8 @@ class FittedValue:
     unit: str
     note: str = ""
     by_bound: str = ""
+    given: tuple[str, ...] = ()
+    stderr_given: float | None = None
 
 
 @dataclass(frozen=True)
@@ -80,6 +86,8 @@ class Fit:
         wall_s: time taken.
         space: the unknowns.
         u: the solution in their coordinates [unknown].
+        looked: of every parameter and state that was left because it changes nothing, the range in
+            which other starts lay.
     """
 
     outcome: str
@@ -100,6 +108,7 @@ class Fit:
     wall_s: float
     space: Space = field(repr=False)
     u: Array = field(repr=False)
+    looked: dict[str, tuple[float, float]] = field(default_factory=dict)
 
 
 def make_result(
@@ -133,12 +142,17 @@ def make_result(
     """
     space = residuals.space
     last = Residuals(space, measured, floor, math.inf, tolerance, residuals.on_run)
-    off, jacobians = last.with_jacobians(u[None], active)
+    left = np.array([_by_data(fixed.get(name, "")) for name in space.names]) & ~active
+    off, jacobians = last.with_jacobians(u[None], active | left)
     answer = last.answers(u[None])[0]
     if not np.isfinite(answer).all():
         outcome, reason = "no_convergence", "no candidate could be solved"
     elif outcome == "ok":
         simpler = as_good(measured, off[0], floor, int(active.sum()), resistor=not asked)
+        if not simpler and not asked and isinstance(measured, Sweep):
+            cell, initially, _ = space.cells(u[None])
+            moved = np.ptp(measured.fractions(space.model, cell, initially, tolerance), axis=-1)
+            simpler = loop_left(measured.voltage_v, off[0], float(np.max(moved, initial=0.0)))
         outcome, reason = ("no_fit", simpler) if simpler else ("ok", "")
     low, high = space.low, space.high
     near = _AT_BOUND * (high - low)
@@ -147,6 +161,10 @@ def make_result(
     j = jacobians[0] * soft[:, None]
     nothing = active & fit_screen.insensitive([j])
     double = active & fit_screen.dependent(np.where(active, j, 0), bounds_of_states(space))
+    flat = (active | left) & fit_screen.insensitive([j])
+    steps = finite_steps(last, u, off[0], flat)
+    j = np.where(steps.found, steps.column * soft[:, None], j)
+    nothing &= ~steps.found
     told = active & ~nothing & ~double & ~at_bound
     spread = np.full(len(u), np.nan)
     pairs: tuple[tuple[str, str, float], ...] = ()
@@ -162,15 +180,21 @@ def make_result(
         leaning = by_bounds(space.model.states, fractions, j[:, told])
         for k, text in zip(np.flatnonzero(told).tolist(), leaning, strict=True):
             by_bound[k] = text
+    given, fixed = _partners(space.names, j, told, (active | left) & ~told, fixed)
     values: dict[str, FittedValue] = {}
     initial: dict[str, FittedValue] = {}
     for k, one in enumerate(space.unknowns):
         if not active[k]:
             continue
-        note = NO_EFFECT if nothing[k] else DEPENDENT if double[k] else ""
-        fitted = _fitted(space, u, k, float(spread[k]), bool(at_bound[k]), note)
+        note = NO_EFFECT if nothing[k] else fixed.pop(one.name, DEPENDENT) if double[k] else ""
+        step = float(steps.to[k])
+        fitted = _fitted(space, u, k, float(spread[k]), bool(at_bound[k]), note, step)
         if fitted.stderr is not None:
             fitted = replace(fitted, by_bound=by_bound[k])
+        if one.name in given and fitted.stderr is not None:
+            fitted = replace(
+                fitted, stderr=None, given=given[one.name], stderr_given=fitted.stderr
+            )
         (initial if one.initial else values)[one.name] = fitted
     error = answer - measured.values
     following = _follows_itself(off[0] * soft)
@@ -196,6 +220,7 @@ def make_result(
         wall_s=time.perf_counter() - started,
         space=space,
         u=u,
+        looked=_looked(space, fixed),
     )
 
 
@@ -219,10 +244,49 @@ def bounds_of_states(space: Space) -> Mask:
     return np.array([one.name in symbols for one in space.unknowns])
 
 
+def _by_data(reason: str) -> bool:
+    """Whether it is the data for which something was left as it is."""
+    return reason.startswith((NO_EFFECT, DEPENDENT))
+
+
+def _partners(
+    names: tuple[str, ...], j: Array, told: Mask, others: Mask, fixed: dict[str, str]
+) -> tuple[dict[str, tuple[str, ...]], dict[str, str]]:
+    """What each value leans on, by name, and the reasons with the partners' names in them."""
+    given: dict[str, tuple[str, ...]] = {}
+    reasons = dict(fixed)
+    if not told.any():
+        return given, reasons
+    for k in np.flatnonzero(others & (np.abs(j).max(0) > 0)).tolist():
+        if np.sqrt((j[:, k] ** 2).mean()) < fit_screen.INSENSITIVE:
+            continue
+        found = np.flatnonzero(told)[leaning(j[:, told], j[:, k])]
+        if found.size:
+            with_it = [names[one] for one in found]
+            reasons[names[k]] = f"{DEPENDENT}: the data cannot tell it from {', '.join(with_it)}"
+            given |= {one: (*given.get(one, ()), names[k]) for one in with_it}
+    return given, reasons
+
+
+def _looked(space: Space, fixed: dict[str, str]) -> dict[str, tuple[float, float]]:
+    """Between which values other starts lay, of what was left because it changes nothing."""
+    found = {}
+    for one in space.unknowns:
+        if fixed.get(one.name) == NO_EFFECT and not one.initial:
+            ends = np.clip([-one.spread + min(0.0, one.shift), one.spread], one.low, one.high)
+            low, high = sorted(float(x) for x in one.value(ends))
+            found[one.name] = (low, high)
+    return found
+
+
 def _fitted(
-    space: Space, u: Array, k: int, spread: float, at_bound: bool, note: str
+    space: Space, u: Array, k: int, spread: float, at_bound: bool, note: str, step: float
 ) -> FittedValue:
-    """One unknown in its unit, an initial state as a state and not as a place."""
+    """One unknown in its unit, an initial state as a state and not as a place.
+
+    Its error is `spread` times the slope, or times the whole way of a finite step, which leads to
+    the coordinate `step`.
+    """
     one: Unknown = space.unknowns[k]
     ends = np.array([u[k], 0.0, space.low[k], space.high[k]])
     if one.initial:
@@ -234,11 +298,15 @@ def _fitted(
         start = space.start.initial[one.name]
         near = np.repeat(u[None], 2, axis=0)
         near[:, k] += (1e-4, -1e-4)
+        if math.isfinite(step):
+            near[:, k] = (step, u[k])
         up, down = (float(x) for x in space.cells(near)[1][number])
-        slope = abs(up - down) / 2e-4
+        slope = abs(up - down) / (1.0 if math.isfinite(step) else 2e-4)
     else:
         value, start, low, high = (float(x) for x in one.value(ends))
         slope = abs(one.slope(float(u[k])))
+        if math.isfinite(step):
+            slope = float(abs(one.value(np.array([step]))[0] - value))
     low, high = min(low, high), max(low, high)
     stderr = slope * spread if math.isfinite(spread) else None
     return FittedValue(value, start, stderr, low, high, at_bound, one.unit, note)

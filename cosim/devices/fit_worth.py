@@ -18,8 +18,12 @@ _CHANCE = 1e-3  # of an F as large where the parameters follow noise: above, the
 _EXACT = 1e-3  # root mean square residual that is as good as zero
 _TRIED = 101  # values of a constant or a resistor
 _NEAR = 1e-3  # of the range of a state: nearer to a bound it sits there
+_BINS = 20  # of the voltage: where both branches of a loop are compared
 _OFTEN = 0.05  # of the points
-_LEANS = 3.0  # times larger an error than the number of points alone would make it
+LEANS = 3.0  # times larger an error than the number of points alone would make it
+_STILL = 0.02  # of the range of a state: one that moves by less does not switch
+_STRONG = 0.7  # correlation of a residual with the next: no noise, and no slip at one place
+_OPEN = 0.5  # of the residuals' size: branches that are farther apart are a loop
 _LOST = 1e-6  # of a column's length: a combination with less effect is not determined
 
 
@@ -64,6 +68,34 @@ def as_good(measured: Measured, off: Array, floor: float, fitted: int, *, resist
     return ""
 
 
+def loop_left(voltage_v: Array, off: Array, moved: float) -> str:
+    """Why a model that never switches is no fit to a loop, as a reason; empty where it may be one.
+
+    Args:
+        voltage_v: of the sweep [point].
+        off: the residuals of the model [point].
+        moved: how far its state went, as a part of its range.
+    """
+    size = float(np.sqrt((off**2).mean()))
+    if moved > _STILL or size < _EXACT:
+        return ""
+    along = float((off[:-1] * off[1:]).sum() / np.sqrt((off[:-1] ** 2).sum() * (off[1:] ** 2).sum()))
+    rising = np.gradient(voltage_v) > 0
+    edges = np.linspace(voltage_v.min(), voltage_v.max(), _BINS + 1)
+    where = np.clip(np.digitize(voltage_v, edges) - 1, 0, _BINS - 1)
+    apart = [
+        float(off[rising & (where == k)].mean() - off[~rising & (where == k)].mean())
+        for k in range(_BINS)
+        if (rising & (where == k)).any() and (~rising & (where == k)).any()
+    ]
+    if along < _STRONG or not apart or float(np.sqrt(np.mean(np.square(apart)))) < _OPEN * size:
+        return ""
+    return (
+        f"the data are a loop and the model's state stays within {100 * max(moved, 1e-3):.2g} % of its"
+        " range: it never switches, at these thresholds and speeds"
+    )
+
+
 def by_bounds(states: Sequence[State], fractions: Array, jacobian: Array) -> list[str]:
     """For every unknown the bound without which the data would not determine it, or nothing.
 
@@ -77,7 +109,7 @@ def by_bounds(states: Sequence[State], fractions: Array, jacobian: Array) -> lis
         jacobian: of the residuals, softened, of full rank [point, unknown].
     """
     found = [""] * jacobian.shape[1]
-    whole = _spread(jacobian)
+    whole = spread_of(jacobian)
     points = len(jacobian)
     for state, s in zip(states, fractions, strict=True):
         if state.lower is None:
@@ -87,14 +119,14 @@ def by_bounds(states: Sequence[State], fractions: Array, jacobian: Array) -> lis
             if count <= _OFTEN * points:
                 continue
             fewer = np.sqrt(points / max(1, points - count))
-            leans = _spread(jacobian[~there]) > _LEANS * fewer * whole
+            leans = spread_of(jacobian[~there]) > LEANS * fewer * whole
             text = f"{state.name} at its {name} bound at {count} of {points} points"
             for k in np.flatnonzero(leans).tolist():
                 found[k] = f"{found[k]}, {text}" if found[k] else text
     return found
 
 
-def _spread(jacobian: Array) -> Array:
+def spread_of(jacobian: Array) -> Array:
     """Standard errors for residuals of one, large where nothing is determined, [unknown]."""
     if not len(jacobian):
         return np.full(jacobian.shape[1], np.inf)

@@ -236,15 +236,20 @@ class UpdateSurrogate:
         place = torch.from_numpy(PLACES).to(nodes.device)
         last = len(PLACES) - 1
 
+        # Flat places of the tables: a gather by one index is twice as fast as by two.
+        row = level * len(PLACES)
+        table, slope = self.change.reshape(-1), self.change_slope
+        slopes = None if slope is None else slope.reshape(-1)
+
         def change(k: torch.Tensor) -> torch.Tensor:
-            y0, y1 = self.change[level, k], self.change[level + 1, k]
-            if self.change_slope is None:
+            lower = row + k
+            upper = lower + len(PLACES)
+            y0, y1 = table[lower], table[upper]
+            if slopes is None:
                 return torch.lerp(y0, y1, t)
-            m0 = self.change_slope[level, k] * length
-            m1 = self.change_slope[level + 1, k] * length
-            return y0 + t * (
-                m0 + t * (-3 * (y0 - y1) - 2 * m0 - m1 + t * (2 * (y0 - y1) + m0 + m1))
-            )
+            m0, m1 = slopes[lower] * length, slopes[upper] * length
+            fall = y0 - y1
+            return y0 + t * (m0 + t * (-3 * fall - 2 * m0 - m1 + t * (2 * fall + m0 + m1)))
 
         # u - w(u) = 2 x, whose left side rises with u: by halving, then on one straight line.
         below = torch.zeros_like(level)

@@ -55,20 +55,25 @@ def leading_level(surrogate: UpdateSurrogate, x: torch.Tensor, goal: torch.Tenso
         else (column(slope, lower) * length, column(slope, lower + 1) * length)
     )
 
-    def between(t: torch.Tensor) -> torch.Tensor:
-        rise = y0 - y1
-        return y0 + t * (m0 + t * (-3 * rise - 2 * m0 - m1 + t * (2 * rise + m0 + m1)))
+    # What is still missing, times the direction: below 0 where a level is not enough.
+    sign = torch.where(up, 1.0, -1.0).to(x.dtype)
+    fall = y0 - y1
+    c0, c1 = sign * (y0 - wanted), sign * m0
+    c2, c3 = sign * (-3 * fall - 2 * m0 - m1), sign * (2 * fall + m0 + m1)
+
+    def beyond(t: torch.Tensor) -> torch.Tensor:
+        return c0 + t * (c1 + t * (c2 + t * c3))
 
     # From the level that is not enough to the one that is.
     near = torch.where(positive, 0.0, 1.0).to(x.dtype)
     far = 1 - near
     for _ in range(_BISECTIONS):
         middle = 0.5 * (near + far)
-        beyond = torch.where(up, between(middle) >= wanted, between(middle) <= wanted)
-        far, near = torch.where(beyond, middle, far), torch.where(beyond, near, middle)
-    y_near, y_far = between(near), between(far)
+        there = beyond(middle) >= 0
+        far, near = torch.where(there, middle, far), torch.where(there, near, middle)
+    y_near, y_far = beyond(near), beyond(far)
     rise = y_far - y_near
-    part = torch.where(rise == 0, 1.0, (wanted - y_near) / torch.where(rise == 0, 1.0, rise))
+    part = torch.where(rise == 0, 1.0, -y_near / torch.where(rise == 0, 1.0, rise))
     place = near + part.clamp(0, 1) * (far - near)
     return torch.where(found, nodes[lower] + place * length, end)
 

@@ -26,7 +26,6 @@ class Ledger:
         pulses: how many pulses were meant for each cell: what its endurance counts, [row, col].
         disturb: how far its written state has moved in pulses that were meant for others, with its
             sign, as a fraction of its range, [row, col].
-        disturb_size: the same without signs.
         disturbing: how many pulses each cell has seen that were meant for others and put any
             voltage across it, [row, col].
         time_s: how long the pulses took, one after the other.
@@ -36,7 +35,6 @@ class Ledger:
     energy_j: Array
     pulses: NDArray[np.int64]
     disturb: Array
-    disturb_size: Array
     disturbing: NDArray[np.int64]
     given_j: float = 0.0
     time_s: float = 0.0
@@ -47,8 +45,8 @@ class Ledger:
     def of(shape: tuple[int, int]) -> Ledger:
         """Nothing so far."""
         counts = [np.zeros(shape, dtype=np.int64) for _ in range(2)]
-        tables = [np.zeros(shape) for _ in range(3)]
-        return Ledger(tables[0], counts[0], tables[1], tables[2], counts[1])
+        tables = [np.zeros(shape) for _ in range(2)]
+        return Ledger(tables[0], counts[0], tables[1], counts[1])
 
 
 def apply_pulse(
@@ -75,16 +73,13 @@ def apply_pulse(
         gate_v: voltage of the selected row's gates, with transistors [V].
     """
     levels = scheme.levels(amplitude_v, gate_v=gate_v)
-    before = array.fractions()
     found = engine(array.under(levels, pulse))
     if found.failed:
         ledger.failed = found.failed
         return array
     after = array.after(found.states)
     meant = amplitude_v != 0
-    moved = np.where(meant, 0.0, np.nan_to_num(after.fractions() - before))
-    ledger.disturb += moved
-    ledger.disturb_size += np.abs(moved)
+    _add_disturb(ledger, array, after, ~meant)
     ledger.disturbing += ~meant & (levels.across_v != 0)
     ledger.energy_j += found.energy_j
     ledger.given_j += found.given_j
@@ -92,6 +87,14 @@ def apply_pulse(
     ledger.time_s += pulse.duration_s
     ledger.steps += 1
     return after
+
+
+def _add_disturb(
+    ledger: Ledger, array: WritableArray, after: WritableArray, others: NDArray[np.bool_]
+) -> None:
+    changed = others & array.works & (after.states[array.memory] != array.states[array.memory])
+    if changed.any():
+        ledger.disturb[changed] += (after.fractions() - array.fractions())[changed]
 
 
 @dataclass(frozen=True)
