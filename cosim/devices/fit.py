@@ -7,6 +7,7 @@ best. Then the errors of the parameters, from the Jacobian at the solution.
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -17,7 +18,7 @@ from numpy.typing import NDArray
 from compact_models.errors import InputError
 from compact_models.model import CompactModel, ParameterSet
 from cosim.devices import fit_screen
-from cosim.devices.fit_data import Measured, PulseTrain, noise_floor
+from cosim.devices.fit_data import Measured, PulseTrain, Sweep, noise_floor
 from cosim.devices.fit_progress import OnProgress, Progress
 from cosim.devices.fit_result import DEPENDENT, NO_EFFECT, Fit, bounds_of_states, make_result
 from cosim.devices.fit_search import (
@@ -105,7 +106,10 @@ def fit_device(
     wanted = free
     if wanted is None:
         wanted = [one.name for one in model.parameters if one.unit != "K"]
-    space = make_space(model, start, wanted, with_initial=options.with_initial)
+    highest_v = float(np.abs(measured.voltage_v).max()) if isinstance(measured, Sweep) else math.inf
+    space = make_space(
+        model, start, wanted, with_initial=options.with_initial, highest_v=highest_v or math.inf
+    )
     fixed = {
         one.name: KNOWN if free is None else NOT_ASKED
         for one in model.parameters
@@ -211,7 +215,10 @@ def _settle(
     starts = np.stack([back, np.where(loose, 0.0, solution)])
     again = descend(residuals, starts, kept, options.rounds)
     settled, converged = polish(residuals, again[0], kept, options.evaluations)
-    allowed = _AS_GOOD * cost(off)[0] + off.size * _EXACT**2 / 2
+    # Three standard deviations of each that went back: the data do not contradict the start.
+    spare = max(1, off.size - int(kept.sum()))
+    as_good = max(_AS_GOOD, 1 + 9 * int(loose.sum()) / spare)
+    allowed = as_good * cost(off)[0] + off.size * _EXACT**2 / 2
     if cost(residuals.at(settled[None]))[0] > allowed:
         return solution, active, {}, False
     names = [(k, name) for k, name in enumerate(space.names) if loose[k]]

@@ -16,6 +16,7 @@ OnProgress = Callable[[int, int], None]
 # all were 16, the most 57. What settling takes differs most: nothing, or a second fit.
 _USUAL = {"explore": 1, "screen": 1, "descend": 10, "polish": 10, "settle": 20, "result": 2}
 _LEFT = 2  # runs, of a stage that goes on
+_SAME = 0.25  # of the number told: a guess that differs by less is no news, and a bar that jumps
 
 
 @dataclass
@@ -33,6 +34,7 @@ class Progress:
     done: int = 0
     _stage: str = "explore"
     _in_stage: int = 0
+    _told: int = 0
 
     def enter(self, stage: str) -> None:
         """The next stage begins; stages that are left out are passed over."""
@@ -45,7 +47,10 @@ class Progress:
         stages = [one for one in _USUAL if one != "settle" or self.settles]
         later = stages[stages.index(self._stage) + 1 :]
         here = max(_LEFT if later else 1, _USUAL[self._stage] - self._in_stage)
-        self.on_progress(self.done, self.done + here + sum(_USUAL[one] for one in later))
+        guess = self.done + here + sum(_USUAL[one] for one in later)
+        if self._told <= self.done or abs(guess - self._told) > _SAME * self._told:
+            self._told = guess
+        self.on_progress(self.done, self._told)
 
     def finish(self) -> None:
         """The fit is done: so many runs it took."""

@@ -192,9 +192,7 @@ def make_result(
         if fitted.stderr is not None:
             fitted = replace(fitted, by_bound=by_bound[k])
         if one.name in given and fitted.stderr is not None:
-            fitted = replace(
-                fitted, stderr=None, given=given[one.name], stderr_given=fitted.stderr
-            )
+            fitted = replace(fitted, stderr=None, given=given[one.name], stderr_given=fitted.stderr)
         (initial if one.initial else values)[one.name] = fitted
     error = answer - measured.values
     following = _follows_itself(off[0] * soft)

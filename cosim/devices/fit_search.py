@@ -147,7 +147,13 @@ def explore(residuals: Residuals, keep: int, draw: int, seed: int) -> Array:
     """
     candidates = residuals.space.candidates(draw, seed)
     order = np.argsort(cost(residuals.at(candidates)), kind="stable")
-    chosen = [0, *(int(k) for k in order if k != 0)][:keep]
+    chosen = [0, *(int(k) for k in order if k != 0)]
+    if residuals.space.shifts.any():
+        # What switches in the wrong place is farther off than what never does, and only from
+        # there a step leads to the right place: each kind gets half.
+        first = [k for k in chosen if k < len(order) // 2][: keep - keep // 2]
+        chosen = [*first, *(k for k in chosen if k >= len(order) // 2)]
+    chosen = chosen[:keep]
     return np.asarray(candidates[chosen])
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import Literal
 
@@ -33,6 +33,7 @@ _REACH_ELSE = 1e6
 _SPREAD = MappingProxyType({"V": 3.0})
 _SPREAD_ELSE = 30.0
 _LEVELS = (0.1, 0.4, 1.0)  # of the spread: starts near by and far off
+_WITHIN = 0.35  # of the data's largest voltage: a threshold there is crossed, and not at once
 _EDGE = 1e-6  # how near to its bound a place may be, as a fraction of the range
 _PLACES = (1e-4, 0.01, 0.1, 0.3, 0.5, 0.7, 0.9, 0.99)  # initial states that are tried beside it
 
@@ -51,6 +52,8 @@ class Unknown:
         high: largest coordinate.
         spread: how far other starts lie from this one, in the coordinate.
         initial: it is an initial state.
+        shift: by which other starts lie lower, of a threshold that the data's voltage never
+            reaches at the start: there it can do something.
     """
 
     name: str
@@ -62,6 +65,7 @@ class Unknown:
     high: float
     spread: float
     initial: bool = False
+    shift: float = 0.0
 
     def value(self, u: Array) -> Array:
         """The values at coordinates, of one shape."""
@@ -99,6 +103,11 @@ class Space:
     def names(self) -> tuple[str, ...]:
         """Names of the unknowns."""
         return tuple(one.name for one in self.unknowns)
+
+    @property
+    def shifts(self) -> Array:
+        """Towards thresholds that the data's voltage reaches [unknown]; mostly 0."""
+        return np.array([one.shift for one in self.unknowns])
 
     @property
     def low(self) -> Array:
@@ -176,6 +185,9 @@ class Space:
         for state, x in zip(self.model.states, states, strict=True):
             pair = self.model.bounds(plain)[state.name]
             value = float(x[0])
+            turned = state.name in self.names and u[self.names.index(state.name)] != 0
+            if not turned:  # by way of a fraction it would come back with a rounding
+                value = float(self.start.initial[state.name])
             initial[state.name] = value if pair is None else min(max(value, pair[0]), pair[1])
         return ParameterSet(name, source, plain, initial, amplitude_v, period_s)
 
@@ -183,7 +195,8 @@ class Space:
         """Starts around the start, which is the first, [candidate, unknown].
 
         Args:
-            count: how many are drawn; those that differ in the initial state alone come on top.
+            count: how many are drawn; those that differ in the initial state alone come on top,
+                and as many again with lower thresholds where there are `shifts`.
             seed: of the draw.
         """
         size = len(self.unknowns)
@@ -203,12 +216,20 @@ class Space:
                     row = np.zeros(size)
                     row[k] = _logit(place) - _logit(one.start)
                     rows.append(row)
-        clipped: Array = np.clip(np.concatenate([rows, around]), self.low, self.high)
+        every = np.concatenate([rows, around])
+        if self.shifts.any():
+            every = np.concatenate([every, every + self.shifts])
+        clipped: Array = np.clip(every, self.low, self.high)
         return clipped
 
 
 def make_space(
-    model: CompactModel, start: ParameterSet, free: Sequence[str], *, with_initial: bool
+    model: CompactModel,
+    start: ParameterSet,
+    free: Sequence[str],
+    *,
+    with_initial: bool,
+    highest_v: float = math.inf,
 ) -> Space:
     """The space of a fit.
 
@@ -218,6 +239,7 @@ def make_space(
         free: names of parameters to fit, and of states whose initial value is; no state has the
             name of a parameter.
         with_initial: fit the initial states, all of them where `free` names none.
+        highest_v: the largest voltage of the data: a threshold beyond it changes nothing there.
 
     Raises:
         InputError: a name is neither a parameter nor a state, there is nothing to fit, or a state
@@ -242,7 +264,9 @@ def make_space(
                 hint=f"leave {name} out of --free, or leave --fix-initial out",
             )
     unknowns = [
-        _parameter(one, start.values, known) for one in model.parameters if one.name in free
+        _within(_parameter(one, start.values, known), highest_v)
+        for one in model.parameters
+        if one.name in free
     ]
     if with_initial:
         places = start_places(model, start)
@@ -293,6 +317,13 @@ def _parameter(
     high = max((high_value - (gap if one.open_high else 0) - start) / scale, 0.0)
     spread = 0.5 if inside else 1.0
     return Unknown(one.name, one.unit, start, "linear", scale, low, high, spread)
+
+
+def _within(one: Unknown, highest_v: float) -> Unknown:
+    """The same; what may be a threshold beyond the data's voltage is looked for within it too."""
+    if one.unit != "V" or one.turn != "log" or abs(one.start) < highest_v:
+        return one
+    return replace(one, shift=math.log(_WITHIN * highest_v / abs(one.start)))
 
 
 def _ends(parameter: Parameter) -> tuple[float, float]:

@@ -79,7 +79,9 @@ def loop_left(voltage_v: Array, off: Array, moved: float) -> str:
     size = float(np.sqrt((off**2).mean()))
     if moved > _STILL or size < _EXACT:
         return ""
-    along = float((off[:-1] * off[1:]).sum() / np.sqrt((off[:-1] ** 2).sum() * (off[1:] ** 2).sum()))
+    along = float(
+        (off[:-1] * off[1:]).sum() / np.sqrt((off[:-1] ** 2).sum() * (off[1:] ** 2).sum())
+    )
     rising = np.gradient(voltage_v) > 0
     edges = np.linspace(voltage_v.min(), voltage_v.max(), _BINS + 1)
     where = np.clip(np.digitize(voltage_v, edges) - 1, 0, _BINS - 1)
@@ -91,8 +93,8 @@ def loop_left(voltage_v: Array, off: Array, moved: float) -> str:
     if along < _STRONG or not apart or float(np.sqrt(np.mean(np.square(apart)))) < _OPEN * size:
         return ""
     return (
-        f"the data are a loop and the model's state stays within {100 * max(moved, 1e-3):.2g} % of its"
-        " range: it never switches, at these thresholds and speeds"
+        f"the data are a loop and the model's state stays within {100 * max(moved, 1e-3):.2g} % of"
+        " its range: it never switches, at these thresholds and speeds"
     )
 
 

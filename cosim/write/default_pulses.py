@@ -173,7 +173,8 @@ def _curve(
 ) -> tuple[Array, Array, Array]:
     """Levels, the width at which a sweep takes `PULSES` pulses, and how uneven it is, [level]."""
     sizes = parameter_set.amplitude_v * np.geomspace(_LOWEST, MOST, _LEVELS)
-    beside = [abs(v) * (1 + _ABOVE) for v in thresholds_v(model, parameter_set)]
+    # A rate in |V| has a kink at 0 V too, but a pulse of no height is none.
+    beside = [abs(v) * (1 + _ABOVE) for v in thresholds_v(model, parameter_set) if v]
     sizes = np.unique(np.concatenate([sizes, *beside]))
     sizes = sizes[sizes <= MOST * parameter_set.amplitude_v]
     how = polarity(model, parameter_set)

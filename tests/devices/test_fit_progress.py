@@ -11,6 +11,7 @@ from compact_models.library import find_model
 from cosim.devices.fit import FitOptions, fit_device
 from cosim.devices.fit_data import PulseTrain
 from cosim.devices.fit_progress import Progress
+from workflows.device.fit_watch import Watch
 
 
 def train() -> PulseTrain:
@@ -60,3 +61,16 @@ def test_the_bar_does_not_go_back_where_a_fit_is_as_usual() -> None:
     parts = [done / total for done, total in told]
     assert all(before <= after for before, after in pairwise(parts))
     assert parts[-1] == 1
+    # A guess that is a little off is no news: the number in all stays.
+    assert len({total for _, total in told[:10]}) == 1
+
+
+def test_the_time_left_is_that_of_a_usual_run() -> None:
+    said: list[str] = []
+    now = 0.0
+    watch = Watch("fit", said.append, lambda _done, _total: None, lambda: now)
+    for done, took in enumerate((15.0, 12.0, 2.0, 2.0, 2.0, 9.0), 1):
+        now += took
+        watch(done, 46)
+    assert said[:2] == [f"  {'fit':<42} 1 of 46", f"  {'fit':<42} 2 of 46"]
+    assert said[2].endswith("6 of 46, about 220 s left")  # median of six: 5.5 s

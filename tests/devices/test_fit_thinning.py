@@ -80,6 +80,17 @@ def test_no_voltage_on_the_way_is_off() -> None:
             assert len(thin.rows.time_s) <= 200
 
 
+@pytest.mark.parametrize(("most", "wanted"), [(400, 400), (300, 300), (250, 250), (60, 60)])
+def test_as_many_points_are_compared_as_were_asked_for(most: int, wanted: int) -> None:
+    time_s = np.linspace(0, 4e-6, 401)
+    voltage_v = 0.8 * np.sin(2 * np.pi * time_s / 2e-6)
+    thin = Sweep(time_s, voltage_v, voltage_v).thinned(most)
+    assert len(thin.values) == wanted
+    rows = np.searchsorted(time_s, thin.time_s)
+    assert np.diff(rows).max() <= 2 * 401 / most + 1  # evenly
+    assert thin.voltage_v.max() > 0.99 * 0.8
+
+
 def test_no_place_in_the_period_is_left_out() -> None:
     # So many points that a stride in step with the pulses would take the same row of each for long:
     # the start of all, and of the first many no read, or nothing else.

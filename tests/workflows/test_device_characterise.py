@@ -6,6 +6,7 @@ import json
 import re
 import subprocess
 import sys
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -173,6 +174,21 @@ def test_a_device_without_a_symmetry_point_says_why_below_its_figure() -> None:
     named = re.search(r"from the weights -1 to (-[\d.]+)", found.no_symmetry)
     assert named is not None
     assert float(named[1]) < -0.9
+
+
+def test_a_device_that_forgets_says_so_and_that_its_pulse_down_is_the_leak(tmp_path: Path) -> None:
+    docs = (Path(__file__).parents[2] / "docs" / "devices.md").read_text(encoding="utf-8")
+    text = re.search(r'```python\n("""A switch that closes.*?)```', docs, re.DOTALL)
+    assert text is not None
+    path = tmp_path / "leaky_switch.py"
+    path.write_text(text[1], encoding="utf-8")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")  # a kink at 0 V was a level, of which the logarithm is none
+        ran = spiceloop("device", "characterise", path, "--json")
+    assert ran.code == 0, ran.err
+    forgets, same, *_ = json.loads(ran.out)["warnings"]
+    names_all(forgets, "forgets by itself, from g_max", "683 ns", "does not stay")  # ln(0.99/0.5)
+    names_all(same, "pulse down", "polarity of the pulse up", "only forgets")
 
 
 def test_a_model_that_is_only_read_is_refused_before_torch_is_loaded() -> None:

@@ -250,7 +250,7 @@ def test_long_times_and_doi_of_a_page() -> None:
     assert "doi\N{NO-BREAK SPACE}10.1109/LED.2012.2210856" in heading
 
 
-def test_a_logarithmic_loop_goes_down_to_its_axis() -> None:
+def test_a_logarithmic_loop_is_broken_at_zero() -> None:
     model = find_model("stanford")
     one = find_set(model, "sky130")
     with figure_style():
@@ -262,9 +262,9 @@ def test_a_logarithmic_loop_goes_down_to_its_axis() -> None:
             if len(v) > 2:  # what is drawn of the current, not a mark
                 assert np.isfinite(i).all()
                 assert (i > 0).all()
-                at_zero = np.abs(v) < 1e-3 * one.amplitude_v
-                assert at_zero.any()
-                assert i[at_zero].min() < foot
+                # Neither in the air nor straight down: it ends where the axis has its foot from.
+                assert 0.0199 <= np.abs(v).min() / np.abs(v).max() < 0.04
+                assert i.min() > foot
 
 
 def test_a_device_that_forgets_has_its_decay(tmp_path: Path) -> None:

@@ -5,9 +5,11 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from tests.workflows.command import names_all, refused, spiceloop
+from workflows.device.stimulus import write_trace
 
 # At -3 V this set switches in a tenth of a picosecond: of six tries the first three fail at once.
 CALL = ("device", "run", "vteam", "--params", "pt_hf_ti")
@@ -24,6 +26,27 @@ def test_every_try_is_told(tmp_path: Path) -> None:
     assert found.code == 0, found.err
     assert "try 2 of 6" in found.err
     assert (tmp_path / "out.csv").exists()
+
+
+@pytest.mark.ngspice
+def test_the_slower_form_is_told_where_nothing_was_compiled(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("workflows.device.run.can_compile", lambda _ngspice: False)
+    (tmp_path / "in.csv").write_text("t_s,v_v\n0,0\n1e-9,0.1\n2e-9,0\n")
+    out = tmp_path / "out.csv"
+    arguments = (*CALL, "--stimulus", tmp_path / "in.csv", "-o", out, "--engine", "ngspice")
+    found = spiceloop(*arguments)
+    assert found.code == 0, found.err
+    names_all(found.err, "running as B sources", "spiceloop check")
+    assert "B sources" not in spiceloop(*arguments, "--form", "b").err  # asked for
+    currents = [line.split(",")[2] for line in out.read_text().splitlines()[1:]]
+    assert currents[0] == currents[2] == "0.0"  # not -0.0, which is what ngspice has
+
+
+def test_no_current_is_less_than_nothing(tmp_path: Path) -> None:
+    write_trace(tmp_path / "out.csv", {"i_a": np.array([-0.0, 1.0])})
+    assert (tmp_path / "out.csv").read_text() == "i_a\n0.0\n1.0\n"
 
 
 @pytest.mark.ngspice

@@ -12,6 +12,14 @@ from workflows.device.usage import how_to_use
 
 
 @pytest.mark.parametrize("compiled", [False, True])
+def test_a_device_that_no_voltage_writes_says_so(compiled: bool) -> None:
+    for name, told in (("pcm", True), ("vteam", False)):
+        model = find_model(name)
+        lines = how_to_use(model, model.parameter_sets[0], "block", compiled=compiled)
+        assert any(line.startswith("read only: no voltage writes") for line in lines) == told
+
+
+@pytest.mark.parametrize("compiled", [False, True])
 def test_the_run_has_the_whole_period(compiled: bool) -> None:
     model = find_model("vteam")
     period_s = 1.23456789012345e-6

@@ -152,7 +152,7 @@ def _warnings(
     """What is right as it stands and would still mislead a designer."""
     from cosim.write.default_pulses import missed_aim, near_threshold
 
-    found = []
+    found = _forgetting(model, numbers, one)
     for name, pulse in (("up", one.up), ("down", one.down)):
         threshold = near_threshold(model, numbers, pulse)
         if threshold is not None:
@@ -177,6 +177,30 @@ def _warnings(
         found.append(
             f"{one.train_up:,} pulses up from g_min lead through {100 * one.train_covers:.2g} % of "
             "the range of conductance: this train does not switch the cell"
+        )
+    return found
+
+
+def _forgetting(model: CompactModel, numbers: ParameterSet, one: Synapse) -> list[str]:
+    """That weights do not stay, and that a pulse is only the time in which they go."""
+    from cosim.portraits.decay import decay
+    from workflows.device.axes import duration
+
+    forgets = decay(model, numbers) if model.pulse is None else None
+    if forgets is None:
+        return []
+    half = duration(forgets.half_s).replace(_NO_SPACE, " ")
+    found = [
+        f"the device forgets by itself, from {'g_max' if forgets.from_on else 'g_min'} half of its "
+        f"range in {half} at 0 V: a weight does not stay, and what is told here holds only for "
+        "pulses that follow each other at once"
+    ]
+    if one.up.amplitude_v * one.down.amplitude_v > 0:
+        idle, wrong = ("down", "up") if forgets.from_on else ("up", "down")
+        level = one.down.amplitude_v if forgets.from_on else one.up.amplitude_v
+        found.append(
+            f"the pulse {idle} of {_shown(level, 'V')} has the polarity of the pulse {wrong}: it "
+            "does not switch the device, which only forgets meanwhile"
         )
     return found
 

@@ -96,17 +96,19 @@ def _log_current(ax: Axes, voltage: Array, size: Array, largest: float) -> None:
 
 
 def _down_to_zero(voltage: Array, size: Array) -> tuple[Array, Array]:
-    """A branch whose ends at zero voltage go on straight to zero, as on a linear axis.
+    """A branch whose ends at zero voltage go on straight towards it, as on a linear axis.
 
-    On a logarithmic one the line would otherwise end a step of the sweep before, in the air.
+    They end at the voltage from which on the axis has room: nearer to zero all currents fall to
+    nothing, a line straight down that says nothing of the device.
 
     Args:
         voltage: of one half or one quarter of a period [time].
         size: magnitudes of the current [..., time].
 
     Returns:
-        Both without their points at zero voltage, with points on the way there instead.
+        Both without their points near zero voltage, with points on the way there instead.
     """
+    least = _FLOOR_V * np.abs(voltage).max()
     away = np.abs(voltage) > _ZERO_V * np.abs(voltage).max()
     v, i = voltage[away], np.where(size > 0, size, np.nan)[..., away]
     if not away[-1]:
@@ -114,7 +116,8 @@ def _down_to_zero(voltage: Array, size: Array) -> tuple[Array, Array]:
     if not away[0]:
         back = _TO_ZERO[::-1]
         v, i = np.append(v[0] * back, v), np.concatenate([i[..., :1] * back, i], -1)
-    return v, i
+    seen = np.abs(v) >= 0.999 * least
+    return v[seen], i[..., seen]
 
 
 def _draw_branches(ax: Axes, loop: Loop, current: Array) -> list[Line2D]:

@@ -27,6 +27,7 @@ from cosim.devices.fit_data import PulseTrain, Sweep
 from cosim.devices.fit_result import Fit, FittedValue
 from workflows.device.fit_plot import write_fit_plot
 from workflows.device.fit_rows import shown_values
+from workflows.device.fit_watch import watching
 from workflows.device.initial import starting_from
 from workflows.device.measured import check_voltage_changes, read_measured
 from workflows.device.picture import check_picture
@@ -104,7 +105,7 @@ def fit_file(request: FitRequest, reporter: Reporter) -> tuple[dict[str, Any], l
         floor=request.noise_floor,
         with_initial=not request.fix_initial,
     )
-    stage = reporter.stage(f"fitting {model.name} to {request.measured.name}")
+    stage = watching(reporter, f"fitting {model.name} to {request.measured.name}")
     # A run has a hundred cells: a second thread costs as much again and gains nothing.
     with threads_for(_CELLS), stage as on_progress:
         fit = fit_device(model, start, used, free, options, on_progress)
@@ -189,7 +190,7 @@ def _fitted_set(
     amplitude_v, period_s = start.amplitude_v, start.period_s
     if isinstance(measured, Sweep):
         amplitude_v = float(np.abs(measured.voltage_v).max())
-        period_s = measured.period_s
+        period_s = float(f"{measured.period_s:.12g}")  # the rest is a rounding of differences
     day = datetime.now(UTC).date().isoformat()
     source = f"fitted to {request.measured.name} on {day}, from {request.origin(start)}"
     source += f" (rms {fit.rms:.3g} {measured.unit}"
@@ -218,6 +219,7 @@ def _document(
         "parameters": {name: asdict(one) for name, one in fit.values.items()},
         "initial": {name: asdict(one) for name, one in fit.initial.items()},
         "fixed": fit.fixed,
+        "looked": {name: list(pair) for name, pair in fit.looked.items()},
         "correlated": [list(pair) for pair in fit.correlated],
         f"rms_{unit}": fit.rms,
         "rms_decades": fit.rms_decades,
@@ -247,7 +249,9 @@ def _lines(fit: Fit, result: dict[str, Any], origin: str) -> list[str]:
         f"{fit.evaluations} candidates in {fit.runs} runs",
     ]
     for why in dict.fromkeys(fit.fixed.values()):
-        names = ", ".join(name for name, reason in fit.fixed.items() if reason == why)
+        names = ", ".join(
+            name + _looked(fit, name) for name, reason in fit.fixed.items() if reason == why
+        )
         lines.append(f"left as in {origin}: {names} ({why})")
     for name, one in {**fit.values, **fit.initial}.items():
         if one.note:
@@ -258,6 +262,13 @@ def _lines(fit: Fit, result: dict[str, Any], origin: str) -> list[str]:
         lines.append(
             f"known only by {bound}: {names} (their errors hold only if the real device stops"
             " there)"
+        )
+    for given in dict.fromkeys(one.given for one in everything.values() if one.given):
+        names = ", ".join(name for name, one in everything.items() if one.given == given)
+        lines.append(
+            f"no standard error: {names} (the one in brackets holds only if {', '.join(given)}"
+            f" {'is' if len(given) == 1 else 'are'} right: others do the work of"
+            f" {'it' if len(given) == 1 else 'them'})"
         )
     for a, b, rho in fit.correlated:
         lines.append(f"hardly told apart: {a} and {b}, correlation {rho:.4f}")
@@ -276,11 +287,21 @@ def _lines(fit: Fit, result: dict[str, Any], origin: str) -> list[str]:
     return lines
 
 
+def _looked(fit: Fit, name: str) -> str:
+    """How far was looked, where that is the reason."""
+    if name not in fit.looked:
+        return ""
+    low, high = fit.looked[name]
+    return f" ({low:.3g} to {high:.3g})"
+
+
 def _table(rows: dict[str, FittedValue]) -> list[str]:
     """Where each began, where it is, and the range that was searched: at most what is allowed."""
     cells = [("", "start", "fitted", "std. error", "unit", "searched", "")]
     for name, one in rows.items():
         error = "-" if one.stderr is None else f"{one.stderr:.2g}"
+        if one.stderr_given is not None:
+            error = f"({one.stderr_given:.2g})"
         reach = f"{one.low:.3g} to {one.high:.3g}"
         flag = "at bound" if one.at_bound else "by a state's bound" if one.by_bound else ""
         cells.append((name, f"{one.start:.4g}", f"{one.value:.4g}", error, one.unit, reach, flag))

@@ -102,8 +102,8 @@ def _residual(ax: Axes, x: Array, measured: Sweep | PulseTrain, fit: Fit) -> Non
     off = (scaled(fit.answer, fit.floor) - scaled(measured.values, fit.floor)) / np.log(10)
     ax.axhline(0, color=RULE, linewidth=1.2)
     ax.plot(x, off, ".", color=_FITTED, markersize=3)
-    ax.set_title("Residual: fitted over measured")
-    ax.set_ylabel("decades")
+    ax.set_title("Residual")
+    ax.set_ylabel("fitted over measured,\ndecades")
     ax.grid()
     edge = _ROOM * float(np.quantile(np.abs(off), _MOST))
     beyond = np.abs(off) > edge
@@ -115,7 +115,6 @@ def _residual(ax: Axes, x: Array, measured: Sweep | PulseTrain, fit: Fit) -> Non
                     markeredgewidth=0, zorder=4)  # fmt: skip
         number = int(beyond.sum())
         points = f"{number} points lie" if number > 1 else "1 point lies"
-        ax.set_title("Residual")  # and room for what follows
         ax.set_title(
             f"{points} beyond, up to {np.abs(off).max():.2g} decades", loc="right", color=MUTED,
             fontsize=8, fontweight="normal",
@@ -154,7 +153,9 @@ def _magnitude(ax: Axes, measured: Sweep, fit: Fit) -> None:
     ax.plot(measured.voltage_v, np.where(sizes[0] > 0, sizes[0], np.nan), "o", color=INK,
             markersize=3, markeredgewidth=0, alpha=0.35)  # fmt: skip
     v, i = _through_zero(measured.voltage_v, fit.answer)
-    ax.plot(v, np.where(i == 0, np.nan, np.abs(i)), color=_FITTED, linewidth=1.3)
+    # Nearer to 0 V every current falls to nothing: that is no part of the curve but a line down.
+    i = np.where(np.abs(v) < _NEAR_V * volts.max(), np.nan, np.abs(i))
+    ax.plot(v, np.where(i == 0, np.nan, i), color=_FITTED, linewidth=1.3)
     ax.set_ylim(foot, 1.5 * float(sizes.max()))
     label_narrow_log(ax, "y", np.array(ax.get_ylim()))
     ax.grid()
@@ -223,6 +224,8 @@ def _error(one: FittedValue) -> str:
     """The standard error beside its value, or why there is none."""
     if one.at_bound:
         return "at its bound"
+    if one.given:
+        return f"if {one.given[0]}{', …' if len(one.given) > 1 else ' is'} right"
     if one.stderr is None:
         return "not determined"
     sign = f"±{NO_BREAK}"

@@ -215,6 +215,11 @@ def _in_ngspice(
             hint='install "spiceloop[osdi]" and ngspice 42 or later, or use --form b',
         )
     compiled = None if form == "auto" else form == "osdi"
+    if form == "auto" and tell is not None and not can_compile(ngspice):
+        tell(
+            "  no compiled models here: running as B sources, up to ten times slower"
+            " ('spiceloop check' says what is missing)"
+        )
     trace = run_ngspice(model, numbers, time_s, voltage_v, ngspice, compiled=compiled,
                         timeout_s=timeout_s, tell=tell)  # fmt: skip
     used = f"{trace.result.engine}, {'compiled (OSDI)' if trace.compiled else 'B sources'}"

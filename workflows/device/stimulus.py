@@ -219,6 +219,7 @@ def write_trace(path: Path, columns: Mapping[str, Array]) -> None:
     Raises:
         InputError: the file cannot be written.
     """
-    rows = zip(*(column.tolist() for column in columns.values()), strict=True)
+    # A current of -0.0, as ngspice has it at 0 V, is 0.0 like that of torch.
+    rows = zip(*((column + 0.0).tolist() for column in columns.values()), strict=True)
     lines = [",".join(columns), *(",".join(repr(value) for value in row) for row in rows)]
     write_text_atomic(path, "\n".join(lines) + "\n")

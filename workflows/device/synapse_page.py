@@ -102,7 +102,7 @@ def draw_steps(ax: Axes, synapse: Synapse) -> None:
     """Size of a step over the weight, with the symmetry point."""
     ax.set_title("Step of one pulse over the weight")
     unit_axis(ax, "x", "", "weight before the pulse (\N{MINUS SIGN}1: g_min, 1: g_max)")
-    unit_axis(ax, "y", "", "|step|, in weight")
+    unit_axis(ax, "y", "", "step in the direction of the pulse, in weight")
     ax.plot(synapse.weight, synapse.step_up, color=SET, label="up (SET)")
     ax.plot(synapse.weight, -synapse.step_down, color=RESET, linestyle=(0, (5, 2)),
             label="down (RESET)")  # fmt: skip

@@ -21,7 +21,7 @@ def how_to_use(
 ) -> list[str]:
     """The comments, line by line, without the mark of a comment."""
     if not model.states:
-        return [f"use: x1 p n {block}"]
+        return [f"use: x1 p n {block}", *_read_only(model)]
     # The period with all digits, rounded it falls out of step; a step is no more than a limit.
     stop, step = float(numbers.period_s), float(numbers.period_s) / _STEPS
     states = [_state(state, numbers, compiled=compiled) for state in model.states]
@@ -35,6 +35,7 @@ def how_to_use(
         use = [f"use: x1 p n {block}"]
     return [
         *use,
+        *_read_only(model),
         "     current flows into p at a positive voltage",
         f"run: .tran {step:g} {stop!r} 0 {step:g}",
         f"     {OPTIONS}",
@@ -42,6 +43,16 @@ def how_to_use(
         ".tran (with uic or without), .op and .ac begin in the states <state>_0",
         "not for .dc: ngspice takes the swept value for the time there, and the states run away",
         *(f"state: {one}" for one in states),
+    ]
+
+
+def _read_only(model: CompactModel) -> list[str]:
+    """What no voltage does to a device that is only programmed and read."""
+    if model.kind != "read":
+        return []
+    return [
+        "read only: no voltage writes this device; its conductance is what it was programmed to,",
+        "     set for each instance, and drifts with time alone",
     ]
 
 
