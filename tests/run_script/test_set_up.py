@@ -38,7 +38,8 @@ def test_an_unknown_command_is_refused(machine: Machine) -> None:
 def test_arguments_pass_through_unchanged(machine: Machine) -> None:
     machine.have_ngspice(46)
     assert machine.run("test", "-k", "solver or wires").returncode == 0
-    assert machine.calls("python")[-1] == "python -m pytest --ngspice required -k solver or wires"
+    command = "python -m pytest --ngspice required -n auto --dist loadfile -k solver or wires"
+    assert machine.calls("python")[-1] == command
 
 
 # ---------------------------------------------------------------------------- ngspice ----
