@@ -125,9 +125,7 @@ def _go_down(whole: Whole, gradient: torch.Tensor) -> tuple[torch.Tensor, dict[s
     for group, sign in _SIGN.items():
         if block.outputs[group]:
             s[..., cols[group], :] = sign * gradient[..., rows[group], :]
-    s = (0.5 * (s + s.mT))[..., None, :, :]
-    for joint in reversed(whole.joints):
-        s = joint.congruent(s)
+    s = whole.joints.congruent((0.5 * (s + s.mT))[..., None, :, :])
     at_ends = {}
     for edge in reversed(whole.edges):
         at_edge = s.index_select(-3, edge.blocks)

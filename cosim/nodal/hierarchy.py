@@ -14,11 +14,12 @@ from functools import lru_cache
 import numpy as np
 import torch
 
-from cosim.nodal.blocks import Blocks, Joint, Way, join, places
+from cosim.nodal.blocks import Blocks, Way, places
 from cosim.nodal.ends import behind, held
 from cosim.nodal.leaves import Keep, Leaves, Shunts, blocks_of_cells
 from cosim.nodal.lines import Lines, Ohm
 from cosim.nodal.opens import Opens, find_opens
+from cosim.nodal.tree import Step, Tree, join_all, leaves_in_parts, parts_of
 
 _LARGEST = (4, 8)  # rows and columns of the blocks that are solved whole
 
@@ -192,7 +193,7 @@ class Whole:
     Attributes:
         block: its ports are the ends of the lines, rows counted from below; those of lines that
             exist only to fill up the blocks come last.
-        joints: every level's, the first joints first; empty if they were not kept.
+        joints: of the smallest blocks; empty if they were not kept.
         edges: what the lines end in, in the order in which it was added.
         inside: what is inside the smallest blocks; None if it was not kept.
         grid: how the array was cut.
@@ -201,7 +202,7 @@ class Whole:
     """
 
     block: Blocks
-    joints: tuple[Joint, ...]
+    joints: Tree
     edges: tuple[Edge, ...]
     inside: Leaves | None
     grid: Grid
@@ -216,9 +217,7 @@ class Whole:
         Args:
             inputs: of the block, [..., input, vector].
         """
-        found = inputs[..., None, :, :]
-        for joint in reversed(self.joints):
-            found = joint.inputs(found)
+        found = self.joints.inputs(inputs[..., None, :, :])
         for edge in reversed(self.edges):
             found = edge.inputs(found)
         return self._of_cells(self._kept().inner @ found)
@@ -236,17 +235,13 @@ class Whole:
         leaves = self._kept()
         sources = self.grid.cut(source_a).movedim(-4, -1).flatten(-3, -2)
         offset = leaves.ports_of_sources @ sources
-        at_edges, at_joints = [], []
+        at_edges = []
         for edge in self.edges:
             offset, change = edge.lifted(offset)
             at_edges.append(change)
-        for joint in self.joints:
-            offset, at_joint = joint.lifted(offset)
-            at_joints.append(at_joint)
+        offset, at_joints = self.joints.lifted(offset)
         outputs = self.block.hybrid @ inputs + offset[..., 0, :, :]
-        found = inputs[..., None, :, :]
-        for joint, at_joint in zip(reversed(self.joints), reversed(at_joints), strict=True):
-            found = joint.inputs(found, at_joint)
+        found = self.joints.inputs(inputs[..., None, :, :], at_joints)
         for edge, change in zip(reversed(self.edges), reversed(at_edges), strict=True):
             found = edge.inputs(found, change)
         inner = leaves.inner @ found + leaves.inner_of_sources @ sources
@@ -292,14 +287,17 @@ def joined(
         shunts = _shunts(grid, opens, lines)
         # A cell of 0 S at a floating piece: nothing flows, however little it began to conduct.
         conductance_s = torch.where(opens.cell_floats, conductance_s.detach(), conductance_s)
-    blocks, inside = blocks_of_cells(
+    parts = parts_of(conductance_s, grid.up * grid.across)
+    cells = (
         grid.cut(conductance_s),
         grid.segments(lines.r_wordline_ohm, lines.r_driver_right_ohm, conductance_s),
         grid.segments(lines.r_bitline_ohm, lines.r_sense_top_ohm, conductance_s),
         ways[0],
-        keep=keep,
-        shunts=shunts,
     )
+    if shunts is None:
+        blocks, inside = leaves_in_parts(*cells, parts, keep=keep)
+    else:
+        blocks, inside = blocks_of_cells(*cells, keep=keep, shunts=shunts)
     edges: list[Edge] = []
     for group, value, needed in (
         ("L", lines.r_driver_ohm, trained[0] or _any_ohms(lines.r_driver_ohm)),
@@ -312,21 +310,16 @@ def joined(
         series = grid.ends(value, conductance_s, of_words=group in "LR", far=group in "RT")
         blocks, edge = _at_edge(blocks, grid, group, series, shunts)
         edges.append(edge)
-    joints = []
+    steps = []
     left = {"up": grid.up, "across": grid.across}
     for way, following in zip(grid.ways, ways[1:], strict=True):
         left[way] //= 2
         whole = left[way] == 1  # the outer ports of the two are edges of the array
-        blocks, joint = join(
-            blocks,
-            following,
-            outputs=_kept(way, outputs) if whole else ("LRBT", "LRBT"),
-            inputs=_kept(way, inputs) if whole else ("LRBT", "LRBT"),
-        )
-        if keep != "nothing":
-            joints.append(joint)
+        stay = (_kept(way, asked) if whole else ("LRBT", "LRBT") for asked in (outputs, inputs))
+        steps.append(Step(following, *stay))
+    blocks, joints = join_all(blocks, steps, parts, keep=keep != "nothing")
     one = replace(blocks, hybrid=blocks.hybrid[..., 0, :, :])
-    return Whole(one, tuple(joints), tuple(edges), inside, grid, opens, shunts)
+    return Whole(one, joints, tuple(edges), inside, grid, opens, shunts)
 
 
 def _is_trained(value: Ohm) -> bool:

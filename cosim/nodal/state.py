@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass
 
 import torch
 
+from compact_models.errors import InputError
 from cosim.nodal.blocks import places
 from cosim.nodal.hierarchy import Whole, joined
 from cosim.nodal.leaves import Keep
@@ -46,7 +48,7 @@ def solve_state(
     Args:
         conductance_s: [..., row, col] in siemens, >= 0.
         lines: what runs through the array.
-        drive_v: voltages of the drivers, [..., batch, row].
+        drive_v: voltages of the drivers, [..., batch, row]; [batch, row] for all arrays alike.
         sense_v: voltages of the sense nodes, [..., batch, col] or [col]; None is ground.
 
     Raises:
@@ -87,7 +89,8 @@ def port_inputs(
     sense = _sense(drive_v, sense_v, cols)
     block = whole.block
     place = places(block.inputs, block.way)
-    inputs = drive_v.new_zeros(*drive_v.shape[:-1], block.hybrid.shape[-1])
+    arrays = _arrays(block.hybrid.shape[:-2], drive_v)
+    inputs = drive_v.new_zeros(*arrays, drive_v.shape[-2], block.hybrid.shape[-1])
     held = {"L": drive_v.flip(-1), "B": sense}
     if lines.r_driver_right_ohm is not None:
         held["R"] = held["L"]
@@ -97,6 +100,19 @@ def port_inputs(
         start = place[group].start
         inputs[..., start : start + volts.shape[-1]] = volts
     return inputs.mT
+
+
+def _arrays(solved: torch.Size, drive_v: torch.Tensor) -> torch.Size:
+    """How many arrays there are, [...]: the same voltages may be for all."""
+    with suppress(RuntimeError):
+        if drive_v.ndim > 1:
+            return torch.Size(torch.broadcast_shapes(solved, drive_v.shape[:-2]))
+    raise InputError(
+        "no batch of voltages for so many arrays",
+        where="drive_v",
+        value=tuple(drive_v.shape),
+        allowed=f"[batch, row], or [{''.join(f'{n}, ' for n in solved)}batch, row]",
+    )
 
 
 def _sense(drive_v: torch.Tensor, sense_v: torch.Tensor | None, cols: int) -> torch.Tensor:

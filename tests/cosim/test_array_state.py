@@ -232,3 +232,17 @@ def test_what_cannot_be_solved_is_refused(change: dict[str, Any], said: str) -> 
     drive = given.pop("drive", torch.ones(1, 2, dtype=torch.float64))
     with pytest.raises(InputError, match=said):
         solve_state(g, Lines(**given), drive)
+
+
+def test_voltages_may_be_the_same_for_all_arrays_and_are_refused_for_others() -> None:
+    g = 1e-6 + 1e-4 * torch.rand(3, 5, 4, dtype=torch.float64)
+    lines = Lines(r_wordline_ohm=2.0, r_bitline_ohm=1.0)
+    volts = torch.rand(6, 5, dtype=torch.float64)
+    together = solve_state(g, lines, volts)
+    for k in range(3):
+        alone = solve_state(g[k], lines, volts)
+        torch.testing.assert_close(together.cell_a[k], alone.cell_a, rtol=1e-12, atol=0)
+        torch.testing.assert_close(together.power_w[k], alone.power_w, rtol=1e-12, atol=0)
+    for wrong in (volts[0], volts.expand(2, 6, 5)):
+        with pytest.raises(InputError, match=r"drive_v.*batch, row"):
+            solve_state(g, lines, wrong)
