@@ -14,9 +14,10 @@ from functools import lru_cache
 import numpy as np
 import torch
 
+from cosim.in_threads import with_threads
 from cosim.nodal.blocks import Blocks, Way, places
 from cosim.nodal.ends import behind, held
-from cosim.nodal.leaves import Keep, Leaves, Shunts, blocks_of_cells
+from cosim.nodal.leaves import Keep, Leaves, Shunts
 from cosim.nodal.lines import Lines, Ohm
 from cosim.nodal.opens import Opens, find_opens
 from cosim.nodal.tree import Step, Tree, join_all, leaves_in_parts, parts_of
@@ -288,36 +289,36 @@ def joined(
         # A cell of 0 S at a floating piece: nothing flows, however little it began to conduct.
         conductance_s = torch.where(opens.cell_floats, conductance_s.detach(), conductance_s)
     parts = parts_of(conductance_s, grid.up * grid.across)
-    cells = (
-        grid.cut(conductance_s),
-        grid.segments(lines.r_wordline_ohm, lines.r_driver_right_ohm, conductance_s),
-        grid.segments(lines.r_bitline_ohm, lines.r_sense_top_ohm, conductance_s),
-        ways[0],
-    )
-    if shunts is None:
-        blocks, inside = leaves_in_parts(*cells, parts, keep=keep)
-    else:
-        blocks, inside = blocks_of_cells(*cells, keep=keep, shunts=shunts)
-    edges: list[Edge] = []
-    for group, value, needed in (
-        ("L", lines.r_driver_ohm, trained[0] or _any_ohms(lines.r_driver_ohm)),
-        ("B", lines.r_sense_ohm, trained[1] or _any_ohms(lines.r_sense_ohm)),
-        ("R", lines.r_driver_right_ohm, True),
-        ("T", lines.r_sense_top_ohm, True),
-    ):
-        if value is None or not needed:
-            continue
-        series = grid.ends(value, conductance_s, of_words=group in "LR", far=group in "RT")
-        blocks, edge = _at_edge(blocks, grid, group, series, shunts)
-        edges.append(edge)
-    steps = []
-    left = {"up": grid.up, "across": grid.across}
-    for way, following in zip(grid.ways, ways[1:], strict=True):
-        left[way] //= 2
-        whole = left[way] == 1  # the outer ports of the two are edges of the array
-        stay = (_kept(way, asked) if whole else ("LRBT", "LRBT") for asked in (outputs, inputs))
-        steps.append(Step(following, *stay))
-    blocks, joints = join_all(blocks, steps, parts, keep=keep != "nothing")
+    with with_threads(1 if parts > 1 else torch.get_num_threads()) as threads:
+        blocks, inside = leaves_in_parts(
+            grid.cut(conductance_s),
+            grid.segments(lines.r_wordline_ohm, lines.r_driver_right_ohm, conductance_s),
+            grid.segments(lines.r_bitline_ohm, lines.r_sense_top_ohm, conductance_s),
+            ways[0],
+            parts,
+            keep=keep,
+            shunts=shunts,
+        )
+        edges: list[Edge] = []
+        for group, value, needed in (
+            ("L", lines.r_driver_ohm, trained[0] or _any_ohms(lines.r_driver_ohm)),
+            ("B", lines.r_sense_ohm, trained[1] or _any_ohms(lines.r_sense_ohm)),
+            ("R", lines.r_driver_right_ohm, True),
+            ("T", lines.r_sense_top_ohm, True),
+        ):
+            if value is None or not needed:
+                continue
+            series = grid.ends(value, conductance_s, of_words=group in "LR", far=group in "RT")
+            blocks, edge = _at_edge(blocks, grid, group, series, shunts)
+            edges.append(edge)
+        steps = []
+        left = {"up": grid.up, "across": grid.across}
+        for way, following in zip(grid.ways, ways[1:], strict=True):
+            left[way] //= 2
+            whole = left[way] == 1  # the outer ports of the two are edges of the array
+            stay = (_kept(way, asked) if whole else ("LRBT", "LRBT") for asked in (outputs, inputs))
+            steps.append(Step(following, *stay))
+        blocks, joints = join_all(blocks, steps, parts, threads, keep=keep != "nothing")
     one = replace(blocks, hybrid=blocks.hybrid[..., 0, :, :])
     return Whole(one, joints, tuple(edges), inside, grid, opens, shunts)
 

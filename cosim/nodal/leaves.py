@@ -96,6 +96,12 @@ class Shunts:
     in_word: torch.Tensor
     in_bit: torch.Tensor
 
+    def chunk(self, parts: int) -> list[Shunts]:
+        """Those of so many equal parts of the blocks."""
+        ports = (x.chunk(parts, -2) for x in (self.right, self.top, self.left, self.below))
+        leaks = (x.chunk(parts, -3) for x in (self.in_word, self.in_bit))
+        return [Shunts(*part) for part in zip(*ports, *leaks, strict=True)]
+
     def taken_back(self, place: Mapping[str, slice]) -> torch.Tensor:
         """What is added to the currents at the near ends per volt there, [..., block, port]."""
         found = self.left.new_zeros(*self.left.shape[:-1], max(x.stop for x in place.values()))

@@ -14,6 +14,7 @@ from typing import TypedDict
 import torch
 
 from compact_models.errors import InputError
+from cosim.in_threads import with_threads
 
 Ohm = float | torch.Tensor
 
@@ -128,8 +129,10 @@ def check_volts(name: str, value: object, count: int) -> None:
             value=tuple(value.shape),
             allowed=f"[..., {count}]",
         )
-    right = torch.isfinite(value.detach())
-    if not bool(right.all()):
+    with with_threads(1):
+        right = torch.isfinite(value.detach())
+        finite = bool(right.all())
+    if not finite:
         raise InputError(
             "not a voltage", **first_wrong(name, value.detach(), right), allowed="finite"
         )

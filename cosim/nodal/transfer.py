@@ -11,12 +11,13 @@ from dataclasses import dataclass, fields, replace
 
 import torch
 
-from cosim.in_threads import in_threads
+from cosim.in_threads import in_threads, with_threads
 from cosim.nodal.adjoint import port_matrix
 from cosim.nodal.blocks import Blocks
 from cosim.nodal.hierarchy import Grid
 from cosim.nodal.lines import Lines, Ohm, check_array, check_volts
 
+_WORTH_A_THREAD = 1 << 22  # products of numbers
 _CELLS_AT_ONCE = 16 << 10  # of many arrays; their temporaries stay in a core's cache
 
 
@@ -46,10 +47,21 @@ class Transfer:
         check_volts("drive_v", drive_v, rows)
         if sense_v is not None:
             check_volts("sense_v", sense_v, cols)
-        current = drive_v @ self.transfer_s
+        current = _product(drive_v, self.transfer_s)
         if sense_v is None:
             return current
         return current - (sense_v.unsqueeze(-2) @ self.sense_s)
+
+
+def _product(drive_v: torch.Tensor, transfer_s: torch.Tensor) -> torch.Tensor:
+    """Many vectors on threads like those of the solution: torch's would be in its way next time."""
+    threads = torch.get_num_threads()
+    few = drive_v.ndim < 2 or drive_v.numel() * transfer_s.shape[-1] < _WORTH_A_THREAD
+    if few or threads == 1 or drive_v.device.type != "cpu":
+        return drive_v @ transfer_s
+    parts = drive_v.chunk(threads, -2)
+    with with_threads(1):
+        return torch.cat(in_threads(lambda some: some @ transfer_s, parts, threads), -2)
 
 
 def wordline_resistances(

@@ -12,11 +12,12 @@ from dataclasses import dataclass, fields, replace
 
 import torch
 
-from cosim.in_threads import in_threads
+from cosim.in_threads import in_threads, with_threads
 from cosim.nodal.blocks import AtJoint, Blocks, Joint, Way, join
-from cosim.nodal.leaves import Keep, Leaves, blocks_of_cells
+from cosim.nodal.leaves import Keep, Leaves, Shunts, blocks_of_cells
 
 _WORTH_A_THREAD = 32 * 32  # cells; a thread costs as much as some ten small operations
+_WORTH_SHARING = 400  # ports of a part from which on torch shares single operations
 
 
 @dataclass(frozen=True)
@@ -60,7 +61,7 @@ class Tree:
 
         found = down(self.top, at.top, of_whole)
         pieces = list(zip(self.parts, at.parts, self._cut(found), strict=True))
-        return torch.cat(in_threads(lambda piece: down(*piece), pieces), -3)
+        return torch.cat(in_threads(lambda piece: down(*piece), pieces, len(pieces)), -3)
 
     def lifted(self, offset: torch.Tensor) -> tuple[torch.Tensor, Lifted]:
         """What sources inside the blocks do at the outputs of the whole, and at every joint.
@@ -79,7 +80,7 @@ class Tree:
             return found, tuple(at_joints)
 
         pieces = list(zip(self.parts, self._cut(offset), strict=True))
-        of_parts = in_threads(lambda piece: up(*piece), pieces)
+        of_parts = in_threads(lambda piece: up(*piece), pieces, len(pieces))
         whole, at_top = up(self.top, torch.cat([one for one, _ in of_parts], -3))
         return whole, Lifted(tuple(at for _, at in of_parts), at_top)
 
@@ -92,7 +93,7 @@ class Tree:
             return found
 
         pieces = list(zip(self.parts, self._cut(down(self.top, of_whole)), strict=True))
-        return torch.cat(in_threads(lambda piece: down(*piece), pieces), -3)
+        return torch.cat(in_threads(lambda piece: down(*piece), pieces, len(pieces)), -3)
 
     def _cut(self, of_blocks: torch.Tensor) -> tuple[torch.Tensor, ...]:
         return of_blocks.chunk(len(self.parts), -3)
@@ -107,14 +108,15 @@ class Lifted:
 
 
 def join_all(
-    blocks: Blocks, steps: Sequence[Step], parts: int, *, keep: bool
+    blocks: Blocks, steps: Sequence[Step], parts: int, threads: int, *, keep: bool
 ) -> tuple[Blocks, Tree]:
     """All blocks as one, and the joints.
 
     Args:
         blocks: 2^n of them.
         steps: what is asked of every level, the first one first.
-        parts: how many threads' worth of blocks there are, a power of two.
+        parts: into how many the array is cut, a power of two.
+        threads: what torch may use for the joints of large parts.
         keep: keep the joints; an empty tree otherwise.
     """
     own = len(steps) - (parts.bit_length() - 1)
@@ -131,10 +133,12 @@ def join_all(
         Blocks(one, blocks.outputs, blocks.inputs, blocks.way)
         for one in blocks.hybrid.chunk(parts, -3)
     ]
-    of_parts = in_threads(lambda piece: joined(piece, steps[:own]), pieces)
+    of_parts = in_threads(lambda piece: joined(piece, steps[:own]), pieces, parts)
     one = of_parts[0][0]
     halves = torch.cat([part.hybrid for part, _ in of_parts], -3)
-    whole, top = joined(Blocks(halves, one.outputs, one.inputs, one.way), steps[own:])
+    together = Blocks(halves, one.outputs, one.inputs, one.way)
+    with with_threads(threads if halves.shape[-1] > _WORTH_SHARING else 1):
+        whole, top = joined(together, steps[own:])
     return whole, Tree(tuple(joints for _, joints in of_parts), top)
 
 
@@ -146,19 +150,22 @@ def leaves_in_parts(
     parts: int,
     *,
     keep: Keep,
+    shunts: Shunts | None,
 ) -> tuple[Blocks, Leaves | None]:
-    """`cosim.nodal.leaves.blocks_of_cells` without shunts, part by part."""
+    """`cosim.nodal.leaves.blocks_of_cells`, part by part."""
     wires = (
         ohm.chunk(parts, -3) if ohm.ndim > 2 else [ohm] * parts  # [row, col] for all
         for ohm in (wordline_ohm, bitline_ohm)
     )
+    at_ports = [None] * parts if shunts is None else shunts.chunk(parts)
 
     def solved(
-        piece: tuple[torch.Tensor, torch.Tensor, torch.Tensor],
+        piece: tuple[torch.Tensor, torch.Tensor, torch.Tensor, Shunts | None],
     ) -> tuple[Blocks, Leaves | None]:
-        return blocks_of_cells(*piece, way, keep=keep)
+        return blocks_of_cells(*piece[:3], way, keep=keep, shunts=piece[3])
 
-    found = in_threads(solved, list(zip(conductance_s.chunk(parts, -3), *wires, strict=True)))
+    pieces = list(zip(conductance_s.chunk(parts, -3), *wires, at_ports, strict=True))
+    found = in_threads(solved, pieces, parts)
     blocks, leaves = found[0]
     kept = [one for _, one in found if one is not None]
     if kept:
