@@ -7,14 +7,16 @@ published Verilog-A (CC0), doi 10.26165/JUELICH-DATA/LUA8QY. SET at negative, RE
 voltage.
 
 The current is fixed by an equation: the Schottky contact in series with disc, plug and lines, both
-heated by it. It is solved for as `ln_i`, the logarithm of one plus the current in microamperes: an
-exponential contact behind a resistance is nearly straight in it, and so is the way through zero.
+heated by it. The unknown is the current itself, `i_ua`, and what has to be zero is the voltage at
+which the contact carries it, less what the resistances leave: a logarithm and a straight line. From
+any current Newton's method comes back from such a sum within a few steps. The current that an
+exponential gives for a voltage sends it in circles, and with it the whole array around a cell.
 
 Three things differ from the published text, all where it has a corner: the image force's argument
-is rounded over 1 mV (its fourth root has an infinite slope at zero); the current changes its sign
-over 1 nV; and at high doping the barrier
-then rises within a millivolt of the Schottky voltage `phi_b - phi_n`, so that up to three currents
-solve the equation. The device stays on the branch on which it was until that branch ends.
+is rounded over 1 mV (its fourth root has an infinite slope at zero); vacancies turn round over
+1 nV; and at high doping the barrier then rises within a millivolt of the Schottky voltage
+`phi_b - phi_n`, so that up to three currents solve the equation. The device stays on the branch on
+which it was until that branch ends.
 """
 
 from __future__ import annotations
@@ -37,18 +39,16 @@ h_planck = Constant("h_planck", "J*s", "Planck's constant", value=6.626e-34)
 m_e = Constant("m_e", "kg", "electron mass", value=9.10938e-31)
 eps_0 = Constant("eps_0", "F/m", "permittivity of vacuum", value=8.854e-12)
 richardson = Constant("richardson", "A/(m^2*K^2)", "Richardson's constant", value=6.01e5)
-i_unit = Constant("i_unit", "A", "current above which ln_i counts in decades", value=1e-6)
+i_unit = Constant("i_unit", "A", "unit of i_ua", value=1e-6)
 v_round = Constant("v_round", "V", "rounding of the image force's argument", value=1e-3)
 
 # Without barrier and voltage the root below would stand at zero, with an infinite slope.
 v_tiny = Constant("v_tiny", "V", "least voltage under the root of field emission", value=1e-9)
 
-# At rest in an array the sign of the voltage is rounding: what jumps with it does so smoothly. A
-# simulator that holds ln_i in a short step would never find the currents otherwise.
+# At rest in an array the sign of the voltage is rounding: what jumps with it does so smoothly.
 v_still = Constant("v_still", "V", "voltage below which a device is at rest", value=1e-9)
 sign = V / sqrt(V**2 + v_still**2)
-
-v_back = Constant("v_back", "V", "scale on which too large a current is turned back", value=0.025)
+along = Piecewise((1, V > 0), (-1, True))
 
 t_ambient = Parameter("t_ambient", "K", "ambient temperature", above=0)
 eps_r = Parameter("eps_r", "1", "static permittivity of the oxide", above=0)
@@ -75,16 +75,19 @@ z_ion = 2  # charge number of a vacancy
 
 n_disc = State("n_disc", "1/m^3", "vacancy concentration in the disc", lower=n_min, upper=n_max,
                log=True)  # fmt: skip
-ln_i = Internal(
-    "ln_i",
+i_ua = Internal(
+    "i_ua",
     "1",
-    "logarithm of 1 + current / i_unit",
+    "current / i_unit",
     low=0,
-    high=log(1 + Abs(V) / ((r_tiox + r_line) * i_unit)),
+    high=V / ((r_tiox + r_line) * i_unit),
     scale=1.0,
 )
 
-current = Definition("i_abs", "A", "magnitude of the current", i_unit * (exp(Min(ln_i, 25)) - 1))
+current = i_unit * i_ua
+# On its way Newton's method may try currents against the voltage.
+forward = Definition("i_forward", "A", "current in the direction of the voltage", along * current)
+magnitude = Abs(current)
 area = pi * r_det**2
 r_disc = Definition(
     "r_disc", "ohm", "resistance of the disc", l_det / (n_disc * z_ion * q_e * mobility * area)
@@ -102,9 +105,9 @@ v_left = Definition(
     "v_left",
     "V",
     "what the resistances leave of the voltage",
-    Abs(V) - current * (r_ions + r_series),
+    Abs(V) - forward * (r_ions + r_series),
 )
-# The bracket of ln_i keeps this positive at the solution; on its way there Newton may leave it.
+# The bracket of i_ua keeps this positive at the solution; on its way there Newton may leave it.
 v_schottky = Definition(
     "v_schottky",
     "V",
@@ -118,7 +121,10 @@ temperature = Definition(
     "K",
     "temperature of the filament",
     t_ambient
-    + current * (v_schottky + current * r_ions) * r_th * Piecewise((r_th_scale, V > 0), (1, True)),
+    + magnitude
+    * (v_schottky + magnitude * r_ions)
+    * r_th
+    * Piecewise((r_th_scale, V > 0), (1, True)),
     low=t_ambient / 2,
     high=20 * t_ambient,
 )
@@ -131,11 +137,9 @@ lowering = (
 ) ** sympy.Rational(1, 4)
 phi_b = Definition("phi_b", "V", "Schottky barrier", Max(0, phi_b0 - lowering), low=0, high=phi_b0)
 
-# Thermionic emission, V > 0.
-emission = (
-    area * richardson * temperature**2 * exp(-phi_b / v_thermal) * (exp(v_schottky / v_thermal) - 1)
-)
-# Thermionic field emission, V < 0.
+# Both laws are i = i_0 (exp(v/v_0) - 1). Thermionic emission, V > 0, with v_0 = v_thermal.
+i_emission = area * richardson * temperature**2 * exp(-phi_b / v_thermal)
+# Thermionic field emission, V < 0, with v_0 = v_tunnel.
 e_00 = Definition(
     "e_00",
     "V",
@@ -146,27 +150,36 @@ e_00 = Definition(
 )
 ratio = Definition("ratio", "1", "tunnelling over thermal energy", e_00 / v_thermal)
 tanh_ratio = Definition("tanh_ratio", "1", "its hyperbolic tangent", tanh(ratio))
-field_emission = (
+i_field = (
     area
     * richardson
     * temperature**2
     * sqrt(pi * e_00 * (v_schottky + phi_b * (1 - tanh_ratio**2) + v_tiny))
     / v_thermal
     * exp(-phi_b * tanh_ratio / e_00)
-    * (exp(v_schottky * (ratio - tanh_ratio) / e_00) - 1)
 )
-i_schottky = Definition(
-    "i_schottky",
-    "A",
-    "magnitude of the Schottky current",
-    Piecewise((emission, V > 0), (field_emission, True)),
+v_tunnel = e_00 / (ratio - tanh_ratio)
+
+
+def _forward_v(i_0: sympy.Expr, v_0: sympy.Expr) -> sympy.Expr:
+    """The voltage at which a contact carries the current; the tangent for currents against it."""
+    return v_0 * (log(1 + Max(0, forward) / i_0) + Min(0, forward) / i_0)
+
+
+v_contact = Definition(
+    "v_contact",
+    "V",
+    "voltage at which the contact carries the current",
+    Piecewise((_forward_v(i_emission, v_thermal), V > 0), (_forward_v(i_field, v_tunnel), True)),
 )
 
 field = Definition(
     "field",
     "V/m",
     "field that moves the vacancies",
-    Piecewise(((v_schottky + current * r_ions) / l_cell, V > 0), (current * r_disc / l_det, True)),
+    Piecewise(
+        ((v_schottky + magnitude * r_ions) / l_cell, V > 0), (magnitude * r_disc / l_det, True)
+    ),
 )
 gamma = Definition(
     "gamma_f",
@@ -222,11 +235,9 @@ MODEL = CompactModel(
     title="JART VCM v1b, deterministic",
     kind="dynamic",
     source=SOURCE,
-    current=current * sign,
+    current=current,
     rates={n_disc: -sign * hop * (1 - nearness**10) / l_det},
-    # The last term is zero at the solution. Where the current is too large for the voltage it gives
-    # Newton's method the slope that leads back; without it there is none, and it goes in circles.
-    implicit={ln_i: ln_i - log(1 + i_schottky / i_unit) - Min(0, v_left) / v_back},
+    implicit={i_ua: along * (v_contact - v_left) / ((r_tiox + r_line) * i_unit)},
     parameter_sets=(
         ParameterSet(
             name="hfo2",
