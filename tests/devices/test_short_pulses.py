@@ -26,6 +26,7 @@ SHORT = [
     ("yakopcic", "oblea", 2e-6, 3.0),
     ("team", "xyce", 1e-6, 60.0),
     ("messaris", "tio2", 1e-6, -1.6),
+    ("jart_v1b", "hfo2", 2e-8, -1.5),
 ]
 PULSES = pytest.mark.parametrize(("name", "set_name", "width_s", "volts"), SHORT)
 # At -1 V it switches within a nanosecond.
