@@ -44,6 +44,12 @@ class Decay:
     from_on: bool
     read_v: float
 
+    @property
+    def way(self) -> str:
+        """What is lost in `half_s`, in words."""
+        ends = (1 - START, 1 - GOAL) if self.from_on else (START, GOAL)
+        return f"from {100 * ends[0]:.3g} to {100 * ends[1]:.3g} % of its range"
+
     def numbers(self) -> dict[str, Any]:
         """From where to where the device goes, and how fast."""
         return {

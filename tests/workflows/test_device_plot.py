@@ -24,6 +24,7 @@ from cosim.portraits.decay import Decay
 from cosim.portraits.loop import Loop
 from cosim.portraits.panel import QUICK
 from cosim.portraits.portrait import portrait
+from cosim.portraits.switching import PulseTrain
 from tests.workflows.command import names_all, refused, spiceloop
 from workflows.device.axes import NEUTRAL, RESET, SET, eng, quantity, seconds, unit_axis
 from workflows.device.one_way import one_way
@@ -292,6 +293,30 @@ def test_a_device_that_forgets_has_its_decay(tmp_path: Path) -> None:
     # One that remembers has none.
     vteam = find_model("vteam")
     assert "decay" not in panels_of(vteam, find_set(vteam, "sine"), QUICK)
+
+
+def test_a_device_that_switches_both_ways_and_forgets_says_both(tmp_path: Path) -> None:
+    path = tmp_path / "leaky.py"
+    both = "- k * sympy.Max(0, -V / v_t - 1) ** 2 * x - x / tau"
+    one_way = "sympy.Max(0, sympy.Abs(V) / v_t - 1) ** 2 - x / tau"
+    text = LEAKY.replace(one_way, f"sympy.Max(0, V / v_t - 1) ** 2 * (1 - x) {both}")
+    path.write_text(text.replace('"tau": 1e-6', '"tau": 1e-4'), encoding="utf-8")
+    model = find_model(str(path))
+    one = model.parameter_sets[0]
+    panels = panels_of(model, one, QUICK)
+    assert isinstance(panels["pulses"], PulseTrain)
+    found = panels["decay"]
+    assert isinstance(found, Decay)
+    assert found.half_s == pytest.approx(1e-4 * math.log(0.99 / 0.5), rel=1e-5)
+    with figure_style():
+        figure = page(model, one, panels)
+    loop, _, _, pulses, _, table = figure.axes
+    assert {line.get_color() for line in loop.lines[2:]} == {SET, RESET}
+    assert pulses.get_xlabel() == "pulse"
+    assert "forgets half in" in [text.get_text() for text in table.texts]
+    plotted = plot_device(str(path), "one", tmp_path / "leaky.png", QUICK)
+    (remark,) = plotted.remarks
+    assert "from 99 to 50 % of its range in 68.3 \N{MICRO SIGN}s at 0 V" in remark
 
 
 def test_the_legend_of_drift_lies_on_no_band() -> None:

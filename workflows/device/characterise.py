@@ -191,9 +191,8 @@ def _forgetting(model: CompactModel, numbers: ParameterSet, one: Synapse) -> lis
         return []
     half = duration(forgets.half_s).replace(_NO_SPACE, " ")
     found = [
-        f"the device forgets by itself, from {'g_max' if forgets.from_on else 'g_min'} half of its "
-        f"range in {half} at 0 V: a weight does not stay, and what is told here holds only for "
-        "pulses that follow each other at once"
+        f"the device forgets by itself, {forgets.way} in {half} at 0 V: a weight does not stay, "
+        "and what is told here holds only for pulses that follow each other at once"
     ]
     if one.up.amplitude_v * one.down.amplitude_v > 0:
         idle, wrong = ("down", "up") if forgets.from_on else ("up", "down")

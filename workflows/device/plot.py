@@ -144,9 +144,9 @@ def plot_device(
 def panels_of(
     model: CompactModel, numbers: ParameterSet, detail: Detail | None = None
 ) -> dict[str, Panel]:
-    """The panels of a portrait, and `decay` where a device that takes no pulses forgets."""
+    """The panels of a portrait, and `decay` where a device forgets by itself."""
     panels = portrait(model, numbers, detail)
-    if model.kind == "dynamic" and isinstance(panels["pulses"], Absent):
+    if model.kind == "dynamic":
         forgets = decay(model, numbers)
         if forgets is not None:
             panels["decay"] = forgets
@@ -155,12 +155,18 @@ def panels_of(
 
 def _remarks(numbers: ParameterSet, panels: Mapping[str, Panel]) -> list[str]:
     """What a reader of the numbers alone would not notice."""
-    loop = panels.get("loop")
+    found = []
+    loop, forgets = panels.get("loop"), panels.get("decay")
     remark = one_way(loop) if isinstance(loop, Loop) else ""
-    if not remark:
-        return []
-    why = time_back(panels["switching"], numbers)
-    return [(f"{remark} ({why})" if why else remark).replace(NO_BREAK, " ")]
+    if remark:
+        why = time_back(panels["switching"], numbers)
+        found.append(f"{remark} ({why})" if why else remark)
+    if isinstance(forgets, Decay):
+        found.append(
+            f"the device forgets by itself, {forgets.way} in {duration(forgets.half_s)} at 0 V; "
+            "switching times of that direction may be nothing else"
+        )
+    return [one.replace(NO_BREAK, " ") for one in found]
 
 
 def page(model: CompactModel, numbers: ParameterSet, panels: Mapping[str, Panel]) -> Figure:
@@ -211,7 +217,8 @@ def _as_shown(panels: Mapping[str, Panel], key: str) -> Panel:
     if key == "pulses" and isinstance(panel, Absent):
         return panels.get("decay", panel)
     resets = not isinstance(curve, SwitchingCurve) or bool(curve.reset_v.size)
-    if isinstance(panel, Loop | Fan) and ("decay" in panels or not resets):
+    only_forgets = "decay" in panels and isinstance(panels.get("pulses"), Absent)
+    if isinstance(panel, Loop | Fan) and (only_forgets or not resets):
         # What goes back by itself, or never, has no polarity of RESET.
         return dataclasses.replace(panel, set_sign=0)
     return panel
