@@ -31,11 +31,19 @@ class OperatingPoint:
         conductance_s: dI/dV with the states held [S], [...]. At exactly 0 V, where published
             equations change their form, it is the mean of the slopes on both sides.
         internal: the internal quantity [...], a start for the next call; None without one.
+        internal_per_v: how it follows the voltage [1/V of its unit], likewise.
     """
 
     current_a: torch.Tensor
     conductance_s: torch.Tensor
     internal: torch.Tensor | None
+    internal_per_v: torch.Tensor | None
+
+    def ahead(self, change_v: torch.Tensor) -> torch.Tensor | None:
+        """A guess of the internal quantity after a change of the voltage: on the same branch."""
+        if self.internal is None or self.internal_per_v is None:
+            return None
+        return self.internal + self.internal_per_v * change_v
 
 
 def operating_point(
@@ -72,7 +80,7 @@ def operating_point(
     v = flat(voltage_v)
     fractions = functions.fractions([flat(x) for x in functions.in_order(states)], p)
     start = None if guess is None else flat(guess)
-    current, conductance, internal = _solved(functions, p, v, fractions, start)
+    current, conductance, internal, per_v = _solved(functions, p, v, fractions, start)
     at_rest = (v.detach() == 0).nonzero().squeeze(1)
     if at_rest.numel():
         some, there = pick(p, at_rest, v.numel()), [s[at_rest] for s in fractions]
@@ -86,7 +94,10 @@ def operating_point(
         return value.expand(v.shape).reshape(shape)
 
     return OperatingPoint(
-        shaped(current), shaped(conductance), None if internal is None else shaped(internal)
+        shaped(current),
+        shaped(conductance),
+        None if internal is None else shaped(internal),
+        None if per_v is None else shaped(per_v),
     )
 
 
@@ -96,18 +107,19 @@ def _solved(
     v: torch.Tensor,
     fractions: Sequence[torch.Tensor],
     guess: torch.Tensor | None,
-) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor | None]:
-    """Current, dI/dV and the internal quantity, each [cell]."""
+) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor | None, torch.Tensor | None]:
+    """Current, dI/dV, the internal quantity and its derivative by the voltage, each [cell]."""
     internal = solve_internal(functions, p, v, fractions, guess)
     inner = [] if internal is None else [internal]
     (current,) = functions.current(v, *fractions, *inner, p)
     slopes = functions.current_slopes(v, *fractions, *inner, p)
-    conductance = slopes[len(fractions)]
+    conductance, per_v = slopes[len(fractions)], None
     if internal is not None:
         # The residual stays zero: what the voltage does to it the internal quantity undoes.
         *_, by_internal, by_voltage = functions.equations_slopes(v, *fractions, internal, p)
-        conductance = conductance - slopes[-1] * by_voltage / by_internal
+        per_v = torch.as_tensor(-by_voltage / by_internal, dtype=torch.float64).expand_as(v)
+        conductance = conductance + slopes[-1] * per_v
     first, second = (
         torch.as_tensor(x, dtype=torch.float64).expand_as(v) for x in (current, conductance)
     )
-    return first, second, internal
+    return first, second, internal, per_v

@@ -17,6 +17,7 @@ from cosim.devices.step_size import followed
 
 # How far the rate may be from straight in the distance to the bound.
 _PLAIN = 0.01
+_STILL_V = 1e-3  # change of the voltage in which a branch ends, if it does
 _FORGOTTEN = 1e3  # time constants of a decay
 _DISTANCE = 1e-3 * EDGE  # least distance to a bound at which a decay's rate is read
 
@@ -36,7 +37,8 @@ def jump(
     """`tried`, with cells for which the branch of the internal quantity ends put on the next one.
 
     Where a residual has several zeros, the one on which a cell sits can vanish as the state moves;
-    no step leads across. It shows in steps that are rejected though no state moves in them. There
+    no step leads across. It shows in steps that are rejected though no state moves in them, and the
+    voltage next to nothing: a longer step may only have lost the branch. There
     the internal quantity is looked for again, and the step counts if the state moves in it by less
     than the tolerance with the rates of either branch.
     """
@@ -44,6 +46,7 @@ def jump(
     for rate in slopes.values[: slopes.states]:
         moved = torch.maximum(moved, (rate.detach() * step).abs())
     stuck = (moved < tolerance) & ~((tried.error <= tolerance) & followed(tried, scale))
+    stuck = stuck & ((ramp * step).detach().abs() <= _STILL_V)
     if tried.internal is None or tried.error_internal is None or before.internal is None:
         return tried
     if not bool(stuck.any()):

@@ -307,8 +307,8 @@ class _Run:
             stuck_s=self.stuck_s,
             access=self.array.access,
             gate_v=ends.gate_v[..., None] if gated else None,
+            device_v=None if device_v is None else device_v.expand(ends.across_v.shape),
         )
-        law.device_v = None if device_v is None else device_v.expand(ends.across_v.shape)
         found = voltages_across(
             law, self.lines, ends.word_v, ends.bit_v,
             guess_v=guess_v, guess_a=current_a, sees_word=gated,

@@ -15,7 +15,7 @@ import torch
 from compact_models.emit.torch_code import Value
 from compact_models.emit.torch_model import TorchModel
 from cosim.devices.cells import Cells
-from cosim.devices.operating_point import operating_point
+from cosim.devices.operating_point import OperatingPoint, operating_point
 from cosim.nodal.cells import ekv_channel, sinh_selector, split_voltage
 from netlists.access import Access, Selector
 
@@ -37,6 +37,7 @@ class CellLaw:
         gate_v: gate voltages [V], [set, row, 1]; None without gates.
         states: the states, in their units, [set, working cell].
         internal: a start for the internal quantity, likewise; None without one.
+        begun_v: the voltages across the memristors to which it belongs, likewise; None if unknown.
         device_v: the voltages across the memristors at the last call, [set, row, col].
     """
 
@@ -48,7 +49,9 @@ class CellLaw:
     gate_v: torch.Tensor | None
     states: Mapping[str, Value]
     internal: torch.Tensor | None
+    begun_v: torch.Tensor | None
     device_v: torch.Tensor | None = None
+    _begun: OperatingPoint | None = None
 
     def __call__(self, u: torch.Tensor, word_v: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Currents and slopes at voltages `u` across the cells, [set, row, col].
@@ -73,9 +76,16 @@ class CellLaw:
     def device(self, v: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Currents and slopes of the memristors, stuck ones included."""
         values = {one.name: self.p[one.name] for one in self.functions.model.parameters}
-        point = operating_point(
-            self.functions.model, values, self.states, v[..., self.works], guess=self.internal
-        )
+        volts = v[..., self.works]
+        guess = self.internal
+        if guess is not None and self.begun_v is not None:
+            # On the branch on which it was, however far the wires' solution tries the voltage.
+            if self._begun is None:
+                self._begun = operating_point(
+                    self.functions.model, values, self.states, self.begun_v, guess=guess
+                )
+            guess = self._begun.ahead(volts - self.begun_v)
+        point = operating_point(self.functions.model, values, self.states, volts, guess=guess)
         current, slope = self.stuck_s * v, self.stuck_s.expand_as(v).clone()
         current[..., self.works] = point.current_a
         slope[..., self.works] = point.conductance_s
@@ -110,6 +120,7 @@ def cell_law(
     stuck_s: torch.Tensor,
     access: Access | None,
     gate_v: torch.Tensor | None,
+    device_v: torch.Tensor | None,
 ) -> CellLaw:
     """The law of cells at one or several sets of states; see `CellLaw` for the rest.
 
@@ -121,6 +132,8 @@ def cell_law(
         stuck_s: conductances of the others [S], [row, col].
         access: what stands before every memristor.
         gate_v: [set, row, 1], or None.
+        device_v: the voltages across the memristors at which the cells are [V], [set, row, col];
+            None if these are unknown.
     """
     columns = zip(*(one.fractions for one in cells), strict=True)
     physical = functions.states([torch.stack(column) for column in columns], p)
@@ -135,4 +148,6 @@ def cell_law(
         gate_v,
         dict(zip(names, physical, strict=True)),
         torch.stack(internals) if internals else None,
+        None if device_v is None else device_v[..., works],
+        device_v,
     )

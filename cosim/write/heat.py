@@ -13,7 +13,7 @@ import torch
 from numpy.typing import NDArray
 
 from compact_models.model import CompactModel
-from cosim.devices.operating_point import operating_point
+from cosim.devices.operating_point import OperatingPoint, operating_point
 
 Array = NDArray[np.float64]
 
@@ -36,11 +36,31 @@ def heat_j(
         cell_v: across each cell, selector or transistor included [V], [time, cell].
         device_v: across its memristor [V], [time, cell].
     """
-    point = operating_point(
-        model,
-        {name: torch.from_numpy(x) for name, x in values.items()},
-        {name: torch.from_numpy(x) for name, x in states.items()},
-        torch.from_numpy(device_v),
-    )
-    power_w = cell_v * point.current_a.numpy()
-    return np.asarray(np.trapezoid(power_w, time_s, axis=0))
+    p = {name: torch.from_numpy(x) for name, x in values.items()}
+    volts = torch.from_numpy(device_v)
+    s = {name: torch.from_numpy(x) for name, x in states.items()}
+    if model.internals:
+        current_a = _followed(model, p, s, volts)
+    else:
+        current_a = operating_point(model, p, s, volts).current_a
+    return np.asarray(np.trapezoid(cell_v * current_a.numpy(), time_s, axis=0))
+
+
+def _followed(
+    model: CompactModel,
+    values: Mapping[str, torch.Tensor],
+    states: Mapping[str, torch.Tensor],
+    device_v: torch.Tensor,
+) -> torch.Tensor:
+    """The currents [A], [time, cell], one time after the other.
+
+    Of several solutions each cell stays on the one on which it was.
+    """
+    found: list[torch.Tensor] = []
+    point: OperatingPoint | None = None
+    for k, volts in enumerate(device_v):
+        guess = None if point is None else point.ahead(volts - device_v[k - 1])
+        there = {name: x[k] for name, x in states.items()}
+        point = operating_point(model, values, there, volts, guess=guess)
+        found.append(point.current_a)
+    return torch.stack(found)
