@@ -22,7 +22,7 @@ from cosim.write.behind_access import BehindAccess
 from cosim.write.default_pulses import EDGE, default_pulses
 from cosim.write.engines import WriteEngine, ngspice_engine, torch_engine
 from cosim.write.ledger import worst_disturb
-from cosim.write.verify import VerifySpec, Written, check_targets, write_verify
+from cosim.write.verify import MeanDevice, VerifySpec, Written, check_targets, write_verify
 from cosim.write.writable import WritableArray
 from netlists.pulse import Pulse
 from netlists.write_schemes import WriteScheme, find_scheme, write_schemes
@@ -99,8 +99,9 @@ def write_file(request: WriteRequest, reporter: Reporter) -> Answer:
     job = load_job(request.array, request.target, scheme.access, request.read_v)
     started = time.perf_counter()
     gate_v = (request.gate_v or _GATE_V) if scheme.access == "transistor" else None
+    device = MeanDevice.of(job.array, request.read_v)
     spec = VerifySpec(
-        tolerance_s=_range_s(job.array, request.read_v) / (2 * (request.levels - 1)),
+        tolerance_s=device.range_s / (2 * (request.levels - 1)),
         read_v=request.read_v,
         most_pulses=request.most_pulses if request.scheme == VERIFY else 1,
         rounds=2 if request.scheme == VERIFY else 1,
@@ -110,7 +111,7 @@ def write_file(request: WriteRequest, reporter: Reporter) -> Answer:
     )
     check_targets(job.array, job.target_s, scheme, spec)
     pulse, surrogate = _calibrated(request, job.array, reporter)
-    _check_signs(request, job.array, surrogate)
+    _check_signs(request, device, surrogate)
     rule = _rule(job.array, surrogate, gate_v, scheme)
     engine = _engine(request.engine, surrogate)
     with reporter.stage("writing") as on_progress:
@@ -129,7 +130,8 @@ def write_file(request: WriteRequest, reporter: Reporter) -> Answer:
                 "disturb": written.ledger.disturb,
             },
         )
-    return _answer(request, job, written, surrogate, spec, time.perf_counter() - started)
+    wall_s = time.perf_counter() - started
+    return _answer(request, job, written, surrogate, spec, device.range_s, wall_s)
 
 
 def _scheme(request: WriteRequest) -> WriteScheme:
@@ -207,18 +209,16 @@ def _rule(
     return BehindAccess(bare, array.access, surrogate, surrogate, gates, highest_v)
 
 
-def _check_signs(request: WriteRequest, array: WritableArray, surrogate: UpdateSurrogate) -> None:
+def _check_signs(request: WriteRequest, device: MeanDevice, surrogate: UpdateSurrogate) -> None:
     """Refuses amplitudes whose polarity does the opposite of what they are given for."""
-    bare = WritableArray(array.model, array.parameter_set, array.wires, {})
-    low_s, high_s = bare.at_fractions(np.array([[0.0, 1.0]])).conductance_s(request.read_v)[0]
-    sign = sign_that_raises(surrogate) * (1 if high_s > low_s else -1)
+    sign = sign_that_raises(surrogate) * (1 if device.rises else -1)
     for name, value, good in (
         ("--amplitude-v", request.amplitude_v, sign),
         ("--amplitude-down-v", request.amplitude_down_v, -sign),
     ):
         if value is not None and value * good < 0:
             raise InputError(
-                f"this polarity does the opposite to {array.model.name!r}",
+                f"this polarity does the opposite to {device.name!r}",
                 where=name,
                 value=value,
                 allowed="above 0 V" if good > 0 else "below 0 V",
@@ -232,27 +232,17 @@ def _engine(name: str, surrogate: UpdateSurrogate) -> WriteEngine:
     return torch_engine(tolerance=_TOLERANCE) if name == "torch" else ngspice_engine(find_ngspice())
 
 
-def _range_s(array: WritableArray, read_v: float) -> float:
-    """The conductances between the ends of the device's range."""
-    ends = array.at_fractions(np.array([[0.0, 1.0]]))
-    found = ends.after(ends.states)
-    both = WritableArray(array.model, array.parameter_set, array.wires, found.states).conductance_s(
-        read_v
-    )
-    return float(np.ptp(both))
-
-
 def _answer(
     request: WriteRequest,
     job: WriteJob,
     written: Written,
     surrogate: UpdateSurrogate,
     spec: VerifySpec,
+    range_s: float,
     wall_s: float,
 ) -> Answer:
     wanted = ~np.isnan(job.target_s)
     off_s = np.abs(written.conductance_s - job.target_s)[wanted]
-    range_s = _range_s(job.array, request.read_v)
     ledger, worst = written.ledger, worst_disturb(written.ledger)
     met = int(written.within.sum())
     outcome = "ok" if not written.failed else written.failed.partition(":")[0]

@@ -20,6 +20,7 @@ Array = NDArray[np.float64]
 
 ORDERS = ("row", "column", "cell")
 _PLACES = 1025  # of the mean device's conductance
+_ROUNDING = 1e-9  # of the largest conductance
 
 
 @dataclass(frozen=True)
@@ -268,12 +269,35 @@ class MeanDevice:
 
     @staticmethod
     def of(array: WritableArray, read_v: float) -> MeanDevice:
-        """That of an array's cells."""
+        """That of an array's cells.
+
+        Raises:
+            InputError: the conductance at that voltage does not tell the state.
+        """
         x = np.linspace(0, 1, _PLACES)[None]
         row = replace(array, values={}, stuck_s=None)
         g = row.at_fractions(x).conductance_s(read_v)[0]
         order = slice(None) if g[-1] >= g[0] else slice(None, None, -1)
-        return MeanDevice(x[0, order], g[order], array.model.name, read_v)
+        found = MeanDevice(x[0, order], g[order], array.model.name, read_v)
+        back = np.diff(found.conductance_s) < -_ROUNDING * np.abs(g).max()
+        if back.any():
+            raise InputError(
+                f"{found.name!r} has one conductance at several states: none can be written by it",
+                where="read voltage",
+                value=read_v,
+                allowed="one at which the conductance rises or falls with the state all the way",
+            )
+        return found
+
+    @property
+    def rises(self) -> bool:
+        """The conductance rises with the state."""
+        return bool(self.fraction[-1] > self.fraction[0])
+
+    @property
+    def range_s(self) -> float:
+        """Between the conductances of the ends of the state's range."""
+        return float(self.conductance_s[-1] - self.conductance_s[0])
 
     @property
     def least_s(self) -> float:
