@@ -290,6 +290,9 @@ def _of_inputs(
     right: torch.Tensor, up: torch.Tensor, place: Mapping[str, slice]
 ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
     """What the inputs do without any cell: at word-line nodes, at bit-line nodes, at the ports."""
+    right, up = torch.broadcast_tensors(
+        right, up
+    )  # one kind of wire may differ from block to block
     rows, cols = right.shape[-2:]
     eye_row, eye_col = (torch.eye(n, dtype=right.dtype, device=right.device) for n in (rows, cols))
     count = max(one.stop for one in place.values())

@@ -76,8 +76,8 @@ def check_array(conductance_s: torch.Tensor, lines: Lines) -> None:
         ("r_sense_top_ohm", (cols,)),
     ):
         ohm = getattr(lines, name)
-        if ohm is not None:
-            _check(name, torch.as_tensor(ohm, dtype=torch.float64).detach(), ends)
+        if ohm is not None or name in ("r_wordline_ohm", "r_bitline_ohm"):
+            _check(name, _number(name, ohm).detach(), ends)
     for far, near, along, line in (
         (lines.r_driver_right_ohm, lines.r_driver_ohm, lines.r_wordline_ohm, "word"),
         (lines.r_sense_top_ohm, lines.r_sense_ohm, lines.r_bitline_ohm, "bit"),
@@ -155,6 +155,18 @@ def _has_ohms(value: Ohm) -> bool:
     return bool((torch.as_tensor(value) > 0).any())
 
 
+def _number(name: str, value: object) -> torch.Tensor:
+    if isinstance(value, int | float | torch.Tensor) and not isinstance(value, bool):
+        return torch.as_tensor(value, dtype=torch.float64)
+    raise InputError(
+        "not a resistance",
+        where=name,
+        value=type(value).__name__,
+        allowed="a number or a torch tensor [ohm]",
+        hint="torch.from_numpy makes one of a numpy array",
+    )
+
+
 def _check(name: str, value: torch.Tensor, ends: tuple[int, ...]) -> None:
     if not bool((value >= 0).all()):  # False for NaN
         raise InputError(
@@ -163,7 +175,7 @@ def _check(name: str, value: torch.Tensor, ends: tuple[int, ...]) -> None:
         )  # fmt: skip
     if value.ndim and value.shape[-len(ends) :] != ends:
         raise InputError(
-            "one value, or one for every line or segment",
+            f"one value for all, or one for every {'line' if len(ends) == 1 else 'segment'}",
             where=name,
             value=tuple(value.shape),
             allowed=f"[..., {', '.join(str(n) for n in ends)}]",

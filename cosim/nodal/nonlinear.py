@@ -14,6 +14,7 @@ from dataclasses import dataclass
 import torch
 
 from compact_models.emit.torch_code import Value
+from compact_models.emit.torch_model import torch_model
 from compact_models.errors import InputError
 from compact_models.model import CompactModel
 from cosim.devices.operating_point import operating_point
@@ -26,6 +27,7 @@ Cell = Callable[[torch.Tensor], tuple[torch.Tensor, torch.Tensor]]
 """Current [A] and its slope [S] of every cell for the voltages across them, [batch, row, col]."""
 
 _MOST_STEPS, _MOST_HALVINGS = 60, 20
+_ROUNDING = 1e-9  # of a state's range
 _FORCING = (1e-2, 1e-12)  # how exactly Newton's equations are solved, far from the end and at it
 
 
@@ -80,13 +82,36 @@ def device_cell(
         model: the device.
         values: its parameters: floats, or tensors [row, col].
         states: its states, likewise.
+
+    Raises:
+        InputError: a state is not between its bounds.
     """
+    _check_states(model, values, states)
 
     def cell(v: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         point = operating_point(model, values, states, v)
         return point.current_a, point.conductance_s
 
     return cell
+
+
+def _check_states(
+    model: CompactModel, values: Mapping[str, Value], states: Mapping[str, Value]
+) -> None:
+    functions = torch_model(model)
+    own = [torch.as_tensor(x, dtype=torch.float64).detach() for x in functions.in_order(states)]
+    fractions = functions.fractions(own, functions.parameters(values))
+    for state, value, fraction in zip(model.states, own, fractions, strict=True):
+        place = torch.as_tensor(fraction).detach()
+        inside = (place >= -_ROUNDING) & (place <= 1 + _ROUNDING)  # False for NaN
+        if state.lower is not None and not bool(inside.all()):
+            outside = value.expand(place.shape)[~inside]
+            raise InputError(
+                f"state of {model.name!r} out of its bounds",
+                where=state.name,
+                value=float(outside.flatten()[0]),
+                allowed=f"between its bounds [{state.unit}]",
+            )
 
 
 def solve_nonlinear(
@@ -142,7 +167,15 @@ def solve_nonlinear(
 def chord_conductance(cell: Cell, drive_v: torch.Tensor, shape: tuple[int, int]) -> torch.Tensor:
     """A conductance for every cell: what it conducts at an ordinary voltage."""
     volts = drive_v.square().mean().sqrt().clamp_min(1e-3).expand(1, *shape)
-    current = _checked(cell(volts), volts)
+    try:
+        answer = cell(volts)
+    except RuntimeError as error:  # torch's, of shapes that do not go together
+        raise InputError(
+            f"the cells cannot be asked for the currents of such an array ({error})",
+            where="cell",
+            allowed=f"cells of one value each, or of {shape}",
+        ) from error
+    current = _checked(answer, volts)
     if not bool(torch.isfinite(current).all()):
         raise InputError(
             "cells draw no finite current",

@@ -217,7 +217,7 @@ def test_a_gradient_is_summed_over_what_shares_its_value() -> None:
     [
         ({"r_wordline_ohm": -1.0}, "r_wordline_ohm: not a resistance; got -1.0"),
         ({"r_bitline_ohm": torch.ones(3, 2)}, r"r_bitline_ohm: .*got \(3, 2\).*\[..., 2, 3\]"),
-        ({"r_driver_ohm": torch.ones(3)}, r"r_driver_ohm: one value, or one for every line"),
+        ({"r_driver_ohm": torch.ones(3)}, "r_driver_ohm: .*one for every line"),
         ({"r_sense_ohm": float("nan")}, "r_sense_ohm: not a resistance; got nan"),
         ({"r_wordline_ohm": 0.0, "r_driver_right_ohm": 0.0}, "no resistance between them"),
         ({"g": torch.full((2, 3), -1e-6, dtype=torch.float64)}, "not a conductance; got -1e-06"),

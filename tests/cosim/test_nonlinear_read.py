@@ -8,7 +8,7 @@ import torch
 from scipy.optimize import root
 
 from compact_models.errors import InputError
-from compact_models.library import find_model
+from compact_models.library import find_model, find_set
 from cosim.ngspice import Deck, Outcome, find_ngspice, run_deck
 from cosim.nodal.lines import Lines
 from cosim.nodal.nonlinear import Cell, device_cell, sinh_cell, solve_nonlinear
@@ -191,3 +191,19 @@ def test_what_cannot_be_read_is_named(change: dict[str, object], words: str) -> 
     sense = given.pop("sense_v", None)
     with pytest.raises(InputError, match=words):
         solve_nonlinear(given["cell"], LINES, given["drive_v"], (3, 4), sense_v=sense)  # type: ignore[arg-type]
+
+
+def test_cells_of_another_array_are_refused_in_words() -> None:
+    lines, volts = Lines(r_wordline_ohm=1.0, r_bitline_ohm=1.0), torch.ones(2, 6).double()
+    g = torch.full((6, 5), 1e-5, dtype=torch.float64)
+    model = find_model("yakopcic")
+    values = find_set(model, "oblea").values
+    for cell in (
+        sinh_cell(g, torch.ones(3, dtype=torch.float64)),
+        device_cell(model, values, {"x": 0.5 + 0 * g[:3, :3]}),
+    ):
+        with pytest.raises(InputError, match=r"cell.*of \(6, 5\)"):
+            solve_nonlinear(cell, lines, volts, (6, 5))
+    for wrong in (5.1, -0.2, float("nan")):
+        with pytest.raises(InputError, match=r"x: state of 'yakopcic' out of its bounds"):
+            device_cell(model, values, {"x": wrong + 0 * g})

@@ -10,6 +10,8 @@ from compact_models.errors import InputError
 from cosim.array_read import read_array
 from cosim.ngspice import Ngspice
 from cosim.nodal.dense import solve
+from cosim.nodal.lines import Lines
+from cosim.nodal.state import solve_state
 from cosim.nodal.transfer import solve_transfer
 from netlists.array import ReadArray
 from netlists.crossbar import Crossbar
@@ -37,6 +39,37 @@ def test_agrees_with_the_nodal_matrix(
     current = transfer.current_a(torch.from_numpy(drive), torch.from_numpy(held)).numpy()
     reference = nodal_currents(g, drive, r_sense_ohm=sense_ohm, sense_v=held, **wires)
     assert np.abs(current - reference).max() <= 1e-10 * np.abs(reference).max()
+
+
+@pytest.mark.parametrize(("rows", "cols"), [(5, 1), (17, 16), (16, 33), (50, 21)])
+@pytest.mark.parametrize("varies", ["r_wordline_ohm", "r_bitline_ohm", "r_sense_top_ohm", "both"])
+def test_one_kind_of_wire_may_differ_from_segment_to_segment(
+    rows: int, cols: int, varies: str
+) -> None:
+    """Where one kind is one value it is the same as that value written out for every segment."""
+    rng = np.random.default_rng(2)
+    g = torch.from_numpy(random_array(rows, cols))
+    each = torch.from_numpy(rng.uniform(0.5, 20, (rows, cols)))
+    top = torch.from_numpy(rng.uniform(1, 50, cols))
+    ohms: dict[str, float | torch.Tensor] = {"r_wordline_ohm": 2.0, "r_bitline_ohm": 3.0}
+    if varies in ohms:
+        ohms[varies] = each
+    if varies in ("r_sense_top_ohm", "both"):
+        ohms["r_sense_top_ohm"] = top
+    if varies == "both":
+        ohms["r_bitline_ohm"] = each
+    full = {
+        k: x if k == "r_sense_top_ohm" else torch.as_tensor(x, dtype=g.dtype).expand(rows, cols) * 1
+        for k, x in ohms.items()
+    }
+    found, wanted = solve_transfer(g, **ohms), solve_transfer(g, **full)
+    torch.testing.assert_close(found.transfer_s, wanted.transfer_s, rtol=1e-10, atol=1e-20)
+    volts = torch.from_numpy(rng.uniform(-0.2, 0.2, (3, rows)))
+    state = solve_state(g, Lines(**ohms), volts)
+    sensed = found.current_a(volts)
+    torch.testing.assert_close(state.sense_a, sensed, rtol=1e-9, atol=1e-18)
+    # And a network of its own: the currents of the cells of a bit line are those that leave it.
+    torch.testing.assert_close(state.cell_a.sum(-2), sensed, rtol=1e-9, atol=1e-18)
 
 
 def test_a_lone_cell_sees_the_segments_on_its_own_path() -> None:
@@ -180,3 +213,19 @@ def test_large_systems_are_solved_one_by_one(batch: tuple[int, ...]) -> None:
     (slope,) = torch.autograd.grad(found.sum(), matrix)
     (known,) = torch.autograd.grad(torch.linalg.solve(matrix, rhs).sum(), matrix)
     torch.testing.assert_close(slope, known, rtol=1e-10, atol=1e-12)
+
+
+@pytest.mark.parametrize("value", ["5", None, True, [1.0, 2.0], np.ones((6, 4))])
+def test_what_is_no_number_is_no_resistance(value: object) -> None:
+    g = torch.from_numpy(random_array(6, 4))
+    with pytest.raises(InputError, match=r"r_bitline_ohm.*a number or a torch tensor"):
+        solve_transfer(g, r_wordline_ohm=1.0, r_bitline_ohm=value)  # type: ignore[arg-type]
+
+
+def test_one_value_a_line_is_none_for_wires() -> None:
+    g = torch.from_numpy(random_array(6, 4))
+    ohm = torch.ones(6, dtype=torch.float64)
+    with pytest.raises(InputError, match=r"one value for all, or one for every segment.*6, 4"):
+        solve_transfer(g, r_wordline_ohm=ohm, r_bitline_ohm=1.0)
+    with pytest.raises(InputError, match=r"r_driver_ohm.*one for every line|one for every line"):
+        solve_transfer(g, r_wordline_ohm=1.0, r_bitline_ohm=1.0, r_driver_ohm=ohm[:4])
