@@ -54,13 +54,14 @@ class Transfer:
 
 
 def _product(drive_v: torch.Tensor, transfer_s: torch.Tensor) -> torch.Tensor:
-    """Many vectors on threads like those of the solution: torch's would be in its way next time."""
-    threads = torch.get_num_threads()
-    few = drive_v.ndim < 2 or drive_v.numel() * transfer_s.shape[-1] < _WORTH_A_THREAD
-    if few or threads == 1 or drive_v.device.type != "cpu":
+    """Not on torch's own threads, which would be in the way of the next solution's."""
+    if drive_v.device.type != "cpu":
         return drive_v @ transfer_s
-    parts = drive_v.chunk(threads, -2)
-    with with_threads(1):
+    many = drive_v.ndim > 1 and drive_v.numel() * transfer_s.shape[-1] >= _WORTH_A_THREAD
+    with with_threads(1) as threads:
+        if not many or threads == 1:
+            return drive_v @ transfer_s
+        parts = drive_v.chunk(threads, -2)
         return torch.cat(in_threads(lambda some: some @ transfer_s, parts, threads), -2)
 
 

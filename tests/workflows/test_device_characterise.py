@@ -187,7 +187,8 @@ def test_a_device_that_forgets_says_so_and_that_its_pulse_down_is_the_leak(tmp_p
         ran = spiceloop("device", "characterise", path, "--json")
     assert ran.code == 0, ran.err
     forgets, same, *_ = json.loads(ran.out)["warnings"]
-    names_all(forgets, "forgets by itself, from 99 to 50 %", "683 ns", "does not stay")  # ln(0.99/0.5)
+    # ln(0.99/0.5) of the time constant
+    names_all(forgets, "forgets by itself, from 99 to 50 %", "683 ns", "does not stay")
     names_all(same, "pulse down", "polarity of the pulse up", "only forgets")
 
 
