@@ -1,35 +1,32 @@
 """Fits the parameters of a compact model to what was measured of one device.
 
-Explore: many starts around the given set. Screen: what changes nothing, or does what others do
-already, stays as it is. Descend: the best starts side by side. Polish: scipy's least squares on the
-best. Then the errors of the parameters, from the Jacobian at the solution.
+Search: many starts, around the given set and over all that the data allow, on few points. Settle:
+what changes nothing at the place found, or does what others do already, goes back to where it was.
+Polish: scipy's least squares on all points. Then the errors of the parameters, from the Jacobian at
+the solution.
 """
 
 from __future__ import annotations
 
 import math
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from compact_models.errors import InputError
 from compact_models.model import CompactModel, ParameterSet
-from cosim.devices import fit_screen
-from cosim.devices.fit_data import Measured, PulseTrain, Sweep, noise_floor
+from cosim.devices.fit_data import Measured, PulseTrain, Sweep
+from cosim.devices.fit_global import search
+from cosim.devices.fit_noise import noise_floor
 from cosim.devices.fit_progress import OnProgress, Progress
-from cosim.devices.fit_result import DEPENDENT, NO_EFFECT, Fit, bounds_of_states, make_result
-from cosim.devices.fit_search import (
-    OutOfTimeError,
-    Residuals,
-    cost,
-    descend,
-    explore,
-    polish,
-    walk_back,
-)
+from cosim.devices.fit_quality import scaled_noise
+from cosim.devices.fit_ranges import data_ranges
+from cosim.devices.fit_result import NOT_WITHIN, Fit, bounds_of_states, make_result
+from cosim.devices.fit_search import OutOfTimeError, Residuals, polish
+from cosim.devices.fit_settle import Settled, settle
 from cosim.devices.fit_space import make_space
 
 Array = NDArray[np.float64]
@@ -38,8 +35,9 @@ Mask = NDArray[np.bool_]
 KNOWN = "a temperature is known, not fitted; --free fits it"
 NOT_ASKED = "not among --free"
 
-_AS_GOOD = 1.02  # a cost no more than this times another is as good: less than noise does
-_EXACT = 1e-3  # root mean square residual, a tenth of a percent: better needs no more parameters
+_FEW = 120  # points that the search looks at
+_ROUGH = 1e-4  # tolerance of the integration there
+_WIDE = 512  # starts over all that the data tell, to one that is followed
 
 
 @dataclass(frozen=True)
@@ -55,6 +53,8 @@ class FitOptions:
         timeout_s: longest time [s].
         seed: of the starts.
         floor: the noise floor in the unit of the data; None reads it from the data.
+        noise: root mean square noise of the data scaled with the floor (`scaled_noise`); None reads
+            it from the data.
         with_initial: fit the initial states too.
         tolerance: of the integration, as in `run_torch`.
     """
@@ -62,10 +62,11 @@ class FitOptions:
     starts: int = 8
     draws: int = 96
     rounds: int = 25
-    evaluations: int = 60
+    evaluations: int = 120
     timeout_s: float = 600.0
     seed: int = 0
     floor: float | None = None
+    noise: float | None = None
     with_initial: bool = True
     tolerance: float = 1e-5
 
@@ -108,7 +109,12 @@ def fit_device(
         wanted = [one.name for one in model.parameters if one.unit != "K"]
     highest_v = float(np.abs(measured.voltage_v).max()) if isinstance(measured, Sweep) else math.inf
     space = make_space(
-        model, start, wanted, with_initial=options.with_initial, highest_v=highest_v or math.inf
+        model,
+        start,
+        wanted,
+        with_initial=options.with_initial,
+        highest_v=highest_v or math.inf,
+        ranges=data_ranges(model, start, measured, floor),
     )
     fixed = {
         one.name: KNOWN if free is None else NOT_ASKED
@@ -119,37 +125,28 @@ def fit_device(
         fixed |= {state.name: NOT_ASKED for state in model.states if state.name not in space.names}
     deadline = started + options.timeout_s
     progress = Progress(on_progress, settles=free is None)
-    residuals = Residuals(space, measured, floor, deadline, options.tolerance, on_run=progress.ran)
-    active = np.ones(len(space.unknowns), dtype=bool)
-    many = measured.effort
+    whole = Residuals(space, measured, floor, deadline, options.tolerance, on_run=progress.ran)
+    few = _few(whole, measured, floor, deadline, options, progress.ran)
     outcome, reason = "ok", ""
-    solution = residuals.best
+    found = _Found(whole.best, np.ones(len(space.unknowns), dtype=bool))
     try:
-        points = explore(residuals, options.starts * many, options.draws * many, options.seed)
-        progress.enter("screen")
-        active, why = _screen(residuals, points, keep_all=free is not None)
-        fixed |= why
-        # What stays as it is must be at the start's value in every candidate.
-        points = np.where(active, points, 0.0)
-        progress.enter("descend")
-        points = descend(residuals, points, active, options.rounds * many)
-        progress.enter("polish")
-        solution, converged = polish(residuals, points[0], active, options.evaluations * many)
-        if free is None:
-            progress.enter("settle")
-            solution, active, why, settled = _settle(residuals, solution, active, options)
-            fixed |= why
-            converged |= settled  # what may have kept it from an end is out of the way
-        if not converged:
+        _solve(found, few, whole, options, measured.effort, settles=free is None, progress=progress)
+        if not found.converged:
             outcome = "not_converged"
-            reason = f"no solution after {options.evaluations * many} steps"
+            reason = f"no solution after {options.evaluations * measured.effort} steps"
     except OutOfTimeError:
-        outcome, reason = "not_converged", f"no solution within {options.timeout_s:g} s"
-        solution = np.where(active, residuals.best, 0.0)
+        outcome, reason = "not_converged", f"{NOT_WITHIN} {options.timeout_s:g} s"
+        best = whole.best if np.isfinite(whole.best_cost) else few.best
+        found.u = np.where(found.active, best, 0.0)
+    fixed |= found.why
+    if few is not whole:
+        whole.evaluations += few.evaluations
+        whole.runs += few.runs
     progress.enter("result")
     result = make_result(
-        residuals, measured, solution, active, fixed, floor, outcome, reason, started,
+        whole, measured, found.u, found.active, fixed, floor, outcome, reason, started,
         options.tolerance, asked=free is not None,
+        noise=scaled_noise(measured.values, floor) if options.noise is None else options.noise,
     )  # fmt: skip
     progress.finish()
     return result
@@ -172,55 +169,62 @@ def _check_model(model: CompactModel, measured: Measured) -> None:
         )
 
 
-def _screen(residuals: Residuals, points: Array, *, keep_all: bool) -> tuple[Mask, dict[str, str]]:
-    """What is fitted, and why the rest is not."""
-    space = residuals.space
-    everything = np.ones(len(space.unknowns), dtype=bool)
-    if keep_all:
-        return everything, {}
-    _, jacobians = residuals.with_jacobians(points, everything)
-    nothing = fit_screen.insensitive(list(jacobians))
-    # Two unknowns may look alike at one place by chance, as where the device hardly switches; those
-    # that are alike by the equations are so everywhere.
-    last = bounds_of_states(space)
-    masks = [fit_screen.dependent(j, last) for j in jacobians]
-    ranks = [
-        int((np.sqrt((j**2).mean(0)) >= fit_screen.INSENSITIVE).sum() - mask.sum())
-        for j, mask in zip(jacobians, masks, strict=True)
-    ]
-    double = masks[int(np.argmax(ranks))] & ~nothing
-    why = {}
-    for k, name in enumerate(space.names):
-        if nothing[k] or double[k]:
-            why[name] = NO_EFFECT if nothing[k] else DEPENDENT
-    return ~(nothing | double), why
+@dataclass
+class _Found:
+    """How far a fit has come, in the coordinates of its space, [unknown] each."""
+
+    u: Array
+    active: Mask
+    why: dict[str, str] = field(default_factory=dict)
+    converged: bool = False
 
 
-def _settle(
-    residuals: Residuals, solution: Array, active: Mask, options: FitOptions
-) -> tuple[Array, Mask, dict[str, str], bool]:
-    """The solution with what it does not determine back at the start, if that is as good.
+def _few(
+    whole: Residuals,
+    measured: Measured,
+    floor: float,
+    deadline: float,
+    options: FitOptions,
+    on_run: Callable[[], None],
+) -> Residuals:
+    """Residuals at the points that the search looks at; the same where these are all."""
+    if not isinstance(measured, Sweep) or len(measured.values) <= _FEW:
+        return whole
+    rough = max(options.tolerance, _ROUGH)
+    return Residuals(whole.space, measured.thinned(_FEW), floor, deadline, rough, on_run)
 
-    Returns it, what is still fitted, why the rest is not, and whether a new solution converged.
-    """
-    space = residuals.space
-    off, jacobians = residuals.with_jacobians(solution[None], active)
-    nothing = active & fit_screen.insensitive([jacobians[0]])
-    double = fit_screen.dependent(jacobians[0], bounds_of_states(space)) & active & ~nothing
-    loose = nothing | double
-    if not loose.any() or (loose == active).all():
-        return solution, active, {}, False
-    kept = active & ~loose
-    back = walk_back(residuals, solution, kept, loose)
-    starts = np.stack([back, np.where(loose, 0.0, solution)])
-    again = descend(residuals, starts, kept, options.rounds)
-    settled, converged = polish(residuals, again[0], kept, options.evaluations)
-    # Three standard deviations of each that went back: the data do not contradict the start.
-    spare = max(1, off.size - int(kept.sum()))
-    as_good = max(_AS_GOOD, 1 + 9 * int(loose.sum()) / spare)
-    allowed = as_good * cost(off)[0] + off.size * _EXACT**2 / 2
-    if cost(residuals.at(settled[None]))[0] > allowed:
-        return solution, active, {}, False
-    names = [(k, name) for k, name in enumerate(space.names) if loose[k]]
-    why = {name: NO_EFFECT if nothing[k] else DEPENDENT for k, name in names}
-    return settled, kept, why, converged
+
+def _solve(
+    found: _Found,
+    few: Residuals,
+    whole: Residuals,
+    options: FitOptions,
+    many: int,
+    *,
+    settles: bool,
+    progress: Progress,
+) -> None:
+    """Search on few points, choice of what is fitted, solution on all points."""
+    last = bounds_of_states(whole.space) & settles
+    steps = options.evaluations * many
+    u, active, converged = search(
+        few,
+        last,
+        starts=options.starts * many,
+        near=options.draws * many,
+        wide=_WIDE * options.starts if isinstance(whole.measured, Sweep) else 0,
+        rounds=options.rounds * many,
+        evaluations=steps,
+        seed=options.seed,
+    )
+    now = Settled(u, active, {}, converged)
+    found.u, found.active = u, active
+    if few is not whole:
+        progress.enter("polish")
+        u, converged = polish(whole, u, active, steps)
+        now = replace(now, u=u, converged=converged)
+    if settles:
+        progress.enter("settle")
+        now = settle(whole, now, last, steps)
+    found.u, found.active, found.why = now.u, now.active, now.why
+    found.converged = now.converged

@@ -16,7 +16,6 @@ import torch
 from numpy.typing import NDArray
 
 from compact_models.emit.torch_model import torch_model
-from compact_models.errors import InputError
 from compact_models.model import CompactModel
 from cosim.devices.pulses import apply_pulses
 from cosim.devices.run_torch import Trace, run_torch
@@ -24,8 +23,6 @@ from cosim.devices.run_torch import Trace, run_torch
 Array = NDArray[np.float64]
 Values = Mapping[str, torch.Tensor | float]
 
-_FLOOR = 1e-6  # of the largest value: no floor is below
-_LOWEST = 0.25  # the part of the points, the smallest, that the noise is read from
 _STRAIGHT = 0.02  # of the voltage's range: how far rows that are left out may be off
 _GOLDEN = 0.6180339887498949  # its multiples fall evenly, and never in step with a period
 _BAND = 0.1  # of the largest voltage: nearer to the middle it is on neither side
@@ -292,25 +289,6 @@ def _fractions(model: CompactModel, values: Values, states: list[torch.Tensor]) 
     functions = torch_model(model)
     found = functions.fractions(states, functions.parameters(values))
     return np.stack([x.numpy() for x in found])
-
-
-def noise_floor(values: Array) -> float:
-    """Below what the values say nothing, in their unit.
-
-    Read from the second differences of the smallest quarter of the points, of which a smooth curve
-    has next to none: the median of their magnitude over 0.6745 sqrt(6). At least 1e-6 of the
-    largest value.
-
-    Raises:
-        InputError: all values are zero.
-    """
-    size = np.abs(values)
-    if not size.max() > 0:
-        raise InputError("all values are zero", where="the measured column")
-    bent = np.abs(values[2:] - 2 * values[1:-1] + values[:-2]) / np.sqrt(6)
-    small = size[1:-1] <= np.quantile(size[1:-1], _LOWEST)
-    noise = float(np.median(bent[small])) / 0.6745 if small.any() else 0.0
-    return max(noise, _FLOOR * float(size.max()))
 
 
 def scaled(values: Array, floor: float) -> Array:

@@ -12,15 +12,16 @@ from numpy.typing import NDArray
 from cosim.devices import fit_screen
 from cosim.devices.fit_data import Measured, Sweep
 from cosim.devices.fit_partners import finite_steps, leaning
+from cosim.devices.fit_quality import Quality, one_curve, quality
 from cosim.devices.fit_search import SOFT, Residuals
+from cosim.devices.fit_settle import DEPENDENT, NO_EFFECT
 from cosim.devices.fit_space import Space, Unknown
 from cosim.devices.fit_worth import as_good, by_bounds, loop_left
 
 Array = NDArray[np.float64]
 Mask = NDArray[np.bool_]
 
-NO_EFFECT = "changes nothing in these data, as far from the start as was looked"
-DEPENDENT = "others do its work"
+NOT_WITHIN = "no solution within"
 
 _AT_BOUND = 1e-3  # of the box
 _NOTHING_LEFT = 1e-3  # root mean square residual, a tenth of a percent: no fit needs to be nearer
@@ -66,8 +67,9 @@ class Fit:
     """What a fit came to.
 
     Attributes:
-        outcome: `ok`, `not_converged`, `no_fit` where a constant or a resistor would do as well
-            (`fit_worth`), or `no_convergence` where no candidate could be solved.
+        outcome: `ok`, `not_converged`, `no_fit` where a constant, a resistor or one curve of the
+            voltage would do as well (`fit_worth`), `poor_fit` where it is many times as far off as
+            the noise (`fit_quality`), or `no_convergence` where no candidate could be solved.
         reason: why it is not `ok`.
         values: the fitted parameters by name.
         initial: the fitted initial states by name.
@@ -86,6 +88,8 @@ class Fit:
         wall_s: time taken.
         space: the unknowns.
         u: the solution in their coordinates [unknown].
+        quality: how far it is off, beside the noise.
+        unfinished: what an `ok` fit had not come to an end of; mostly empty.
         looked: of every parameter and state that was left because it changes nothing, the range in
             which other starts lay.
     """
@@ -108,6 +112,8 @@ class Fit:
     wall_s: float
     space: Space = field(repr=False)
     u: Array = field(repr=False)
+    quality: Quality
+    unfinished: str = ""
     looked: dict[str, tuple[float, float]] = field(default_factory=dict)
 
 
@@ -124,6 +130,7 @@ def make_result(
     tolerance: float,
     *,
     asked: bool,
+    noise: float,
 ) -> Fit:
     """The result of a fit: the errors of its solution, from two more runs.
 
@@ -139,6 +146,7 @@ def make_result(
         started: when, by `time.perf_counter`.
         tolerance: of the integration.
         asked: the user said what to fit.
+        noise: of the scaled data.
     """
     space = residuals.space
     last = Residuals(space, measured, floor, math.inf, tolerance, residuals.on_run)
@@ -147,13 +155,22 @@ def make_result(
     answer = last.answers(u[None])[0]
     if not np.isfinite(answer).all():
         outcome, reason = "no_convergence", "no candidate could be solved"
-    elif outcome == "ok":
+    worth = quality(off[0], noise)
+    unfinished = ""
+    if outcome == "not_converged" and worth.good and not reason.startswith(NOT_WITHIN):
+        # As near as the noise lets it be, while its last steps moved along a valley.
+        outcome, unfinished, reason = "ok", reason, ""
+    if outcome == "ok":
         simpler = as_good(measured, off[0], floor, int(active.sum()), resistor=not asked)
         if not simpler and not asked and isinstance(measured, Sweep):
             cell, initially, _ = space.cells(u[None])
             moved = np.ptp(measured.fractions(space.model, cell, initially, tolerance), axis=-1)
             simpler = loop_left(measured.voltage_v, off[0], float(np.max(moved, initial=0.0)))
-        outcome, reason = ("no_fit", simpler) if simpler else ("ok", "")
+            simpler = simpler or one_curve(measured, off[0], floor, noise)
+        if simpler:
+            outcome, reason = "no_fit", simpler
+        elif worth.poor:
+            outcome, reason = "poor_fit", worth.text()
     low, high = space.low, space.high
     near = _AT_BOUND * (high - low)
     at_bound = active & ((u - low < near) | (high - u < near))
@@ -181,12 +198,19 @@ def make_result(
         for k, text in zip(np.flatnonzero(told).tolist(), leaning, strict=True):
             by_bound[k] = text
     given, fixed = _partners(space.names, j, told, (active | left) & ~told, fixed)
+    partners = {
+        one.name: fixed.pop(one.name)
+        for k, one in enumerate(space.unknowns)
+        if active[k] and one.name in fixed
+    }
     values: dict[str, FittedValue] = {}
     initial: dict[str, FittedValue] = {}
     for k, one in enumerate(space.unknowns):
         if not active[k]:
             continue
-        note = NO_EFFECT if nothing[k] else fixed.pop(one.name, DEPENDENT) if double[k] else ""
+        note = NO_EFFECT if nothing[k] else ""
+        if double[k] or (at_bound[k] and not nothing[k]):
+            note = partners.get(one.name, DEPENDENT if double[k] else "")
         step = float(steps.to[k])
         fitted = _fitted(space, u, k, float(spread[k]), bool(at_bound[k]), note, step)
         if fitted.stderr is not None:
@@ -218,6 +242,8 @@ def make_result(
         wall_s=time.perf_counter() - started,
         space=space,
         u=u,
+        quality=worth,
+        unfinished=unfinished,
         looked=_looked(space, fixed),
     )
 
@@ -271,7 +297,9 @@ def _looked(space: Space, fixed: dict[str, str]) -> dict[str, tuple[float, float
     found = {}
     for one in space.unknowns:
         if fixed.get(one.name) == NO_EFFECT and not one.initial:
-            ends = np.clip([-one.spread + min(0.0, one.shift), one.spread], one.low, one.high)
+            wide = one.wide or (0.0, 0.0)
+            least = min(-one.spread + min(0.0, one.shift), wide[0])
+            ends = np.clip([least, max(one.spread, wide[1])], one.low, one.high)
             low, high = sorted(float(x) for x in one.value(ends))
             found[one.name] = (low, high)
     return found

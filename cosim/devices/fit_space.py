@@ -30,6 +30,7 @@ Turn = Literal["log", "linear", "logit"]
 # exponents are known better than speeds and sizes.
 _REACH = MappingProxyType({"V": 1e2, "1": 1e4})  # by unit
 _REACH_ELSE = 1e6
+_BEYOND = math.log(100.0)  # and beyond what the data tell, in the coordinate
 _SPREAD = MappingProxyType({"V": 3.0})
 _SPREAD_ELSE = 30.0
 _LEVELS = (0.1, 0.4, 1.0)  # of the spread: starts near by and far off
@@ -54,6 +55,7 @@ class Unknown:
         initial: it is an initial state.
         shift: by which other starts lie lower, of a threshold that the data's voltage never
             reaches at the start: there it can do something.
+        wide: between which coordinates the data let it lie; None where they say nothing of it.
     """
 
     name: str
@@ -66,6 +68,7 @@ class Unknown:
     spread: float
     initial: bool = False
     shift: float = 0.0
+    wide: tuple[float, float] | None = None
 
     def value(self, u: Array) -> Array:
         """The values at coordinates, of one shape."""
@@ -230,6 +233,7 @@ def make_space(
     *,
     with_initial: bool,
     highest_v: float = math.inf,
+    ranges: Mapping[str, tuple[float, float]] = MappingProxyType({}),
 ) -> Space:
     """The space of a fit.
 
@@ -240,6 +244,7 @@ def make_space(
             name of a parameter.
         with_initial: fit the initial states, all of them where `free` names none.
         highest_v: the largest voltage of the data: a threshold beyond it changes nothing there.
+        ranges: magnitudes between which the data let a parameter lie, by name (`data_ranges`).
 
     Raises:
         InputError: a name is neither a parameter nor a state, there is nothing to fit, or a state
@@ -264,7 +269,7 @@ def make_space(
                 hint=f"leave {name} out of --free, or leave --fix-initial out",
             )
     unknowns = [
-        _within(_parameter(one, start.values, known), highest_v)
+        _within(_parameter(one, start.values, known, ranges.get(one.name)), highest_v)
         for one in model.parameters
         if one.name in free
     ]
@@ -293,7 +298,10 @@ def start_places(model: CompactModel, one: ParameterSet) -> dict[str, float]:
 
 
 def _parameter(
-    one: Parameter, values: Mapping[str, float], known: Mapping[str, Parameter]
+    one: Parameter,
+    values: Mapping[str, float],
+    known: Mapping[str, Parameter],
+    told: tuple[float, float] | None,
 ) -> Unknown:
     start = float(values[one.name])
     reach = math.log(_REACH.get(one.unit, _REACH_ELSE))
@@ -302,11 +310,16 @@ def _parameter(
     if one_sided and not inside:
         ends = [abs(end) for end in (one.low, one.high) if end and math.isfinite(end)]
         low, high = -reach, reach
+        wide = None
+        if told is not None:
+            wide = math.log(told[0] / abs(start)), math.log(told[1] / abs(start))
+            # The best may be a little beyond what the data tell at first sight.
+            low, high = min(low, wide[0] - _BEYOND), max(high, wide[1] + _BEYOND)
         for end in ends:
             at = math.log(end / abs(start))
             low, high = (max(low, at), high) if end <= abs(start) else (low, min(high, at))
         spread = math.log(_SPREAD.get(one.unit, _SPREAD_ELSE))
-        return Unknown(one.name, one.unit, start, "log", 1.0, low, high, spread)
+        return Unknown(one.name, one.unit, start, "log", 1.0, low, high, spread, wide=wide)
     # A zero says nothing of its size: others of the same unit do.
     alike = [abs(values[n]) for n, p in known.items() if p.unit == one.unit]
     scale = (one.high - one.low) if inside else abs(start) or max(alike, default=0.0) or 1.0

@@ -12,8 +12,10 @@ from compact_models.errors import InputError
 from compact_models.library import find_model
 from compact_models.model import CompactModel, ParameterSet
 from cosim.devices.fit import FitOptions, fit_device
-from cosim.devices.fit_data import PulseTrain, Sweep, noise_floor
-from cosim.devices.fit_result import DEPENDENT, NO_EFFECT, Fit
+from cosim.devices.fit_data import PulseTrain, Sweep
+from cosim.devices.fit_noise import noise_floor
+from cosim.devices.fit_result import Fit
+from cosim.devices.fit_settle import DEPENDENT, NO_EFFECT
 from tests.devices.agreement import reference_run, triangle
 
 Array = NDArray[np.float64]
@@ -110,7 +112,8 @@ def test_residuals_that_are_no_noise_are_told() -> None:
     data = measured(model, one, seed=1)
     off = dataclasses.replace(one, values={**one.values, "v_p": 1.4 * one.values["v_p"]})
     fit = fit_device(model, off, data, free=["a_1", "a_2"], options=QUICK)
-    assert fit.outcome == "ok", fit.reason
+    assert fit.outcome == "poor_fit"
+    assert "times the noise" in fit.reason
     assert fit.not_noise
     assert fit.follows_itself > 0.6
 

@@ -15,7 +15,7 @@ from compact_models.model import CompactModel
 from cosim.devices.fit import fit_device
 from cosim.devices.fit_data import Sweep
 from cosim.devices.fit_partners import leaning
-from cosim.devices.fit_result import DEPENDENT
+from cosim.devices.fit_settle import DEPENDENT
 from cosim.devices.fit_space import make_space
 from cosim.devices.fit_worth import loop_left
 from cosim.devices.run_torch import run_torch

@@ -24,6 +24,8 @@ from compact_models.library import (
 from compact_models.model import SET_NAME, CompactModel, ParameterSet, check_name
 from cosim.devices.fit import FitOptions, fit_device
 from cosim.devices.fit_data import PulseTrain, Sweep
+from cosim.devices.fit_noise import noise_floor
+from cosim.devices.fit_quality import scaled_noise
 from cosim.devices.fit_result import Fit, FittedValue
 from workflows.device.fit_plot import write_fit_plot
 from workflows.device.fit_rows import shown_values
@@ -40,6 +42,8 @@ if TYPE_CHECKING:
 _NEXT = {
     "not_converged": "next: fewer parameters with --free, another start with --params, more"
     " --timeout or --starts",
+    "poor_fit": "next: look at both with --plot; check units and signs, then another --model,"
+    " another start with --params, or more --starts",
     "no_fit": "next: look at both with --plot, then another --model, another start with --params,"
     " or with --free only what such data can tell",
 }
@@ -79,7 +83,7 @@ def fit_file(request: FitRequest, reporter: Reporter) -> tuple[dict[str, Any], l
         reporter: shows how far it is.
 
     Returns:
-        The JSON object, the lines of text, and the exit code: 1 if the fit did not converge, and
+        The JSON object, the lines of text, and the exit code: 1 if the outcome is not `ok`, and
         then nothing is saved.
 
     Raises:
@@ -98,11 +102,14 @@ def fit_file(request: FitRequest, reporter: Reporter) -> tuple[dict[str, Any], l
     if free is None:
         check_voltage_changes(measured, request.measured)
     used = measured.thinned(request.points) if isinstance(measured, Sweep) else measured
+    # Of all rows: between those of a thinned record lies more of the curve.
+    floor = request.noise_floor or noise_floor(measured.values)
     options = FitOptions(
         starts=request.starts,
         timeout_s=request.timeout_s,
         seed=request.seed,
-        floor=request.noise_floor,
+        floor=floor,
+        noise=scaled_noise(measured.values, floor),
         with_initial=not request.fix_initial,
     )
     stage = watching(reporter, f"fitting {model.name} to {request.measured.name}")
@@ -147,13 +154,14 @@ def _names(free: str | None, model: CompactModel) -> list[str] | None:
     """The names in --free, each once; None where it was not given."""
     if free is None:
         return None
-    names = [name.strip() for name in free.split(",") if name.strip()]
-    if not names:
+    names = [name.strip() for name in free.split(",")]
+    if not all(names):
         raise InputError(
             "a name is missing",
             where="--free",
+            value=free if free.strip(" ,") else None,
             allowed=", ".join(one.name for one in (*model.parameters, *model.states)),
-            hint="leave it out to fit what the data tell",
+            hint="one comma between names, or leave --free out to fit what the data tell",
         )
     return list(dict.fromkeys(names))
 
@@ -222,7 +230,9 @@ def _document(
         "looked": {name: list(pair) for name, pair in fit.looked.items()},
         "correlated": [list(pair) for pair in fit.correlated],
         f"rms_{unit}": fit.rms,
-        "rms_decades": fit.rms_decades,
+        "rms_decades": fit.rms_decades if math.isfinite(fit.rms_decades) else None,
+        "noise_decades": fit.quality.noise,
+        "unfinished": fit.unfinished,
         "residuals_follow_each_other": fit.follows_itself if fit.not_noise else None,
         f"max_error_{unit}": fit.max_error,
         f"noise_floor_{unit}": fit.floor,
@@ -242,12 +252,17 @@ def _lines(fit: Fit, result: dict[str, Any], origin: str) -> list[str]:
     lines = [
         f"{result['model']}, from {origin}: {ended(fit.outcome, fit.reason)}",
         *_table(shown_values(fit)),
-        f"rms {fit.rms:.3g} {unit.upper()}, {fit.rms_decades:.3g} decades;"
+        f"rms {fit.rms:.3g} {unit.upper()}{_decades(fit)};"
         f" largest error {fit.max_error:.3g} {unit.upper()};"
         f" noise floor {fit.floor:.3g} {unit.upper()};"
         f" {points}",
         f"{fit.evaluations} candidates in {fit.runs} runs",
     ]
+    if fit.unfinished:
+        lines.append(
+            f"{fit.unfinished}, but it is as near as the noise lets it be: along the last steps its"
+            " values still moved, and hardly what it answers"
+        )
     for why in dict.fromkeys(fit.fixed.values()):
         names = ", ".join(
             name + _looked(fit, name) for name, reason in fit.fixed.items() if reason == why
@@ -285,6 +300,11 @@ def _lines(fit: Fit, result: dict[str, Any], origin: str) -> list[str]:
     else:
         lines.append(f"saved as {result['saved_set']}: {result['saved_path']}")
     return lines
+
+
+def _decades(fit: Fit) -> str:
+    """The error in decades; nothing where no point is above the noise."""
+    return f", {fit.rms_decades:.3g} decades" if math.isfinite(fit.rms_decades) else ""
 
 
 def _looked(fit: Fit, name: str) -> str:

@@ -74,7 +74,7 @@ def read_columns(path: Path, *, what: str = "measurement") -> tuple[list[str], T
     """The heading of a CSV file, and a function that reads columns of it as numbers.
 
     Args:
-        path: the file; empty lines are left out.
+        path: the file; empty lines and those that start with # are left out.
         what: what it is to the user.
 
     Returns:
@@ -164,7 +164,7 @@ def _text(path: Path, what: str) -> str:
 
 
 def _lines(text: str, path: Path, what: str) -> list[tuple[int, list[str]]]:
-    """The number and the cells of every line that has any."""
+    """The number and the cells of every line that has any; lines that start with # have none."""
     reader = csv.reader(io.StringIO(text, newline=""))
     try:
         rows = [(reader.line_num, row) for row in reader]
@@ -172,7 +172,11 @@ def _lines(text: str, path: Path, what: str) -> list[tuple[int, list[str]]]:
         raise InputError(
             f"the {what} is no CSV file ({error})", where=f"{path}:{reader.line_num}"
         ) from error
-    return [(number, row) for number, row in rows if any(cell.strip() for cell in row)]
+    return [
+        (number, row)
+        for number, row in rows
+        if any(cell.strip() for cell in row) and not row[0].lstrip().startswith("#")
+    ]
 
 
 def _check_separator(where: str, heading: Sequence[str]) -> None:
