@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import re
 import tomllib
 from pathlib import Path
@@ -305,3 +306,11 @@ def test_bad_options_are_refused(
     said = refused(tmp_path, "device", "fit", path, *arguments)
     names_all(said, *words)
     assert "got ''" not in said
+
+
+def test_a_current_against_its_voltage_is_refused(tmp_path: Path) -> None:
+    rows = "".join(f"{k * 1e-3},{math.sin(k)},{-1e-4 * math.sin(k)}\n" for k in range(60))
+    data = tmp_path / "turned.csv"
+    data.write_text("t_s,v_v,i_a\n" + rows, encoding="utf-8")
+    error = refused("device", "fit", str(data), "--model", "vteam")
+    names_all(error, "turned.csv: i_a", "opposite signs", "change the sign of one column")

@@ -23,6 +23,7 @@ from compact_models.library import (
 )
 from compact_models.model import SET_NAME, CompactModel, ParameterSet, check_name
 from cosim.devices.fit import FitOptions, fit_device
+from cosim.devices.fit_compliance import flows_backwards, without_compliance
 from cosim.devices.fit_data import PulseTrain, Sweep
 from cosim.devices.fit_noise import noise_floor
 from cosim.devices.fit_quality import scaled_noise
@@ -101,15 +102,25 @@ def fit_file(request: FitRequest, reporter: Reporter) -> tuple[dict[str, Any], l
     measured = read_measured(request.measured)
     if free is None:
         check_voltage_changes(measured, request.measured)
-    used = measured.thinned(request.points) if isinstance(measured, Sweep) else measured
+    compared, held = measured, None
+    if isinstance(measured, Sweep):
+        if flows_backwards(measured.voltage_v, measured.current_a):
+            raise InputError(
+                "voltage and current have opposite signs: no device does that",
+                where=f"{request.measured}: i_a",
+                allowed="the current from the end at which the voltage is positive",
+                hint="change the sign of one column",
+            )
+        compared, held = without_compliance(measured)
+    used = compared.thinned(request.points) if isinstance(compared, Sweep) else compared
     # Of all rows: between those of a thinned record lies more of the curve.
-    floor = request.noise_floor or noise_floor(measured.values)
+    floor = request.noise_floor or noise_floor(compared.values)
     options = FitOptions(
         starts=request.starts,
         timeout_s=request.timeout_s,
         seed=request.seed,
         floor=floor,
-        noise=scaled_noise(measured.values, floor),
+        noise=scaled_noise(compared.values, floor),
         with_initial=not request.fix_initial,
     )
     stage = watching(reporter, f"fitting {model.name} to {request.measured.name}")
@@ -125,6 +136,7 @@ def fit_file(request: FitRequest, reporter: Reporter) -> tuple[dict[str, Any], l
         write_fit_plot(request.plot, used, fit, f"{model.name} fitted to {request.measured.name}")
     result = _document(fit, measured, used, model, start, request)
     result |= {
+        "compliance": None if held is None else asdict(held),
         "saved_set": name if done else None,
         "saved_path": str(place) if done else None,
         "plot": str(request.plot) if drawn else None,
@@ -263,6 +275,8 @@ def _lines(fit: Fit, result: dict[str, Any], origin: str) -> list[str]:
             f"{fit.unfinished}, but it is as near as the noise lets it be: along the last steps its"
             " values still moved, and hardly what it answers"
         )
+    if result["compliance"]:
+        lines.append(_compliance(**result["compliance"]))
     for why in dict.fromkeys(fit.fixed.values()):
         names = ", ".join(
             name + _looked(fit, name) for name, reason in fit.fixed.items() if reason == why
@@ -300,6 +314,15 @@ def _lines(fit: Fit, result: dict[str, Any], origin: str) -> list[str]:
     else:
         lines.append(f"saved as {result['saved_set']}: {result['saved_path']}")
     return lines
+
+
+def _compliance(rows: int, limits_a: tuple[float, ...]) -> str:
+    limits = " and ".join(f"{limit:.3g} A" for limit in limits_a)
+    return (
+        f"not compared: {rows} rows where the current rests at {limits} while the voltage moves, as"
+        " at a source's compliance; the device's own voltage is lower there, so that states it"
+        " reached then may be off"
+    )
 
 
 def _decades(fit: Fit) -> str:
