@@ -312,5 +312,5 @@ def test_a_current_against_its_voltage_is_refused(tmp_path: Path) -> None:
     rows = "".join(f"{k * 1e-3},{math.sin(k)},{-1e-4 * math.sin(k)}\n" for k in range(60))
     data = tmp_path / "turned.csv"
     data.write_text("t_s,v_v,i_a\n" + rows, encoding="utf-8")
-    error = refused("device", "fit", str(data), "--model", "vteam")
+    error = refused(tmp_path, "device", "fit", data, "--model", "vteam")
     names_all(error, "turned.csv: i_a", "opposite signs", "change the sign of one column")
