@@ -52,8 +52,9 @@ class Quality:
         """Why it is poor."""
         beside = f"{self.times_noise:.2g} times the noise" if self.noise > 0 else "without noise"
         return (
-            f"the model is off by {self.decades:.2g} decades, {beside}: allowed are"
-            f" {max(POOR * self.noise, USABLE):.2g}, {POOR:g} times the noise or {USABLE:g}"
+            f"but for a few points the model is off by {self.decades:.2g} decades, {beside};"
+            f" allowed: {max(POOR * self.noise, USABLE):.2g}, which is the larger of {USABLE:g} and"
+            f" {POOR:g} times the noise"
         )
 
 

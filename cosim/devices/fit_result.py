@@ -287,7 +287,7 @@ def _partners(
         found = np.flatnonzero(told)[leaning(j[:, told], j[:, k])]
         if found.size:
             with_it = [names[one] for one in found]
-            reasons[names[k]] = f"{DEPENDENT}: the data cannot tell it from {', '.join(with_it)}"
+            reasons[names[k]] = f"{DEPENDENT}: the data cannot tell these from {', '.join(with_it)}"
             given |= {one: (*given.get(one, ()), names[k]) for one in with_it}
     return given, reasons
 

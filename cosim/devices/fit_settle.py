@@ -20,7 +20,7 @@ Array = NDArray[np.float64]
 Mask = NDArray[np.bool_]
 
 NO_EFFECT = "changes nothing in these data, as far from the start as was looked"
-DEPENDENT = "others do its work"
+DEPENDENT = "others do the same work"
 
 _AS_GOOD = 1.005  # a cost no more than this times another is as good: less than noise does
 _EXACT = 1e-3  # root mean square residual, a tenth of a percent: better needs no more parameters

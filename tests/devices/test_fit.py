@@ -93,7 +93,7 @@ def test_yakopcic_is_found_again() -> None:
     assert fit.outcome == "ok", fit.reason
     assert fit.rms_decades == pytest.approx(NOISE / np.log(10), rel=0.2)
     # A hyperbolic sine that is straight up to the amplitude: only a b counts.
-    assert fit.fixed == {"b": f"{DEPENDENT}: the data cannot tell it from a_1, a_2"}
+    assert fit.fixed == {"b": f"{DEPENDENT}: the data cannot tell these from a_1, a_2"}
     # So the errors of both hold only if b is right, and are not claimed.
     for name in ("a_1", "a_2"):
         assert (fit.values[name].stderr, fit.values[name].given) == (None, ("b",))

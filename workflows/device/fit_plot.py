@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import textwrap
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -31,7 +32,7 @@ _BELOW = 1.5  # factor from the smallest current that is shown to the foot of th
 _MOST, _ROOM = 0.98, 1.4
 _LINE, _CHARACTERS = 0.036, 48  # of the table: of its height, and characters of the small text
 _MOST_ROWS = 18
-_VALUES_AT, _ERRORS_AT = 0.36, 0.74  # of the table's width
+_VALUES_AT, _ERRORS_AT = 0.34, 1.0  # of the table's width; errors end there
 
 
 def write_fit_plot(path: Path, measured: Sweep | PulseTrain, fit: Fit, title: str) -> None:
@@ -208,7 +209,9 @@ def _table(ax: Axes, fit: Fit) -> None:
         value = quantity(one.value, one.unit)
         for x, text in ((0.0, name), (_VALUES_AT, value), (_ERRORS_AT, _error(one))):
             colour = INK if x == _VALUES_AT else MUTED
-            ax.text(x, y, text, transform=ax.transAxes, va="top", color=colour, fontsize=8.5)
+            side: Literal["left", "right"] = "right" if x == _ERRORS_AT else "left"
+            ax.text(x, y, text, transform=ax.transAxes, va="top", ha=side, color=colour,
+                    fontsize=8.5)  # fmt: skip
         line += 1
     words = []
     if len(rows) > _MOST_ROWS:
@@ -225,7 +228,7 @@ def _error(one: FittedValue) -> str:
     if one.at_bound:
         return "at its bound"
     if one.given:
-        return f"if {one.given[0]}{', …' if len(one.given) > 1 else ' is'} right"
+        return f"if {one.given[0]}{', …' if len(one.given) > 1 else ''} right"
     if one.stderr is None:
         return "not determined"
     sign = f"±{NO_BREAK}"
