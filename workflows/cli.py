@@ -240,7 +240,11 @@ def solve(
     ] = "exact",
     json: Json = False,
 ) -> None:
-    """Bit-line currents of one array for a batch of input voltages."""
+    """Bit-line currents of one array for a batch of input voltages.
+
+    The file has conductance_s [row, col], input_v [batch, row], r_wordline_ohm, r_bitline_ohm and,
+    if you like, r_driver_ohm and r_sense_ohm, one number each; the result current_a [batch, col].
+    """
 
     def work(_reporter: Reporter) -> tuple[dict[str, Any], list[str], int]:
         from workflows.solve import solve_file

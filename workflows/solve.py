@@ -22,6 +22,7 @@ Array = NDArray[np.float64]
 
 _REQUIRED = ("conductance_s", "input_v", "r_wordline_ohm", "r_bitline_ohm")
 _OPTIONAL = ("r_driver_ohm", "r_sense_ohm")
+_PYTHON_ONLY = ("r_driver_right_ohm", "r_sense_top_ohm")
 
 
 def solve_file(array_file: Path, out: Path, fidelity: str) -> ArrayCurrents:
@@ -37,6 +38,8 @@ def solve_file(array_file: Path, out: Path, fidelity: str) -> ArrayCurrents:
         InputError: the file does not hold what it should, or `out` cannot be written.
     """
     check_place(out, "-o")
+    if out.exists() and array_file.exists() and out.samefile(array_file):
+        raise InputError("the result would replace the array", where="-o", value=str(out))
     array, input_v = load_array(array_file)
     result = read_array(array, input_v, fidelity, jobs=len(os.sched_getaffinity(0)))
     if result.outcome is Outcome.OK:
@@ -55,7 +58,9 @@ def load_array(path: Path) -> tuple[ReadArray, Array]:
                 f"unknown key {name!r}",
                 where=where,
                 allowed=", ".join(known),
-                hint=closest(name, known),
+                hint="a file has one end to a line; cosim.nodal.transfer.solve_transfer has both"
+                if name in _PYTHON_ONLY
+                else closest(name, known),
             )
     for name in _REQUIRED:
         if name not in stored:
@@ -95,7 +100,10 @@ def load_array(path: Path) -> tuple[ReadArray, Array]:
 
 def _resistance(array: Array, where: str) -> float:
     if array.size != 1:
-        raise InputError("not one number", where=where, value=array.shape, allowed="a scalar")
+        raise InputError(
+            "not one number", where=where, value=array.shape, allowed="a scalar",
+            hint="cosim.nodal.transfer.solve_transfer takes one per line or segment",
+        )  # fmt: skip
     value = float(array.reshape(()))
     try:
         return zero_or_buildable(value)

@@ -10,6 +10,7 @@ import pytest
 from typer.testing import CliRunner
 
 from tests.cosim.nodal_reference import nodal_currents
+from tests.workflows.command import refused
 from workflows.cli import app
 
 WIRES = {"r_wordline_ohm": 4.0, "r_bitline_ohm": 3.0, "r_driver_ohm": 20.0, "r_sense_ohm": 2.0}
@@ -75,3 +76,23 @@ def test_driver_and_sense_resistance_may_be_left_out(tmp_path: Path) -> None:
     _, current = _solve(path, "exact")
     expected = nodal_currents(g, v, r_wordline_ohm=1, r_bitline_ohm=2)
     np.testing.assert_allclose(current, expected, rtol=1e-10)
+
+
+def test_what_only_python_has_and_a_result_over_the_array_are_refused_in_words(
+    tmp_path: Path,
+) -> None:
+    good = {
+        "conductance_s": np.full((2, 3), 1e-5), "input_v": np.ones((1, 2)),
+        "r_wordline_ohm": 1.0, "r_bitline_ohm": 1.0,
+    }  # fmt: skip
+    place, out = tmp_path / "array.npz", tmp_path / "out.npz"
+    np.savez(place, **good, r_driver_right_ohm=2.0)
+    error = refused(tmp_path, "solve", place, "-o", out)
+    assert "one end to a line" in error
+    assert "did you mean" not in error
+    np.savez(place, **(good | {"r_wordline_ohm": np.ones(2)}))
+    assert "solve_transfer takes one per line or segment" in refused(
+        tmp_path, "solve", place, "-o", out
+    )
+    np.savez(place, **good)
+    assert "would replace the array" in refused(tmp_path, "solve", place, "-o", place)
