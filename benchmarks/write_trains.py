@@ -51,6 +51,8 @@ _JOBS = (
     _Job("stanford", "sky130", 1.7, 1e-8, 1, 1000),
     _Job("jart_v1b", "hfo2", 1.1, 1e-8, 1, 1000),
     _Job("jart_v1b", "hfo2", 1.1, 1e-8, 100, 250),
+    _Job("jart_v1b", "hfo2", -0.9, 1e-8, 100, 250),
+    _Job("jart_v1b", "hfo2", 1.2, 1e-8, 1, 1000),
     _Job("jart_v1b", "hfo2", -1.1, 1e-8, 1, 1000),
 )
 
