@@ -149,6 +149,13 @@ def solve_nonlinear(
     check_array(ohmic, lines)
     with torch.no_grad():
         whole = factorise(ohmic, lines, "sources")
+        if whole.block.hybrid.ndim > 2:  # [output, input] of one
+            raise InputError(
+                "nonlinear cells are read in one array at a time",
+                where="lines",
+                value=tuple(whole.block.hybrid.shape[:-2]),
+                allowed="resistances of one array",
+            )
         inputs = port_inputs(whole, lines, drive_v, sense_v)
         u, converged, residuals = _newton(cell, whole, ohmic, inputs, tolerance_v)
         source = cell(u)[0] - ohmic * u
