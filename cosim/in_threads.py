@@ -55,7 +55,7 @@ def in_threads(
         with torch.inference_mode(inference), torch.set_grad_enabled(graded):
             share()
 
-    others = [_pool(threads - 1, os.getpid()).submit(as_here) for _ in range(threads - 1)]
+    others = [_pool(threads - 1).submit(as_here) for _ in range(threads - 1)]
     try:
         with with_threads(1):
             share()
@@ -83,5 +83,8 @@ def with_threads(count: int) -> Iterator[int]:
 # Kept, as torch's own are: a new thread finds its memory cold, which costs more than a small piece
 # does. A process that was forked has none of them.
 @lru_cache(maxsize=1)
-def _pool(count: int, process: int) -> ThreadPoolExecutor:  # noqa: ARG001 # process is the key
+def _pool(count: int) -> ThreadPoolExecutor:
     return ThreadPoolExecutor(count, initializer=torch.set_num_threads, initargs=(1,))
+
+
+os.register_at_fork(after_in_child=_pool.cache_clear)

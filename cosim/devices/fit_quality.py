@@ -65,8 +65,7 @@ def quality(off: Array, noise: float) -> Quality:
         off: the residuals [point].
         noise: of the scaled data, as `scaled_noise` reads it.
     """
-    size = math.sqrt(2 * float(cost(off)) / max(1, off.size))
-    return Quality(size / math.log(10), noise / math.log(10))
+    return Quality(_size(off) / math.log(10), noise / math.log(10))
 
 
 def scaled_noise(values: Array, floor: float) -> float:
@@ -94,10 +93,14 @@ def one_curve(measured: Measured, off: Array, floor: float, noise: float) -> str
         return ""
     order = np.argsort(measured.voltage_v, kind="stable")
     static = scatter(scaled(measured.values[order], floor))
-    size = math.sqrt(2 * float(cost(off)) / max(1, off.size))
-    if static > _ONE_CURVE * noise or size < _HARDLY * static:
+    if static > _ONE_CURVE * noise or _size(off) < _HARDLY * static:
         return ""
     return (
         "the data are one curve of the voltage, as of a resistor or a diode: at the same voltage"
         " the currents differ by no more than their noise, so there is no loop to follow"
     )
+
+
+def _size(off: Array) -> float:
+    """Root mean square residual, in which a few points far off count little."""
+    return math.sqrt(2 * float(cost(off)) / max(1, off.size))

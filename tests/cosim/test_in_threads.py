@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import threading
+import warnings
 from collections.abc import Iterator
 
 import pytest
@@ -65,3 +67,15 @@ def test_many_arrays_and_their_gradients_are_those_of_each() -> None:
         assert together.grad is not None
         assert alone.grad is not None
         torch.testing.assert_close(together.grad[k], alone.grad, rtol=1e-10, atol=1e-22)
+
+
+def test_a_forked_process_has_threads_of_its_own() -> None:
+    assert in_threads(lambda k: k, [1, 2]) == [1, 2]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # Python's, of forks with threads
+        with multiprocessing.get_context("fork").Pool(1) as pool:
+            assert pool.apply_async(_doubled).get(timeout=20) == [2, 4]
+
+
+def _doubled() -> list[int]:
+    return in_threads(lambda k: 2 * k, [1, 2])

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
@@ -216,10 +218,10 @@ def test_large_systems_are_solved_one_by_one(batch: tuple[int, ...]) -> None:
 
 
 @pytest.mark.parametrize("value", ["5", None, True, [1.0, 2.0], np.ones((6, 4))])
-def test_what_is_no_number_is_no_resistance(value: object) -> None:
+def test_what_is_no_number_is_no_resistance(value: Any) -> None:
     g = torch.from_numpy(random_array(6, 4))
     with pytest.raises(InputError, match=r"r_bitline_ohm.*a number or a torch tensor"):
-        solve_transfer(g, r_wordline_ohm=1.0, r_bitline_ohm=value)  # type: ignore[arg-type]
+        solve_transfer(g, r_wordline_ohm=1.0, r_bitline_ohm=value)
 
 
 def test_one_value_a_line_is_none_for_wires() -> None:

@@ -11,7 +11,7 @@ import torch
 from cosim.nodal.lines import Lines
 from cosim.nodal.programmed import ProgrammedArray
 from cosim.nodal.state import solve_state
-from cosim.nodal.transfer import Transfer, solve_transfer
+from cosim.nodal.transfer import solve_transfer
 from cosim.nodal.tree import parts_of
 from tests.cosim.nodal_reference import nodal_currents
 
@@ -69,7 +69,9 @@ def test_states_and_gradients_are_those_of_one_piece(opens: bool) -> None:
         volts = torch.linspace(-0.3, 0.5, 5 * 48, dtype=torch.float64).reshape(5, 48)
         state = solve_state(g, lines, volts)
         (of_state,) = torch.autograd.grad(state.cell_a.square().sum(), g)
-        (of_currents,) = torch.autograd.grad(_solve(g, lines).current_a(volts).sin().sum(), g)
+        (of_currents,) = torch.autograd.grad(
+            solve_transfer(g, **vars(lines)).current_a(volts).sin().sum(), g
+        )
         return state.cell_a, state.word_v, state.bit_v, state.sense_a, of_state, of_currents
 
     _same(found, 1e-10 if opens else 1e-12)
@@ -86,18 +88,6 @@ def test_updates_after_changed_cells_are_those_of_one_piece() -> None:
         return updated.transfer_s, updated.sense_s
 
     _same(found, 1e-12)
-
-
-def _solve(g: torch.Tensor, lines: Lines) -> Transfer:
-    return solve_transfer(
-        g,
-        r_wordline_ohm=lines.r_wordline_ohm,
-        r_bitline_ohm=lines.r_bitline_ohm,
-        r_driver_ohm=lines.r_driver_ohm,
-        r_sense_ohm=lines.r_sense_ohm,
-        r_driver_right_ohm=lines.r_driver_right_ohm,
-        r_sense_top_ohm=lines.r_sense_top_ohm,
-    )
 
 
 def _same(found: Callable[[], tuple[torch.Tensor, ...]], most: float) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import torch
 
 from compact_models.library import find_model, find_set
 from cosim.devices.fit_compliance import Held, flows_backwards, without_compliance
@@ -21,15 +22,11 @@ def vteam_sweep(shape: str, noise: float = 0.0) -> Sweep:
         if shape == "sine"
         else 2 / np.pi * np.arcsin(np.sin(2 * np.pi * turn))
     )
-    current = run_torch(model, one.values, one.initial, t.tolist(), _tensor(v)).current_a.numpy()
+    current = run_torch(
+        model, one.values, one.initial, t.tolist(), torch.from_numpy(v)
+    ).current_a.numpy()
     rng = np.random.default_rng(0)
     return Sweep(t, v, current * (1 + noise * rng.standard_normal(len(t))))
-
-
-def _tensor(x: np.ndarray):  # type: ignore[no-untyped-def]
-    import torch
-
-    return torch.from_numpy(x)
 
 
 @pytest.mark.parametrize("shape", ["sine", "triangle"])
