@@ -81,7 +81,7 @@ i_ua = Internal(
     "current / i_unit",
     low=0,
     high=V / ((r_tiox + r_line) * i_unit),
-    scale=10.0,
+    scale=1000.0,
 )
 
 current = i_unit * i_ua
