@@ -151,18 +151,20 @@ def demo(
         Path | None, typer.Option("-o", "--out", help="run folder \\[default: runs/demo-TIME]")
     ] = None,
     quick: Annotated[
-        bool, typer.Option("--quick", help="fewer epochs and images: a smoke test")
+        bool, typer.Option("--quick", help="fewer epochs and images, no writing: a smoke test")
     ] = False,
     json: Json = False,
 ) -> None:
-    """Train on the digits, program, verify in ngspice and write the report."""
+    """Train on the digits, verify and write the network in ngspice, and make the report."""
 
     def work(reporter: Reporter) -> tuple[dict[str, Any], list[str], int]:
         from workflows.demo import demo_config, full_run
 
         stamp = datetime.now(UTC).strftime("%Y%m%d-%H%M%S")
         place = out or Path("runs") / f"demo-{stamp}"
-        return full_run(demo_config(quick=quick), place, reporter, command=_command())
+        return full_run(
+            demo_config(quick=quick), place, reporter, command=_command(), writes=not quick
+        )
 
     run_command(json, work)
 

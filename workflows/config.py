@@ -98,7 +98,7 @@ class VerifySpec(Spec):
 
 
 class WriteSpec(Spec):
-    """How the trained network is written into dynamic cells, by write-verify on V/2."""
+    """How the trained network is written into dynamic cells, by write-verify."""
 
     device: str = Field("stanford", description="the cells' compact model")
     parameters: str = Field("sky130", description="its parameter set")
@@ -109,6 +109,10 @@ class WriteSpec(Spec):
         -1.6, ge=-100, le=100, description="usual pulse that lowers it [V]"
     )
     width_s: float = Field(5e-8, gt=0, le=10, description="length of a pulse [s]")
+    scheme: str = Field("v3", description="what the other lines carry: v2 or v3")
+    at_once: int = Field(
+        4, ge=1, le=65536, description="cells of a row in one pulse; many starve each other"
+    )
     levels: int = Field(
         32, ge=2, le=65536, description="conductances to tell apart; half a step is met"
     )

@@ -14,6 +14,7 @@ from workflows.report_run import report_run
 from workflows.runfolder import refuse_existing
 from workflows.train import train_run
 from workflows.verify import Verification, verify_run
+from workflows.write_chip import write_chip, writing_lines
 
 
 def demo_config(*, quick: bool) -> Config:
@@ -24,9 +25,17 @@ def demo_config(*, quick: bool) -> Config:
 
 
 def full_run(
-    config: Config, out: Path, reporter: Reporter, *, command: str
+    config: Config, out: Path, reporter: Reporter, *, command: str, writes: bool
 ) -> tuple[dict[str, Any], list[str], int]:
-    """Trains, verifies and reports; returns (JSON object, lines of text, exit code)."""
+    """Trains, verifies, writes and reports; returns (JSON object, lines of text, exit code).
+
+    Args:
+        config: the study.
+        out: the run folder, a new one.
+        reporter: where progress goes.
+        command: the command line, for the report.
+        writes: write the trained network into dynamic cells too, which takes longest.
+    """
     refuse_existing(out)
     ngspice = find_ngspice()
     reporter.say(f"spiceloop: {config.data.name} on a chip, ngspice-{ngspice.version}, into {out}")
@@ -37,6 +46,18 @@ def full_run(
     except KeyboardInterrupt:
         reporter.say(f"spiceloop: {out} is trained and stays; next: spiceloop verify {out}")
         raise
+    written = None
+    if writes:
+        writing = Reporter(reporter.console)
+        try:
+            written = write_chip(out, ngspice, writing)
+        except KeyboardInterrupt:
+            reporter.say(
+                f"spiceloop: {out} is trained and verified and stays;"
+                f" next: spiceloop write-network {out}; spiceloop report {out}"
+            )
+            raise
+        verifying.stages.extend(writing.stages)
     with verifying.stage("writing the report"):
         page = report_run(out)
     total = sum(wall for _, wall in (*reporter.stages, *verifying.stages))
@@ -46,9 +67,11 @@ def full_run(
         "wall_s": total,
         "train": trained,
         "verify": dataclasses.asdict(result),
+        "write": None if written is None else dataclasses.asdict(written),
     }
     lines = [
         *verification_lines(result),
+        *(() if written is None else writing_lines(written)),
         f"report     {page}",
         f"time       {total:.0f} s",
     ]

@@ -20,6 +20,7 @@ from workflows.report import (
     TileData,
     build_report,
 )
+from workflows.report_writing import read_writing
 from workflows.verify import Verification
 
 
@@ -94,6 +95,7 @@ def report_run(run: Path) -> Path:
             for key in ("epoch", "loss", "train_accuracy", "test_accuracy")
         },
         simulations=(*calibration.simulations, *verified.simulations),
+        writing=read_writing(run),
     )
     return build_report(data, run / "report")
 
@@ -101,9 +103,11 @@ def report_run(run: Path) -> Path:
 def _repeat(run: Path, images: int) -> tuple[str, ...]:
     place = shlex.quote(str(run))
     again = shlex.quote(f"{run}-again")
+    written = (run / "write.json").exists()
     return (
         f"spiceloop train {shlex.quote(str(run / 'config.toml'))} -o {again}",
         f"spiceloop verify {again} --images {images}",
+        *((f"spiceloop write-network {again}",) if written else ()),
         f"spiceloop report {again}",
         f"spiceloop report {place}  # this page, from the numbers already there",
     )

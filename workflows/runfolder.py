@@ -37,7 +37,7 @@ from workflows.data import read_npz
 Array = NDArray[np.float64]
 T = TypeVar("T")
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 
 
 class RunRecord(BaseModel):
@@ -315,9 +315,11 @@ def _check_plans(path: Path, plans: Sequence[LayerPlan], stored: Stored, config:
 class Stored:
     """The arrays of a run's .npz file, by name and shape."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, sha256: str | None = None) -> None:
         self._path = path
         self._arrays = read_npz(path)
+        if sha256 is not None and hashlib.sha256(path.read_bytes()).hexdigest() != sha256:
+            raise _not_a_run(path, f"it and {path.stem}.json were not written together")
 
     def wrong(self, reason: str) -> InputError:
         """The error that names this file."""

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 
 from compact_models.errors import InputError, closest
 from compact_models.files import check_place
@@ -16,7 +15,7 @@ from cosim.calibration.update import QUICK, calibrate_update, check_levels
 from cosim.ngspice import find_ngspice
 from cosim.surrogate.update import UpdateSurrogate
 from cosim.surrogate.update_level import sign_that_raises
-from cosim.write.amplitudes import AmplitudeRule, Predicted, quiet_limits_v
+from cosim.write.amplitudes import AmplitudeRule, Predicted, quiet_rule
 from cosim.write.array_surrogate import surrogate_engine
 from cosim.write.behind_access import BehindAccess
 from cosim.write.default_pulses import EDGE, default_pulses
@@ -35,7 +34,6 @@ VERIFY = "verify"
 _HEADROOM = 1.6  # of the highest level a rule may use, over the default pulse
 _MOST = 3.0  # times a set's amplitude: what its model is good for
 _GATE_V = 3.0
-_LEAST_STEP = 5e-3  # of the range: a pulse that does less writes nothing
 _TOLERANCE = 1e-3  # of a state, in a step of time: a tenth of a level in a hundred
 Answer = tuple[dict[str, Any], list[str], int]
 
@@ -195,15 +193,9 @@ def _rule(
     array: WritableArray, surrogate: UpdateSurrogate, gate_v: float | None, scheme: WriteScheme
 ) -> AmplitudeRule:
     """Amplitudes by the surrogate, no higher than half-selected cells can stand if that will do."""
-    bare = Predicted(surrogate, surrogate)
     if array.access is None:
-        part = 0.5 - abs(scheme.rest_across)
-        low_v, high_v = quiet_limits_v(surrogate, part)
-        # Where no such pulse writes anything the report of the disturb says what others do.
-        moves = surrogate.step(torch.full((2,), 0.5), torch.tensor([low_v, high_v])).abs()
-        if float(moves.min()) > _LEAST_STEP:
-            bare = replace(bare, limits_v=(low_v, high_v))
-        return bare
+        return quiet_rule(surrogate, scheme.half_selected)
+    bare = Predicted(surrogate, surrogate)
     gates = None if gate_v is None else (gate_v, gate_v)
     highest_v = _MOST * array.parameter_set.amplitude_v
     return BehindAccess(bare, array.access, surrogate, surrogate, gates, highest_v)

@@ -289,7 +289,7 @@ def joined(
         # A cell of 0 S at a floating piece: nothing flows, however little it began to conduct.
         conductance_s = torch.where(opens.cell_floats, conductance_s.detach(), conductance_s)
     parts = parts_of(conductance_s, grid.up * grid.across)
-    with with_threads(1 if parts > 1 else torch.get_num_threads()) as threads:
+    with with_threads(1) as threads:
         blocks, inside = leaves_in_parts(
             grid.cut(conductance_s),
             grid.segments(lines.r_wordline_ohm, lines.r_driver_right_ohm, conductance_s),

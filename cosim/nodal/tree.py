@@ -16,7 +16,7 @@ from cosim.in_threads import in_threads, with_threads
 from cosim.nodal.blocks import AtJoint, Blocks, Joint, Way, join
 from cosim.nodal.leaves import Keep, Leaves, Shunts, blocks_of_cells
 
-_WORTH_A_THREAD = 32 * 32  # cells; a thread costs as much as some ten small operations
+_WORTH_A_THREAD = 64 * 64  # cells; below, the threads wait for each other longer than they work
 _WORTH_SHARING = 400  # ports of a part from which on torch shares single operations
 
 

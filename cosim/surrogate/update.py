@@ -10,6 +10,7 @@ is a slope of 1, to be followed with few points. States are fractions of their r
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import torch
@@ -203,27 +204,40 @@ class UpdateSurrogate:
         level = torch.searchsorted(nodes, v.detach().contiguous(), right=True) - 1
         level = level.clamp(0, len(nodes) - 2)
         # Most cells of an array are half-selected: where no state moves there is nothing to find.
-        quiet = self.change.abs().amax(-1) < _STILL  # False for NaN
-        still = quiet[level] & quiet[level + 1]
-        if not bool(still.any()):
+        moving = self._moves[level]
+        if bool(moving.all()):
             return self._moving(x, v, level)
-        moving = ~still
-        after, energy = x.clone(), torch.zeros_like(x)
-        energy[still] = self._heat_at_rest(x[still], v[still], level[still])
-        if bool(moving.any()):
-            after[moving], energy[moving] = self._moving(x[moving], v[moving], level[moving])
+        # Moving cells are asked too, and written over: no gradient may come from there.
+        resting = (torch.where(moving, one.detach(), one) for one in (x, v))
+        after, energy = x, self._heat_at_rest(*resting, level)
+        at = moving.nonzero(as_tuple=True)
+        if at[0].numel():
+            found = self._moving(x[at], v[at], level[at])
+            after, energy = (
+                whole.index_put(at, part)
+                for whole, part in zip((after, energy), found, strict=True)
+            )
         return torch.where(torch.isfinite(energy), after, torch.nan), energy
+
+    @cached_property
+    def _moves(self) -> torch.Tensor:
+        """Whether any state moves at levels of an interval of the table, [level - 1]."""
+        moves = ~(self.change.abs().amax(-1) < _STILL)  # True for NaN
+        return moves[:-1] | moves[1:]
 
     def _heat_at_rest(self, x: torch.Tensor, v: torch.Tensor, level: torch.Tensor) -> torch.Tensor:
         """Energies where the state stays, so that u is 2 x [J]."""
         nodes, heat = self.voltage_v, self.heat_j_per_v2
         exact = (_STEPS * x).clamp(0, _STEPS)
-        k = exact.detach().to(torch.int64).clamp(max=_STEPS - 1)
+        k = exact.detach().to(torch.int64).clamp(0, _STEPS - 1)
         part, even = exact - k, _EVEN.to(nodes.device)
-        below, above = even[k], even[k + 1]
         t = ((v - nodes[level]) / (nodes[level + 1] - nodes[level])).clamp(0, 1)
-        e0 = torch.lerp(heat[level, below], heat[level + 1, below], t)
-        e1 = torch.lerp(heat[level, above], heat[level + 1, above], t)
+        # Flat places of the table: a gather by one index is twice as fast as by two.
+        flat, width = heat.reshape(-1), len(PLACES)
+        row = level * width
+        below, above = row + even[k], row + even[k + 1]
+        e0 = torch.lerp(flat[below], flat[below + width], t)
+        e1 = torch.lerp(flat[above], flat[above + width], t)
         return torch.lerp(e0, e1, part) * v**2
 
     def _moving(
@@ -236,8 +250,7 @@ class UpdateSurrogate:
         place = torch.from_numpy(PLACES).to(nodes.device)
         last = len(PLACES) - 1
 
-        # Flat places of the tables: a gather by one index is twice as fast as by two.
-        row = level * len(PLACES)
+        row = level * len(PLACES)  # flat places, as in `_heat_at_rest`
         table, slope = self.change.reshape(-1), self.change_slope
         slopes = None if slope is None else slope.reshape(-1)
 

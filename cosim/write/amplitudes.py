@@ -6,7 +6,7 @@ mean device, and what its pulses so far have done.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
@@ -22,6 +22,7 @@ Array = NDArray[np.float64]
 
 _SEEN = 2e-4  # of the range: a smaller move says nothing of what a pulse was
 _TOO_LITTLE = 0.98  # the share of a cell that has not moved, over what it was taken for
+_LEAST_STEP = 5e-3  # of the range: a pulse that moves its middle by less writes nothing
 _LEAST_SHARE, _MOST_SHARE = 0.2, 1.5
 
 
@@ -120,8 +121,7 @@ class Predicted:
         """The amplitudes; see `AmplitudeRule`."""
         found = np.zeros(now.shape)
         x, y = (torch.from_numpy(np.clip(one, 0, 1)) for one in (now, goal))
-        for up, surrogate in ((True, self.raising), (False, self.lowering)):
-            chosen = (goal > now) == up
+        for chosen, surrogate in self._of_directions(goal > now):
             if chosen.any():
                 size = leading_level(surrogate, x[chosen], y[chosen]).numpy()
                 low_v, high_v = self.limits_v or surrogate.range_v
@@ -145,12 +145,39 @@ class Predicted:
         inside = moved & (now > _SEEN) & (now < 1 - _SEEN)
         found[moved & ~inside] = share[moved & ~inside]
         x, y = (torch.from_numpy(np.clip(one, 0, 1)) for one in (before, now))
-        for up, surrogate in ((True, self.raising), (False, self.lowering)):
-            chosen = inside & ((now > before) == up)
+        for cells, surrogate in self._of_directions(now > before):
+            chosen = inside & cells
             if chosen.any():
                 level = leading_level(surrogate, x[chosen], y[chosen]).numpy()
                 found[chosen] = level / amplitude_v[chosen]
         return np.clip(found, _LEAST_SHARE, _MOST_SHARE)
+
+    def _of_directions(
+        self, up: NDArray[np.bool_]
+    ) -> Iterator[tuple[NDArray[np.bool_], UpdateSurrogate]]:
+        """Cells and the surrogate of their pulses, which is asked once where it is one for both."""
+        if self.raising is self.lowering:
+            yield np.ones_like(up), self.raising
+        else:
+            yield up, self.raising
+            yield ~up, self.lowering
+
+
+def quiet_rule(surrogate: UpdateSurrogate, part: float) -> Predicted:
+    """Predicted amplitudes that leave half-selected cells in peace, if such pulses write at all.
+
+    Where they do not, all that the surrogate knows may be used: what it does to others is for the
+    report of the disturb to say.
+
+    Args:
+        surrogate: of the device and of pulses in both directions.
+        part: of the amplitude, that half-selected cells see, 0 to 1.
+    """
+    limits_v = quiet_limits_v(surrogate, part)
+    middle = torch.full((2,), 0.5, dtype=torch.float64)
+    moves = surrogate.step(middle, torch.tensor(limits_v, dtype=torch.float64)).abs()
+    writes = float(moves.min()) > _LEAST_STEP
+    return Predicted(surrogate, surrogate, limits_v if writes else None)
 
 
 def quiet_limits_v(

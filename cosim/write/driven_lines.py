@@ -23,6 +23,7 @@ Cell = Callable[[torch.Tensor, torch.Tensor], tuple[torch.Tensor, torch.Tensor]]
 _MOST_STEPS, _MOST_HALVINGS = 50, 30
 _WORD_V = 1e-8  # a millionth of what changes a transistor's current by a tenth
 _FORCING = (1e-2, 1e-8)  # how exactly Newton's equations are solved, far from the end and at it
+_AT_ONCE = 1e-4  # of the residual: one step ends at so much of it where cells are nearly linear
 
 
 @dataclass(frozen=True, eq=False)
@@ -159,9 +160,11 @@ def _newton(
             product: torch.Tensor = (change + lines.drop_v(slope * change)).flatten(-2)
             return product
 
-        # No more exactly than the end needs.
+        # No more exactly than the end needs; and all the way where that is near: another vector
+        # costs less than another step.
         near, enough = float((worst / first).amax()), 0.3 * tolerance_v / float(worst.amax())
-        forcing = min(_FORCING[0], max(_FORCING[1], 0.1 * near, enough))
+        forcing = max(_FORCING[1], 0.1 * near, enough) if enough < _AT_ONCE else enough
+        forcing = min(_FORCING[0], forcing)
         step = weight * gmres(apply, -off.flatten(-2), relative=forcing).unflatten(-1, shape[-2:])
         # Where the residual does not fall the step is halved, array by array.
         part = torch.ones_like(worst)

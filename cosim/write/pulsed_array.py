@@ -122,8 +122,14 @@ def _check_initial(array: PulsedArray) -> None:
     for name, table in (*array.values.items(), *array.initial.items()):
         if table.shape != array.shape:
             raise InputError("wrong shape", where=name, value=table.shape, allowed=f"{array.shape}")
+    nominal = array.parameter_set.values
     p = functions.parameters(
-        {x.name: torch.from_numpy(array.value(x.name)) for x in array.model.parameters}
+        {
+            x.name: torch.from_numpy(array.value(x.name))
+            if x.name in array.values
+            else nominal[x.name]
+            for x in array.model.parameters
+        }
     )
     start = [torch.from_numpy(array.start(x.name)) for x in array.model.states]
     for state, fraction in zip(array.model.states, functions.fractions(start, p), strict=True):

@@ -60,6 +60,12 @@ class WriteScheme:
     access: str = "nothing"
     by_rows_only: bool = False
 
+    @property
+    def half_selected(self) -> float:
+        """Which part of the highest amplitude the cells of other lines see at most."""
+        beside = abs(0.5 - self.rest_across), abs(self.rest_along + 0.5)
+        return max(*beside, abs(self.rest_along - self.rest_across))
+
     def levels(self, amplitude_v: Array, *, gate_v: float | None = None) -> Levels:
         """The levels of all lines for one pulse.
 

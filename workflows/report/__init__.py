@@ -9,11 +9,13 @@ from workflows.report.data import (
     FIDELITIES,
     ReportData,
     TileData,
+    WritingData,
 )
 
 __all__ = [
     "FIDELITIES",
     "ReportData",
     "TileData",
+    "WritingData",
     "build_report",
 ]

@@ -59,6 +59,47 @@ class TileData:
 
 
 @dataclass(frozen=True, eq=False)
+class WritingData:
+    """A network that was written into dynamic cells by write-verify.
+
+    Attributes:
+        device: model and parameter set.
+        levels: how many conductances the tolerance tells apart.
+        tolerance_s: how far a cell may be from its target, in siemens.
+        target_s: `[cell]` of all tiles, in siemens.
+        achieved_s: `[cell]` likewise, as read at the end.
+        pulses: `[cell]` pulses that were meant for it.
+        engine: the simulator that gave the accuracies.
+        n_images: images of the accuracies; a failed one counts as wrong.
+        accuracy_target: of the circuit in SPICE with the targets.
+        accuracy_written: of the circuit in SPICE with what was achieved.
+        facts: (label, value with its unit): cost, disturb, what SPICE says of some of the cells.
+    """
+
+    device: str
+    levels: int
+    tolerance_s: float
+    target_s: FloatArray
+    achieved_s: FloatArray
+    pulses: FloatArray
+    engine: str
+    n_images: int
+    accuracy_target: float
+    accuracy_written: float
+    facts: tuple[tuple[str, str], ...]
+
+    @property
+    def error(self) -> FloatArray:
+        """Achieved less target in siemens, `[cell]`."""
+        return self.achieved_s - self.target_s
+
+    @property
+    def met(self) -> NDArray[np.bool_]:
+        """Which cells are within the tolerance, `[cell]`."""
+        return np.abs(self.error) <= self.tolerance_s
+
+
+@dataclass(frozen=True, eq=False)
 class ReportData:
     """Everything that a report shows.
 
@@ -94,6 +135,7 @@ class ReportData:
         training: `[epoch]` columns `epoch`, `loss`, `train_accuracy`, `test_accuracy`; any may
             be absent.
         simulations: every run of the simulator, the failed ones included.
+        writing: the network in dynamic cells; None if it was not written.
         notes: sentences that a reader must know, shown near the top.
     """
 
@@ -124,6 +166,7 @@ class ReportData:
     calibration: tuple[HeldOutError, ...] = ()
     training: Mapping[str, FloatArray] = field(default_factory=dict)
     simulations: tuple[SimulationRecord, ...] = ()
+    writing: WritingData | None = None
     notes: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:

@@ -110,7 +110,8 @@ def render_page(
 
 def headline(data: ReportData) -> tuple[str, ...]:
     """The result in sentences: accuracy, agreement against the control, failures."""
-    return tuple(s for s in (_accuracy_words(data), _agreement_words(data), _failed(data)) if s)
+    sentences = (_accuracy_words(data), _agreement_words(data), _failed(data), _written(data))
+    return tuple(s for s in sentences if s)
 
 
 def _accuracy_words(data: ReportData) -> str:
@@ -160,6 +161,18 @@ def _failed(data: ReportData) -> str:
     return (
         f"{data.failed:,} of {count(data.n_images, 'image')} failed in SPICE; they count as wrong "
         "and as disagreeing, and stay in every count and figure."
+    )
+
+
+def _written(data: ReportData) -> str:
+    if data.writing is None:
+        return ""
+    one = data.writing
+    met, cells = int(one.met.sum()), count(one.met.size, "cell")
+    return (
+        f"Written pulse by pulse, {met:,} of {cells} came within half of one of {one.levels} "
+        f"levels; in SPICE the network then classifies {percent(one.accuracy_written)} of "
+        f"{count(one.n_images, 'image')} right, with exact targets {percent(one.accuracy_target)}."
     )
 
 
