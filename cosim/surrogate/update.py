@@ -208,8 +208,8 @@ class UpdateSurrogate:
         if bool(moving.all()):
             return self._moving(x, v, level)
         # Moving cells are asked too, and written over: no gradient may come from there.
-        resting = (torch.where(moving, one.detach(), one) for one in (x, v))
-        after, energy = x, self._heat_at_rest(*resting, level)
+        at_rest = [torch.where(moving, one.detach(), one) for one in (x, v)]
+        after, energy = x, self._heat_at_rest(at_rest[0], at_rest[1], level)
         at = moving.nonzero(as_tuple=True)
         if at[0].numel():
             found = self._moving(x[at], v[at], level[at])

@@ -108,9 +108,8 @@ def run_samples(
     first = (torch.arange(rows, dtype=torch.int32) * cols)[:, None]
     within = torch.arange(cols, dtype=torch.int32)[None]
     step = _compiled() if compiled else _samples
-    # Compiled, one part for every thread: torch's own would meet after every few samples, and wait
-    # for the one that another process holds up.
-    parts = torch.get_num_threads() if compiled else -(-rows * cols // _BLOCK)
+    # A compiled call holds Python's lock: torch's own threads share its loop.
+    parts = 1 if compiled else -(-rows * cols // _BLOCK)
     height = max(1, -(-rows // max(1, parts)))
 
     def run(top: int) -> torch.Tensor:

@@ -20,6 +20,10 @@ Array = NDArray[np.float64]
 
 ORDERS = ("row", "column", "cell")
 _PLACES = 1025  # of the mean device's conductance
+_FEWER = 4  # times fewer cells of a line are written at once in every further round
+# A cell that takes a wire's voltage away where it conducts has another share in every state. What
+# the last pulse showed is best for most; a few go in circles with it, and come to rest with a mean.
+_STUBBORN, _DAMPED = 6, 0.3  # pulses, and the weight of the last one's share after them
 _ROUNDING = 1e-9  # of the largest conductance
 
 
@@ -31,7 +35,8 @@ class VerifySpec:
         tolerance_s: how far a reading may be from its target [S], > 0.
         read_v: voltage across a memristor when it is read [V].
         most_pulses: for one cell in one round, >= 1.
-        rounds: how often the array is gone through: later lines disturb earlier ones, >= 1.
+        rounds: how often the array is gone through, >= 1: later lines disturb earlier ones. After
+            the first time only what is off its target is written, a quarter of it at once.
         order: "row", "column" or "cell": which cells are written at the same time.
         at_once: of a line, at most so many: all at once would starve each other of voltage.
         read_s: how long the reading of a line takes [s], for the latency.
@@ -130,13 +135,16 @@ def write_verify(
     goal = mean.place(np.where(wanted, target_s, mean.least_s))
     ledger = Ledger.of(array.shape)
     reads, share = 0, np.ones(array.shape)
+    missed = wanted
     for turn in range(spec.rounds):
-        groups = list(_groups(array.shape, spec))
+        # What its neighbours have kept from its target in one round is written with fewer of them.
+        fewer = replace(spec, at_once=max(1, spec.at_once // _FEWER**turn))
+        groups = [group for group in _groups(array.shape, fewer) if (group & missed).any()]
         for k, group in enumerate(groups):
             streak = np.zeros(array.shape, dtype=np.int64)
             last = np.zeros(array.shape, dtype=np.int64)
             amplitude, before = np.zeros(array.shape), goal
-            for _ in range(spec.most_pulses):
+            for tried in range(spec.most_pulses):
                 reading = array.conductance_of(group, spec.read_v)
                 reads += 1
                 todo = wanted & (np.abs(reading - target_s) > spec.tolerance_s)  # False for NaN
@@ -145,9 +153,9 @@ def write_verify(
                 now = mean.place(reading)
                 pulsed = group & (amplitude != 0)
                 if isinstance(rule, LearningRule) and pulsed.any():
-                    share[pulsed] = rule.seen(
-                        before[pulsed], now[pulsed], amplitude[pulsed], share[pulsed]
-                    )
+                    known = share[pulsed]
+                    seen = rule.seen(before[pulsed], now[pulsed], amplitude[pulsed], known)
+                    share[pulsed] = known + (_DAMPED if tried > _STUBBORN else 1.0) * (seen - known)
                 before = now
                 direction = np.where(todo, np.sign(goal - now), 0).astype(np.int64)
                 direction[todo & (direction == 0)] = 1
@@ -168,7 +176,8 @@ def write_verify(
                 report(turn * len(groups) + k + 1, spec.rounds * len(groups))
         reading = array.conductance_s(spec.read_v)
         reads += array.shape[0]
-        if not (wanted & (np.abs(reading - target_s) > spec.tolerance_s)).any():
+        missed = wanted & (np.abs(reading - target_s) > spec.tolerance_s)
+        if not missed.any():
             break
     return _result(array, target_s, wanted, ledger, reads, spec)
 

@@ -11,6 +11,7 @@ from cosim.fidelities.spice import SimulationRecord
 from workflows.report import (
     ReportData,
     TileData,
+    WritingData,
 )
 
 CONFIG = """\
@@ -71,6 +72,20 @@ def curves() -> tuple[MeasuredCurve, ...]:
             "9-bit converter", "adc", fine, "input voltage (V)", np.floor(fine / step + 0.5),
             np.floor(fine / step + 0.5 + 0.04), "code (LSB)", "shown around zero only",
         ),
+    )  # fmt: skip
+
+
+def writing(cells: int = 4820) -> WritingData:
+    """A network of which three cells were given up."""
+    rng = np.random.default_rng(5)
+    target = 1e-6 + 99e-6 * rng.beta(0.5, 2.5, cells)
+    error = rng.uniform(-1.5e-6, 1.5e-6, cells)
+    error[[17, 400, 4000]] = (9e-6, -4e-6, 2.1e-6)
+    return WritingData(
+        device="stanford sky130", levels=32, tolerance_s=1.6e-6, target_s=target,
+        achieved_s=target + error, pulses=rng.poisson(2.1, cells).astype(float),
+        engine="ngspice-46", n_images=200, accuracy_target=0.965, accuracy_written=0.955,
+        facts=(("Pulses", "9,473, at most 40 on a cell"), ("Heat in the cells", "1,080 nJ")),
     )  # fmt: skip
 
 
@@ -175,6 +190,7 @@ def report_data(n_images: int = 200, n_failed: int = 3, seed: int = 1) -> Report
                        "gmin and source stepping failed at point 14 of 25", 31.5, 25),
             SimulationRecord("layer0_tile0_retry", "timeout", "killed after 60 s", 60.0, 3),
         ),
+        writing=writing(),
         notes=("The converter's noise is not modelled in this run.",),
     )  # fmt: skip
 
@@ -198,5 +214,6 @@ def hostile(data: ReportData) -> ReportData:
             for c in data.curves
         ),
         calibration=tuple(replace(r, quantity=HOSTILE, unit=HOSTILE) for r in data.calibration),
+        writing=replace(writing(), device=HOSTILE, engine=HOSTILE, facts=((HOSTILE, HOSTILE),)),
         simulations=(SimulationRecord(HOSTILE, HOSTILE, HOSTILE, 1.0, 1), *data.simulations),
     )  # fmt: skip

@@ -144,6 +144,10 @@ def test_csv_holds_the_numbers_of_the_data(data: ReportData, folder: Path) -> No
     for fidelity in ("spice", "surrogate", "ideal"):
         codes = np.reshape([float(r[f"{fidelity}_code_lsb"]) for r in rows], (200, 10))
         np.testing.assert_array_equal(codes, data.codes[fidelity])
+    _, rows = read(folder / "figures" / "write_targets.csv")
+    assert data.writing is not None
+    np.testing.assert_array_equal([float(r["achieved_s"]) for r in rows], data.writing.achieved_s)
+    assert [k for k, r in enumerate(rows) if r["met"] == "0"] == [17, 400, 4000]
     _, rows = read(folder / "figures" / "transfer_curves.csv")
     for curve in data.curves:
         mine = [r for r in rows if r["curve"] == curve.name]

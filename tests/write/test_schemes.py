@@ -40,6 +40,13 @@ def test_a_third_of_the_voltage_in_the_other_polarity_on_all_the_rest(sign: floa
 
 
 @pytest.mark.parametrize("name", ["v2", "v3"])
+def test_what_others_see_is_known_beforehand(name: str) -> None:
+    scheme, meant = find_scheme(name), selected(1.0, (1, 0, 0.9), (1, 2, 0.9))
+    others = np.abs(scheme.levels(meant).across_v[meant == 0])
+    assert scheme.half_selected == pytest.approx(others.max() / 0.9)
+
+
+@pytest.mark.parametrize("name", ["v2", "v3"])
 @pytest.mark.parametrize("sign", [1.0, -1.0])
 def test_cells_of_one_line_have_amplitudes_of_their_own(name: str, sign: float) -> None:
     along_row = selected(sign, (1, 0, 0.7), (1, 3, 1.0))

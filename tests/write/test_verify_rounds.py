@@ -1,0 +1,109 @@
+"""Rounds of a write-verify loop: what is gone through again, with how many, and what is learned."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from compact_models.library import find_model, find_set
+from cosim.write.amplitudes import History
+from cosim.write.engines import Pulsed, WriteEngine
+from cosim.write.pulsed_array import PulsedArray
+from cosim.write.verify import VerifySpec, Written, write_verify
+from cosim.write.writable import WritableArray
+from netlists.pulse import Pulse
+from netlists.wires import Wires
+from netlists.write_schemes import find_scheme
+
+MODEL = find_model("vteam")
+NUMBERS = find_set(MODEL, "pt_hf_ti")
+PULSE = Pulse(1.0, 1e-8, 1e-10, 1e-10)
+Array = NDArray[np.float64]
+
+
+def array_of(rows: int, cols: int, place: float) -> WritableArray:
+    bare = WritableArray(MODEL, NUMBERS, Wires(r_wordline_ohm=1, r_bitline_ohm=1), {})
+    return bare.at_fractions(np.full((rows, cols), place))
+
+
+def starving(most: int) -> tuple[list[int], WriteEngine]:
+    """An engine in which selected cells move a tenth of their range if they are few enough."""
+    selected: list[int] = []
+
+    def engine(array: PulsedArray) -> Pulsed:
+        across = array.word_v[:, None, 1] - array.bit_v[None, :, 1]
+        chosen = np.abs(across) > 0.7  # half-selected cells see half of 1 V
+        selected.append(int(chosen.sum()))
+        before = array.start("w")
+        low, high = MODEL.bounds(dict(NUMBERS.values))["w"] or (0.0, 0.0)
+        step = 0.1 * (high - low) * np.sign(across) * chosen * (chosen.sum() <= most)
+        return Pulsed({"w": np.clip(before + step, low, high)}, np.zeros(array.shape), 0.0, "")
+
+    return selected, engine
+
+
+def always(now: Array, goal: Array, _history: History) -> Array:
+    """One volt in the direction in which the fake engine moves the state."""
+    return np.where(goal > now, 1.0, -1.0)
+
+
+def written(rounds: int, most: int, pulses: int = 4) -> tuple[Written, list[int]]:
+    start = array_of(2, 8, 0.5)
+    target_s = np.full((2, 8), np.nan)
+    target_s[0] = array_of(2, 8, 0.7).conductance_s(0.1)[0]  # the other row stays as it is
+    selected, engine = starving(most)
+    spec = VerifySpec(
+        tolerance_s=float(np.abs(array_of(1, 1, 0.73).conductance_s(0.1) - target_s[0, 0])[0, 0]),
+        most_pulses=pulses, rounds=rounds, at_once=8,
+    )  # fmt: skip
+    found = write_verify(start, target_s, find_scheme("v2"), (PULSE, PULSE), engine, always, spec)
+    return found, selected
+
+
+def test_what_starves_is_written_again_with_fewer() -> None:
+    one, selected = written(1, most=2)
+    assert not one.within.any()
+    assert set(selected) == {8}
+    two, selected = written(2, most=2)
+    assert two.within[0].all()
+    assert set(selected) == {8, 2}  # a quarter at once
+    three, selected = written(3, most=1)
+    assert three.within[0].all()
+    assert set(selected) == {8, 2, 1}  # never fewer than one
+    assert three.ledger.pulses[1].sum() == 0
+
+
+def test_a_later_round_reads_only_what_is_off() -> None:
+    found, selected = written(2, most=8)
+    assert found.within[0].all()
+    assert set(selected) == {8}
+    # Three readings of the row that is written, one of the row that is left alone: no group of it
+    # holds a cell that is wanted; and the whole array at the end.
+    assert found.reads == 3 + 2
+
+
+class Wavering:
+    """A rule that is told another share at every pulse, and notes what it is given."""
+
+    def __init__(self) -> None:
+        self.given: list[float] = []
+
+    def __call__(self, now: Array, goal: Array, history: History) -> Array:
+        self.given.append(float(history.share[0]))
+        return always(now, goal, history)
+
+    def seen(self, before: Array, now: Array, amplitude_v: Array, share: Array) -> Array:
+        return np.full(before.shape, 1.2 if len(self.given) % 2 else 0.8)
+
+
+def test_a_share_that_goes_in_circles_comes_to_rest() -> None:
+    start = array_of(1, 1, 0.5)
+    target_s = array_of(1, 1, 0.7).conductance_s(0.1)
+    _, engine = starving(0)  # nothing ever moves
+    rule, spec = Wavering(), VerifySpec(tolerance_s=1e-9, most_pulses=30, rounds=1)
+    write_verify(start, target_s, find_scheme("v2"), (PULSE, PULSE), engine, rule, spec)
+    early, late = rule.given[1:6], rule.given[-6:]
+    assert set(early) == {0.8, 1.2}  # the last pulse is believed
+    assert np.ptp(late) < 0.5 * np.ptp(early)
+    assert np.mean(late) == pytest.approx(1.0, abs=0.05)
