@@ -9,6 +9,8 @@ from workflows.report import WritingData
 from workflows.report.text import percent, significant
 from workflows.write_chip import ChipWriting
 
+_NOTHING = 1e-5  # of a state's range: rounding of ramps and tables
+
 
 def read_writing(run: Path) -> WritingData | None:
     """`write.json` and `write.npz` of a run; None where its network was not written.
@@ -41,7 +43,8 @@ def _facts(found: ChipWriting) -> tuple[tuple[str, str], ...]:
     by_spice = f"{judged.met} of {judged.cells} met in {judged.pulses} pulses"
     facts = [
         ("Cells met", f"{found.met:,} of {found.cells:,}"),
-        ("Tolerance", f"{significant(found.tolerance_s * 1e6)} µS, 1 of {found.levels} levels / 2"),
+        ("Tolerance", f"{significant(found.tolerance_s * 1e6)} µS"),
+        ("Levels", f"{found.levels}"),
         ("Error, rms and worst", f"{significant(found.rms_error_s * 1e6)} and"
          f" {significant(found.worst_error_s * 1e6)} µS"),
         ("Scheme", found.scheme),
@@ -61,4 +64,8 @@ def _facts(found: ChipWriting) -> tuple[tuple[str, str], ...]:
 
 
 def _share(value: float | None) -> str:
-    return "not measured" if value is None else f"{100 * value:.2g} % of a state's range"
+    if value is None:
+        return "not measured"
+    if abs(value) < _NOTHING:
+        return f"below {100 * _NOTHING:g} % of a state's range"
+    return f"{100 * value:.2g} % of a state's range"

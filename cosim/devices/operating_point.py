@@ -69,7 +69,8 @@ def operating_point(
     """
     functions = torch_model(model)
     given = [x for x in (*values.values(), *states.values()) if isinstance(x, torch.Tensor)]
-    shape = torch.broadcast_shapes(voltage_v.shape, *(x.shape for x in given))
+    shapes = {voltage_v.shape, *(x.shape for x in given)}  # mostly one, which is found at once
+    shape = voltage_v.shape if len(shapes) == 1 else torch.broadcast_shapes(*shapes)
 
     def flat(value: Value) -> torch.Tensor:
         return torch.as_tensor(value, dtype=torch.float64).expand(shape).reshape(-1)

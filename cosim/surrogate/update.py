@@ -29,6 +29,7 @@ PLACES = np.unique(np.concatenate([np.linspace(0, 2, 4001), _TO_END, 2 - _TO_END
 _STEPS = 4000
 _EVEN = torch.from_numpy(np.searchsorted(PLACES, np.linspace(0, 2, _STEPS + 1)))
 _STILL = 1e-9  # of a range: a level at which no state moves further is one at which none moves
+_FEW = 2048  # cells
 _HAIR = 1e-9  # of a range, by which a value may lie out of it: rounding
 
 
@@ -264,15 +265,17 @@ class UpdateSurrogate:
             fall = y0 - y1
             return y0 + t * (m0 + t * (-3 * fall - 2 * m0 - m1 + t * (2 * fall + m0 + m1)))
 
-        # u - w(u) = 2 x, whose left side rises with u: by halving, then on one straight line.
+        # u - w(u) = 2 x, whose left side rises with u: part by part, then on one straight line.
         below = torch.zeros_like(level)
+        # For few cells calls cost more than numbers: then more parts at a time and fewer times.
+        parts, stretch = (17 if x.numel() < _FEW else 2), last
         with torch.no_grad():
-            above = torch.full_like(level, last)
-            while int((above - below).max() if level.numel() else 0) > 1:
-                middle = (below + above) // 2
-                left = place[middle] - change(middle) <= 2 * x
-                below = torch.where(left, middle, below)
-                above = torch.where(left, above, middle)
+            inner = torch.arange(1, parts, device=x.device).view(-1, *(1,) * x.ndim)
+            while stretch > 1:
+                stretch = -(-stretch // parts)
+                tried = (below + inner * stretch).clamp(max=last)
+                left = place[tried] - change(tried) <= 2 * x  # False for NaN
+                below = below + stretch * left.cumprod(0).sum(0)
             below = below.clamp(0, last - 1)
         first = place[below] - change(below)
         rise = place[below + 1] - change(below + 1) - first

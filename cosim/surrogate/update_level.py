@@ -28,12 +28,14 @@ def leading_level(surrogate: UpdateSurrogate, x: torch.Tensor, goal: torch.Tenso
     below = (torch.searchsorted(places, u, right=True) - 1).clamp(0, len(PLACES) - 2)
     part = (u - places[below]) / (places[below + 1] - places[below])
 
-    def column(table: torch.Tensor, level: torch.Tensor) -> torch.Tensor:
-        return torch.lerp(table[level, below], table[level, below + 1], part)
+    def columns(table: torch.Tensor) -> torch.Tensor:
+        return torch.lerp(table.index_select(1, below), table.index_select(1, below + 1), part)
+
+    def at(found: torch.Tensor, level: torch.Tensor) -> torch.Tensor:
+        return found.gather(0, level[None]).squeeze(0)
 
     wanted = goal - x
-    every = torch.arange(len(nodes))[:, None]
-    change = column(surrogate.change, every)
+    change = columns(surrogate.change)
     # Outwards from 0 V, on the side on which the state goes the right way.
     raises = sign_that_raises(surrogate)
     positive = (wanted >= 0) == (raises > 0)
@@ -47,13 +49,11 @@ def leading_level(surrogate: UpdateSurrogate, x: torch.Tensor, goal: torch.Tenso
     beside = (first + torch.where(positive, -1, 1)).clamp(0, len(nodes) - 1)
     lower = torch.minimum(first, beside).clamp(max=len(nodes) - 2)
     length = nodes[lower + 1] - nodes[lower]
-    y0, y1 = column(surrogate.change, lower), column(surrogate.change, lower + 1)
-    slope = surrogate.change_slope
-    m0, m1 = (
-        (y1 - y0, y1 - y0)
-        if slope is None
-        else (column(slope, lower) * length, column(slope, lower + 1) * length)
-    )
+    y0, y1 = at(change, lower), at(change, lower + 1)
+    m0, m1 = y1 - y0, y1 - y0
+    if surrogate.change_slope is not None:
+        slopes = columns(surrogate.change_slope)
+        m0, m1 = at(slopes, lower) * length, at(slopes, lower + 1) * length
 
     # What is still missing, times the direction: below 0 where a level is not enough.
     sign = torch.where(up, 1.0, -1.0).to(x.dtype)

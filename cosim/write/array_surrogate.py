@@ -8,6 +8,8 @@ that move a little in each pulse that is near; where several of a line switch at
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import torch
 
@@ -42,7 +44,8 @@ def surrogate_engine(*surrogates: UpdateSurrogate) -> WriteEngine:
 
 
 def _has_timing(surrogate: UpdateSurrogate, pulse: Pulse) -> bool:
-    return bool(np.allclose(surrogate.pulse.timing_s, pulse.timing_s, rtol=1e-9, atol=0))
+    pairs = zip(surrogate.pulse.timing_s, pulse.timing_s, strict=True)
+    return all(math.isclose(*pair, rel_tol=1e-9) for pair in pairs)
 
 
 def _run(surrogate: UpdateSurrogate, array: PulsedArray, pulse: Pulse) -> Pulsed:

@@ -170,9 +170,10 @@ def _written(data: ReportData) -> str:
     one = data.writing
     met, cells = int(one.met.sum()), count(one.met.size, "cell")
     return (
-        f"Written pulse by pulse, {met:,} of {cells} came within half of one of {one.levels} "
-        f"levels; in SPICE the network then classifies {percent(one.accuracy_written)} of "
-        f"{count(one.n_images, 'image')} right, with exact targets {percent(one.accuracy_target)}."
+        f"Written pulse by pulse into {printable(one.device)}, {met:,} of {cells} are within half "
+        f"a step of {one.levels} levels of their targets; so written, the network classifies "
+        f"{percent(one.accuracy_written)} of {count(one.n_images, 'image')} right in SPICE, with "
+        f"the targets themselves {percent(one.accuracy_target)}."
     )
 
 

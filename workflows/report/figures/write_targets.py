@@ -5,6 +5,8 @@ from __future__ import annotations
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+from numpy.typing import NDArray
 
 from workflows.report.data import ReportData, WritingData
 from workflows.report.figures import Table
@@ -17,7 +19,7 @@ CAPTION = (
     "Every cell of the network after write-verify. Left: the conductance that its weight asks for "
     "and the one that its last pulse left; on the grey diagonal they are the same. Middle: the "
     "error, in tolerances; what lies in the grey band counts as met. Right: how many pulses were "
-    "meant for a cell; 0 for one that was to stay as it was."
+    "meant for a cell. Error and pulses are those of cells that were pulsed at all."
 )
 _COLOUR = "#22768f"
 _MANY = 3000  # dots; more are drawn as pixels
@@ -33,10 +35,11 @@ def absent(data: ReportData) -> str:
 def note(data: ReportData) -> str:
     """Device, tolerance, and how many cells are not met."""
     writing = _writing(data)
-    missed = int((~writing.met).sum())
+    missed, left = int((~writing.met).sum()), int((writing.pulses == 0).sum())
     return (
-        f"{writing.device}, {count(writing.met.size, 'cell')}, tolerance"
-        f" {significant(writing.tolerance_s * 1e6)} µS, half of one of {writing.levels} levels;"
+        f"{writing.device}, {count(writing.met.size, 'cell')}, {left:,} of them right from the "
+        f"start; tolerance"
+        f" {significant(writing.tolerance_s * 1e6)} µS, half a step of {writing.levels} levels;"
         f" {count(missed, 'cell is', 'cells are')} not met"
         + (", drawn in the colour of failures." if missed else ".")
     )
@@ -55,23 +58,31 @@ def figure(data: ReportData) -> Figure:
     parity, errors, pulses = fig.subplots(1, 3, width_ratios=[1.15, 1, 1])
     _parity(parity, writing)
     _errors(errors, writing)
-    most = int(writing.pulses.max())
+    counts = writing.pulses[_pulsed(writing)]
+    most = int(counts.max())
     edges = np.arange(-0.5, most + 1.5) if most <= _BINS else np.linspace(-0.5, most + 0.5, _BINS)
-    share = np.histogram(writing.pulses, edges)[0] / writing.pulses.size
+    share = np.histogram(counts, edges)[0] / counts.size
     pulses.stairs(share, edges, fill=True, color=_COLOUR, alpha=0.3)
     pulses.stairs(share, edges, color=_COLOUR, linewidth=1.2)
     pulses.set_title("Pulses of a cell")
-    mean = significant(float(writing.pulses.mean()), 2)
+    mean = significant(float(counts.mean()), 2)
     pulses.text(0.97, 0.93, f"mean {mean}, most {most}", transform=pulses.transAxes, ha="right",
                 va="top")  # fmt: skip
     pulses.set_xlabel("pulses")
+    pulses.xaxis.set_major_locator(MaxNLocator(integer=True))
     for ax in (errors, pulses):
-        ax.set_ylabel("share of cells")
+        ax.set_ylabel("share of pulsed cells")
         ax.grid(axis="y")
         percent_axis(ax)
     for ax in (parity, errors, pulses):
         ax.tick_params(labelcolor=MUTED)
     return fig
+
+
+def _pulsed(writing: WritingData) -> NDArray[np.bool_]:
+    """The cells that were pulsed; all of them where none was."""
+    found = writing.pulses > 0
+    return found if found.any() else ~found
 
 
 def _parity(ax: Axes, writing: WritingData) -> None:
@@ -82,9 +93,10 @@ def _parity(ax: Axes, writing: WritingData) -> None:
     ends = [low - room, high + room]
     ax.plot(ends, ends, color=RULE, linewidth=1.2, zorder=1)
     pixels = target.size > _MANY
-    for chosen, colour in ((writing.met, _COLOUR), (~writing.met, FAILED)):
-        ax.plot(target[chosen], achieved[chosen], "o", color=colour, markersize=3.2, alpha=0.5,
-                markeredgewidth=0, rasterized=pixels)  # fmt: skip
+    missed = ~writing.met
+    ax.plot(target[~missed], achieved[~missed], "o", color=_COLOUR, markersize=3.2, alpha=0.5,
+            markeredgewidth=0, rasterized=pixels)  # fmt: skip
+    ax.plot(target[missed], achieved[missed], "o", color=FAILED, markersize=5, markeredgewidth=0)
     ax.set_xlim(*ends)
     ax.set_ylim(*ends)
     ax.set_title("Reached against wanted")
@@ -96,7 +108,7 @@ def _parity(ax: Axes, writing: WritingData) -> None:
 
 
 def _errors(ax: Axes, writing: WritingData) -> None:
-    off = writing.error / writing.tolerance_s
+    off = (writing.error / writing.tolerance_s)[_pulsed(writing)]
     reach = float(np.clip(1.25 * np.abs(off).max(), 1.5, _WIDEST))
     inside = np.clip(off, -reach, reach)
     edges = np.linspace(-reach, reach, _BINS + 1)
