@@ -20,6 +20,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from compact_models.errors import InputError
 from compact_models.variation import component_rng
@@ -154,17 +155,26 @@ def _draw(
 ) -> torch.Tensor:
     """Words with pulses of the given probability [batch, line]."""
     longest = int(length.max()) if length.numel() else 0
-    batch, lines = chance.shape
-    # The pulses of one train lie side by side, and beyond its length there are none.
-    has = np.zeros((batch, lines, LONGEST + 1), dtype=bool)
-    drawn = rng.random((batch, lines, longest), dtype=np.float32)
-    np.less(drawn, chance.numpy().astype(np.float32)[..., None], out=has[..., :longest])
+    drawn = rng.random((*chance.shape, longest), dtype=np.float32)
+    has = drawn < chance.numpy().astype(np.float32)[..., None]
     within = np.arange(longest) < length.numpy()[:, None]
     if not within.all():
-        has[..., :longest] &= within[:, None]
-    has[..., LONGEST] = negative.numpy()
-    packed = np.packbits(has, axis=-1, bitorder="little").view("<i4")[..., 0]
-    return torch.from_numpy(packed.astype(np.int32))
+        has &= within[:, None]
+    return packed(has, negative.numpy())
+
+
+def packed(has: NDArray[np.bool_], negative: NDArray[np.bool_]) -> torch.Tensor:
+    """Trains as words, int32 [batch, line].
+
+    Args:
+        has: where a train has a pulse, [batch, line, pulse], 31 pulses at most.
+        negative: where the line's value is negative, [batch, line].
+    """
+    whole = np.zeros((*negative.shape, LONGEST + 1), dtype=bool)
+    whole[..., : has.shape[-1]] = has
+    whole[..., LONGEST] = negative
+    words = np.packbits(whole, axis=-1, bitorder="little").view("<i4")[..., 0]
+    return torch.from_numpy(words.astype(np.int32))
 
 
 def has_pulse(words: torch.Tensor) -> torch.Tensor:
