@@ -117,6 +117,12 @@ class WriteSpec(Spec):
         32, ge=2, le=65536, description="conductances to tell apart; half a step is met"
     )
     most_pulses: int = Field(20, ge=1, le=10_000, description="for one cell in one round")
+    sigma_switching: float = Field(
+        0.03, ge=0, le=0.3, description="spread of switching voltages from cell to cell, of ln V"
+    )
+    sigma_step: float = Field(
+        0.1, ge=0, le=2, description="spread of a step from pulse to pulse, of the step"
+    )
 
 
 class SimulatorSpec(Spec):

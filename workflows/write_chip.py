@@ -9,6 +9,7 @@ itself, and it runs the held-out images through the chip as it was meant and as 
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,7 +28,7 @@ from cosim.forward import forward
 from cosim.ngspice import Ngspice, find_ngspice
 from cosim.surrogate.update import UpdateSurrogate
 from cosim.write.amplitudes import AmplitudeRule, quiet_rule
-from cosim.write.array_surrogate import surrogate_engine
+from cosim.write.array_surrogate import MOST_SIGMA, draw_spread, surrogate_engine
 from cosim.write.default_pulses import EDGE
 from cosim.write.ledger import worst_disturb
 from cosim.write.verify import VerifySpec, Written, write_verify
@@ -136,7 +137,7 @@ def write_chip(run: Path, ngspice: Ngspice, reporter: Reporter) -> ChipWriting:
         most_pulses=config.write.most_pulses,
         at_once=config.write.at_once,
     )
-    rule = quiet_rule(surrogate, scheme.half_selected)
+    rule = quiet_rule(surrogate, scheme.half_selected, most_gain=_most_gain(config))
     written = _write_tiles(config, targets, scheme, surrogate, rule, spec, reporter)
     with reporter.stage("some cells of it in ngspice") as progress:
         judged = judge_group(
@@ -219,11 +220,12 @@ def _write_tiles(
 ) -> list[list[Written]]:
     """Every tile, [layer][tile], from cells that are all off."""
     lines = sum(len(target) for layer in targets for target in layer)
-    pulses, engine = (surrogate.pulse, surrogate.pulse), surrogate_engine(surrogate)
-    found, done = [], 0
+    pulses = (surrogate.pulse, surrogate.pulse)
+    found: list[list[Written]] = []
+    done = 0
     with reporter.stage("writing the network into its cells") as progress:
         for layer in targets:
-            tiles = []
+            tiles: list[Written] = []
             for target in layer:
 
                 def report(
@@ -232,6 +234,15 @@ def _write_tiles(
                     progress(begun + rows * groups // of, lines)
 
                 fresh = _fresh(config, target)
+                spread = draw_spread(
+                    fresh.shape,
+                    sigma_switching=config.write.sigma_switching,
+                    sigma_step=config.write.sigma_step,
+                    seed=config.study.seed,
+                    sample=config.study.sample,
+                    path=f"layer_{len(found)}.tile_{len(tiles)}",
+                )
+                engine = surrogate_engine(surrogate, spread=spread)
                 tiles.append(
                     write_verify(fresh, target, scheme, pulses, engine, rule, spec, report=report)
                 )
@@ -251,11 +262,16 @@ def _calibrated(config: Config, reporter: Reporter) -> UpdateSurrogate:
             where="write.amplitude_v, write.amplitude_down_v",
             value=(wanted.amplitude_v, wanted.amplitude_down_v),
         )
-    range_v = (_HEADROOM * levels[0], _HEADROOM * levels[1])
+    beyond = _HEADROOM * _most_gain(config)
+    range_v = (beyond * levels[0], beyond * levels[1])
     check_levels(model, numbers, range_v)
     pulse = Pulse(levels[1], wanted.width_s, EDGE * wanted.width_s, EDGE * wanted.width_s)
     with reporter.stage(f"what a pulse does to {wanted.device} {wanted.parameters}"):
         return calibrate_update(model, numbers, pulse, range_v, effort=QUICK)
+
+
+def _most_gain(config: Config) -> float:
+    return math.exp(MOST_SIGMA * config.write.sigma_switching)
 
 
 def _targets(chip: Chip) -> list[list[Array]]:

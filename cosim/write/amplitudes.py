@@ -163,7 +163,7 @@ class Predicted:
             yield ~up, self.lowering
 
 
-def quiet_rule(surrogate: UpdateSurrogate, part: float) -> Predicted:
+def quiet_rule(surrogate: UpdateSurrogate, part: float, *, most_gain: float = 1.0) -> Predicted:
     """Predicted amplitudes that leave half-selected cells in peace, if such pulses write at all.
 
     Where they do not, all that the surrogate knows may be used: what it does to others is for the
@@ -172,12 +172,16 @@ def quiet_rule(surrogate: UpdateSurrogate, part: float) -> Predicted:
     Args:
         surrogate: of the device and of pulses in both directions.
         part: of the amplitude, that half-selected cells see, 0 to 1.
+        most_gain: the cell that switches at the lowest voltages does so at this part of the mean
+            device's, inverted; >= 1.
     """
-    limits_v = quiet_limits_v(surrogate, part)
+    range_v = surrogate.range_v[0] / most_gain, surrogate.range_v[1] / most_gain
+    low_v, high_v = quiet_limits_v(surrogate, part * most_gain)
+    limits_v = max(low_v, range_v[0]), min(high_v, range_v[1])
     middle = torch.full((2,), 0.5, dtype=torch.float64)
     moves = surrogate.step(middle, torch.tensor(limits_v, dtype=torch.float64)).abs()
     writes = float(moves.min()) > _LEAST_STEP
-    return Predicted(surrogate, surrogate, limits_v if writes else None)
+    return Predicted(surrogate, surrogate, limits_v if writes else range_v)
 
 
 def quiet_limits_v(

@@ -8,13 +8,17 @@ that move a little in each pulse that is near; where several of a line switch at
 
 from __future__ import annotations
 
+import itertools
 import math
+from dataclasses import dataclass
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from compact_models.emit.torch_model import torch_model
 from compact_models.errors import InputError
+from compact_models.variation import component_rng
 from cosim.devices.operating_point import operating_point
 from cosim.devices.switching_time import switching_state
 from cosim.surrogate.update import UpdateSurrogate
@@ -23,22 +27,80 @@ from cosim.write.engines import Pulsed, WriteEngine
 from cosim.write.pulsed_array import PulsedArray
 from netlists.pulse import Pulse
 
+MOST_SIGMA = 4.0  # of drawn switching voltages: a table of pulses has an end
 _EXACT = 1e-4  # of the highest voltage: how exactly the wires are solved; the tables know no more
 
 
-def surrogate_engine(*surrogates: UpdateSurrogate) -> WriteEngine:
+@dataclass(frozen=True, eq=False)
+class Spread:
+    """How cells differ from the mean device, and pulses from each other; drawn by `draw_spread`.
+
+    Attributes:
+        gain: a cell switches as the mean device does at `gain` times its voltage, [row, col]: the
+            inverse of how much higher its switching voltages are. Its current stays the mean's.
+        sigma_step: standard deviation of a step from pulse to pulse, as a part of the step.
+        seed: the study's seed, >= 0.
+        sample: the index of the sample, >= 0.
+        path: the path of the array.
+    """
+
+    gain: NDArray[np.float64]
+    sigma_step: float
+    seed: int
+    sample: int
+    path: str
+
+    def noise(self, pulse: int) -> NDArray[np.float64]:
+        """By what the steps of one pulse are multiplied, [row, col]; never below 0."""
+        rng = component_rng(self.seed, self.sample, f"{self.path}/pulse_{pulse}")
+        return np.maximum(1 + self.sigma_step * rng.standard_normal(self.gain.shape), 0)
+
+
+def draw_spread(
+    shape: tuple[int, int],
+    *,
+    sigma_switching: float,
+    sigma_step: float,
+    seed: int,
+    sample: int,
+    path: str,
+) -> Spread:
+    """Cells with switching voltages of their own, the same for the same numbers.
+
+    Args:
+        shape: rows and columns.
+        sigma_switching: standard deviation of the logarithm of switching voltages; what is beyond
+            `MOST_SIGMA` of them is brought back to it.
+        sigma_step: see `Spread`.
+        seed: see `Spread`.
+        sample: likewise.
+        path: likewise.
+    """
+    drawn = component_rng(seed, sample, f"{path}/switching").standard_normal(shape)
+    gain = np.exp(-sigma_switching * np.clip(drawn, -MOST_SIGMA, MOST_SIGMA))
+    return Spread(gain, sigma_step, seed, sample, path)
+
+
+def surrogate_engine(*surrogates: UpdateSurrogate, spread: Spread | None = None) -> WriteEngine:
     """Pulses of the timings for which there is a surrogate.
 
     The engine raises InputError for a stimulus that is no such pulse, for cells with a selector or
     transistor, with parameters of their own or of another device, and for a voltage beyond the
     surrogate's range. States other than the written one are left as they are.
+
+    Args:
+        surrogates: one or several.
+        spread: of the cells of the one array that is pulsed, whose pulses are counted; None for the
+            mean device.
     """
+    pulses = itertools.count()
 
     def run(array: PulsedArray) -> Pulsed:
         with torch.no_grad():
             pulse = _pulse(array)
             fitting = [one for one in surrogates if _has_timing(one, pulse)]
-            return _run(fitting[0] if fitting else surrogates[0], array, pulse)
+            factors = None if spread is None else (spread.gain, spread.noise(next(pulses)))
+            return _run(fitting[0] if fitting else surrogates[0], array, pulse, factors)
 
     return run
 
@@ -48,7 +110,12 @@ def _has_timing(surrogate: UpdateSurrogate, pulse: Pulse) -> bool:
     return all(math.isclose(*pair, rel_tol=1e-9) for pair in pairs)
 
 
-def _run(surrogate: UpdateSurrogate, array: PulsedArray, pulse: Pulse) -> Pulsed:
+def _run(
+    surrogate: UpdateSurrogate,
+    array: PulsedArray,
+    pulse: Pulse,
+    factors: tuple[NDArray[np.float64], NDArray[np.float64]] | None,
+) -> Pulsed:
     _check(surrogate, array, pulse)
     functions = torch_model(array.model)
     index = switching_state(array.model)
@@ -85,7 +152,13 @@ def _run(surrogate: UpdateSurrogate, array: PulsedArray, pulse: Pulse) -> Pulsed
     u = across.voltage_v
     fractions = list(functions.fractions(begun, p))
     x = fractions[index].clamp(0, 1)
-    fractions[index], energy_j = surrogate.pulse_on(x, u.flatten()[at])
+    if factors is None:
+        fractions[index], energy_j = surrogate.pulse_on(x, u.flatten()[at])
+    else:
+        gain, noise = (torch.from_numpy(one).flatten()[at] for one in factors)
+        after, energy_j = surrogate.pulse_on(x, u.flatten()[at] * gain)
+        fractions[index] = (x + (after - x) * noise).clamp(0, 1)
+        energy_j = energy_j / gain**2  # of its own voltage
     failed = "" if bool(torch.isfinite(fractions[index]).all()) else "the source had no answer"
     heat = stuck * u**2 * pulse.square_s
     heat.flatten()[at] = energy_j

@@ -24,6 +24,7 @@ from cosim.devices.humps import longest_step_v
 from cosim.devices.integrate import advance, start
 from cosim.write.cell_law import cell_law
 from cosim.write.driven_lines import DrivenLines, voltages_across
+from cosim.write.line_ends import LineEnds
 from cosim.write.pulsed_array import PulsedArray
 
 Array = NDArray[np.float64]
@@ -35,6 +36,8 @@ _LEAST_PART = 1e-9  # of a ramp: a step that would have to be shorter has failed
 _FAR = 0.1  # of the range: a step in which a state moves so far is looked at before it is polished
 _HOPELESS = 3.0  # times the tolerance
 _BEND = 0.02  # of the highest voltage: the most that one may lie beside the straight line
+_HEAT = 5e-4  # of a cell's heat: the most that one step may leave uncertain
+_COLD = 1e-3  # of the hottest cell's heat: what is colder is as uncertain as that
 _INNER = 0.2  # of the tolerance, for the integrator within a step
 
 
@@ -77,41 +80,6 @@ class _Moment:
     voltage_v: torch.Tensor
     device_v: torch.Tensor
     current_a: torch.Tensor
-
-
-@dataclass(frozen=True, eq=False)
-class _Ends:
-    """Voltages at the driven ends of all lines, at one or several times.
-
-    Attributes:
-        word_v: [..., row].
-        bit_v: [..., col].
-        gate_v: [..., row]; zeros where there are no gates.
-    """
-
-    word_v: torch.Tensor
-    bit_v: torch.Tensor
-    gate_v: torch.Tensor
-
-    @property
-    def across_v(self) -> torch.Tensor:
-        """Between the ends of the two lines of every cell, [..., row, col]."""
-        return self.word_v[..., None] - self.bit_v[..., None, :]
-
-    def at(self, k: int) -> _Ends:
-        """One of several times."""
-        return _Ends(self.word_v[k], self.bit_v[k], self.gate_v[k])
-
-    def between(self, other: _Ends, part: float) -> _Ends:
-        """A part of the way to another time."""
-        pairs = zip(vars(self).values(), vars(other).values(), strict=True)
-        return _Ends(*(torch.lerp(one, last, part) for one, last in pairs))
-
-    @staticmethod
-    def stack(many: Sequence[_Ends]) -> _Ends:
-        """Several times as one."""
-        columns = zip(*(vars(one).values() for one in many), strict=True)
-        return _Ends(*(torch.stack(column) for column in columns))
 
 
 def pulse_array_torch(array: PulsedArray, *, tolerance: float = 1e-4) -> Written:
@@ -170,7 +138,8 @@ class _Run:
         times = array.time_s.tolist()
         none = np.zeros_like(array.word_v)
         gate_v = none if array.gate_v is None else array.gate_v
-        ends = _Ends(*(torch.from_numpy(x.T.copy()) for x in (array.word_v, array.bit_v, gate_v)))
+        sides = (array.word_v, array.bit_v, gate_v)
+        ends = LineEnds(*(torch.from_numpy(x.T.copy()) for x in sides))
         begun = [torch.from_numpy(array.start(n)[self.works.numpy()]) for n in self.names]
         fractions = functions.fractions(begun, self.p)
         across = ends.across_v[:, self.works]
@@ -186,7 +155,8 @@ class _Run:
         if moment is not None:
             word, bit = [moment.current_a.sum(1)], [-moment.current_a.sum(0)]
             for k, (before, after) in enumerate(pairwise(times)):
-                following = self.ramp(moment, ends.at(k), ends.at(k + 1), after - before)
+                then_s = times[min(k + 2, len(times) - 1)] - after
+                following = self.ramp(moment, ends.at(k), ends.at(k + 1), after - before, then_s)
                 if following is None:
                     failed = f"states and voltages do not agree between {before:g} and {after:g} s"
                     break
@@ -195,8 +165,13 @@ class _Run:
                 bit.append(-moment.current_a.sum(0))
         return self.result(moment, word, bit, failed)
 
-    def ramp(self, moment: _Moment, first: _Ends, last: _Ends, duration_s: float) -> _Moment | None:
-        """The array after its lines went from one set of voltages to another in straight lines."""
+    def ramp(
+        self, moment: _Moment, first: LineEnds, last: LineEnds, duration_s: float, then_s: float
+    ) -> _Moment | None:
+        """The array after its lines went from one set of voltages to another in straight lines.
+
+        The ramp that comes after it lasts `then_s`.
+        """
         at, length = 0.0, 1.0  # as parts of the ramp
         while at < 1.0:
             length = min(length, 1.0 - at)
@@ -209,6 +184,9 @@ class _Run:
                 length *= _SHRINK
             else:
                 middle, following, error = tried
+                left_s = (1.0 - at - length) * duration_s + then_s
+                wrong = self.heat_error(moment, middle, following, length * duration_s, left_s)
+                error = max(error, wrong * self.tolerance)
                 factor = _SAFETY * (self.tolerance / max(error, 1e-300)) ** (1 / 3)
                 if error <= self.tolerance:
                     self.count_heat(moment, middle, following, driven, length * duration_s)
@@ -220,10 +198,10 @@ class _Run:
         return moment
 
     def step(
-        self, moment: _Moment, driven: Sequence[_Ends], duration_s: float
+        self, moment: _Moment, driven: Sequence[LineEnds], duration_s: float
     ) -> tuple[_Moment, _Moment, float] | None:
         """The array at the middle and the end of a step, and the error of straight voltages."""
-        both = _Ends.stack(driven[1:])
+        both = LineEnds.stack(driven[1:])
         # With the states as they are: what the lines' own change does.
         change = both.across_v - driven[0].across_v
         found = self.across([moment.cells] * 2, both, moment.voltage_v + change, moment.device_v,
@@ -292,7 +270,7 @@ class _Run:
     def across(
         self,
         cells: Sequence[Cells],
-        ends: _Ends,
+        ends: LineEnds,
         guess_v: torch.Tensor | None,
         device_v: torch.Tensor | None,
         current_a: torch.Tensor | None,
@@ -318,17 +296,33 @@ class _Run:
         columns = (cells, found.voltage_v, law.device_v, found.current_a)
         return [_Moment(*one) for one in zip(*columns, strict=True)]
 
-    def settled(self, cells: Cells, ends: _Ends) -> _Moment | None:
+    def settled(self, cells: Cells, ends: LineEnds) -> _Moment | None:
         """The cells, and what is across them."""
-        found = self.across([cells], _Ends.stack([ends]), None, None, None)
+        found = self.across([cells], LineEnds.stack([ends]), None, None, None)
         return None if found is None else found[0]
+
+    def heat_error(
+        self, before: _Moment, middle: _Moment, after: _Moment, duration_s: float, left_s: float
+    ) -> float:
+        """Of the heat of a step, as a part of what is allowed.
+
+        A cell that switches where the voltages are given changes its current within a step that is
+        good for its state. What Simpson's rule and the trapezoidal rule differ by is compared with
+        the heat so far and with what the power at the end of the step makes of the time ahead.
+        """
+        own = [one.voltage_v * one.current_a for one in (before, middle, after)]
+        off = duration_s / 12 * (own[0] - 2 * own[1] + own[2]).abs()
+        step = duration_s / 6 * (own[0] + 4 * own[1] + own[2])
+        whole = self.heat.abs() + step.abs() + own[2].abs() * left_s
+        allowed = _HEAT * whole.clamp_min(_COLD * float(whole.max()))
+        return float((off / allowed.clamp_min(1e-300)).amax()) if off.numel() else 0.0
 
     def count_heat(
         self,
         before: _Moment,
         middle: _Moment,
         after: _Moment,
-        driven: Sequence[_Ends],
+        driven: Sequence[LineEnds],
         duration_s: float,
     ) -> None:
         """Adds what a step has turned into heat, by Simpson's rule."""
