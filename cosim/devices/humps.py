@@ -42,6 +42,8 @@ def longest_step_v(
         tolerance: of the run; peaks that move no state by more are none.
     """
     with torch.no_grad():
+        if not voltage_v.numel():
+            return torch.inf
         low, high = float(voltage_v.detach().amin()), float(voltage_v.detach().amax())
         if not low < high:
             return torch.inf

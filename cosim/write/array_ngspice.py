@@ -246,7 +246,7 @@ def _read(
         works = np.isnan(placed.stuck_s)
         names = _saved(array, placed)[rows + cols :]
         moving = np.array([plot.signal(name) for name in names])
-        fractions = moving.reshape(len(states), int(works.sum()), -1)
+        fractions = moving.reshape(len(states), int(works.sum()), len(plot.axis))
         states = _physical(array, fractions[..., -1:], works, from_start=compiled)
         if energy:
             driven = np.concatenate([array.word_v, array.bit_v])

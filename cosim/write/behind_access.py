@@ -60,16 +60,32 @@ class BehindAccess:
             x = torch.from_numpy(np.clip(now[chosen], 0, 1))
             current = surrogate.energy(x, v) / surrogate.pulse.square_s / v
             gate_v = 0.0 if self.gates_v is None else self.gates_v[k]
-            whole[chosen] = self.cell_v(v, current, gate_v).numpy()
+            # The highest alone is as high in company; then what the others get beside it.
+            alone_v = self.cell_v(v, current, gate_v).abs() * (1 + torch.from_numpy(extra[chosen]))
+            line_v = min(float(alone_v.max()), self.highest_v)
+            whole[chosen] = self.cell_v(v, current, gate_v, line_v).numpy()
         return np.clip(whole * (1 + extra), -self.highest_v, self.highest_v)
 
     def cell_v(
-        self, device_v: torch.Tensor, current_a: torch.Tensor, gate_v: float
+        self,
+        device_v: torch.Tensor,
+        current_a: torch.Tensor,
+        gate_v: float,
+        line_v: float | None = None,
     ) -> torch.Tensor:
-        """What a cell needs for its memristor to have a voltage and a current [V], [cell]."""
+        """What a cell needs for its memristor to have a voltage and a current [V], [cell].
+
+        Args:
+            device_v: across the memristor.
+            current_a: through it.
+            gate_v: of the row, with transistors.
+            line_v: the highest amplitude on the row, which lifts the bit lines of the other cells
+                and with them a transistor's source; None for a cell that is written alone.
+        """
         sign = torch.sign(device_v)
-        through = _current(self.access, gate_v)
-        near, far = device_v.abs(), torch.full_like(device_v, self.highest_v)
+        through = _current(self.access, gate_v, line_v)
+        most_v = self.highest_v if line_v is None else line_v
+        near, far = device_v.abs(), torch.full_like(device_v, most_v)
         near = torch.minimum(near, far)
         least = near.clone()
         for _ in range(_BISECTIONS):
@@ -80,7 +96,7 @@ class BehindAccess:
 
 
 def _current(
-    access: Access, gate_v: float
+    access: Access, gate_v: float, line_v: float | None
 ) -> Callable[[torch.Tensor, torch.Tensor, torch.Tensor], torch.Tensor]:
     """From a cell's and its memristor's voltage, as sizes, and the sign, to the current's size."""
     if isinstance(access, Selector):
@@ -89,9 +105,11 @@ def _current(
     transistor: Transistor = access
 
     def through(cell_v: torch.Tensor, device_v: torch.Tensor, sign: torch.Tensor) -> torch.Tensor:
-        # No line is below 0 V: a positive cell has its bit line there and the memristor as the
-        # transistor's source, a negative one has the word line there, which is the source.
-        source_v = torch.where(sign > 0, device_v, torch.zeros_like(device_v))
+        # No line is below 0 V. A positive cell has the memristor as the transistor's source, and
+        # its bit line is as far above 0 V as its amplitude is below the row's highest; a negative
+        # one has its word line there, which is the source.
+        bit_v = 0.0 if line_v is None else line_v - cell_v
+        source_v = torch.where(sign > 0, device_v + bit_v, torch.zeros_like(device_v))
         channel = ekv_channel(
             gate_v - transistor.slope * source_v,
             threshold_v=transistor.threshold_v,

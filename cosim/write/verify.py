@@ -24,6 +24,7 @@ _FEWER = 4  # times fewer cells of a line are written at once in every further r
 # A cell that takes a wire's voltage away where it conducts has another share in every state. What
 # the last pulse showed is best for most; a few go in circles with it, and come to rest with a mean.
 _STUBBORN, _DAMPED = 6, 0.3  # pulses, and the weight of the last one's share after them
+_LITTLE, _MOST_DOUBLINGS = 0.01, 6  # of the range
 _ROUNDING = 1e-9  # of the largest conductance
 
 
@@ -134,44 +135,49 @@ def write_verify(
     mean, wanted = check_targets(array, target_s, scheme, spec)
     goal = mean.place(np.where(wanted, target_s, mean.least_s))
     ledger = Ledger.of(array.shape)
-    reads, share = 0, np.ones(array.shape)
+    reads, share = 0, np.ones(target_s.size)
     missed = wanted
     for turn in range(spec.rounds):
         # What its neighbours have kept from its target in one round is written with fewer of them.
         fewer = replace(spec, at_once=max(1, spec.at_once // _FEWER**turn))
         groups = [group for group in _groups(array.shape, fewer) if (group & missed).any()]
         for k, group in enumerate(groups):
-            streak = np.zeros(array.shape, dtype=np.int64)
-            last = np.zeros(array.shape, dtype=np.int64)
-            amplitude, before = np.zeros(array.shape), goal
+            cells = np.flatnonzero(group & wanted)
+            target, end = target_s.ravel()[cells], goal.ravel()[cells]
+            streak, last = (np.zeros(len(cells), dtype=np.int64) for _ in range(2))
+            turned, amplitude = np.zeros(len(cells), dtype=np.bool_), np.zeros(len(cells))
+            part, before = share[cells], end
             for tried in range(spec.most_pulses):
-                reading = array.conductance_of(group, spec.read_v)
+                reading = array.conductance_of(group, spec.read_v).ravel()[cells]
                 reads += 1
-                todo = wanted & (np.abs(reading - target_s) > spec.tolerance_s)  # False for NaN
+                todo = np.abs(reading - target) > spec.tolerance_s  # False for NaN
                 if not todo.any():
                     break
                 now = mean.place(reading)
-                pulsed = group & (amplitude != 0)
+                pulsed = amplitude != 0
                 if isinstance(rule, LearningRule) and pulsed.any():
-                    known = share[pulsed]
+                    known = part[pulsed]
                     seen = rule.seen(before[pulsed], now[pulsed], amplitude[pulsed], known)
-                    share[pulsed] = known + (_DAMPED if tried > _STUBBORN else 1.0) * (seen - known)
+                    part[pulsed] = known + (_DAMPED if tried > _STUBBORN else 1.0) * (seen - known)
                 before = now
-                direction = np.where(todo, np.sign(goal - now), 0).astype(np.int64)
-                direction[todo & (direction == 0)] = 1
+                aim = _aims(mean, now, end, target > reading, turned, streak)
+                direction = np.where(todo, np.sign(aim - now), 0).astype(np.int64)
+                turned |= direction * last < 0
                 streak = np.where(direction == last, streak + 1, 0)
                 last = direction
-                amplitude = np.zeros(array.shape)
-                amplitude[todo] = rule(now[todo], goal[todo], History(streak[todo], share[todo]))
+                amplitude = np.zeros(len(cells))
+                amplitude[todo] = rule(now[todo], aim[todo], History(streak[todo], part[todo]))
                 gates_v = (spec.gate_raise_v, spec.gate_lower_v)
                 for sign, pulse, gate_v in zip((1, -1), pulses, gates_v, strict=True):
-                    chosen = np.where(direction == sign, amplitude, 0.0)
+                    chosen = np.zeros(array.shape)
+                    chosen.ravel()[cells] = np.where(direction == sign, amplitude, 0.0)
                     if chosen.any():
                         array = apply_pulse(
                             array, scheme, chosen, pulse, engine, ledger, gate_v=gate_v
                         )
                     if ledger.failed:
                         return _result(array, target_s, wanted, ledger, reads, spec)
+            share[cells] = part
             if report is not None:
                 report(turn * len(groups) + k + 1, spec.rounds * len(groups))
         reading = array.conductance_s(spec.read_v)
@@ -219,6 +225,27 @@ def _result(
     within = wanted & (np.abs(reading - target_s) <= spec.tolerance_s)
     latency_s = ledger.time_s + reads * spec.read_s
     return Written(array, reading, within, ledger, reads, latency_s, ledger.failed)
+
+
+def _aims(
+    mean: MeanDevice,
+    now: Array,
+    goal: Array,
+    too_low: NDArray[np.bool_],
+    turned: NDArray[np.bool_],
+    streak: NDArray[np.int64],
+) -> Array:
+    """Where the next pulse of a cell is to lead, [cell]: to its goal, if that is not an end.
+
+    Cells may reach beyond the mean device's ends. What has been on both sides of one is sent half
+    of the way. What reads as if it were there already lies beyond; how far is not known, so it is
+    tried with little first and twice as much each further time.
+    """
+    aim = np.where(((goal == 0) | (goal == 1)) & turned, 0.5 * (now + goal), goal)
+    step = _LITTLE * 2.0 ** np.minimum(streak, _MOST_DOUBLINGS)
+    inward = now + np.where(too_low == mean.rises, step, -step)
+    inward = np.where((inward < 0) | (inward > 1), 2 * now - inward, inward)
+    return np.clip(np.where(goal == now, inward, aim), 0, 1)
 
 
 def _groups(shape: tuple[int, int], spec: VerifySpec) -> Iterator[NDArray[np.bool_]]:

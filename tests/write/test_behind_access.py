@@ -197,3 +197,27 @@ def test_an_array_is_written_with_few_pulses_and_not_by_the_bare_rule(access: Ac
     assert np.abs(with_it.conductance_s - target_s).max() <= spec.tolerance_s
     assert without.ledger.pulses.sum() > 2 * with_it.ledger.pulses.sum()
     assert with_it.ledger.pulses.max() <= 3
+
+
+@SIGNS
+@pytest.mark.parametrize("gate_v", [2.7, 2.0])
+def test_cells_of_one_row_do_not_close_each_others_transistors(sign: int, gate_v: float) -> None:
+    """The bit line of a cell that needs less than its neighbour lies above 0 V, and its source."""
+    volts, siemens = sign * np.array([0.9, 0.45, 0.2]), np.array([2e-6, 1e-5, 3e-6])
+    rule, given = rule_for(TRANSISTOR), (torch.from_numpy(volts), torch.from_numpy(siemens * volts))
+    line_v = float(rule.cell_v(*given, gate_v).abs().max())
+    whole = rule.cell_v(*given, gate_v, line_v).numpy()
+    cells = WritableArray(
+        MODEL, NUMBERS, Wires(r_wordline_ohm=0, r_bitline_ohm=0), {"w": np.full((1, 3), np.nan)},
+        stuck_s=siemens[None], access=TRANSISTOR,
+    )  # fmt: skip
+    found = pulse_array_torch(
+        cells.under(find_scheme("1t1r").levels(whole[None], gate_v=gate_v), PULSE)
+    )
+    assert not found.failed
+    np.testing.assert_allclose(found.bit_a[:, 1], -siemens * volts, rtol=1e-3)
+    alone = rule.cell_v(*given, gate_v).numpy()
+    if sign > 0:
+        assert (whole[1:] > alone[1:] + 0.005).all()
+    else:
+        np.testing.assert_allclose(whole, alone, rtol=1e-9)

@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
 from compact_models.library import find_model, find_set
-from cosim.write.amplitudes import History
-from cosim.write.engines import Pulsed, WriteEngine
+from cosim.calibration.update import QUICK, calibrate_update
+from cosim.ngspice import Ngspice
+from cosim.write.amplitudes import History, Predicted
+from cosim.write.engines import Pulsed, WriteEngine, ngspice_engine, torch_engine
 from cosim.write.pulsed_array import PulsedArray
 from cosim.write.verify import VerifySpec, Written, write_verify
 from cosim.write.writable import WritableArray
 from netlists.pulse import Pulse
 from netlists.wires import Wires
 from netlists.write_schemes import find_scheme
+from tests.write.test_amplitudes import MODEL as VTEAM
+from tests.write.test_amplitudes import NUMBERS as OWN
+from tests.write.test_amplitudes import PULSE as LONGER
 
 MODEL = find_model("vteam")
 NUMBERS = find_set(MODEL, "pt_hf_ti")
@@ -107,3 +114,37 @@ def test_a_share_that_goes_in_circles_comes_to_rest() -> None:
     assert set(early) == {0.8, 1.2}  # the last pulse is believed
     assert np.ptp(late) < 0.5 * np.ptp(early)
     assert np.mean(late) == pytest.approx(1.0, abs=0.05)
+
+
+@pytest.mark.parametrize(("target", "r_off"), [("least", 1.3e6), ("most", None)])
+def test_a_cell_beyond_the_mean_devices_end_comes_back(target: str, r_off: float | None) -> None:
+    """It reads as if it were at its target's place; which way it has to go its conductance says."""
+    own = {"r_off": np.full((1, 1), r_off)} if r_off else {"r_on": np.full((1, 1), 4e4)}
+    surrogate = calibrate_update(VTEAM, OWN, LONGER, (-1.2, 1.2), effort=QUICK)
+    bare = WritableArray(VTEAM, OWN, Wires(r_wordline_ohm=1, r_bitline_ohm=1), {}, values=own)
+    start = bare.at_fractions(np.full((1, 1), 1.0 if r_off else 0.0))
+    ends = np.sort(replace(bare, values={}).at_fractions(np.array([[0.0, 1.0]])).conductance_s(0.1))
+    target_s = ends[:, :1] if target == "least" else ends[:, 1:]
+    spec = VerifySpec(tolerance_s=0.03 * float(target_s[0, 0]), most_pulses=12, rounds=1)
+    begun_s = start.conductance_s(0.1)
+    assert abs(begun_s - target_s)[0, 0] > 5 * spec.tolerance_s
+    found = write_verify(
+        start, target_s, find_scheme("v2"), (LONGER, LONGER), torch_engine(),
+        Predicted(surrogate, surrogate), spec,
+    )  # fmt: skip
+    assert found.within.all(), (begun_s, found.conductance_s, target_s)
+
+
+@pytest.mark.ngspice
+def test_arrays_of_stuck_cells_only_are_heated(ngspice: Ngspice) -> None:
+    stuck_s = np.array([[1e-5, 3e-5]])
+    array = WritableArray(
+        MODEL, NUMBERS, Wires(r_wordline_ohm=0, r_bitline_ohm=0), {"w": np.full((1, 2), np.nan)},
+        stuck_s=stuck_s,
+    )  # fmt: skip
+    stimulus = array.under(find_scheme("v2").levels(np.array([[0.5, 0.0]])), PULSE)
+    across = np.array([[0.5, 0.25]])
+    for engine in (torch_engine(), ngspice_engine(ngspice)):
+        found = engine(stimulus)
+        assert not found.failed
+        np.testing.assert_allclose(found.energy_j, stuck_s * across**2 * PULSE.square_s, rtol=1e-3)
