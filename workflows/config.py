@@ -117,6 +117,9 @@ class WriteSpec(Spec):
         32, ge=2, le=65536, description="conductances to tell apart; half a step is met"
     )
     most_pulses: int = Field(20, ge=1, le=10_000, description="for one cell in one round")
+    rounds: int = Field(
+        3, ge=1, le=100, description="times that what is not met is tried, each with fewer at once"
+    )
     sigma_switching: float = Field(
         0.03, ge=0, le=0.3, description="spread of switching voltages from cell to cell, of ln V"
     )

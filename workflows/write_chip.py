@@ -136,6 +136,7 @@ def write_chip(run: Path, ngspice: Ngspice, reporter: Reporter) -> ChipWriting:
         read_v=_READ_V,
         most_pulses=config.write.most_pulses,
         at_once=config.write.at_once,
+        rounds=config.write.rounds,
     )
     rule = quiet_rule(surrogate, scheme.half_selected, most_gain=_most_gain(config))
     written = _write_tiles(config, targets, scheme, surrogate, rule, spec, reporter)
