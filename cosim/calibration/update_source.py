@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from compact_models.emit.torch_model import torch_model
 from compact_models.model import CompactModel, ParameterSet
+from cosim.calibration.pulse_heat import missed_heat
 from cosim.devices.run_torch import run_torch
 from cosim.devices.switching_time import switching_state
 from cosim.ngspice import Ngspice, Outcome
@@ -68,7 +69,8 @@ def in_torch(
         model: the device.
         parameter_set: its numbers.
         pulse: whose timing is used.
-        looks: at the current on the level, for its energy; with 0 energies are rough.
+        looks: at the current on the level, for its energy, and more where it changes much (not for
+            devices with an internal quantity); with 0 energies are rough.
         tolerance: of the integration, see `run_torch`.
     """
     corners = pulse.corner_times_s()
@@ -79,6 +81,20 @@ def in_torch(
     shape = np.interp(times, corners, (0.0, 1.0, 1.0, 0.0))
     functions, place = torch_model(model), switching_state(model)
     p = functions.parameters(dict(parameter_set.values))
+
+    def further(
+        start: dict[str, Array], volts: Array, along_s: Array
+    ) -> tuple[dict[str, Array], Array]:
+        with torch.no_grad():
+            found = run_torch(
+                model,
+                parameter_set.values,
+                {name: torch.from_numpy(column) for name, column in start.items()},
+                along_s.tolist(),
+                torch.from_numpy(volts),
+                tolerance=tolerance,
+            )
+        return {k: column.numpy() for k, column in found.states.items()}, found.current_a.numpy()
 
     def measure(x: Array, voltage_v: Array) -> Measured:
         states = place_states(functions, parameter_set, place, torch.from_numpy(x))
@@ -94,8 +110,18 @@ def in_torch(
             )
             last = [trace.states[one.name][:, -1] for one in model.states]
             after = functions.fractions(last, p)[place]
-        energy = np.trapezoid(volts * trace.current_a.numpy(), times, axis=1)
+        current_a = trace.current_a.numpy()
+        energy = np.trapezoid(volts * current_a, times, axis=1)
         lost = ~trace.alive.numpy()
+        if looks and not model.internals:
+            rough, ends = energy.copy(), np.cumsum((0, *parts))
+            for first, last in pairwise(ends.tolist()):
+                on = slice(first, last + 1)
+                looked = {name: column.numpy()[:, on] for name, column in trace.states.items()}
+                span_s = float(times[last] - times[first]) / (last - first)
+                energy += missed_heat(
+                    further, looked, volts[:, on], current_a[:, on], span_s, rough
+                )
         return Measured(
             np.where(lost, np.nan, np.clip(after.numpy(), 0, 1)),
             np.where(lost, np.nan, energy),
