@@ -242,10 +242,11 @@ def solve(
     ] = "exact",
     json: Json = False,
 ) -> None:
-    """Bit-line currents of one array for a batch of input voltages.
+    r"""Bit-line currents of one array for a batch of input voltages.
 
-    The file has conductance_s [row, col], input_v [batch, row], r_wordline_ohm, r_bitline_ohm and,
-    if you like, r_driver_ohm and r_sense_ohm, one number each; the result current_a [batch, col].
+    The file has conductance_s \[row, col], input_v \[batch, row], r_wordline_ohm, r_bitline_ohm
+    and, if you like, r_driver_ohm and r_sense_ohm, one number each; the result current_a
+    \[batch, col].
     """
 
     def work(_reporter: Reporter) -> tuple[dict[str, Any], list[str], int]:
@@ -272,13 +273,15 @@ def solve(
 @app.command()
 def write(
     array: Annotated[Path, typer.Argument(help="the array, .npz: docs/writing.md lists its keys")],
-    target: Annotated[Path, typer.Argument(help="conductance_s [row, col], .npz; NaN: as it is")],
+    target: Annotated[Path, typer.Argument(help="conductance_s \\[row, col], .npz; NaN: as it is")],
     out: Out,
     scheme: Annotated[
         str,
         typer.Option("--scheme", help="one pulse a cell: v2, v3, 1t1r, 1s1r; or verify, a loop"),
     ] = "verify",
-    bias: Annotated[str, typer.Option("--bias", help="of the loop: v2, v3, 1t1r, 1s1r")] = "v2",
+    bias: Annotated[
+        str | None, typer.Option("--bias", help="of the loop: v2 (default), v3, 1t1r, 1s1r")
+    ] = None,
     engine: Annotated[
         str, typer.Option("--engine", help="torch, ngspice or surrogate (the fastest)")
     ] = "torch",
@@ -307,7 +310,7 @@ def write(
     """Write conductances into an array with wires, pulse by pulse.
 
     Each cell gets one pulse whose height the device's update surrogate says; with verify it is read
-    and pulsed again until it is met. Exit code 1: some cell is not met, or the run failed.
+    and pulsed again until it is met. Exit code 1: the run failed, or verify has not met some cell.
     """
 
     def work(reporter: Reporter) -> tuple[dict[str, Any], list[str], int]:
@@ -329,7 +332,8 @@ def write_network(
 ) -> None:
     """Write a trained network into dynamic cells, pulse by pulse; the run gets what they reach.
 
-    The run's configuration says into which device ([write]). Exit code 1: some cell is not met.
+    The section write of the run's configuration says into which device. Exit code 1: some cell is
+    not met.
     """
 
     def work(reporter: Reporter) -> tuple[dict[str, Any], list[str], int]:

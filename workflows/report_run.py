@@ -22,6 +22,7 @@ from workflows.report import (
 )
 from workflows.report_writing import read_writing
 from workflows.verify import Verification
+from workflows.write_chip import ChipWriting
 
 
 def report_run(run: Path) -> Path:
@@ -53,7 +54,11 @@ def report_run(run: Path) -> Path:
         config_hash=record.config_hash,
         versions=record.versions,
         seeds=record.seeds,
-        stages=(*((name, wall) for name, wall in record.stages), ("verification", verified.wall_s)),
+        stages=(
+            *((name, wall) for name, wall in record.stages),
+            ("verification", verified.wall_s),
+            *_writing_stage(run),
+        ),
         hardware=_hardware(config, chip),
         n_images=verified.images,
         accuracy_float=verified.accuracy_float,
@@ -95,9 +100,17 @@ def report_run(run: Path) -> Path:
             for key in ("epoch", "loss", "train_accuracy", "test_accuracy")
         },
         simulations=(*calibration.simulations, *verified.simulations),
-        writing=read_writing(run),
+        writing=read_writing(run, config, chip),
     )
     return build_report(data, run / "report")
+
+
+def _writing_stage(run: Path) -> tuple[tuple[str, float], ...]:
+    path = run / "write.json"
+    if not path.exists():
+        return ()
+    found: ChipWriting = runfolder.read_json(path, ChipWriting)
+    return (("writing", found.wall_s),)
 
 
 def _repeat(run: Path, images: int) -> tuple[str, ...]:

@@ -4,16 +4,21 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from netlists.chip import Chip
 from workflows import runfolder
+from workflows.config import Config, WriteSpec
 from workflows.report import WritingData
 from workflows.report.text import percent, significant
-from workflows.write_chip import ChipWriting
-
-_NOTHING = 1e-5  # of a state's range: rounding of ramps and tables
+from workflows.write_chip import ChipWriting, in_words
 
 
-def read_writing(run: Path) -> WritingData | None:
+def read_writing(run: Path, config: Config, chip: Chip) -> WritingData | None:
     """`write.json` and `write.npz` of a run; None where its network was not written.
+
+    Args:
+        run: a run folder.
+        config: its configuration.
+        chip: its chip.
 
     Raises:
         InputError: a file is not what it should be.
@@ -23,6 +28,15 @@ def read_writing(run: Path) -> WritingData | None:
     found: ChipWriting = runfolder.read_json(run / "write.json", ChipWriting)
     stored = runfolder.Stored(run / "write.npz", sha256=found.arrays_sha256)
     cells = (found.cells,)
+    tiles = [(plan.name, part) for plan in chip.plans for part in plan.tiles]
+    places = tuple(
+        (f"{name}.{part.name}", row, col)
+        for name, part in tiles
+        for row in range(part.rows)
+        for col in range(part.cols)
+    )
+    if len(places) != found.cells:
+        raise stored.wrong(f"it has {found.cells} cells and the chip {len(places)}")
     return WritingData(
         device=found.device,
         levels=found.levels,
@@ -34,11 +48,12 @@ def read_writing(run: Path) -> WritingData | None:
         n_images=found.images,
         accuracy_target=found.accuracy_spice_target,
         accuracy_written=found.accuracy_spice_written,
-        facts=_facts(found),
+        places=places,
+        facts=_facts(found, config.write),
     )
 
 
-def _facts(found: ChipWriting) -> tuple[tuple[str, str], ...]:
+def _facts(found: ChipWriting, spec: WriteSpec) -> tuple[tuple[str, str], ...]:
     judged = found.judged
     by_spice = f"{judged.met} of {judged.cells} met in {judged.pulses} pulses"
     facts = [
@@ -47,25 +62,22 @@ def _facts(found: ChipWriting) -> tuple[tuple[str, str], ...]:
         ("Levels", f"{found.levels}"),
         ("Error, rms and worst", f"{significant(found.rms_error_s * 1e6)} and"
          f" {significant(found.worst_error_s * 1e6)} µS"),
-        ("Scheme", found.scheme),
+        ("Scheme", f"{found.scheme}, {spec.at_once} cells of a row at once"),
+        ("Usual pulses", f"{spec.amplitude_v:g} V and {spec.amplitude_down_v:g} V,"
+         f" {significant(spec.width_s * 1e9)} ns"),
+        ("Spread of switching voltages, of steps",
+         f"{100 * spec.sigma_switching:g} %, {100 * spec.sigma_step:g} %"),
         ("Pulses", f"{found.pulses:,}, at most {found.most_pulses} on a cell"),
         ("Time on the chip", f"{significant(found.latency_s * 1e3)} ms"),
         ("Heat in the cells", f"{significant(found.energy_j * 1e9)} nJ"),
         ("From the drivers", f"{significant(found.energy_given_j * 1e9)} nJ"),
-        ("Worst disturb, all pulses together", _share(found.worst_disturb)),
+        ("Worst disturb, all pulses together", in_words(found.worst_disturb)),
         ("Accuracy in SPICE with the targets", percent(found.accuracy_spice_target)),
         ("Accuracy in SPICE as written", percent(found.accuracy_spice_written)),
-        ("Written in SPICE itself", judged.reason or by_spice),
-        ("The same cells by the surrogate",
+        ("Some cells of the mean device, written in SPICE", judged.reason or by_spice),
+        ("The same by the surrogate",
          f"{judged.met_surrogate} of {judged.cells} met in {judged.pulses_surrogate} pulses"),
-        ("Surrogate against SPICE, one pulse, worst cell", _share(judged.states_apart)),
+        ("Their pulses, surrogate against SPICE, worst cell", in_words(judged.states_apart)),
+        ("Surrogate on pulses held out, rms", in_words(found.surrogate_nrmse, "of a step")),
     ]  # fmt: skip
     return tuple(facts)
-
-
-def _share(value: float | None) -> str:
-    if value is None:
-        return "not measured"
-    if abs(value) < _NOTHING:
-        return f"below {100 * _NOTHING:g} % of a state's range"
-    return f"{100 * value:.2g} % of a state's range"

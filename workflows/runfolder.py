@@ -319,7 +319,11 @@ class Stored:
         self._path = path
         self._arrays = read_npz(path)
         if sha256 is not None and hashlib.sha256(path.read_bytes()).hexdigest() != sha256:
-            raise _not_a_run(path, f"it and {path.stem}.json were not written together")
+            raise InputError(
+                f"this file and {path.stem}.json were not written together",
+                where=str(path),
+                hint=f"run: spiceloop write-network {path.parent}",
+            )
 
     def wrong(self, reason: str) -> InputError:
         """The error that names this file."""

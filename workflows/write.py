@@ -62,7 +62,7 @@ class WriteRequest:
     array: Path
     target: Path
     scheme: str
-    bias: str
+    bias: str | None
     engine: str
     out: Path
     levels: int = 32
@@ -86,6 +86,13 @@ def write_file(request: WriteRequest, reporter: Reporter) -> Answer:
         InputError: a file, a name or a number cannot be used.
     """
     check_place(request.out, "-o")
+    if request.out.resolve() in (request.array.resolve(), request.target.resolve()):
+        raise InputError(
+            "this is what is read: the result would take its place",
+            where="-o",
+            value=str(request.out),
+            hint="give another name",
+        )
     scheme = _scheme(request)
     _check_numbers(request)
     if request.engine == "surrogate" and scheme.access != "nothing":
@@ -144,8 +151,14 @@ def _scheme(request: WriteRequest) -> WriteScheme:
             "no such engine", where="--engine", value=request.engine, allowed=", ".join(ENGINES),
             hint=closest(request.engine, ENGINES),
         )  # fmt: skip
+    if request.scheme != VERIFY and request.bias not in (None, request.scheme):
+        raise InputError(
+            f"one pulse a cell by scheme {request.scheme!r} has no other bias",
+            where="--bias", value=request.bias, allowed=request.scheme,
+            hint=f"--scheme verify --bias {request.bias} is the loop",
+        )  # fmt: skip
     try:
-        return find_scheme(request.bias if request.scheme == VERIFY else request.scheme)
+        return find_scheme((request.bias or "v2") if request.scheme == VERIFY else request.scheme)
     except InputError as error:
         raise error.within("--bias") from error
 

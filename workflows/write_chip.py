@@ -47,6 +47,7 @@ from workflows.write_judge import Judged, judge_group
 Array = NDArray[np.float64]
 
 _READ_V = 0.1
+_NOTHING = 1e-5  # of a state's range: rounding of ramps and tables
 _HEADROOM = 1.4  # of the highest amplitude, over the usual pulse
 
 
@@ -97,7 +98,7 @@ def writing_lines(found: ChipWriting) -> list[str]:
         f" {judged.met_surrogate} in {judged.pulses_surrogate}"
     )
     if judged.states_apart is not None:
-        apart += f"; one pulse {100 * judged.states_apart:.2g} % of a state's range apart at worst"
+        apart += f"; one pulse {in_words(judged.states_apart)} apart at worst"
     return [
         f"written    {found.met} of {found.cells} cells within {found.tolerance_s * 1e6:.3g} uS"
         f" of their targets ({found.levels} levels, {found.device}, {found.scheme});"
@@ -108,9 +109,21 @@ def writing_lines(found: ChipWriting) -> list[str]:
         f"accuracy   {found.accuracy_spice_target:.4f} with the targets,"
         f" {found.accuracy_spice_written:.4f} as written, in {judged.engine}, {found.images} images"
         f" (exact {found.accuracy_target:.4f}, {found.accuracy_written:.4f})",
-        f"disturb    at worst {100 * found.worst_disturb:.2g} % of a state's range, in all pulses",
-        f"judge      {judged.cells} cells written in {judged.engine} on their whole tile: {apart}",
+        f"disturb    at worst {in_words(found.worst_disturb)}, all pulses together",
+        f"judge      {judged.cells} cells of the mean device written in {judged.engine} on their"
+        f" whole tile: {apart}",
+        f"surrogate  {in_words(found.surrogate_nrmse, 'of a step rms')} off on pulses that it was"
+        " not made from",
     ]
+
+
+def in_words(share: float | None, of: str = "of a state's range") -> str:
+    """A small share in percent."""
+    if share is None:
+        return "not measured"
+    if abs(share) < _NOTHING:
+        return f"below {100 * _NOTHING:g} % {of}"
+    return f"{100 * abs(share):.2g} % {of}"
 
 
 def write_chip(run: Path, ngspice: Ngspice, reporter: Reporter) -> ChipWriting:
@@ -260,12 +273,21 @@ def _calibrated(config: Config, reporter: Reporter) -> UpdateSurrogate:
     if not levels[0] < 0 < levels[1]:
         raise InputError(
             "pulses that raise and that lower a conductance have opposite signs",
-            where="write.amplitude_v, write.amplitude_down_v",
+            where="[write] amplitude_v, amplitude_down_v",
             value=(wanted.amplitude_v, wanted.amplitude_down_v),
         )
     beyond = _HEADROOM * _most_gain(config)
     range_v = (beyond * levels[0], beyond * levels[1])
-    check_levels(model, numbers, range_v)
+    try:
+        check_levels(model, numbers, range_v)
+    except InputError as error:
+        raise InputError(
+            f"{error.what}: pulses may have to be {beyond:.3g} times as high as the usual one, by"
+            f" {_HEADROOM:g} for cells that need more and the rest for their spread",
+            where="[write] amplitude_v, amplitude_down_v, sigma_switching",
+            value=(wanted.amplitude_v, wanted.amplitude_down_v, wanted.sigma_switching),
+            allowed=f"pulses within {error.allowed}",
+        ) from error
     pulse = Pulse(levels[1], wanted.width_s, EDGE * wanted.width_s, EDGE * wanted.width_s)
     with reporter.stage(f"what a pulse does to {wanted.device} {wanted.parameters}"):
         return calibrate_update(model, numbers, pulse, range_v, effort=QUICK)

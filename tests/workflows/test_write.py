@@ -147,3 +147,17 @@ def test_what_is_refused(
 ) -> None:
     arguments = call(tmp_path, *more, **changed)
     names_all(refused(tmp_path, *arguments), *words)
+
+
+def test_what_is_read_is_not_written_over(tmp_path: Path) -> None:
+    array, target = files(tmp_path)
+    before = array.read_bytes(), target.read_bytes()
+    for out in (array, target):
+        names_all(refused(tmp_path, "write", array, target, "-o", out), "-o", str(out))
+    assert (array.read_bytes(), target.read_bytes()) == before
+
+
+def test_one_pulse_has_the_bias_of_its_scheme(tmp_path: Path) -> None:
+    array, target = files(tmp_path)
+    call = ("write", array, target, "-o", tmp_path / "o.npz", "--scheme", "v3", "--bias", "1t1r")
+    names_all(refused(tmp_path, *call), "--bias", "1t1r", "v3", "verify")

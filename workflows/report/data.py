@@ -69,6 +69,7 @@ class WritingData:
         target_s: `[cell]` of all tiles, in siemens.
         achieved_s: `[cell]` likewise, as read at the end.
         pulses: `[cell]` pulses that were meant for it.
+        places: tile, row and column of every cell.
         engine: the simulator that gave the accuracies.
         n_images: images of the accuracies; a failed one counts as wrong.
         accuracy_target: of the circuit in SPICE with the targets.
@@ -86,6 +87,7 @@ class WritingData:
     n_images: int
     accuracy_target: float
     accuracy_written: float
+    places: tuple[tuple[str, int, int], ...]
     facts: tuple[tuple[str, str], ...]
 
     @property

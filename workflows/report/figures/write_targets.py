@@ -124,8 +124,9 @@ def _errors(ax: Axes, writing: WritingData) -> None:
 def table(data: ReportData) -> Table:
     """One line per cell, in the order of layers, tiles, rows and columns."""
     writing = _writing(data)
-    rows = zip(
-        writing.target_s.tolist(), writing.achieved_s.tolist(), writing.pulses.tolist(),
-        writing.met.astype(int).tolist(), strict=True,
+    columns = zip(
+        writing.places, writing.target_s.tolist(), writing.achieved_s.tolist(),
+        writing.pulses.tolist(), writing.met.astype(int).tolist(), strict=True,
     )  # fmt: skip
-    return ("target_s", "achieved_s", "pulses", "met"), rows
+    rows = ((*place, *rest) for place, *rest in columns)
+    return ("tile", "row", "col", "target_s", "achieved_s", "pulses", "met"), rows
