@@ -20,6 +20,7 @@ from compact_models.errors import InputError
 from compact_models.model import CompactModel, ParameterSet
 from compact_models.variation import component_rng
 from cosim.calibration.update_source import Measure, in_ngspice, in_torch
+from cosim.devices.run_ngspice import can_compile
 from cosim.devices.switching_time import switching_state
 from cosim.ngspice import Ngspice
 from cosim.surrogate.update import UpdateSurrogate
@@ -48,16 +49,21 @@ class Effort:
     level_rounds: int = 6
     states: int = 17
     state_rounds: int = 5
-    error: float = 4e-3
-    held_out: int = 400
+    error: float = 2e-3
+    held_out: int = 10_000
 
 
+# On a cliff one point of a thousand is worth as much as all others together: few of them would tell
+# a root mean square by luck. Behavioural sources take four times as long for `FULL`, minutes.
 FULL = Effort()
-QUICK = Effort(levels=13, level_rounds=6, states=13, state_rounds=4, error=7e-3, held_out=250)
+QUICK = Effort(levels=13, level_rounds=6, states=13, state_rounds=4, error=7e-3, held_out=1000)
 _SEED = 1
 _BESIDE = 1e-6  # of a threshold: so far from it are the levels on either side
 _NEAR_END = np.array([1e-3, 1e-2])  # of the range: a bound cuts small steps short
 _NEAREST = 1e-5  # of the range: states are no nearer to each other
+# Of the way from level to level, to see if a table of both is right there; the first one stays. One
+# place may be right by chance where a cliff moves with the level, two hardly ever are.
+_TRIED = (0.5, 0.8)
 _PARTS = 3  # of an interval of states in which the map bends
 _INSIDE = range(1, _PARTS)
 
@@ -83,7 +89,7 @@ def calibrate_update(
         range_v: the least and the greatest level [V].
         ngspice: who measures; None is torch.
         compiled: in ngspice, see `cosim.write.array_ngspice.pulse_array`.
-        effort: how fine; None is `FULL`, or `QUICK` in ngspice.
+        effort: how fine; None is `FULL`, or `QUICK` for a simulator that cannot compile the model.
         report: called with points done and points in all.
 
     Returns:
@@ -94,7 +100,8 @@ def calibrate_update(
             model is good for.
     """
     check_levels(model, parameter_set, range_v)
-    wanted = effort or (FULL if ngspice is None else QUICK)
+    slow = ngspice is not None and not (can_compile(ngspice) if compiled is None else compiled)
+    wanted = effort or (QUICK if slow else FULL)
     # Where the table needs points does not hang on energies, for which torch has to stop and look.
     guide = in_torch(model, parameter_set, pulse, looks=0, tolerance=1e-5)
     rows = lay_out(guide, range_v, wanted, thresholds_v(model, parameter_set))
@@ -207,23 +214,24 @@ def lay_out(
     rows = measured_rows(guide, levels, effort)
     wanted = [bool(gap) for gap in np.diff(levels) > 1e-4 * (high - low)]
     for _ in range(effort.level_rounds):
-        middles = [
-            (a.voltage_v + b.voltage_v) / 2
-            for (a, b), wrong in zip(pairwise(rows), wanted, strict=True)
-            if wrong
-        ]
-        if not middles:
+        pairs = [pair for pair, far in zip(pairwise(rows), wanted, strict=True) if far]
+        if not pairs:
             break
-        new = iter(measured_rows(guide, np.array(middles), effort))
-        whole = _rms_of_all(rows)
+        tried = [
+            a.voltage_v + (b.voltage_v - a.voltage_v) * part for a, b in pairs for part in _TRIED
+        ]
+        new = iter(measured_rows(guide, np.array(tried), effort))
+        whole = max(_rms_of_all(rows), 1e-12)
         joined, following = [rows[0]], []
         for (before, after), wrong in zip(pairwise(rows), wanted, strict=True):
             if wrong:
-                between = next(new)
-                wrong_by = _rms(between.x, between.after - _blended(before, after, between.x))
+                found = [next(new) for _ in _TRIED]
+                wrong_by = max(
+                    _rms(one.x, one.after - _blended(before, after, one)) for one in found
+                )
                 part = (after.voltage_v - before.voltage_v) / (high - low)
-                far = wrong_by * np.sqrt(part) > effort.error * max(whole, 1e-12)
-                joined.append(between)
+                far = wrong_by * np.sqrt(part) > effort.error * whole
+                joined.append(found[0])
                 following += [bool(far)] * 2
             else:
                 following.append(False)
@@ -232,8 +240,8 @@ def lay_out(
     return rows
 
 
-def _blended(before: Row, after: Row, x: Array) -> Array:
-    """States after a pulse halfway between the levels of two rows, as a table of both has it."""
+def _blended(before: Row, after: Row, between: Row) -> Array:
+    """States after the pulses of a row, as a table of the rows on either side has them."""
     pair = from_rows(
         [before, after],
         model="",
@@ -243,8 +251,8 @@ def _blended(before: Row, after: Row, x: Array) -> Array:
         source="",
         smooth=False,
     )
-    level = torch.tensor((before.voltage_v + after.voltage_v) / 2, dtype=torch.float64)
-    return pair.after(torch.from_numpy(x), level).numpy()
+    level = torch.full((len(between.x),), between.voltage_v, dtype=torch.float64)
+    return pair.after(torch.from_numpy(between.x), level).numpy()
 
 
 def _rms_of_all(rows: Sequence[Row]) -> float:

@@ -15,7 +15,7 @@ from netlists.pulse import Pulse
 Array = NDArray[np.float64]
 
 _TINY = 1e-300
-_STEEPEST = 0.9  # of w beyond the range: with 1 no state would ever be reached
+_STEEPEST = 0.98  # of w beyond the range: with 1 no state would ever be reached
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,10 +34,14 @@ class Row:
     after: Array
     energy_j: Array
 
-    def table(self) -> tuple[Array, Array]:
+    def table(self, beside: Array | None = None) -> tuple[Array, Array]:
         """The change w and energy [J] over `PLACES`, each [place].
 
         Beside an unknown point the energy is NaN, which says so of both.
+
+        Args:
+            beside: w of the row nearer to 0 V [place], as which this one goes on where no state
+                leads to; None where there is none, and it goes on straight.
         """
         place = PLACES
         known = np.isfinite(self.after) & np.isfinite(self.energy_j)
@@ -47,18 +51,55 @@ class Row:
         # What a simulator's error turns round is put right: u has to rise with x.
         u = np.maximum.accumulate(x + np.clip(self.after[known], 0, 1))
         w = u - 2 * x
-        # Below and above what any state leads to it goes on straight, so that there is no corner.
-        ends = np.concatenate([[0.0], u, [2.0]])
-        steep = [(w[i] - w[j]) / max(u[i] - u[j], _TINY) for i, j in ((1, 0), (-1, -2))]
-        slopes = np.clip(steep, -1.0, _STEEPEST)
-        heights = [w[0] - slopes[0] * u[0], *w, w[-1] + slopes[1] * (2.0 - u[-1])]
-        change = np.interp(place, ends, heights)
+        change = np.interp(place, u, w)
+        if beside is None:
+            for out, end, inner in ((place < u[0], 0, 1), (place > u[-1], -1, -2)):
+                gap = u[inner] - u[end]
+                steep = (w[inner] - w[end]) / gap if gap else 0.0
+                change[out] = w[end] + np.clip(steep, -1.0, _STEEPEST) * (place[out] - u[end])
+        else:
+            _go_on(change, beside, (u[0], w[0]), (u[-1], w[-1]))
         energy = np.interp(place, u, self.energy_j[known])
         for k in np.flatnonzero(~known):
             near = [self.x[j] for j in (k - 1, k + 1) if 0 <= j < len(self.x)]
             doubt = (place - change >= 2 * min(near)) & (place - change <= 2 * max(near))
             energy = np.where(doubt, np.nan, energy)
         return change, energy
+
+
+def _go_on(
+    change: Array, beside: Array, first: tuple[float, float], last: tuple[float, float]
+) -> None:
+    """Lets a row go on beyond its ends as the row beside it does, moved along x to begin there.
+
+    What is read between two rows is a mean of both, with states that only one of them leads to. A
+    row at whose level every filament gives way knows nothing of the edge from which on they hold
+    at the level before: to go on as that row does is to have the edge just out of the range.
+
+    Args:
+        change: w of the row [place], what is beyond its ends is written over.
+        beside: w of the row beside it [place].
+        first: u and w of the state 0.
+        last: of the state 1.
+    """
+    place = PLACES
+    before, after = (place - beside) / 2, (place + beside) / 2
+    for (u, w), top in ((first, False), (last, True)):
+        y = (u + w) / 2  # where the end leads to; the nearest state beside it that leads there
+        k = int(np.searchsorted(after, y, side="right" if top else "left"))
+        k = min(max(k, 1), len(place) - 1)
+        rise = after[k] - after[k - 1]
+        part = min(max((y - after[k - 1]) / rise, 0.0), 1.0) if rise > _TINY else float(top)
+        moved = (u - w) / 2 - (before[k - 1] + part * (before[k] - before[k - 1]))
+        shape = np.interp(place, place + moved, beside - moved)
+        out = place > u if top else place < u
+        far = (shape - _STEEPEST * place)[out]
+        start = w - _STEEPEST * u
+        if top:
+            far = np.minimum(np.minimum.accumulate(far), start)
+        else:
+            far = np.maximum(np.maximum.accumulate(far[::-1])[::-1], start)
+        change[out] = far + _STEEPEST * place[out]
 
 
 def from_rows(
@@ -83,8 +124,8 @@ def from_rows(
         smooth: monotone cubics over the voltage (Fritsch and Carlson, SIAM J. Numer. Anal. 17,
             1980, through scipy); False for straight lines.
     """
-    change, energy = (np.stack(column) for column in zip(*(r.table() for r in rows), strict=True))
     levels = np.array([row.voltage_v for row in rows])
+    change, energy = (np.stack(column) for column in zip(*_tables(rows, levels), strict=True))
     heat = np.empty_like(energy)
     heat[levels != 0] = energy[levels != 0] / levels[levels != 0, None] ** 2
     for k in np.flatnonzero(levels == 0):  # where it is 0 / 0: as beside it
@@ -105,6 +146,18 @@ def from_rows(
         change_slope=slope,
         heat_j_per_v2=torch.from_numpy(heat),
     )
+
+
+def _tables(rows: list[Row], levels: Array) -> list[tuple[Array, Array]]:
+    """What `Row.table` makes of every row, from the one nearest to 0 V outwards."""
+    first = int(np.abs(levels).argmin())
+    found = {first: rows[first].table()}
+    for side in (range(first + 1, len(rows)), range(first - 1, -1, -1)):
+        inner = first
+        for k in side:
+            found[k] = rows[k].table(found[inner][0])
+            inner = k
+    return [found[k] for k in range(len(rows))]
 
 
 def compared(
