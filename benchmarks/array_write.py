@@ -11,7 +11,7 @@ import numpy as np
 import torch
 
 from compact_models.library import find_model, find_set
-from cosim.calibration.update import QUICK, calibrate_update
+from cosim.calibration.update import calibrate_update
 from cosim.memory import keep_freed_memory
 from cosim.write.amplitudes import Predicted, quiet_limits_v
 from cosim.write.array_surrogate import surrogate_engine
@@ -65,7 +65,7 @@ def _row(job: _Job) -> list[str]:
     model = find_model("vteam")
     published = find_set(model, "pt_hf_ti")
     numbers = replace(published, values=dict(published.values) | _DEVICE)
-    surrogate = calibrate_update(model, numbers, _PULSE, (-_RANGE_V, _RANGE_V), effort=QUICK)
+    surrogate = calibrate_update(model, numbers, _PULSE, (-_RANGE_V, _RANGE_V))
     rng = np.random.default_rng(0)
     shape = (job.size, job.size)
     bare = WritableArray(model, numbers, Wires(r_wordline_ohm=1, r_bitline_ohm=1), {})

@@ -221,6 +221,16 @@ class UpdateSurrogate:
         return torch.where(torch.isfinite(energy), after, torch.nan), energy
 
     @cached_property
+    def change_by_place(self) -> torch.Tensor:
+        """`change`, [place, level]: what is read over all levels lies side by side."""
+        return self.change.T.contiguous()
+
+    @cached_property
+    def slope_by_place(self) -> torch.Tensor | None:
+        """`change_slope` likewise."""
+        return None if self.change_slope is None else self.change_slope.T.contiguous()
+
+    @cached_property
     def _moves(self) -> torch.Tensor:
         """Whether any state moves at levels of an interval of the table, [level - 1]."""
         moves = ~(self.change.abs().amax(-1) < _STILL)  # True for NaN

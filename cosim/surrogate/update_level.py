@@ -28,35 +28,34 @@ def leading_level(surrogate: UpdateSurrogate, x: torch.Tensor, goal: torch.Tenso
     below = (torch.searchsorted(places, u, right=True) - 1).clamp(0, len(PLACES) - 2)
     part = (u - places[below]) / (places[below + 1] - places[below])
 
-    def columns(table: torch.Tensor) -> torch.Tensor:
-        return torch.lerp(table.index_select(1, below), table.index_select(1, below + 1), part)
+    def over_levels(table: torch.Tensor) -> torch.Tensor:  # from [place, level] to [cell, level]
+        return torch.lerp(table[below], table[below + 1], part[:, None])
 
     def at(found: torch.Tensor, level: torch.Tensor) -> torch.Tensor:
-        return found.gather(0, level[None]).squeeze(0)
+        return found.gather(1, level[:, None]).squeeze(1)
 
     wanted = goal - x
-    change = columns(surrogate.change)
+    change = over_levels(surrogate.change_by_place)
     # Outwards from 0 V, on the side on which the state goes the right way.
     raises = sign_that_raises(surrogate)
     positive = (wanted >= 0) == (raises > 0)
     up = wanted >= 0
-    enough = torch.where(up, change >= wanted, change <= wanted)  # False where nothing is known
-    enough &= torch.where(positive, nodes[:, None] > 0, nodes[:, None] < 0)
+    sign = torch.where(up, 1.0, -1.0).to(x.dtype)
+    enough = sign[:, None] * (change - wanted[:, None]) >= 0  # False where nothing is known
+    enough &= torch.where(positive[:, None], nodes > 0, nodes < 0)
     end = torch.where(positive, nodes[-1], nodes[0])
-    size = torch.where(enough, nodes[:, None].abs(), torch.inf)
-    first = size.argmin(0)
-    found = torch.isfinite(size.amin(0))
+    least, first = torch.where(enough, nodes.abs(), torch.inf).min(1)
+    found = torch.isfinite(least)
     beside = (first + torch.where(positive, -1, 1)).clamp(0, len(nodes) - 1)
     lower = torch.minimum(first, beside).clamp(max=len(nodes) - 2)
     length = nodes[lower + 1] - nodes[lower]
     y0, y1 = at(change, lower), at(change, lower + 1)
     m0, m1 = y1 - y0, y1 - y0
-    if surrogate.change_slope is not None:
-        slopes = columns(surrogate.change_slope)
+    if surrogate.slope_by_place is not None:
+        slopes = over_levels(surrogate.slope_by_place)
         m0, m1 = at(slopes, lower) * length, at(slopes, lower + 1) * length
 
     # What is still missing, times the direction: below 0 where a level is not enough.
-    sign = torch.where(up, 1.0, -1.0).to(x.dtype)
     fall = y0 - y1
     c0, c1 = sign * (y0 - wanted), sign * m0
     c2, c3 = sign * (-3 * fall - 2 * m0 - m1), sign * (2 * fall + m0 + m1)
