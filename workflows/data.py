@@ -139,6 +139,12 @@ def read_npz(path: Path) -> dict[str, NDArray[np.generic]]:
         content = path.read_bytes()
     except OSError as error:
         raise InputError(f"cannot read this file ({error.strerror})", where=str(path)) from error
+    if not content.startswith((b"PK", b"\x93NUMPY")):  # numpy would take text for a pickle
+        raise InputError(
+            "this is not an .npz file of plain arrays (it does not begin as one)",
+            where=str(path),
+            hint="numpy.savez writes them",
+        )
     try:
         archive = np.load(io.BytesIO(content), allow_pickle=False)
         if not isinstance(archive, np.lib.npyio.NpzFile):

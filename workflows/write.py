@@ -11,13 +11,14 @@ import numpy as np
 
 from compact_models.errors import InputError, closest
 from compact_models.files import check_place
-from cosim.calibration.update import QUICK, calibrate_update, check_levels
+from cosim.calibration.update import calibrate_update, check_levels
 from cosim.ngspice import find_ngspice
 from cosim.surrogate.update import UpdateSurrogate
 from cosim.surrogate.update_level import sign_that_raises
 from cosim.write.amplitudes import AmplitudeRule, Predicted, quiet_rule
 from cosim.write.array_surrogate import surrogate_engine
 from cosim.write.behind_access import BehindAccess
+from cosim.write.coarse import smallest_step_s
 from cosim.write.default_pulses import EDGE, default_pulses
 from cosim.write.engines import WriteEngine, ngspice_engine, torch_engine
 from cosim.write.ledger import worst_disturb
@@ -136,7 +137,7 @@ def write_file(request: WriteRequest, reporter: Reporter) -> Answer:
             },
         )
     wall_s = time.perf_counter() - started
-    return _answer(request, job, written, surrogate, spec, device.range_s, wall_s)
+    return _answer(request, job, written, surrogate, spec, device, wall_s)
 
 
 def _scheme(request: WriteRequest) -> WriteScheme:
@@ -199,7 +200,7 @@ def _calibrated(
     levels = [max(-most_v, min(most_v, headroom * one.amplitude_v)) for one in (up, down)]
     with reporter.stage("calibrating the update surrogate"):
         range_v = (min(levels), max(levels))
-        return up, calibrate_update(model, numbers, up, range_v, effort=QUICK)
+        return up, calibrate_update(model, numbers, up, range_v)
 
 
 def _rule(
@@ -243,10 +244,10 @@ def _answer(
     written: Written,
     surrogate: UpdateSurrogate,
     spec: VerifySpec,
-    range_s: float,
+    device: MeanDevice,
     wall_s: float,
 ) -> Answer:
-    wanted = ~np.isnan(job.target_s)
+    wanted, range_s = ~np.isnan(job.target_s), device.range_s
     off_s = np.abs(written.conductance_s - job.target_s)[wanted]
     ledger, worst = written.ledger, worst_disturb(written.ledger)
     met = int(written.within.sum())
@@ -287,8 +288,8 @@ def _answer(
         },
         "wall_s": wall_s,
     }
-    device = f"{job.array.model.name}, {job.array.parameter_set.name}"
-    lines = [f"{device}: {outcome} {written.failed}".strip()]
+    name = f"{job.array.model.name}, {job.array.parameter_set.name}"
+    lines = [f"{name}: {outcome} {written.failed}".strip()]
     if not written.failed:
         to_one = worst.pulses_to_one_percent
         drift = "" if to_one is None else f", 1 % after {to_one:.3g} of them at this pace"
@@ -301,7 +302,33 @@ def _answer(
             f"energy {summary['energy_j']:.3g} J in cells, {ledger.given_j:.3g} J from the drivers",
             f"disturb: cell [{worst.row}, {worst.col}] moved {100 * worst.moved:.2g} % of its range"
             f" in {worst.pulses} pulses for others{drift}",
+            *_too_coarse(job, written, surrogate, spec, device),
         ]
     else:
         lines.append(f"no result was written to {request.out}")
     return summary, lines, 0 if outcome == "ok" else 1
+
+
+def _too_coarse(
+    job: WriteJob,
+    written: Written,
+    surrogate: UpdateSurrogate,
+    spec: VerifySpec,
+    device: MeanDevice,
+) -> list[str]:
+    """Why cells are not met that no loop could promise to meet; nothing if there are none."""
+    missed = ~np.isnan(job.target_s) & ~written.within
+    if job.array.model.pulse is None or spec.most_pulses == 1 or not missed.any():
+        return []
+    wanted = ~np.isnan(job.target_s)
+    step_s = np.where(wanted, smallest_step_s(device, surrogate, job.target_s), 0.0)
+    coarse = missed & (step_s > 2 * spec.tolerance_s)
+    if not coarse.any():
+        return []
+    levels = int(device.range_s / step_s.max()) + 1
+    return [
+        f"{coarse.sum()} of the {missed.sum()} cells not met: the smaller step of this device there"
+        f" is up to {100 * step_s[coarse].max() / device.range_s:.2g} % of the range, more than"
+        f" twice the tolerance, whatever the amplitude; up to {max(levels, 2)} levels can be"
+        " promised for these targets"
+    ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -101,6 +102,26 @@ def test_it_says_when_a_target_is_not_met(tmp_path: Path) -> None:
     assert ran.code == 1
     assert json.loads(ran.out)["outcome"] == "not_reached"
     assert (tmp_path / "out.npz").exists()
+
+
+def test_it_says_when_steps_are_too_coarse(tmp_path: Path) -> None:
+    """This device steps by a thirtieth to a tenth of its range, at any amplitude above 0.8 V."""
+    begun, target = np.random.default_rng(1).uniform(6e-6, 4.9e-5, (2, 6, 7))
+    target[0, 0] = np.nan
+
+    def written(levels: int) -> tuple[int, list[str]]:
+        ran = spiceloop(
+            *call(
+                tmp_path, "--engine", "surrogate", "--levels", str(levels), conductance_s=begun,
+                target=target, device="soft_bounds", parameters="reram_array_om",
+            )
+        )  # fmt: skip
+        return ran.code, re.findall(r"up to (\d+) levels can be promised", ran.out)
+
+    code, promised = written(200)
+    assert code == 1
+    assert 12 <= int(promised[0]) < 60
+    assert written(int(promised[0])) == (0, [])
 
 
 @pytest.mark.parametrize(
