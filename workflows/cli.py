@@ -158,13 +158,12 @@ def demo(
     """Train on the digits, verify and write the network in ngspice, and make the report."""
 
     def work(reporter: Reporter) -> tuple[dict[str, Any], list[str], int]:
-        from workflows.demo import demo_config, full_run
+        from workflows.demo import demo_config, full_run, quick_run
 
         stamp = datetime.now(UTC).strftime("%Y%m%d-%H%M%S")
         place = out or Path("runs") / f"demo-{stamp}"
-        return full_run(
-            demo_config(quick=quick), place, reporter, command=_command(), writes=not quick
-        )
+        run = quick_run if quick else full_run
+        return run(demo_config(quick=quick), place, reporter, command=_command())
 
     run_command(json, work)
 

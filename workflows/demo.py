@@ -6,7 +6,7 @@ import dataclasses
 from pathlib import Path
 from typing import Any
 
-from cosim.ngspice import find_ngspice
+from cosim.ngspice import Ngspice, find_ngspice
 from cosim.training.backprop import BackpropSpec
 from workflows.config import Config, VerifySpec
 from workflows.console import Reporter
@@ -14,7 +14,8 @@ from workflows.report_run import report_run
 from workflows.runfolder import refuse_existing
 from workflows.train import train_run
 from workflows.verify import Verification, verify_run
-from workflows.write_chip import write_chip, writing_lines
+from workflows.write_chip import write_chip
+from workflows.write_record import ChipWriting, without_answer, writing_lines
 
 
 def demo_config(*, quick: bool) -> Config:
@@ -24,58 +25,92 @@ def demo_config(*, quick: bool) -> Config:
     return Config(train=BackpropSpec(epochs=8), verify=VerifySpec(images=40))
 
 
-def full_run(
-    config: Config, out: Path, reporter: Reporter, *, command: str, writes: bool
-) -> tuple[dict[str, Any], list[str], int]:
-    """Trains, verifies, writes and reports; returns (JSON object, lines of text, exit code).
+Answer = tuple[dict[str, Any], list[str], int]
+
+
+@dataclasses.dataclass(frozen=True)
+class _Verified:
+    """A run that is trained and verified, and its stages so far."""
+
+    run: Path
+    trained: dict[str, Any]
+    result: Verification
+    stages: tuple[tuple[str, float], ...]
+
+
+def quick_run(config: Config, out: Path, reporter: Reporter, *, command: str) -> Answer:
+    """Trains, verifies and reports; see `full_run`."""
+    verified = _verified(config, out, find_ngspice(), reporter, command)
+    return _reported(verified, None, (), reporter)
+
+
+def full_run(config: Config, out: Path, reporter: Reporter, *, command: str) -> Answer:
+    """Trains, verifies, writes into dynamic cells and reports.
 
     Args:
         config: the study.
         out: the run folder, a new one.
         reporter: where progress goes.
         command: the command line, for the report.
-        writes: write the trained network into dynamic cells too, which takes longest.
+
+    Returns:
+        The JSON object, lines of text, and the exit code: 1 if an image had no answer.
     """
-    refuse_existing(out)
     ngspice = find_ngspice()
+    verified = _verified(config, out, ngspice, reporter, command)
+    writing = Reporter(reporter.console)
+    try:
+        written = write_chip(out, ngspice, writing)
+    except KeyboardInterrupt:
+        reporter.say(
+            f"spiceloop: {out} is trained and verified and stays;"
+            f" next: spiceloop write-network {out}; spiceloop report {out}"
+        )
+        raise
+    return _reported(verified, written, tuple(writing.stages), reporter)
+
+
+def _verified(
+    config: Config, out: Path, ngspice: Ngspice, reporter: Reporter, command: str
+) -> _Verified:
+    refuse_existing(out)
     reporter.say(f"spiceloop: {config.data.name} on a chip, ngspice-{ngspice.version}, into {out}")
     trained = train_run(config, out, ngspice, reporter, command=command)
-    verifying = Reporter(reporter.console)
+    verifying = Reporter(reporter.console)  # what a run records of a stage is its own
     try:
         result = verify_run(out, None, ngspice, verifying)
     except KeyboardInterrupt:
         reporter.say(f"spiceloop: {out} is trained and stays; next: spiceloop verify {out}")
         raise
-    written = None
-    if writes:
-        writing = Reporter(reporter.console)
-        try:
-            written = write_chip(out, ngspice, writing)
-        except KeyboardInterrupt:
-            reporter.say(
-                f"spiceloop: {out} is trained and verified and stays;"
-                f" next: spiceloop write-network {out}; spiceloop report {out}"
-            )
-            raise
-        verifying.stages.extend(writing.stages)
-    with verifying.stage("writing the report"):
-        page = report_run(out)
-    total = sum(wall for _, wall in (*reporter.stages, *verifying.stages))
+    return _Verified(out, trained, result, (*reporter.stages, *verifying.stages))
+
+
+def _reported(
+    verified: _Verified,
+    written: ChipWriting | None,
+    writing: tuple[tuple[str, float], ...],
+    reporter: Reporter,
+) -> Answer:
+    reporting = Reporter(reporter.console)
+    with reporting.stage("writing the report"):
+        page = report_run(verified.run)
+    total = sum(wall for _, wall in (*verified.stages, *writing, *reporting.stages))
     summary = {
-        "run": str(out),
+        "run": str(verified.run),
         "report": str(page),
         "wall_s": total,
-        "train": trained,
-        "verify": dataclasses.asdict(result),
+        "train": verified.trained,
+        "verify": dataclasses.asdict(verified.result),
         "write": None if written is None else dataclasses.asdict(written),
     }
     lines = [
-        *verification_lines(result),
+        *verification_lines(verified.result),
         *(() if written is None else writing_lines(written)),
         f"report     {page}",
         f"time       {total:.0f} s",
     ]
-    return summary, lines, 1 if result.failed else 0
+    failed = verified.result.failed + (0 if written is None else without_answer(written))
+    return summary, lines, 1 if failed else 0
 
 
 def verification_lines(result: Verification) -> list[str]:

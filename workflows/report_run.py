@@ -20,9 +20,8 @@ from workflows.report import (
     TileData,
     build_report,
 )
-from workflows.report_writing import read_writing
+from workflows.report_writing import read_writing, writing_data
 from workflows.verify import Verification
-from workflows.write_chip import ChipWriting
 
 
 def report_run(run: Path) -> Path:
@@ -44,12 +43,13 @@ def report_run(run: Path) -> Path:
     verified: Verification = runfolder.read_json(run / "verify.json", Verification)
     history: list[Epoch] = runfolder.read_json(run / "training.json", list[Epoch])
     stored = runfolder.VerifiedArrays(run / "verify.npz", verified.arrays_sha256)
+    written = read_writing(run)
     classes = len(record.class_names)
     data = ReportData(
         title=record.title,
         created_utc=record.created_utc,
         command=record.command,
-        repeat_commands=_repeat(run, verified.images),
+        repeat_commands=_repeat(run, verified.images, written=written is not None),
         config_toml=config.to_toml(),
         config_hash=record.config_hash,
         versions=record.versions,
@@ -57,7 +57,7 @@ def report_run(run: Path) -> Path:
         stages=(
             *((name, wall) for name, wall in record.stages),
             ("verification", verified.wall_s),
-            *_writing_stage(run),
+            *(() if written is None else (("writing", written.wall_s),)),
         ),
         hardware=_hardware(config, chip),
         n_images=verified.images,
@@ -99,24 +99,19 @@ def report_run(run: Path) -> Path:
             key: np.array([getattr(line, key) for line in history], dtype=np.float64)
             for key in ("epoch", "loss", "train_accuracy", "test_accuracy")
         },
-        simulations=(*calibration.simulations, *verified.simulations),
-        writing=read_writing(run, config, chip),
+        simulations=(
+            *calibration.simulations,
+            *verified.simulations,
+            *(() if written is None else written.simulations),
+        ),
+        writing=None if written is None else writing_data(run, written, config, chip),
     )
     return build_report(data, run / "report")
 
 
-def _writing_stage(run: Path) -> tuple[tuple[str, float], ...]:
-    path = run / "write.json"
-    if not path.exists():
-        return ()
-    found: ChipWriting = runfolder.read_json(path, ChipWriting)
-    return (("writing", found.wall_s),)
-
-
-def _repeat(run: Path, images: int) -> tuple[str, ...]:
+def _repeat(run: Path, images: int, *, written: bool) -> tuple[str, ...]:
     place = shlex.quote(str(run))
     again = shlex.quote(f"{run}-again")
-    written = (run / "write.json").exists()
     return (
         f"spiceloop train {shlex.quote(str(run / 'config.toml'))} -o {again}",
         f"spiceloop verify {again} --images {images}",

@@ -9,24 +9,36 @@ from workflows import runfolder
 from workflows.config import Config, WriteSpec
 from workflows.report import WritingData
 from workflows.report.text import percent, significant
-from workflows.write_chip import ChipWriting, in_words
+from workflows.write_record import ChipWriting, in_words
 
 
-def read_writing(run: Path, config: Config, chip: Chip) -> WritingData | None:
-    """`write.json` and `write.npz` of a run; None where its network was not written.
+def read_writing(run: Path) -> ChipWriting | None:
+    """`write.json` of a run; None where its network was not written.
+
+    Raises:
+        InputError: it is not what it should be.
+    """
+    path = run / "write.json"
+    if not path.exists():
+        return None
+    found: ChipWriting = runfolder.read_json(path, ChipWriting)
+    return found
+
+
+def writing_data(run: Path, found: ChipWriting, config: Config, chip: Chip) -> WritingData:
+    """The record of a run's writing and `write.npz`, for the report.
 
     Args:
         run: a run folder.
+        found: its `write.json`.
         config: its configuration.
         chip: its chip.
 
     Raises:
         InputError: a file is not what it should be.
     """
-    if not (run / "write.json").exists():
-        return None
-    found: ChipWriting = runfolder.read_json(run / "write.json", ChipWriting)
-    stored = runfolder.Stored(run / "write.npz", sha256=found.arrays_sha256)
+    runfolder.check_together(run / "write.npz", found.arrays_sha256, "write-network")
+    stored = runfolder.Stored(run / "write.npz")
     cells = (found.cells,)
     tiles = [(plan.name, part) for plan in chip.plans for part in plan.tiles]
     places = tuple(
@@ -74,6 +86,8 @@ def _facts(found: ChipWriting, spec: WriteSpec) -> tuple[tuple[str, str], ...]:
         ("Worst disturb, all pulses together", in_words(found.worst_disturb)),
         ("Accuracy in SPICE with the targets", percent(found.accuracy_spice_target)),
         ("Accuracy in SPICE as written", percent(found.accuracy_spice_written)),
+        ("Images without an answer in SPICE, counted as wrong",
+         f"{found.failed_target} with the targets, {found.failed_written} as written"),
         ("Some cells of the mean device, written in SPICE", judged.reason or by_spice),
         ("The same by the surrogate",
          f"{judged.met_surrogate} of {judged.cells} met in {judged.pulses_surrogate} pulses"),

@@ -132,6 +132,29 @@ def write_npz(path: Path, arrays: Mapping[str, NDArray[Any]]) -> str:
     return hashlib.sha256(buffer.getvalue()).hexdigest()
 
 
+def check_together(path: Path, sha256: str, command: str) -> None:
+    """Holds an .npz against what the .json of its name says of it.
+
+    Args:
+        path: the .npz.
+        sha256: of it, as the .json has it.
+        command: that writes both into a run folder.
+
+    Raises:
+        InputError: it cannot be read, or is another one.
+    """
+    try:
+        found = hashlib.sha256(path.read_bytes()).hexdigest()
+    except OSError as error:
+        raise _not_a_run(path, error.strerror or str(error)) from error
+    if found != sha256:
+        raise InputError(
+            f"this file and {path.stem}.json were not written together",
+            where=str(path),
+            hint=f"run: spiceloop {command} {path.parent}",
+        )
+
+
 def write_weights(path: Path, module: torch.nn.Module) -> None:
     """Writes the state dict of a module."""
     buffer = io.BytesIO()
@@ -315,15 +338,9 @@ def _check_plans(path: Path, plans: Sequence[LayerPlan], stored: Stored, config:
 class Stored:
     """The arrays of a run's .npz file, by name and shape."""
 
-    def __init__(self, path: Path, *, sha256: str | None = None) -> None:
+    def __init__(self, path: Path) -> None:
         self._path = path
         self._arrays = read_npz(path)
-        if sha256 is not None and hashlib.sha256(path.read_bytes()).hexdigest() != sha256:
-            raise InputError(
-                f"this file and {path.stem}.json were not written together",
-                where=str(path),
-                hint=f"run: spiceloop write-network {path.parent}",
-            )
 
     def wrong(self, reason: str) -> InputError:
         """The error that names this file."""
@@ -354,13 +371,8 @@ class VerifiedArrays:
 
     def __init__(self, path: Path, sha256: str) -> None:
         self._path = path
+        check_together(path, sha256, "verify")
         self._arrays = read_npz(path)
-        if hashlib.sha256(path.read_bytes()).hexdigest() != sha256:
-            raise InputError(
-                "this file and verify.json are not of the same verification",
-                where=str(path),
-                hint=f"run: spiceloop verify {path.parent}",
-            )
 
     def labels(self, images: int, classes: int) -> NDArray[np.int64]:
         """True classes, [image]."""

@@ -14,14 +14,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cosim.ngspice import Ngspice
-from cosim.surrogate.update import UpdateSurrogate
-from cosim.write.amplitudes import AmplitudeRule
 from cosim.write.array_surrogate import surrogate_engine
 from cosim.write.engines import Pulsed, WriteEngine, ngspice_engine
 from cosim.write.pulsed_array import PulsedArray
-from cosim.write.verify import VerifySpec, write_verify
+from cosim.write.verify import write_verify
 from cosim.write.writable import WritableArray
-from netlists.write_schemes import WriteScheme
+from workflows.write_plan import WritePlan
 
 Array = NDArray[np.float64]
 
@@ -56,10 +54,7 @@ class Judged:
 def judge_group(
     fresh: WritableArray,
     target_s: Array,
-    scheme: WriteScheme,
-    surrogate: UpdateSurrogate,
-    rule: AmplitudeRule,
-    spec: VerifySpec,
+    plan: WritePlan,
     ngspice: Ngspice,
     on_pulse: Callable[[int], None],
 ) -> Judged:
@@ -68,16 +63,14 @@ def judge_group(
     Args:
         fresh: the tile before it is written.
         target_s: of all of its cells, [row, col].
-        scheme: as for the whole tile, like what follows.
-        surrogate: of the device.
-        rule: how high the next pulse is.
-        spec: when to end; `at_once` cells are written.
+        plan: as for the whole tile; `at_once` cells are written.
         ngspice: the simulator.
         on_pulse: called with the pulses that have been simulated.
     """
+    at_once, surrogate = plan.spec.at_once, plan.surrogate
     wanted = np.full(target_s.shape, np.nan)
-    row, col = _highest(target_s, spec.at_once)
-    wanted[row, col : col + spec.at_once] = target_s[row, col : col + spec.at_once]
+    row, col = _highest(target_s, at_once)
+    wanted[row, col : col + at_once] = target_s[row, col : col + at_once]
     known, fast = ngspice_engine(ngspice), surrogate_engine(surrogate)
     apart: list[float] = []
 
@@ -91,7 +84,7 @@ def judge_group(
 
     def written(engine: WriteEngine) -> tuple[int, int, str]:
         pulses = (surrogate.pulse, surrogate.pulse)
-        one = write_verify(fresh, wanted, scheme, pulses, engine, rule, spec)
+        one = write_verify(fresh, wanted, plan.scheme, pulses, engine, plan.rule, plan.spec)
         return int(one.within.sum()), one.ledger.steps, one.failed
 
     met_surrogate, pulses_surrogate, _ = written(fast)

@@ -274,7 +274,7 @@ SPOILT_REPORT: dict[str, tuple[Callable[[Path], object], list[str]]] = {
     ),
     "arrays of another verification": (
         spoil_npz("verify.npz", labels=np.ones(4, dtype=np.int64)),
-        ["verify.npz", "not of the same verification"],
+        ["verify.npz", "not written together"],
     ),
     "history of wrong types": (
         spoil_text("training.json", '[{"epoch": "first"}]'),

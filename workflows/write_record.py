@@ -1,0 +1,98 @@
+"""What writing a trained network took and left: its record in a run, and in words."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from cosim.fidelities.spice import SimulationRecord
+from workflows.write_judge import Judged
+
+_NOTHING = 1e-5  # of a state's range: rounding of ramps and tables
+
+
+@dataclass(frozen=True)
+class ChipWriting:
+    """`write.json`: what writing the network took and left.
+
+    Accuracies are of the held-out images that are verified too. An image without an answer in the
+    simulator counts as wrong: `failed_target` and `failed_written` of them with either chip.
+    """
+
+    device: str
+    scheme: str
+    levels: int
+    cells: int
+    met: int
+    tolerance_s: float
+    pulses: int
+    most_pulses: int
+    latency_s: float
+    energy_j: float
+    energy_given_j: float
+    worst_error_s: float
+    rms_error_s: float
+    worst_disturb: float
+    images: int
+    accuracy_target: float
+    accuracy_written: float
+    accuracy_spice_target: float
+    accuracy_spice_written: float
+    failed_target: int
+    failed_written: int
+    simulations: tuple[SimulationRecord, ...]
+    surrogate_nrmse: float | None
+    judged: Judged
+    wall_s: float
+    arrays_sha256: str
+
+
+def writing_lines(found: ChipWriting) -> list[str]:
+    """A written network in words."""
+    judged = found.judged
+    apart = judged.reason or (
+        f"{judged.met} of {judged.cells} met in {judged.pulses} pulses, by the surrogate"
+        f" {judged.met_surrogate} in {judged.pulses_surrogate}"
+    )
+    if judged.states_apart is not None:
+        apart += f"; one pulse {in_words(judged.states_apart)} apart at worst"
+    lost = ""
+    if without_answer(found):
+        lost = (
+            f"; without an answer, counted as wrong: {found.failed_target} with the targets,"
+            f" {found.failed_written} as written"
+        )
+    return [
+        f"written    {found.met} of {found.cells} cells within {found.tolerance_s * 1e6:.3g} uS"
+        f" of their targets ({found.levels} levels, {found.device}, {found.scheme});"
+        f" largest error {found.worst_error_s * 1e6:.3g} uS, rms {found.rms_error_s * 1e6:.3g} uS",
+        f"cost       {found.pulses} pulses, at most {found.most_pulses} on a cell,"
+        f" {found.latency_s:.3g} s, {found.energy_j:.3g} J in cells,"
+        f" {found.energy_given_j:.3g} J from the drivers",
+        f"accuracy   {found.accuracy_spice_target:.4f} with the targets,"
+        f" {found.accuracy_spice_written:.4f} as written, in {judged.engine}, {found.images} images"
+        f" (exact {found.accuracy_target:.4f}, {found.accuracy_written:.4f}){lost}",
+        f"disturb    at worst {in_words(found.worst_disturb)}, all pulses together",
+        f"judge      {judged.cells} cells of the mean device written in {judged.engine} on their"
+        f" whole tile: {apart}",
+        f"surrogate  {in_words(found.surrogate_nrmse, 'of a step rms')} off on pulses that it was"
+        " not made from",
+    ]
+
+
+def without_answer(found: ChipWriting) -> int:
+    """Images that the simulator could not answer, over both chips."""
+    return found.failed_target + found.failed_written
+
+
+def exit_code(found: ChipWriting) -> int:
+    """0 if every cell is within its tolerance and every image had an answer."""
+    return 0 if found.met == found.cells and not without_answer(found) else 1
+
+
+def in_words(share: float | None, of: str = "of a state's range") -> str:
+    """A small share in percent."""
+    if share is None:
+        return "not measured"
+    if abs(share) < _NOTHING:
+        return f"below {100 * _NOTHING:g} % {of}"
+    return f"{100 * abs(share):.2g} % {of}"
