@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import tempfile
-import time
 from io import StringIO
 from pathlib import Path
 
@@ -24,14 +23,12 @@ TEXT = """
 Digits, 64-32-10, 4,820 cells of `stanford` `sky130`, 1 to 100 uS, wires of 1 ohm, seed 0,
 tolerance half a step of 32 levels (1.6 uS), all cells off before. Spreads are those of switching
 voltages from cell to cell and of steps from pulse to pulse. `held out` is the error of the update
-surrogate. The fourth line has the defaults, and is what `./run demo` writes.
+surrogate. The second line has the defaults, and is what `./run demo` writes.
 """
 
 # Scheme, cells of a row at once, spread of switching voltages, spread of steps.
 _CASES = (
     ("v3", 4, 0.0, 0.0),
-    ("v3", 4, 0.01, 0.05),
-    ("v3", 1, 0.03, 0.1),
     ("v3", 4, 0.03, 0.1),
     ("v3", 8, 0.03, 0.1),
     ("v3", 4, 0.05, 0.2),
@@ -39,7 +36,6 @@ _CASES = (
     ("v3", 4, 0.1, 0.3),
     ("v2", 4, 0.0, 0.0),
     ("v2", 8, 0.0, 0.0),
-    ("v2", 4, 0.03, 0.1),
 )
 
 
@@ -47,7 +43,7 @@ def rows() -> tuple[list[str], list[list[str]]]:
     """Trains once, and writes the same network in every way."""
     header = [
         "scheme", "at once", "spread of cells", "of steps", "met", "pulses on cells", "most",
-        "largest error", "held out", "wall",
+        "largest error", "held out",
     ]  # fmt: skip
     quiet = Reporter(Console(file=StringIO()))
     with tempfile.TemporaryDirectory() as folder:
@@ -62,10 +58,8 @@ def _row(
 ) -> list[str]:
     spec = WriteSpec(scheme=scheme, at_once=at_once, sigma_switching=cells, sigma_step=steps)
     config = Config(write=spec)
-    started = time.perf_counter()
     plan = plan_writing(config)
     written = write_tiles(config, plan, targets, Reporter(Console(file=StringIO())))
-    wall_s = time.perf_counter() - started
     tiles = [one for layer in written for one in layer]
     wanted = [goal for layer in targets for goal in layer]
     counts = np.concatenate([one.ledger.pulses.ravel() for one in tiles])
@@ -84,5 +78,4 @@ def _row(
         str(int(counts.max())),
         f"{off_s * 1e6:.3g} uS",
         "-" if held is None else f"{held.nrmse:.2%}",
-        f"{wall_s:.0f} s",
     ]

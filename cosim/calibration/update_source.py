@@ -25,7 +25,8 @@ from netlists.wires import Wires
 
 Array = NDArray[np.float64]
 
-_LOOKS = 16  # at the current on the level, for its energy
+_LOOKS = 16  # at the current on the level, for its energy; more follow where it changes much
+_LOOKS_INTERNAL = 64  # of devices with an internal quantity, whose branch only a whole run knows
 _TOLERANCE = 1e-7  # of torch
 _CELLS = 128  # of a deck
 _STEPS = 400  # of ngspice's through a pulse at least: states right to some 1e-4 of their change
@@ -60,7 +61,7 @@ def in_torch(
     parameter_set: ParameterSet,
     pulse: Pulse,
     *,
-    looks: int = _LOOKS,
+    looks: int | None = None,
     tolerance: float = _TOLERANCE,
 ) -> Measure:
     """Pulses of one timing, integrated in torch.
@@ -69,11 +70,13 @@ def in_torch(
         model: the device.
         parameter_set: its numbers.
         pulse: whose timing is used.
-        looks: at the current on the level, for its energy, and more where it changes much (not for
-            devices with an internal quantity); with 0 energies are rough.
+        looks: at the current on the level, for its energy; None is enough for 1 %; with 0 energies
+            are rough.
         tolerance: of the integration, see `run_torch`.
     """
     corners = pulse.corner_times_s()
+    if looks is None:
+        looks = _LOOKS_INTERNAL if model.internals else _LOOKS
     parts = (max(looks // 8, 1), max(looks, 1), max(looks // 8, 1))
     straight = zip(pairwise(corners), parts, strict=True)
     sides = [np.linspace(a, b, n, endpoint=False) for (a, b), n in straight]
