@@ -23,7 +23,7 @@ _PLACES = 1025  # of the mean device's conductance
 _FEWER = 4  # times fewer cells of a line are written at once in every further round
 # A cell that takes a wire's voltage away where it conducts has another share in every state. What
 # the last pulse showed is best for most; a few go in circles with it, and come to rest with a mean.
-# The numbers are those with which the digits' network of the demo was met; wine's and iris's are too.
+# Chosen where the digits' network of the demo is met by them; those of wine and iris are too.
 _STUBBORN, _DAMPED = 6, 0.3  # pulses, and the weight of the last one's share after them
 _LITTLE, _MOST_DOUBLINGS = 0.01, 6  # of the range
 _ROUNDING = 1e-9  # of the largest conductance
