@@ -70,6 +70,7 @@ def _facts(found: ChipWriting, spec: WriteSpec) -> tuple[tuple[str, str], ...]:
     by_spice = f"{judged.met} of {judged.cells} met in {judged.pulses} pulses"
     facts = [
         ("Cells met", f"{found.met:,} of {found.cells:,}"),
+        *([("Ended early", found.reason)] if found.reason else []),
         ("Tolerance", f"{significant(found.tolerance_s * 1e6)} µS"),
         ("Levels", f"{found.levels}"),
         ("Error, rms and worst", f"{significant(found.rms_error_s * 1e6)} and"

@@ -113,6 +113,7 @@ def write_chip(run: Path, ngspice: Ngspice, reporter: Reporter) -> ChipWriting:
         failed_target=_without_answer(reads[0].codes),
         failed_written=_without_answer(reads[1].codes),
         simulations=reads[0].simulations + reads[1].simulations,
+        reason=_why_it_ended(written),
         surrogate_nrmse=None if held_out is None else held_out.nrmse,
         judged=judged,
         wall_s=sum(wall for _, wall in reporter.stages[begun_stages:]),
@@ -182,6 +183,17 @@ def chip_targets(chip: Chip) -> list[list[Array]]:
         ]
         for layer, plan in zip(chip.weights, chip.plans, strict=True)
     ]
+
+
+def _why_it_ended(written: list[list[Written]]) -> str:
+    """Why the loop ended early on a tile, the first one; empty if it did on none."""
+    reasons = (
+        f"layer_{k}.tile_{t}: {one.failed}"
+        for k, layer in enumerate(written)
+        for t, one in enumerate(layer)
+        if one.failed
+    )
+    return next(reasons, "")
 
 
 def _flat(chip: Chip) -> Array:

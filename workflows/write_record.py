@@ -16,6 +16,7 @@ class ChipWriting:
 
     Accuracies are of the held-out images that are verified too. An image without an answer in the
     simulator counts as wrong: `failed_target` and `failed_written` of them with either chip.
+    `reason` says why the loop ended early on a tile; empty if it did on none.
     """
 
     device: str
@@ -40,6 +41,7 @@ class ChipWriting:
     failed_target: int
     failed_written: int
     simulations: tuple[SimulationRecord, ...]
+    reason: str
     surrogate_nrmse: float | None
     judged: Judged
     wall_s: float
@@ -76,6 +78,7 @@ def writing_lines(found: ChipWriting) -> list[str]:
         f" whole tile: {apart}",
         f"surrogate  {in_words(found.surrogate_nrmse, 'of a step rms')} off on pulses that it was"
         " not made from",
+        *([f"ended      early, {found.reason}"] if found.reason else []),
     ]
 
 

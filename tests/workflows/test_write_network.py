@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,11 @@ import pytest
 from compact_models.library import find_model, find_set
 from cosim.calibration.update_source import in_torch
 from cosim.fidelities.spice import ChipRead, read_chip
+from cosim.surrogate.update import UpdateSurrogate
 from cosim.surrogate.update_rows import compared
+from cosim.write.array_surrogate import Spread, surrogate_engine
+from cosim.write.engines import Pulsed, WriteEngine
+from cosim.write.pulsed_array import PulsedArray
 from netlists.chip import Chip
 from tests.workflows.command import names_all, refused, spiceloop
 from workflows.config import Config
@@ -119,6 +124,34 @@ def test_images_without_an_answer_are_counted(
     assert spiceloop("verify", run).code == 0
     assert spiceloop("report", run).code == 0
     assert "2 with the targets, 7 as written" in (run / "report" / "index.html").read_text("utf-8")
+
+
+@pytest.mark.ngspice
+def test_a_tile_whose_pulses_fail_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Worn:
+        """An engine that gives up after some pulses on the second tile."""
+
+        def __init__(self, engine: WriteEngine) -> None:
+            self.engine, self.left = engine, 9
+
+        def __call__(self, array: PulsedArray) -> Pulsed:
+            found, self.left = self.engine(array), self.left - 1
+            return found if self.left else replace(found, failed="no voltages were found")
+
+    def worn(surrogate: UpdateSurrogate, spread: Spread) -> WriteEngine:
+        engine = surrogate_engine(surrogate, spread=spread)
+        return Worn(engine) if spread.path == "layer_1.tile_0" else engine
+
+    monkeypatch.setattr("workflows.write_chip.surrogate_engine", worn)
+    (tmp_path / "study.toml").write_text(STUDY.format(up=1.5))
+    run = tmp_path / "run"
+    assert spiceloop("train", tmp_path / "study.toml", "-o", run).code == 0
+    ran = spiceloop("write-network", run, "--json")
+    assert ran.code == 1
+    found = json.loads(ran.out)
+    assert found["reason"] == "layer_1.tile_0: no voltages were found"
+    assert found["met"] < found["cells"]
+    assert np.isfinite(np.load(run / "write.npz")["achieved_s"]).all()
 
 
 @pytest.mark.parametrize(
