@@ -88,7 +88,7 @@ def _row(job: _Job) -> list[str]:
         "-" if bar_s is None else f"{bar_s:g} s",
         f"{wall_s:.1f} s",
         str(written.ledger.steps),
-        str(written.reads),
+        str(written.ledger.reads),
         f"{int(written.within.sum())} of {target_s.size}",
         "-" if bar_s is None else "yes" if good else "**no**",
     ]

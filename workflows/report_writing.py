@@ -84,6 +84,7 @@ def _facts(found: ChipWriting, spec: WriteSpec) -> tuple[tuple[str, str], ...]:
         ("Time on the chip", f"{significant(found.latency_s * 1e3)} ms"),
         ("Heat in the cells", f"{significant(found.energy_j * 1e9)} nJ"),
         ("From the drivers", f"{significant(found.energy_given_j * 1e9)} nJ"),
+        ("Heat in the cells by readings", f"{significant(found.energy_read_j * 1e9)} nJ"),
         ("Worst disturb, all pulses together", in_words(found.worst_disturb)),
         ("Accuracy in SPICE with the targets", percent(found.accuracy_spice_target)),
         ("Accuracy in SPICE as written", percent(found.accuracy_spice_written)),

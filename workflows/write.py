@@ -265,10 +265,11 @@ def _answer(
         "scheme": request.scheme,
         "energy_j": float(ledger.energy_j.sum()),
         "energy_given_j": ledger.given_j,
+        "energy_read_j": float(ledger.read_j.sum()),
         "pulses": int(ledger.pulses.sum()),
         "most_pulses": int(ledger.pulses.max()),
         "steps": ledger.steps,
-        "reads": written.reads,
+        "reads": ledger.reads,
         "latency_s": written.latency_s,
         "worst_error": None if written.failed else worst_error,
         "rms_error": None if written.failed else rms_error,
@@ -298,8 +299,9 @@ def _answer(
             f" largest error {100 * worst_error:.2g} %,"
             f" rms {100 * rms_error:.2g} %",
             f"{summary['pulses']} pulses on cells, at most {summary['most_pulses']} on one,"
-            f" in {ledger.steps} steps and {written.reads} reads: {written.latency_s:.3g} s",
-            f"energy {summary['energy_j']:.3g} J in cells, {ledger.given_j:.3g} J from the drivers",
+            f" in {ledger.steps} steps and {ledger.reads} reads: {written.latency_s:.3g} s",
+            f"energy {summary['energy_j']:.3g} J in cells, {ledger.given_j:.3g} J from the drivers,"
+            f" {ledger.read_j.sum():.3g} J in cells by readings",
             f"disturb: cell [{worst.row}, {worst.col}] moved {100 * worst.moved:.2g} % of its range"
             f" in {worst.pulses} pulses for others{drift}",
             *_too_coarse(job, written, surrogate, spec, device),

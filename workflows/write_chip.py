@@ -102,6 +102,7 @@ def write_chip(run: Path, ngspice: Ngspice, reporter: Reporter) -> ChipWriting:
         latency_s=sum(one.latency_s for one in all_written),
         energy_j=float(sum(one.energy_j.sum() for one in ledgers)),
         energy_given_j=float(sum(one.given_j for one in ledgers)),
+        energy_read_j=float(sum(one.read_j.sum() for one in ledgers)),
         worst_error_s=float(np.abs(off).max()),
         rms_error_s=float(np.sqrt((off**2).mean())),
         worst_disturb=max((worst_disturb(one).moved for one in ledgers), key=abs),

@@ -18,10 +18,11 @@ Array = NDArray[np.float64]
 
 @dataclass(eq=False)
 class Ledger:
-    """Sums over the pulses of a write, cell by cell.
+    """Sums over the pulses and the readings of a write, cell by cell.
 
     Attributes:
-        energy_j: heat of every cell [J], [row, col].
+        energy_j: heat of every cell in pulses [J], [row, col].
+        read_j: heat of every cell in readings [J], [row, col].
         given_j: what all sources have given, wires and drivers included [J].
         pulses: how many pulses were meant for each cell: what its endurance counts, [row, col].
         disturb: how far its written state has moved in pulses that were meant for others, with its
@@ -30,23 +31,43 @@ class Ledger:
             voltage across it, [row, col].
         time_s: how long the pulses took, one after the other.
         steps: how many pulses there were, each on one line.
+        reads: how many lines were read.
     """
 
     energy_j: Array
+    read_j: Array
     pulses: NDArray[np.int64]
     disturb: Array
     disturbing: NDArray[np.int64]
     given_j: float = 0.0
     time_s: float = 0.0
     steps: int = 0
+    reads: int = 0
     failed: str = field(default="")
 
     @staticmethod
     def of(shape: tuple[int, int]) -> Ledger:
         """Nothing so far."""
         counts = [np.zeros(shape, dtype=np.int64) for _ in range(2)]
-        tables = [np.zeros(shape) for _ in range(2)]
-        return Ledger(tables[0], counts[0], tables[1], counts[1])
+        tables = [np.zeros(shape) for _ in range(3)]
+        return Ledger(tables[0], tables[1], counts[0], tables[2], counts[1])
+
+
+def add_reading(
+    ledger: Ledger, conductance_s: Array, read_v: float, read_s: float, *, lines: int
+) -> None:
+    """Adds the reading of some cells: `read_v` across each for `read_s`, states at rest.
+
+    Args:
+        ledger: is added to.
+        conductance_s: what was read [S], [row, col]; NaN where nothing was.
+        read_v: across a memristor [V].
+        read_s: for so long [s].
+        lines: that were read one after the other.
+    """
+    known = np.isfinite(conductance_s)
+    ledger.read_j[known] += conductance_s[known] * (read_v**2 * read_s)
+    ledger.reads += lines
 
 
 def apply_pulse(

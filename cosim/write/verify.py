@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from compact_models.errors import InputError, closest
 from cosim.write.amplitudes import AmplitudeRule, History, LearningRule
 from cosim.write.engines import WriteEngine
-from cosim.write.ledger import Ledger, apply_pulse
+from cosim.write.ledger import Ledger, add_reading, apply_pulse
 from cosim.write.writable import WritableArray
 from netlists.pulse import Pulse
 from netlists.write_schemes import WriteScheme
@@ -41,7 +41,7 @@ class VerifySpec:
             the first time only what is off its target is written, a quarter of it at once.
         order: "row", "column" or "cell": which cells are written at the same time.
         at_once: of a line, at most so many: all at once would starve each other of voltage.
-        read_s: how long the reading of a line takes [s], for the latency.
+        read_s: how long the reading of a line takes [s], for latency and heat.
         gate_raise_v: gate voltage while a state is raised, with transistors [V].
         gate_lower_v: the same while it is lowered [V].
 
@@ -89,7 +89,6 @@ class Written:
         conductance_s: of every memristor by itself [S], [row, col].
         within: where that is within the tolerance of its target, [row, col].
         ledger: what it cost, and what it did to other cells.
-        reads: how many lines were read.
         latency_s: pulses and reads one after the other.
         failed: why it ended early; empty if it did not.
     """
@@ -98,7 +97,6 @@ class Written:
     conductance_s: Array
     within: NDArray[np.bool_]
     ledger: Ledger
-    reads: int
     latency_s: float
     failed: str
 
@@ -136,7 +134,7 @@ def write_verify(
     mean, wanted = check_targets(array, target_s, scheme, spec)
     goal = mean.place(np.where(wanted, target_s, mean.least_s))
     ledger = Ledger.of(array.shape)
-    reads, share = 0, np.ones(target_s.size)
+    share = np.ones(target_s.size)
     missed = wanted
     for turn in range(spec.rounds):
         # What its neighbours have kept from its target in one round is written with fewer of them.
@@ -149,8 +147,9 @@ def write_verify(
             turned, amplitude = np.zeros(len(cells), dtype=np.bool_), np.zeros(len(cells))
             part, before = share[cells], end
             for tried in range(spec.most_pulses):
-                reading = array.conductance_of(group, spec.read_v).ravel()[cells]
-                reads += 1
+                table = array.conductance_of(group, spec.read_v)
+                add_reading(ledger, table, spec.read_v, spec.read_s, lines=1)
+                reading = table.ravel()[cells]
                 todo = np.abs(reading - target) > spec.tolerance_s  # False for NaN
                 if not todo.any():
                     break
@@ -177,16 +176,16 @@ def write_verify(
                             array, scheme, chosen, pulse, engine, ledger, gate_v=gate_v
                         )
                     if ledger.failed:
-                        return _result(array, target_s, wanted, ledger, reads, spec)
+                        return _result(array, target_s, wanted, ledger, spec)
             share[cells] = part
             if report is not None:
                 report(turn * len(groups) + k + 1, spec.rounds * len(groups))
         reading = array.conductance_s(spec.read_v)
-        reads += array.shape[0]
+        add_reading(ledger, reading, spec.read_v, spec.read_s, lines=array.shape[0])
         missed = wanted & (np.abs(reading - target_s) > spec.tolerance_s)
         if not missed.any():
             break
-    return _result(array, target_s, wanted, ledger, reads, spec)
+    return _result(array, target_s, wanted, ledger, spec)
 
 
 def check_targets(
@@ -219,13 +218,12 @@ def _result(
     target_s: Array,
     wanted: NDArray[np.bool_],
     ledger: Ledger,
-    reads: int,
     spec: VerifySpec,
 ) -> Written:
     reading = array.conductance_s(spec.read_v)
     within = wanted & (np.abs(reading - target_s) <= spec.tolerance_s)
-    latency_s = ledger.time_s + reads * spec.read_s
-    return Written(array, reading, within, ledger, reads, latency_s, ledger.failed)
+    latency_s = ledger.time_s + ledger.reads * spec.read_s
+    return Written(array, reading, within, ledger, latency_s, ledger.failed)
 
 
 def _aims(

@@ -87,7 +87,7 @@ def test_a_later_round_reads_only_what_is_off() -> None:
     assert set(selected) == {8}
     # Three readings of the row that is written, one of the row that is left alone: no group of it
     # holds a cell that is wanted; and the whole array at the end.
-    assert found.reads == 3 + 2
+    assert found.ledger.reads == 3 + 2
 
 
 class Wavering:
