@@ -300,8 +300,8 @@ def _answer(
             f" rms {100 * rms_error:.2g} %",
             f"{summary['pulses']} pulses on cells, at most {summary['most_pulses']} on one,"
             f" in {ledger.steps} steps and {ledger.reads} reads: {written.latency_s:.3g} s",
-            f"energy {summary['energy_j']:.3g} J in cells, {ledger.given_j:.3g} J from the drivers,"
-            f" {ledger.read_j.sum():.3g} J in cells by readings",
+            f"heat in the cells {summary['energy_j']:.3g} J by pulses and"
+            f" {ledger.read_j.sum():.3g} J by readings, {ledger.given_j:.3g} J from the drivers",
             f"disturb: cell [{worst.row}, {worst.col}] moved {100 * worst.moved:.2g} % of its range"
             f" in {worst.pulses} pulses for others{drift}",
             *_too_coarse(job, written, surrogate, spec, device),

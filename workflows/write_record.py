@@ -69,9 +69,8 @@ def writing_lines(found: ChipWriting) -> list[str]:
         f" of their targets ({found.levels} levels, {found.device}, {found.scheme});"
         f" largest error {found.worst_error_s * 1e6:.3g} uS, rms {found.rms_error_s * 1e6:.3g} uS",
         f"cost       {found.pulses} pulses, at most {found.most_pulses} on a cell,"
-        f" {found.latency_s:.3g} s, {found.energy_j:.3g} J in cells,"
-        f" {found.energy_given_j:.3g} J from the drivers, {found.energy_read_j:.3g} J in cells by"
-        " readings",
+        f" {found.latency_s:.3g} s; heat in the cells {found.energy_j:.3g} J by pulses and"
+        f" {found.energy_read_j:.3g} J by readings, {found.energy_given_j:.3g} J from the drivers",
         f"accuracy   {found.accuracy_spice_target:.4f} with the targets,"
         f" {found.accuracy_spice_written:.4f} as written, in {judged.engine}, {found.images} images"
         f" (exact {found.accuracy_target:.4f}, {found.accuracy_written:.4f}){lost}",
