@@ -172,8 +172,12 @@ class Config(Spec):
 
     @property
     def hash(self) -> str:
-        """Twelve hexadecimal digits that change with every value."""
-        return hashlib.sha256(self.to_toml().encode()).hexdigest()[:12]
+        """Twelve hexadecimal digits that change with every value that a trained chip depends on.
+
+        `[write]` is none of these: one run can be written in many ways.
+        """
+        values = self.model_dump(mode="json", exclude={"write"})
+        return hashlib.sha256(tomli_w.dumps(values).encode()).hexdigest()[:12]
 
 
 def load_config(path: Path) -> Config:

@@ -21,6 +21,7 @@ from workflows.report import (
     build_report,
 )
 from workflows.report_writing import read_writing, writing_data
+from workflows.verified_arrays import VerifiedArrays
 from workflows.verify import Verification
 
 
@@ -42,7 +43,7 @@ def report_run(run: Path) -> Path:
     calibration = read_calibration(run, chip)
     verified: Verification = runfolder.read_json(run / "verify.json", Verification)
     history: list[Epoch] = runfolder.read_json(run / "training.json", list[Epoch])
-    stored = runfolder.VerifiedArrays(run / "verify.npz", verified.arrays_sha256)
+    stored = VerifiedArrays(run / "verify.npz", verified.arrays_sha256)
     written = read_writing(run)
     classes = len(record.class_names)
     data = ReportData(

@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 
+import numpy as np
+from numpy.typing import NDArray
+
+from compact_models.errors import InputError
 from netlists.chip import Chip
 from workflows import runfolder
 from workflows.config import Config, WriteSpec
 from workflows.report import WritingData
 from workflows.report.text import percent, significant
 from workflows.write_record import ChipWriting, in_words
+
+Array = NDArray[np.float64]
 
 
 def read_writing(run: Path) -> ChipWriting | None:
@@ -21,7 +28,7 @@ def read_writing(run: Path) -> ChipWriting | None:
     path = run / "write.json"
     if not path.exists():
         return None
-    found: ChipWriting = runfolder.read_json(path, ChipWriting)
+    found: ChipWriting = runfolder.read_json(path, ChipWriting, command="write-network")
     return found
 
 
@@ -49,13 +56,15 @@ def writing_data(run: Path, found: ChipWriting, config: Config, chip: Chip) -> W
     )
     if len(places) != found.cells:
         raise stored.wrong(f"it has {found.cells} cells and the chip {len(places)}")
+    arrays = {name: stored[name, cells] for name in ("target_s", "achieved_s", "pulses")}
+    _check(run / "write.json", found, config, arrays)
     return WritingData(
         device=found.device,
         levels=found.levels,
         tolerance_s=found.tolerance_s,
-        target_s=stored["target_s", cells],
-        achieved_s=stored["achieved_s", cells],
-        pulses=stored["pulses", cells],
+        target_s=arrays["target_s"],
+        achieved_s=arrays["achieved_s"],
+        pulses=arrays["pulses"],
         engine=found.judged.engine,
         n_images=found.images,
         accuracy_target=found.accuracy_spice_target,
@@ -63,6 +72,53 @@ def writing_data(run: Path, found: ChipWriting, config: Config, chip: Chip) -> W
         places=places,
         facts=_facts(found, config.write),
     )
+
+
+def _check(path: Path, found: ChipWriting, config: Config, arrays: dict[str, Array]) -> None:
+    """Holds what `write.json` says against the arrays and the configuration."""
+    spec = config.write
+    again = f"run: spiceloop write-network {path.parent}"
+    if found.write != spec.model_dump(mode="json"):
+        changed = [k for k, v in spec.model_dump(mode="json").items() if found.write.get(k) != v]
+        raise InputError(
+            f"the network was written with another [write]: {', '.join(changed)}",
+            where=str(path),
+            hint=again,
+        )
+    off_s = np.abs(arrays["achieved_s"] - arrays["target_s"])
+    tolerance_s = (config.cell.g_on_s - config.cell.g_off_s) / (2 * (spec.levels - 1))
+    known: dict[str, str | float] = {
+        "device": f"{spec.device} {spec.parameters}",
+        "scheme": spec.scheme,
+        "levels": spec.levels,
+        "tolerance_s": tolerance_s,
+        "met": int((off_s <= tolerance_s).sum()),
+        "pulsed": int((arrays["pulses"] > 0).sum()),
+        "pulses": float(arrays["pulses"].sum()),
+        "most_pulses": float(arrays["pulses"].max(initial=0)),
+        "worst_error_s": float(off_s.max(initial=0)),
+        "rms_error_s": float(np.sqrt((off_s**2).mean())),
+    }
+    for name, want in known.items():
+        have = getattr(found, name)
+        same = have == want if isinstance(want, str) else math.isclose(have, want, rel_tol=1e-9)
+        if not same:
+            raise InputError(
+                "this contradicts write.npz and config.toml",
+                where=f"{path}: {name}",
+                value=have,
+                allowed=str(want),
+                hint=again,
+            )
+    for name in ("accuracy_spice_target", "accuracy_spice_written"):
+        right = getattr(found, name) * found.images
+        if not (0 <= right <= found.images and math.isclose(right, round(right), abs_tol=1e-6)):
+            raise InputError(
+                f"this is no share of {found.images} images",
+                where=f"{path}: {name}",
+                value=getattr(found, name),
+                hint=again,
+            )
 
 
 def _facts(found: ChipWriting, spec: WriteSpec) -> tuple[tuple[str, str], ...]:

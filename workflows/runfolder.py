@@ -146,7 +146,7 @@ def check_together(path: Path, sha256: str, command: str) -> None:
     try:
         found = hashlib.sha256(path.read_bytes()).hexdigest()
     except OSError as error:
-        raise _not_a_run(path, error.strerror or str(error)) from error
+        raise not_a_run(path, error.strerror or str(error), command) from error
     if found != sha256:
         raise InputError(
             f"this file and {path.stem}.json were not written together",
@@ -162,8 +162,13 @@ def write_weights(path: Path, module: torch.nn.Module) -> None:
     write_bytes_atomic(path, buffer.getvalue())
 
 
-def read_json(path: Path, kind: type[T] | Any) -> T:
+def read_json(path: Path, kind: type[T] | Any, *, command: str = "train") -> T:
     """Reads and checks a JSON file.
+
+    Args:
+        path: the file.
+        kind: what it should be.
+        command: that writes it, for the advice.
 
     Raises:
         InputError: it is missing or is not what it should be.
@@ -171,11 +176,12 @@ def read_json(path: Path, kind: type[T] | Any) -> T:
     try:
         return TypeAdapter(kind).validate_json(path.read_bytes())  # type: ignore[no-any-return]
     except OSError as error:
-        raise _not_a_run(path, error.strerror or str(error)) from error
+        raise not_a_run(path, error.strerror or str(error), command) from error
     except ValidationError as error:
         first = error.errors()[0]
         place = ".".join(str(part) for part in first["loc"])
-        raise _not_a_run(path, f"{place}: {first['msg']}") from error
+        reason = f"{place}: {first['msg']}" if place else first["msg"]
+        raise not_a_run(path, reason, command) from error
 
 
 def read_weights(path: Path) -> dict[str, torch.Tensor]:
@@ -187,14 +193,14 @@ def read_weights(path: Path) -> dict[str, torch.Tensor]:
     try:
         state = torch.load(path, weights_only=True, map_location="cpu")
     except OSError as error:
-        raise _not_a_run(path, error.strerror or str(error)) from error
+        raise not_a_run(path, error.strerror or str(error)) from error
     except Exception as error:  # of a spoilt file: whatever zipfile, pickle or torch trip over
         reason = next(iter(str(error).splitlines()), type(error).__name__)
-        raise _not_a_run(path, reason) from error
+        raise not_a_run(path, reason) from error
     if not isinstance(state, dict) or not all(
         isinstance(k, str) and isinstance(v, torch.Tensor) for k, v in state.items()
     ):
-        raise _not_a_run(path, "it holds something else than named tensors")
+        raise not_a_run(path, "it holds something else than named tensors")
     return state
 
 
@@ -208,7 +214,7 @@ def read_config(run: Path) -> Config:
     try:
         config = parse_config(path.read_text(encoding="utf-8"), where=str(path))
     except (OSError, UnicodeDecodeError) as error:
-        raise _not_a_run(path, str(error)) from error
+        raise not_a_run(path, str(error)) from error
     recorded = read_record(run).config_hash
     if config.hash != recorded:
         raise InputError(
@@ -243,12 +249,12 @@ def read_record(run: Path) -> RunRecord:
     return record
 
 
-def _not_a_run(path: Path, reason: str) -> InputError:
-    return InputError(
-        f"this file of a run cannot be used ({reason})",
-        where=str(path),
-        hint="give a folder that `spiceloop train` has written",
-    )
+def not_a_run(path: Path, reason: str, command: str = "train") -> InputError:
+    """The refusal of a file of a run; `command` is the one that writes it."""
+    hint = "give a folder that `spiceloop train` has written"
+    if command != "train":
+        hint = f"run: spiceloop {command} {path.parent}"
+    return InputError(f"this file of a run cannot be used ({reason})", where=str(path), hint=hint)
 
 
 def write_chip(folder: Path, chip: Chip) -> None:
@@ -303,7 +309,7 @@ def read_chip(run: Path, config: Config) -> Chip:
             name = f"{run / 'chip.npz'}: layer_{k}.tile_{t}"
             check_conductances(conductance, f"{name}.conductance_s")
             if (periphery.tiles[t].r_feedback_ohm <= 0).any():
-                raise _not_a_run(run / "chip.npz", f"layer_{k}.tile_{t}.r_feedback_ohm is not > 0")
+                raise not_a_run(run / "chip.npz", f"layer_{k}.tile_{t}.r_feedback_ohm is not > 0")
     return Chip(
         config.hardware,
         tuple(plans),
@@ -316,7 +322,7 @@ def read_chip(run: Path, config: Config) -> Chip:
 def _check_plans(path: Path, plans: Sequence[LayerPlan], stored: Stored, config: Config) -> None:
     """Holds plans against the weights that are there and the tiles that were configured."""
     if not plans:
-        raise _not_a_run(path, "it has no layer")
+        raise not_a_run(path, "it has no layer")
     for k, plan in enumerate(plans):
         # First of all: an array that is there bounds the numbers of a plan.
         shape = stored[f"layer_{k}.weights", (-1, -1)].shape
@@ -330,9 +336,9 @@ def _check_plans(path: Path, plans: Sequence[LayerPlan], stored: Stored, config:
             (plan.neuron in {neuron.name for neuron in all_neurons()}, f"neuron {plan.neuron!r}"),
         ):
             if not holds:
-                raise _not_a_run(path, f"layer {k} cannot be: {what}")
+                raise not_a_run(path, f"layer {k} cannot be: {what}")
         if plan.tiles != cut(plan.rows, plan.outputs, config.tile):
-            raise _not_a_run(path, f"layer {k} is cut otherwise than config.toml says")
+            raise not_a_run(path, f"layer {k} is cut otherwise than config.toml says")
 
 
 class Stored:
@@ -344,7 +350,7 @@ class Stored:
 
     def wrong(self, reason: str) -> InputError:
         """The error that names this file."""
-        return _not_a_run(self._path, reason)
+        return not_a_run(self._path, reason)
 
     def __getitem__(self, wanted: tuple[str, tuple[int, ...]]) -> Array:
         """The array `name` if it has the shape `shape` (-1 fits any length) and is finite.
@@ -354,44 +360,13 @@ class Stored:
         """
         name, shape = wanted
         if name not in self._arrays:
-            raise _not_a_run(self._path, f"it has no array {name!r}")
+            raise not_a_run(self._path, f"it has no array {name!r}")
         array = self._arrays[name]
         fits = len(array.shape) == len(shape) and all(
             want in (-1, have) for want, have in zip(shape, array.shape, strict=True)
         )
         if not fits or not np.issubdtype(array.dtype, np.floating):
-            raise _not_a_run(self._path, f"{name} is {array.dtype} {array.shape}, not {shape}")
+            raise not_a_run(self._path, f"{name} is {array.dtype} {array.shape}, not {shape}")
         if not np.isfinite(array).all():
-            raise _not_a_run(self._path, f"{name} holds a value that is not finite")
+            raise not_a_run(self._path, f"{name} holds a value that is not finite")
         return array.astype(np.float64)
-
-
-class VerifiedArrays:
-    """`verify.npz`: labels, codes and voltage losses; NaN has a meaning in the last two."""
-
-    def __init__(self, path: Path, sha256: str) -> None:
-        self._path = path
-        check_together(path, sha256, "verify")
-        self._arrays = read_npz(path)
-
-    def labels(self, images: int, classes: int) -> NDArray[np.int64]:
-        """True classes, [image]."""
-        labels = self._take("labels", (images,), np.integer).astype(np.int64)
-        if labels.min(initial=0) < 0 or labels.max(initial=0) >= classes:
-            raise _not_a_run(self._path, "a label is no class")
-        return labels
-
-    def codes(self, fidelity: str, images: int, classes: int) -> Array:
-        """Output codes, [image, class]; NaN where the simulation failed."""
-        return self._take(f"codes_{fidelity}", (images, classes), np.floating).astype(np.float64)
-
-    def ir_drop(self, layer: int, tile: int, shape: tuple[int, int]) -> Array:
-        """Share of the drive that cells lose, [row, col]; NaN where they were never driven."""
-        name = f"layer_{layer}.tile_{tile}.ir_drop"
-        return self._take(name, shape, np.floating).astype(np.float64)
-
-    def _take(self, name: str, shape: tuple[int, ...], kind: Any) -> NDArray[np.generic]:
-        array = self._arrays.get(name)
-        if array is None or array.shape != shape or not np.issubdtype(array.dtype, kind):
-            raise _not_a_run(self._path, f"it has no array {name!r} of shape {shape}")
-        return array

@@ -22,6 +22,7 @@ from cosim.write.coarse import smallest_step_s
 from cosim.write.default_pulses import EDGE, default_pulses
 from cosim.write.engines import WriteEngine, ngspice_engine, torch_engine
 from cosim.write.ledger import worst_disturb
+from cosim.write.polarity import check_polarity
 from cosim.write.verify import MeanDevice, VerifySpec, Written, check_targets, write_verify
 from cosim.write.writable import WritableArray
 from netlists.pulse import Pulse
@@ -117,7 +118,10 @@ def write_file(request: WriteRequest, reporter: Reporter) -> Answer:
     )
     check_targets(job.array, job.target_s, scheme, spec)
     pulse, surrogate = _calibrated(request, job.array, reporter)
-    _check_signs(request, device, surrogate)
+    check_polarity(
+        device, surrogate,
+        ("--amplitude-v", request.amplitude_v), ("--amplitude-down-v", request.amplitude_down_v),
+    )  # fmt: skip
     rule = _rule(job.array, surrogate, gate_v, scheme)
     engine = _engine(request.engine, surrogate)
     with reporter.stage("writing") as on_progress:
@@ -213,23 +217,6 @@ def _rule(
     gates = None if gate_v is None else (gate_v, gate_v)
     highest_v = _MOST * array.parameter_set.amplitude_v
     return BehindAccess(bare, array.access, surrogate, surrogate, gates, highest_v)
-
-
-def _check_signs(request: WriteRequest, device: MeanDevice, surrogate: UpdateSurrogate) -> None:
-    """Refuses amplitudes whose polarity does the opposite of what they are given for."""
-    sign = sign_that_raises(surrogate) * (1 if device.rises else -1)
-    for name, value, good in (
-        ("--amplitude-v", request.amplitude_v, sign),
-        ("--amplitude-down-v", request.amplitude_down_v, -sign),
-    ):
-        if value is not None and value * good < 0:
-            raise InputError(
-                f"this polarity does the opposite to {device.name!r}",
-                where=name,
-                value=value,
-                allowed="above 0 V" if good > 0 else "below 0 V",
-                hint="change the sign of both amplitudes",
-            )
 
 
 def _engine(name: str, surrogate: UpdateSurrogate) -> WriteEngine:

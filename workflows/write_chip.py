@@ -91,11 +91,13 @@ def write_chip(run: Path, ngspice: Ngspice, reporter: Reporter) -> ChipWriting:
     held_out = plan.surrogate.held_out
     accuracies = [_accuracy(read.codes, labels) for read in reads]
     result = ChipWriting(
+        write=config.write.model_dump(mode="json"),
         device=f"{config.write.device} {config.write.parameters}",
         scheme=plan.scheme.name,
         levels=config.write.levels,
         cells=len(off),
         met=int(sum(one.within.sum() for one in all_written)),
+        pulsed=int((counts > 0).sum()),
         tolerance_s=plan.spec.tolerance_s,
         pulses=int(counts.sum()),
         most_pulses=int(counts.max()),

@@ -14,12 +14,13 @@ from numpy.typing import NDArray
 from compact_models.errors import InputError, closest
 from compact_models.library import find_model, find_set
 from compact_models.model import CompactModel, ParameterSet
-from cosim.calibration.update import calibrate_update, check_levels
+from cosim.calibration.update import MOST, calibrate_update, check_levels
 from cosim.surrogate.update import UpdateSurrogate
 from cosim.write.amplitudes import AmplitudeRule, quiet_rule
 from cosim.write.array_surrogate import MOST_SIGMA
 from cosim.write.default_pulses import EDGE
-from cosim.write.verify import VerifySpec
+from cosim.write.polarity import check_polarity
+from cosim.write.verify import MeanDevice, VerifySpec
 from cosim.write.writable import WritableArray
 from netlists.pulse import Pulse
 from netlists.write_schemes import WriteScheme, write_schemes
@@ -29,6 +30,7 @@ Array = NDArray[np.float64]
 
 _READ_V = 0.1
 _HEADROOM = 1.4  # of the highest amplitude, over the usual pulse
+_STILL = 1e-4  # of a state's range
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,10 +54,25 @@ def plan_writing(config: Config) -> WritePlan:
     """What `[write]` asks for, with the update surrogate measured: some 20 s for `stanford`.
 
     Raises:
-        InputError: as `check_writing`.
+        InputError: as `check_writing`; or pulses of one sign move nothing, or do the opposite.
     """
-    scheme = chosen_scheme(config)
+    scheme, wanted = chosen_scheme(config), config.write
     surrogate = calibrated(config)
+    change = surrogate.change.abs().nan_to_num().amax(1)
+    for low, words in ((True, "lowest"), (False, "highest")):
+        if float(change[0 if low else -1]) < _STILL:
+            raise InputError(
+                f"no state of {wanted.device!r} {wanted.parameters!r} moves by its {words} pulse",
+                where="[write] amplitude_v, amplitude_down_v, width_s",
+                value=(wanted.amplitude_v, wanted.amplitude_down_v, wanted.width_s),
+                allowed=f"pulses that write: {surrogate.range_v[0 if low else 1]:.3g} V, the"
+                " usual one and what cells may need beyond it, does not",
+            )
+    check_polarity(
+        MeanDevice.of(_bare(config, (1, 1)), _READ_V), surrogate,
+        ("[write] amplitude_v", wanted.amplitude_v),
+        ("[write] amplitude_down_v", wanted.amplitude_down_v),
+    )  # fmt: skip
     rule = quiet_rule(surrogate, scheme.half_selected, most_gain=most_gain(config))
     return WritePlan(scheme, verify_spec(config), surrogate, rule)
 
@@ -89,7 +106,7 @@ def chosen_scheme(config: Config) -> WriteScheme:
         )
     raise InputError(
         what, where="[write] scheme", value=name, allowed=", ".join(bare),
-        hint="" if name in known else closest(name, bare),
+        hint="" if name in known else closest(name.lower(), bare),
     )  # fmt: skip
 
 
@@ -129,26 +146,47 @@ def fresh_tile(config: Config, target_s: Array) -> WritableArray:
     Raises:
         InputError: the device cannot be as conducting as a cell that is off.
     """
+    tile = _bare(config, target_s.shape)
+    try:
+        return tile.at_conductance(np.full(target_s.shape, config.cell.g_off_s), _READ_V)
+    except InputError as error:
+        raise InputError(
+            f"cells that are off cannot be {config.write.device!r} {config.write.parameters!r}",
+            where="[cell] g_off_s",
+            value=config.cell.g_off_s,
+            allowed=error.allowed,
+            hint="train with cells that the device of [write] can be",
+        ) from error
+
+
+def _bare(config: Config, shape: tuple[int, ...]) -> WritableArray:
+    """A tile with cells in the set's initial states."""
     model, numbers = _device(config)
-    tile = WritableArray(
+    return WritableArray(
         model=model,
         parameter_set=numbers,
         wires=config.wires,
-        states={x.name: np.full(target_s.shape, numbers.initial[x.name]) for x in model.states},
+        states={x.name: np.full(shape, numbers.initial[x.name]) for x in model.states},
         r_driver_ohm=config.driver.r_driver_ohm,
     )
-    return tile.at_conductance(np.full(target_s.shape, config.cell.g_off_s), _READ_V)
 
 
 def _device(config: Config) -> tuple[CompactModel, ParameterSet]:
     try:
         model = find_model(config.write.device)
     except InputError as error:
-        raise error.within("[write] device") from error
+        raise _at(error, "[write] device") from error
     try:
         return model, find_set(model, config.write.parameters)
     except InputError as error:
-        raise error.within("[write] parameters") from error
+        raise _at(error, "[write] parameters") from error
+
+
+def _at(error: InputError, where: str) -> InputError:
+    """The same error, of a key of the configuration."""
+    return InputError(
+        error.what, where=where, value=error.value, allowed=error.allowed, hint=error.hint
+    )
 
 
 def _range_v(config: Config) -> tuple[float, float]:
@@ -160,6 +198,7 @@ def _range_v(config: Config) -> tuple[float, float]:
             "pulses that raise and that lower a conductance have opposite signs",
             where="[write] amplitude_v, amplitude_down_v",
             value=(wanted.amplitude_v, wanted.amplitude_down_v),
+            allowed="one above and one below 0 V",
         )
     beyond = _HEADROOM * most_gain(config)
     range_v = beyond * low, beyond * high
@@ -168,12 +207,14 @@ def _range_v(config: Config) -> tuple[float, float]:
         check_levels(model, numbers, range_v)
     except InputError as error:
         if error.where == "model":
-            raise error.within("[write] device") from error
+            raise _at(error, "[write] device") from error
+        most_v = MOST * numbers.amplitude_v / beyond
         raise InputError(
-            f"{error.what}: pulses may have to be {beyond:.3g} times as high as the usual one, by"
-            f" {_HEADROOM:g} for cells that need more and the rest for their spread",
-            where="[write] amplitude_v, amplitude_down_v, sigma_switching",
-            value=(wanted.amplitude_v, wanted.amplitude_down_v, wanted.sigma_switching),
-            allowed=f"pulses within {error.allowed}",
+            f"the highest pulse that a cell may need, {beyond:.3g} times the usual one, is beyond"
+            " what the model is good for",
+            where="[write] amplitude_v, amplitude_down_v",
+            value=(wanted.amplitude_v, wanted.amplitude_down_v),
+            allowed=f"{-most_v:.3g} to {most_v:.3g} V; more with a smaller sigma_switching than"
+            f" {wanted.sigma_switching:g}",
         ) from error
     return range_v

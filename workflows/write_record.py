@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 from cosim.fidelities.spice import SimulationRecord
 from workflows.write_judge import Judged
@@ -16,14 +17,17 @@ class ChipWriting:
 
     Accuracies are of the held-out images that are verified too. An image without an answer in the
     simulator counts as wrong: `failed_target` and `failed_written` of them with either chip.
-    `reason` says why the loop ended early on a tile; empty if it did on none.
+    `reason` says why the loop ended early on a tile; empty if it did on none. `write` is `[write]`
+    of the configuration, and `pulsed` are the cells that were not where they should be at once.
     """
 
+    write: dict[str, Any]
     device: str
     scheme: str
     levels: int
     cells: int
     met: int
+    pulsed: int
     tolerance_s: float
     pulses: int
     most_pulses: int
@@ -66,7 +70,8 @@ def writing_lines(found: ChipWriting) -> list[str]:
         )
     return [
         f"written    {found.met} of {found.cells} cells within {found.tolerance_s * 1e6:.3g} uS"
-        f" of their targets ({found.levels} levels, {found.device}, {found.scheme});"
+        f" of their targets, {found.cells - found.pulsed} of them without a pulse"
+        f" ({found.levels} levels, {found.device}, {found.scheme});"
         f" largest error {found.worst_error_s * 1e6:.3g} uS, rms {found.rms_error_s * 1e6:.3g} uS",
         f"cost       {found.pulses} pulses, at most {found.most_pulses} on a cell,"
         f" {found.latency_s:.3g} s; heat in the cells {found.energy_j:.3g} J by pulses and"

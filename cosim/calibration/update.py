@@ -62,8 +62,8 @@ _BESIDE = 1e-6  # of a threshold: so far from it are the levels on either side
 _NEAR_END = np.array([1e-3, 1e-2])  # of the range: a bound cuts small steps short
 _NEAREST = 1e-5  # of the range: states are no nearer to each other
 # Of the way from level to level, to see if a table of both is right there; the first one stays. One
-# place may be right by chance where a cliff moves with the level, two hardly ever are.
-_TRIED = (0.5, 0.8)
+# place may be right by chance where a cliff moves with the level, three hardly ever are.
+_TRIED = (0.5, 0.2, 0.8)
 _PARTS = 3  # of an interval of states in which the map bends
 _INSIDE = range(1, _PARTS)
 

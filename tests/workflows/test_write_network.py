@@ -164,7 +164,11 @@ def test_a_tile_whose_pulses_fail_is_named(tmp_path: Path, monkeypatch: pytest.M
         ("device", '"pcm"', ("[write] device", "pcm", "programmed and read")),
         ("parameters", '"reram"', ("[write] parameters", "reram", "reram_array_om")),
         ("amplitude_down_v", "1.2", ("[write] amplitude_v, amplitude_down_v", "opposite signs")),
-        ("amplitude_v", "90.0", ("[write] amplitude_v", "90", "times as high as the usual one")),
+        (
+            "amplitude_v",
+            "90.0",
+            ("[write] amplitude_v", "90", "times the usual one", "-2.85 to 2.85 V"),
+        ),
     ],
 )
 def test_what_could_never_be_written_is_not_trained(
