@@ -58,16 +58,21 @@ def plan_writing(config: Config) -> WritePlan:
     """
     scheme, wanted = chosen_scheme(config), config.write
     surrogate = calibrated(config)
-    change = surrogate.change.abs().nan_to_num().amax(1)
-    for low, words in ((True, "lowest"), (False, "highest")):
-        if float(change[0 if low else -1]) < _STILL:
-            raise InputError(
-                f"no state of {wanted.device!r} {wanted.parameters!r} moves by its {words} pulse",
-                where="[write] amplitude_v, amplitude_down_v, width_s",
-                value=(wanted.amplitude_v, wanted.amplitude_down_v, wanted.width_s),
-                allowed=f"pulses that write: {surrogate.range_v[0 if low else 1]:.3g} V, the"
-                " usual one and what cells may need beyond it, does not",
-            )
+    for end, words in ((0, "lowest"), (-1, "highest")):
+        # Where the source had no answer at all the heat is NaN and the change says nothing.
+        known = not bool(surrogate.heat_j_per_v2[end].isnan().all())
+        if known and float(surrogate.change[end].abs().max()) >= _STILL:
+            continue
+        what = f"no state of {wanted.device!r} {wanted.parameters!r} moves by its {words} pulse"
+        if not known:
+            what = f"the {words} pulse of {wanted.device!r} was not solved ({surrogate.reason})"
+        raise InputError(
+            what,
+            where="[write] amplitude_v, amplitude_down_v, width_s",
+            value=(wanted.amplitude_v, wanted.amplitude_down_v, wanted.width_s),
+            allowed=f"pulses that write: {surrogate.range_v[end]:.3g} V, the usual one and what"
+            " cells may need beyond it, does not",
+        )
     check_polarity(
         MeanDevice.of(_bare(config, (1, 1)), _READ_V), surrogate,
         ("[write] amplitude_v", wanted.amplitude_v),

@@ -10,18 +10,20 @@ from typing import Any
 import numpy as np
 import pytest
 
+from compact_models.errors import InputError
 from compact_models.library import find_model, find_set
 from cosim.calibration.update_source import in_torch
 from cosim.fidelities.spice import ChipRead, read_chip
 from cosim.surrogate.update import UpdateSurrogate
-from cosim.surrogate.update_rows import compared
+from cosim.surrogate.update_rows import Row, compared, from_rows
 from cosim.write.array_surrogate import Spread, surrogate_engine
 from cosim.write.engines import Pulsed, WriteEngine
 from cosim.write.pulsed_array import PulsedArray
 from netlists.chip import Chip
+from netlists.pulse import Pulse
 from tests.workflows.command import names_all, refused, spiceloop
 from workflows.config import Config
-from workflows.write_plan import calibrated
+from workflows.write_plan import calibrated, plan_writing
 
 # Steps of a twentieth of the range, and thresholds that half of a pulse does not reach.
 STUDY = """\
@@ -201,3 +203,22 @@ def test_the_table_of_the_defaults_is_within_two_percent() -> None:
     true = in_torch(model, find_set(model, "sky130"), made.pulse, looks=0)(x, v)
     assert (np.abs(true.after - x) > 0.5).mean() > 0.1
     assert compared(made, x, v, true.after, true.energy_j).nrmse < 0.02
+
+
+def test_a_pulse_without_an_answer_is_not_one_that_moves_nothing(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def unsolved(*_given: object, **_named: object) -> UpdateSurrogate:
+        x = np.linspace(0, 1, 5)
+        rows = [Row(-1.0, x, 0.9 * x, x + 1), Row(1.0, x, np.full(5, np.nan), np.full(5, np.nan))]
+        return replace(
+            from_rows(
+                rows, model="stanford", parameter_set="sky130", pulse=Pulse(1, 1, 1, 1), state="x",
+                source="a test", smooth=False,
+            ),
+            reason="5 of 5 devices could not be solved",
+        )  # fmt: skip
+
+    monkeypatch.setattr("workflows.write_plan.calibrate_update", unsolved)
+    with pytest.raises(InputError, match=r"highest pulse .* was not solved \(5 of 5 devices"):
+        plan_writing(Config())
