@@ -1,4 +1,7 @@
-"""What all tests share: the choice of what happens where the simulator is missing."""
+"""What all tests share: which of them run, and what happens where the simulator is missing.
+
+Tests marked `slow` run under `--all`, or when one is named by itself (`FILE::TEST`).
+"""
 
 from __future__ import annotations
 
@@ -19,10 +22,19 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         help="tests marked ngspice: required = fail without it, if_available = skip without it, "
         "disabled = always skip",
     )
+    parser.addoption("--all", action="store_true", help="the tests marked slow too")
 
 
 def pytest_configure(config: pytest.Config) -> None:
     config.stash[_CHOICE] = config.getoption("--ngspice")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    if config.getoption("--all") or any("::" in argument for argument in config.args):
+        return
+    slow = [item for item in items if item.get_closest_marker("slow") is not None]
+    items[:] = [item for item in items if item.get_closest_marker("slow") is None]
+    config.hook.pytest_deselected(items=slow)
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
