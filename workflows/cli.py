@@ -9,7 +9,6 @@ import dataclasses
 import os
 import signal
 import sys
-from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn
@@ -17,6 +16,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 import typer
 
 from workflows.device.commands import app as device
+from workflows.outcome import STOPPED, run_command
 
 if TYPE_CHECKING:
     from workflows.console import Reporter
@@ -30,8 +30,6 @@ app = typer.Typer(
 
 app.add_typer(device)
 
-_STOPPED = 130  # what shells report of a program that Ctrl-C ended
-
 Json = Annotated[bool, typer.Option("--json", help="print one JSON object on stdout")]
 Out = Annotated[Path, typer.Option("-o", "--out", help="where the result goes")]
 
@@ -44,7 +42,7 @@ def main() -> None:
     try:
         sys.exit(app(arguments or ["--help"], standalone_mode=False))
     except SystemExit as done:
-        if done.code == _STOPPED:
+        if done.code == STOPPED:
             _leave()
         raise
     except KeyboardInterrupt:  # before a command has begun
@@ -69,7 +67,7 @@ def _leave() -> NoReturn:
     """
     sys.stdout.flush()
     sys.stderr.flush()
-    os._exit(_STOPPED)
+    os._exit(STOPPED)
 
 
 def _refuse(as_json: bool, sentence: str) -> None:
@@ -83,53 +81,6 @@ def _refuse(as_json: bool, sentence: str) -> None:
 
 def _interrupt(_number: int, _frame: object) -> None:
     raise KeyboardInterrupt
-
-
-def run_command(
-    as_json: bool, work: Callable[[Reporter], tuple[dict[str, Any], list[str], int]]
-) -> None:
-    """Runs a command and prints what it returns: (JSON object, lines of text, exit code)."""
-    from compact_models.errors import InputError
-    from cosim.memory import keep_freed_memory
-    from cosim.ngspice import SimulationFailedError
-    from workflows.console import Reporter, print_json, printable
-
-    keep_freed_memory()  # a command has the process to itself
-    reporter = Reporter()
-    try:
-        result, lines, code = work(reporter)
-    except InputError as error:
-        result, lines, code = {"error": printable(error.sentence())}, [], 2
-        reporter.say(f"spiceloop: {error.sentence()}")
-    except OSError as error:  # what no command expects: a name too long, a disk that goes away
-        sentence = printable(f"{error.filename or 'a file'}: {error.strerror or error}")
-        result, lines, code = {"error": sentence}, [], 2
-        reporter.say(f"spiceloop: {sentence}")
-    except SimulationFailedError as error:
-        result, lines, code = {"error": str(error).splitlines()[0]}, [], 1
-        reporter.say(f"spiceloop: {error}")
-    except MemoryError:
-        result, lines, code = {"error": "out of memory"}, [], 1
-        reporter.say("spiceloop: out of memory; use smaller tiles, fewer images or fewer jobs")
-    except KeyboardInterrupt:
-        reporter.say("spiceloop: stopped; nothing half-written was left behind")
-        if as_json:
-            print_json({"error": "stopped"})
-        sys.exit(_STOPPED)
-    try:
-        if as_json:
-            print_json(result)
-        else:
-            for line in lines:
-                typer.echo(printable(line))
-    except BrokenPipeError:
-        raise  # `spiceloop ... | head`: typer ends it quietly
-    except OSError as error:
-        reporter.say(f"spiceloop: the result cannot be written to stdout ({error.strerror})")
-        # What is still in the buffer would be tried again, and fail again, when Python ends.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(1)
-    sys.exit(code)
 
 
 @app.command()

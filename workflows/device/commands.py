@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from workflows.outcome import run_command
+
 if TYPE_CHECKING:
     from workflows.console import Reporter
 
@@ -40,7 +42,6 @@ def list_(json: Json = False) -> None:
 
     Files of the device folder that cannot be used are named on stderr; the exit code is then 2.
     """
-    from workflows.cli import run_command
 
     def work(reporter: Reporter) -> Answer:
         from workflows.device.listing import list_models
@@ -56,7 +57,6 @@ def list_(json: Json = False) -> None:
 @app.command()
 def show(name: Name, params: Params = None, json: Json = False) -> None:
     """Print a parameter set: its numbers with units and allowed ranges, its states, its source."""
-    from workflows.cli import run_command
 
     def work(_reporter: Reporter) -> Answer:
         from workflows.device.show import show_set
@@ -92,7 +92,6 @@ def run(
     If the run fails, exit code 1, there is no result: a file of that name from an earlier run is
     renamed to FILE.old (FILE.old2, ... where that exists), so that it is not taken for one.
     """
-    from workflows.cli import run_command
 
     def work(reporter: Reporter) -> Answer:
         from workflows.device.run import run_device
@@ -127,7 +126,6 @@ def netlist(
     json: Json = False,
 ) -> None:
     """Write a device as a subcircuit for plain ngspice, or as a Verilog-A module."""
-    from workflows.cli import run_command
 
     def work(_reporter: Reporter) -> Answer:
         from workflows.device.listing import write_netlist
@@ -173,7 +171,6 @@ def fit(
     json: Json = False,
 ) -> None:
     """Fit a model to your measured data; the new parameter set has a name everywhere."""
-    from workflows.cli import run_command
 
     def work(reporter: Reporter) -> Answer:
         from workflows.device.fit import FitRequest, fit_file
@@ -198,7 +195,6 @@ def plot(
     json: Json = False,
 ) -> None:
     """Draw the page of a device: I-V loops, switching times, pulses, variability."""
-    from workflows.cli import run_command
 
     def work(reporter: Reporter) -> Answer:
         from compact_models.library import check_device_folder
@@ -243,7 +239,6 @@ def characterise(
     json: Json = False,
 ) -> None:
     """Characterise a device as a synapse: range, step, asymmetry, symmetry point, states."""
-    from workflows.cli import run_command
 
     def work(reporter: Reporter) -> Answer:
         from workflows.device.characterise import Request, characterise_device

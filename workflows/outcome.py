@@ -1,0 +1,65 @@
+"""How a command ends: its result on stdout, or one sentence on stderr, and its exit code.
+
+Exit codes: 0 done, 1 it ran and did not end well, 2 bad input, 130 stopped with Ctrl-C.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from workflows.console import Reporter
+
+STOPPED = 130  # what shells report of a program that Ctrl-C ended
+
+
+def run_command(
+    as_json: bool, work: Callable[[Reporter], tuple[dict[str, Any], list[str], int]]
+) -> None:
+    """Runs a command and prints what it returns: (JSON object, lines of text, exit code)."""
+    from compact_models.errors import InputError
+    from cosim.memory import keep_freed_memory
+    from cosim.ngspice import SimulationFailedError
+    from workflows.console import Reporter, print_json, printable
+
+    keep_freed_memory()  # a command has the process to itself
+    reporter = Reporter()
+    try:
+        result, lines, code = work(reporter)
+    except InputError as error:
+        result, lines, code = {"error": printable(error.sentence())}, [], 2
+        reporter.say(f"spiceloop: {error.sentence()}")
+    except OSError as error:  # what no command expects: a name too long, a disk that goes away
+        sentence = printable(f"{error.filename or 'a file'}: {error.strerror or error}")
+        result, lines, code = {"error": sentence}, [], 2
+        reporter.say(f"spiceloop: {sentence}")
+    except SimulationFailedError as error:
+        result, lines, code = {"error": str(error).splitlines()[0]}, [], 1
+        reporter.say(f"spiceloop: {error}")
+    except MemoryError:
+        result, lines, code = {"error": "out of memory"}, [], 1
+        reporter.say("spiceloop: out of memory; use smaller tiles, fewer images or fewer jobs")
+    except KeyboardInterrupt:
+        reporter.say("spiceloop: stopped; nothing half-written was left behind")
+        if as_json:
+            print_json({"error": "stopped"})
+        sys.exit(STOPPED)
+    try:
+        if as_json:
+            print_json(result)
+        else:
+            for line in lines:
+                typer.echo(printable(line))
+    except BrokenPipeError:
+        raise  # `spiceloop ... | head`: typer ends it quietly
+    except OSError as error:
+        reporter.say(f"spiceloop: the result cannot be written to stdout ({error.strerror})")
+        # What is still in the buffer would be tried again, and fail again, when Python ends.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(1)
+    sys.exit(code)
