@@ -11,7 +11,7 @@ import numpy as np
 import torch
 
 from compact_models.library import find_model, find_set
-from cosim.calibration.update import calibrate_update
+from cosim.calibration.update_cache import cached_update, updates_folder
 from cosim.memory import keep_freed_memory
 from cosim.write.amplitudes import Predicted, quiet_limits_v
 from cosim.write.array_surrogate import surrogate_engine
@@ -65,7 +65,9 @@ def _row(job: _Job) -> list[str]:
     model = find_model("vteam")
     published = find_set(model, "pt_hf_ti")
     numbers = replace(published, values=dict(published.values) | _DEVICE)
-    surrogate = calibrate_update(model, numbers, _PULSE, (-_RANGE_V, _RANGE_V))
+    surrogate = cached_update(
+        model, numbers, _PULSE, (-_RANGE_V, _RANGE_V), folder=updates_folder()
+    ).surrogate
     rng = np.random.default_rng(0)
     shape = (job.size, job.size)
     bare = WritableArray(model, numbers, Wires(r_wordline_ohm=1, r_bitline_ohm=1), {})

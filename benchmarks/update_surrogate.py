@@ -9,7 +9,8 @@ import numpy as np
 import torch
 
 from compact_models.library import find_model, find_set
-from cosim.calibration.update import FULL, calibrate_update
+from cosim.calibration.update import calibrate_update
+from cosim.calibration.update_layout import FULL
 from cosim.calibration.update_source import in_torch
 from cosim.ngspice import find_ngspice
 from cosim.surrogate.update_rows import compared, ideal_step

@@ -46,6 +46,17 @@ def write_text_atomic(path: Path, text: str) -> None:
     write_bytes_atomic(path, text.encode("utf-8"))
 
 
+def cache_folder() -> Path:
+    """Where what can be made again is kept; it need not exist.
+
+    `$SPICELOOP_CACHE`, or `$XDG_CACHE_HOME/spiceloop`, or `~/.cache/spiceloop`.
+    """
+    own = os.environ.get("SPICELOOP_CACHE")
+    if own:
+        return Path(own)
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "spiceloop"
+
+
 def check_place(path: Path, option: str) -> None:
     """Refuses, before the work that leads there, a place where no file could be written.
 

@@ -5,11 +5,19 @@ Tests marked `slow` run under `--all`, or when one is named by itself (`FILE::TE
 
 from __future__ import annotations
 
+import contextlib
+import os
+import shutil
+import tempfile
+from pathlib import Path
+
 import pytest
 
 from compact_models.errors import InputError
+from compact_models.files import cache_folder
 from cosim.ngspice import Ngspice, find_ngspice
 
+_CACHE = pytest.StashKey[Path]()
 _CHOICE = pytest.StashKey[str]()
 _CHOICES = ("required", "if_available", "disabled")
 
@@ -27,6 +35,28 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def pytest_configure(config: pytest.Config) -> None:
     config.stash[_CHOICE] = config.getoption("--ngspice")
+    if not hasattr(config, "workerinput"):
+        config.stash[_CACHE] = _own_cache()
+
+
+def _own_cache() -> Path:
+    """A cache of this session: all its processes share it, and nothing of the user's is in it.
+
+    Compiled models are the exception: their key is their whole text and the compiler.
+    """
+    compiled = cache_folder() / "osdi"
+    with contextlib.suppress(OSError):
+        compiled.mkdir(parents=True, exist_ok=True)
+    folder = Path(tempfile.mkdtemp(prefix="spiceloop-tests-"))
+    (folder / "osdi").symlink_to(compiled.resolve())
+    os.environ["SPICELOOP_CACHE"] = str(folder)
+    return folder
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    folder = config.stash.get(_CACHE, None)
+    if folder is not None:
+        shutil.rmtree(folder, ignore_errors=True)  # the link goes, not what it leads to
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

@@ -63,3 +63,30 @@ def test_the_ground_floors_know_nothing_of_simulators_and_training() -> None:
         floor = path.relative_to(ROOT).parts[0]
         if floor in ("compact_models", "netlists"):
             assert not imported(path) & {"subprocess", "sklearn", "typer", "rich"}, path
+
+
+def loaded_with(module: str) -> set[str]:
+    """The modules of this house that are loaded with one of them: imports outside functions."""
+    found: set[str] = set()
+    waiting = [module]
+    while waiting:
+        name = waiting.pop()
+        path = ROOT / (name.replace(".", "/") + ".py")
+        path = path if path.exists() else ROOT / name.replace(".", "/") / "__init__.py"
+        if name in found or not path.exists():
+            continue
+        found.add(name)
+        for node in ast.parse(path.read_text(encoding="utf-8")).body:
+            if isinstance(node, ast.ImportFrom) and node.module:
+                waiting += [node.module, *(f"{node.module}.{one.name}" for one in node.names)]
+            elif isinstance(node, ast.Import):
+                waiting += [one.name for one in node.names]
+    return found
+
+
+def test_training_does_not_walk_through_writing() -> None:
+    loaded = loaded_with("workflows.train")
+    assert "cosim.training.backprop" in loaded  # it is followed at all
+    assert "cosim.write.verify" in loaded_with("workflows.write_chip")
+    assert {name for name in loaded if name.startswith(("cosim.write", "workflows.write"))} == set()
+    assert "compact_models.library" not in loaded

@@ -36,7 +36,6 @@ from workflows.runfolder import (
 )
 from workflows.threads import threads_for
 from workflows.versions import now_utc, versions
-from workflows.write_plan import check_writing
 
 
 def train_run(
@@ -59,7 +58,10 @@ def train_run(
         SimulationFailedError: a calibration run failed.
     """
     refuse_existing(out)
-    check_writing(config)
+    if "write" in config.model_fields_set:  # who does not write need not load what writes
+        from workflows.write_plan import check_writing
+
+        check_writing(config)
     seed = config.study.seed
     split = load_split(config.data, seed=seed)
     with new_folder(out) as folder:

@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 from compact_models.errors import InputError, closest
 from compact_models.library import find_model, find_set
 from compact_models.model import CompactModel, ParameterSet
-from cosim.calibration.update import MOST, calibrate_update, check_levels
+from cosim.calibration.update import MOST, check_levels
+from cosim.calibration.update_cache import CalibratedUpdate, cached_update, updates_folder
 from cosim.surrogate.update import UpdateSurrogate
 from cosim.write.amplitudes import AmplitudeRule, quiet_rule
 from cosim.write.array_surrogate import MOST_SIGMA
@@ -40,24 +41,30 @@ class WritePlan:
     Attributes:
         scheme: what the lines that are not selected carry.
         spec: when a cell is done.
-        surrogate: what one pulse does to the device.
+        update: what one pulse does to the device, and when that was measured.
         rule: how high the next pulse is.
     """
 
     scheme: WriteScheme
     spec: VerifySpec
-    surrogate: UpdateSurrogate
+    update: CalibratedUpdate
     rule: AmplitudeRule
+
+    @property
+    def surrogate(self) -> UpdateSurrogate:
+        """What one pulse does to the device."""
+        return self.update.surrogate
 
 
 def plan_writing(config: Config) -> WritePlan:
-    """What `[write]` asks for, with the update surrogate measured: some 20 s for `stanford`.
+    """What `[write]` asks for, with the update surrogate: some 20 s for `stanford`, the first time.
 
     Raises:
         InputError: as `check_writing`; or pulses of one sign move nothing, or do the opposite.
     """
     scheme, wanted = chosen_scheme(config), config.write
-    surrogate = calibrated(config)
+    update = calibrated(config)
+    surrogate = update.surrogate
     for end, words in ((0, "lowest"), (-1, "highest")):
         # Where the source had no answer at all the heat is NaN and the change says nothing.
         known = not bool(surrogate.heat_j_per_v2[end].isnan().all())
@@ -79,7 +86,7 @@ def plan_writing(config: Config) -> WritePlan:
         ("[write] amplitude_down_v", wanted.amplitude_down_v),
     )  # fmt: skip
     rule = quiet_rule(surrogate, scheme.half_selected, most_gain=most_gain(config))
-    return WritePlan(scheme, verify_spec(config), surrogate, rule)
+    return WritePlan(scheme, verify_spec(config), update, rule)
 
 
 def check_writing(config: Config) -> None:
@@ -127,7 +134,7 @@ def verify_spec(config: Config) -> VerifySpec:
     )
 
 
-def calibrated(config: Config) -> UpdateSurrogate:
+def calibrated(config: Config) -> CalibratedUpdate:
     """What one pulse does to the device, up to what the cell that needs most may need.
 
     Raises:
@@ -137,7 +144,7 @@ def calibrated(config: Config) -> UpdateSurrogate:
     range_v, width_s = _range_v(config), config.write.width_s
     highest_v = max(config.write.amplitude_v, config.write.amplitude_down_v)
     pulse = Pulse(highest_v, width_s, EDGE * width_s, EDGE * width_s)
-    return calibrate_update(model, numbers, pulse, range_v)
+    return cached_update(model, numbers, pulse, range_v, folder=updates_folder())
 
 
 def most_gain(config: Config) -> float:

@@ -7,9 +7,8 @@ measured by the source that is asked for, and so are the random ones that the er
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, replace
-from itertools import pairwise
 
 import numpy as np
 import torch
@@ -19,7 +18,8 @@ from compact_models.emit.torch_model import torch_model
 from compact_models.errors import InputError
 from compact_models.model import CompactModel, ParameterSet
 from compact_models.variation import component_rng
-from cosim.calibration.update_source import Measure, in_ngspice, in_torch
+from cosim.calibration.update_layout import FULL, QUICK, Effort, lay_out
+from cosim.calibration.update_source import in_ngspice, in_torch
 from cosim.devices.run_ngspice import can_compile
 from cosim.devices.switching_time import switching_state
 from cosim.ngspice import Ngspice
@@ -30,42 +30,56 @@ from netlists.pulse import Pulse
 Array = NDArray[np.float64]
 Report = Callable[[int, int], None]
 
+_SEED = 1
 
-@dataclass(frozen=True)
-class Effort:
-    """How fine the table is.
+
+@dataclass(frozen=True, eq=False)
+class MeasuredUpdate:
+    """Pulses that were measured: what an update surrogate is made from, and much smaller.
 
     Attributes:
-        levels: of the pulse to begin with, over both signs.
-        level_rounds: times that levels are put between others.
-        states: before the pulse to begin with.
-        state_rounds: times that states are put between others.
-        error: where a straight line is wrong by less it is good enough: over the largest change of
-            a level, and between levels over the rms of all, with the part of the range between.
-        held_out: random points on which the error is measured.
+        model: the device's name.
+        parameter_set: its set's.
+        state: the state that is meant.
+        pulse: whose timing was measured.
+        rows: of rising levels, for the table.
+        x: states before the pulses that the error is told from [point].
+        voltage_v: their levels [V], [point].
+        after: states after them [point]; NaN where the source has no answer.
+        energy_j: their energies [J], [point].
+        source: who measured.
+        reason: why the first run that failed did; empty if none has.
     """
 
-    levels: int = 21
-    level_rounds: int = 6
-    states: int = 17
-    state_rounds: int = 5
-    error: float = 2e-3
-    held_out: int = 10_000
+    model: str
+    parameter_set: str
+    state: str
+    pulse: Pulse
+    rows: tuple[Row, ...]
+    x: Array
+    voltage_v: Array
+    after: Array
+    energy_j: Array
+    source: str
+    reason: str
 
+    def surrogate(self) -> UpdateSurrogate:
+        """The better one of two tables: cubics over the voltage, or straight lines."""
+        tables = [self._table(smooth=smooth) for smooth in (True, False)]
+        return min(tables, key=_error)
 
-# On a cliff one point of a thousand is worth as much as all others together: few of them would tell
-# a root mean square by luck. Behavioural sources take four times as long for `FULL`, minutes.
-FULL = Effort()
-QUICK = Effort(levels=13, level_rounds=6, states=13, state_rounds=4, error=7e-3, held_out=1000)
-_SEED = 1
-_BESIDE = 1e-6  # of a threshold: so far from it are the levels on either side
-_NEAR_END = np.array([1e-3, 1e-2])  # of the range: a bound cuts small steps short
-_NEAREST = 1e-5  # of the range: states are no nearer to each other
-# Of the way from level to level, to see if a table of both is right there; the first one stays. One
-# place may be right by chance where a cliff moves with the level, three hardly ever are.
-_TRIED = (0.5, 0.2, 0.8)
-_PARTS = 3  # of an interval of states in which the map bends
-_INSIDE = range(1, _PARTS)
+    def _table(self, *, smooth: bool) -> UpdateSurrogate:
+        made = from_rows(
+            list(self.rows),
+            model=self.model,
+            parameter_set=self.parameter_set,
+            pulse=self.pulse,
+            state=self.state,
+            source=self.source,
+            smooth=smooth,
+        )
+        held = compared(made, self.x, self.voltage_v, self.after, self.energy_j)
+        return replace(made, held_out=held, reason=self.reason)
 
 
 def calibrate_update(
@@ -79,7 +93,48 @@ def calibrate_update(
     effort: Effort | None = None,
     report: Report | None = None,
 ) -> UpdateSurrogate:
-    """The update surrogate of a device for pulses of one timing.
+    """The update surrogate of a device for pulses of one timing, measured anew.
+
+    Args:
+        model: see `measure_update`.
+        parameter_set: likewise.
+        pulse: likewise.
+        range_v: likewise.
+        ngspice: likewise.
+        compiled: likewise.
+        effort: likewise.
+        report: likewise.
+
+    Returns:
+        The surrogate with its held-out error. What the source could not solve is NaN in the table.
+
+    Raises:
+        InputError: as `measure_update`.
+    """
+    return measure_update(
+        model, parameter_set, pulse, range_v,
+        ngspice=ngspice, compiled=compiled, effort=effort, report=report,
+    ).surrogate()  # fmt: skip
+
+
+def effort_of(ngspice: Ngspice | None, compiled: bool | None, effort: Effort | None) -> Effort:
+    """How fine a table is that nobody says it of: `FULL`, or `QUICK` for behavioural sources."""
+    slow = ngspice is not None and not (can_compile(ngspice) if compiled is None else compiled)
+    return effort or (QUICK if slow else FULL)
+
+
+def measure_update(
+    model: CompactModel,
+    parameter_set: ParameterSet,
+    pulse: Pulse,
+    range_v: tuple[float, float],
+    *,
+    ngspice: Ngspice | None = None,
+    compiled: bool | None = None,
+    effort: Effort | None = None,
+    report: Report | None = None,
+) -> MeasuredUpdate:
+    """The pulses that an update surrogate needs, and random ones that tell its error.
 
     Args:
         model: the device.
@@ -89,19 +144,15 @@ def calibrate_update(
         range_v: the least and the greatest level [V].
         ngspice: who measures; None is torch.
         compiled: in ngspice, see `cosim.write.array_ngspice.pulse_array`.
-        effort: how fine; None is `FULL`, or `QUICK` for a simulator that cannot compile the model.
+        effort: how fine; None is `effort_of`.
         report: called with points done and points in all.
-
-    Returns:
-        The surrogate with its held-out error. What the source could not solve is NaN in the table.
 
     Raises:
         InputError: the device takes no pulses, the levels are not in order, or beyond what the
             model is good for.
     """
     check_levels(model, parameter_set, range_v)
-    slow = ngspice is not None and not (can_compile(ngspice) if compiled is None else compiled)
-    wanted = effort or (QUICK if slow else FULL)
+    wanted = effort_of(ngspice, compiled, effort)
     # Where the table needs points does not hang on energies, for which torch has to stop and look.
     guide = in_torch(model, parameter_set, pulse, looks=0, tolerance=1e-5)
     rows = lay_out(guide, range_v, wanted, thresholds_v(model, parameter_set))
@@ -117,28 +168,22 @@ def calibrate_update(
     ends = np.cumsum([len(row.x) for row in rows])
     *afters, after = np.split(found.after, ends)
     *energies, energy_j = np.split(found.energy_j, ends)
-    rows = [
-        replace(row, after=one, energy_j=other)
-        for row, one, other in zip(rows, afters, energies, strict=True)
-    ]
-    best = None
-    for smooth in (True, False):
-        made = from_rows(
-            rows,
-            model=model.name,
-            parameter_set=parameter_set.name,
-            pulse=pulse,
-            state=model.states[switching_state(model)].name,
-            source=found.engine,
-            smooth=smooth,
-        )
-        held = compared(made, x, v, after, energy_j)
-        made = replace(made, held_out=held, reason=found.reason)
-        if best is None or _error(made) < _error(best):
-            best = made
-    if best is None:
-        raise AssertionError("there are two ways to try")
-    return best
+    return MeasuredUpdate(
+        model=model.name,
+        parameter_set=parameter_set.name,
+        state=model.states[switching_state(model)].name,
+        pulse=pulse,
+        rows=tuple(
+            replace(row, after=one, energy_j=other)
+            for row, one, other in zip(rows, afters, energies, strict=True)
+        ),
+        x=x,
+        voltage_v=v,
+        after=after,
+        energy_j=energy_j,
+        source=found.engine,
+        reason=found.reason,
+    )
 
 
 def _error(made: UpdateSurrogate) -> float:
@@ -190,131 +235,3 @@ def thresholds_v(model: CompactModel, parameter_set: ParameterSet) -> list[float
     p = functions.parameters(dict(parameter_set.values))
     ends = [functions.kinks(torch.tensor(v, dtype=torch.float64), p) for v in (0.0, 1.0)]
     return sorted({float(a) / (float(a) - float(b)) for a, b in zip(*ends, strict=True)})
-
-
-def lay_out(
-    guide: Measure, range_v: tuple[float, float], effort: Effort, thresholds_v: Sequence[float]
-) -> list[Row]:
-    """Rows of points that the table needs, as the guide measures them, of rising levels.
-
-    Args:
-        guide: who measures.
-        range_v: the least and the greatest level [V].
-        effort: how fine.
-        thresholds_v: levels at which the step may jump: each has a row on either side.
-    """
-    low, high = range_v
-    even = np.linspace(low, high, effort.levels)
-    sides = [v * (1 + side * _BESIDE) for v in thresholds_v for side in (-1, 1) if v]
-    marks = np.array([0.0, *sides])
-    marks = marks[(marks > low) & (marks < high)]
-    apart = np.abs(even[:, None] - marks[None]).min(1, initial=np.inf) > 1e-3 * (high - low)
-    apart[[0, -1]] = True
-    levels = np.unique(np.concatenate([even[apart], marks]))
-    rows = measured_rows(guide, levels, effort)
-    wanted = [bool(gap) for gap in np.diff(levels) > 1e-4 * (high - low)]
-    for _ in range(effort.level_rounds):
-        pairs = [pair for pair, far in zip(pairwise(rows), wanted, strict=True) if far]
-        if not pairs:
-            break
-        tried = [
-            a.voltage_v + (b.voltage_v - a.voltage_v) * part for a, b in pairs for part in _TRIED
-        ]
-        new = iter(measured_rows(guide, np.array(tried), effort))
-        whole = max(_rms_of_all(rows), 1e-12)
-        joined, following = [rows[0]], []
-        for (before, after), wrong in zip(pairwise(rows), wanted, strict=True):
-            if wrong:
-                found = [next(new) for _ in _TRIED]
-                wrong_by = max(
-                    _rms(one.x, one.after - _blended(before, after, one)) for one in found
-                )
-                part = (after.voltage_v - before.voltage_v) / (high - low)
-                far = wrong_by * np.sqrt(part) > effort.error * whole
-                joined.append(found[0])
-                following += [bool(far)] * 2
-            else:
-                following.append(False)
-            joined.append(after)
-        rows, wanted = joined, following
-    return rows
-
-
-def _blended(before: Row, after: Row, between: Row) -> Array:
-    """States after the pulses of a row, as a table of the rows on either side has them."""
-    pair = from_rows(
-        [before, after],
-        model="",
-        parameter_set="",
-        pulse=Pulse(0.0, 1.0, 1.0, 1.0),
-        state="",
-        source="",
-        smooth=False,
-    )
-    level = torch.full((len(between.x),), between.voltage_v, dtype=torch.float64)
-    return pair.after(torch.from_numpy(between.x), level).numpy()
-
-
-def _rms_of_all(rows: Sequence[Row]) -> float:
-    """The rms of the change of state over all states and levels."""
-    levels = np.array([row.voltage_v for row in rows])
-    squares = np.array([_rms(row.x, row.after - row.x) ** 2 for row in rows])
-    return float(np.sqrt(np.trapezoid(squares, levels) / (levels[-1] - levels[0])))
-
-
-def _rms(x: Array, y: Array) -> float:
-    """The rms over an even spread of states of what is known at others."""
-    known = np.isfinite(y)
-    if not known.any():
-        return 0.0
-    even = np.interp(np.linspace(0, 1, 501), x[known], y[known])
-    return float(np.sqrt(np.mean(even**2)))
-
-
-def measured_rows(guide: Measure, levels: Array, effort: Effort) -> list[Row]:
-    """Rows at some levels, with states where each bends, as the guide measures them."""
-    even = np.linspace(0.0, 1.0, effort.states)
-    xs = [np.unique(np.concatenate([even, _NEAR_END, 1 - _NEAR_END])) for _ in levels]
-    rows: list[Row] = []
-    fresh = xs
-    for turn in range(effort.state_rounds + 1):
-        count = [len(x) for x in fresh]
-        if not sum(count):
-            break
-        found = guide(np.concatenate(fresh), np.repeat(levels, count))
-        ends = np.cumsum(count)[:-1]
-        parts = zip(fresh, np.split(found.after, ends), np.split(found.energy_j, ends), strict=True)
-        new = [Row(float(v), *part) for v, part in zip(levels, parts, strict=True)]
-        rows = new if not turn else [_joined(a, b) for a, b in zip(rows, new, strict=True)]
-        fresh = [_where_it_bends(row, effort.error) for row in rows]
-    return rows
-
-
-def _joined(one: Row, other: Row) -> Row:
-    order = np.argsort(np.concatenate([one.x, other.x]), kind="stable")
-    columns = [
-        np.concatenate(pair)[order]
-        for pair in (
-            (one.x, other.x), (one.after, other.after), (one.energy_j, other.energy_j),
-        )
-    ]  # fmt: skip
-    return Row(one.voltage_v, *columns)
-
-
-def _where_it_bends(row: Row, error: float) -> Array:
-    """States within the intervals in which straight lines from end to end may be wrong."""
-    u, w = row.x + row.after, row.after - row.x
-    most = max(float(np.nanmax(np.abs(w))), 1e-12)
-    heat = row.energy_j / max(float(np.nanmax(np.abs(row.energy_j))), 1e-300)
-    wrong = (_off(u, w) > error * most) | (_off(u, heat) > error)
-    wrong &= np.diff(row.x) > _NEAREST
-    first, length = row.x[:-1][wrong], np.diff(row.x)[wrong]
-    return np.asarray(np.sort(np.concatenate([first + length * k / _PARTS for k in _INSIDE])))
-
-
-def _off(u: Array, y: Array) -> Array:
-    """How far a bent curve may be from straight lines, in every interval [point - 1]."""
-    with np.errstate(invalid="ignore", divide="ignore"):
-        bend = np.abs(np.diff(np.diff(y) / np.diff(u)))
-    beside = np.concatenate([[0.0], bend]) + np.concatenate([bend, [0.0]])
-    return np.asarray(np.nan_to_num(beside) * np.diff(u) / 8)

@@ -9,14 +9,13 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import importlib.util
-import os
 import shutil
 import subprocess
 import tempfile
 from pathlib import Path
 
 from compact_models.errors import InputError
-from compact_models.files import write_bytes_atomic
+from compact_models.files import cache_folder, write_bytes_atomic
 
 _TIMEOUT_S = 120.0
 
@@ -34,12 +33,6 @@ def find_openvaf() -> Path | None:
     return None
 
 
-def cache_folder() -> Path:
-    """Where compiled models are kept: `$XDG_CACHE_HOME/spiceloop/osdi`."""
-    root = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(root) / "spiceloop" / "osdi"
-
-
 def compile_osdi(verilog_a: str, compiler: Path) -> bytes:
     """The OSDI library of a Verilog-A text.
 
@@ -47,7 +40,7 @@ def compile_osdi(verilog_a: str, compiler: Path) -> bytes:
         InputError: the compiler refuses the text, or does not answer.
     """
     stamp = f"{compiler.resolve()}\n{compiler.stat().st_mtime_ns}\n{verilog_a}"
-    kept = cache_folder() / f"{hashlib.sha256(stamp.encode()).hexdigest()[:32]}.osdi"
+    kept = cache_folder() / "osdi" / f"{hashlib.sha256(stamp.encode()).hexdigest()[:32]}.osdi"
     if kept.exists():
         return kept.read_bytes()
     with tempfile.TemporaryDirectory(prefix="spiceloop-") as folder:

@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 
 from compact_models.errors import InputError
 from compact_models.model import CompactModel, ParameterSet
-from cosim.calibration.update import MOST, QUICK, check_levels, measured_rows, thresholds_v
+from cosim.calibration.update import MOST, check_levels, thresholds_v
+from cosim.calibration.update_layout import QUICK, measured_rows
 from cosim.calibration.update_source import in_torch
 from cosim.devices.switching_time import switching_state, switching_times
 from cosim.portraits.polarity import polarity

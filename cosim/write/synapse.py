@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 
 from compact_models.emit.torch_model import torch_model
 from compact_models.model import CompactModel, ParameterSet
-from cosim.calibration.update import Effort, Report, calibrate_update
+from cosim.calibration.update import Report, calibrate_update
+from cosim.calibration.update_layout import Effort
 from cosim.devices.switching_time import switching_state
 from cosim.ngspice import Ngspice
 from cosim.portraits.polarity import conductance_s, place_states

@@ -12,6 +12,7 @@ import pytest
 
 from compact_models.errors import InputError
 from compact_models.library import find_model, find_set
+from cosim.calibration.update_cache import CalibratedUpdate
 from cosim.calibration.update_source import in_torch
 from cosim.fidelities.spice import ChipRead, read_chip
 from cosim.surrogate.update import UpdateSurrogate
@@ -193,7 +194,7 @@ def test_what_is_refused(tmp_path: Path) -> None:
 
 def test_the_table_of_the_defaults_is_within_two_percent() -> None:
     """Filaments that close at once from one side of a line and not from the other included."""
-    made = calibrated(Config())
+    made = calibrated(Config()).surrogate
     assert made.held_out is not None
     assert made.held_out.lost == 0
     assert made.held_out.nrmse < 0.02
@@ -208,17 +209,18 @@ def test_the_table_of_the_defaults_is_within_two_percent() -> None:
 def test_a_pulse_without_an_answer_is_not_one_that_moves_nothing(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    def unsolved(*_given: object, **_named: object) -> UpdateSurrogate:
+    def unsolved(*_given: object, **_named: object) -> CalibratedUpdate:
         x = np.linspace(0, 1, 5)
         rows = [Row(-1.0, x, 0.9 * x, x + 1), Row(1.0, x, np.full(5, np.nan), np.full(5, np.nan))]
-        return replace(
+        made = replace(
             from_rows(
                 rows, model="stanford", parameter_set="sky130", pulse=Pulse(1, 1, 1, 1), state="x",
                 source="a test", smooth=False,
             ),
             reason="5 of 5 devices could not be solved",
         )  # fmt: skip
+        return CalibratedUpdate(made, False, "", 0.0, "", "")
 
-    monkeypatch.setattr("workflows.write_plan.calibrate_update", unsolved)
+    monkeypatch.setattr("workflows.write_plan.cached_update", unsolved)
     with pytest.raises(InputError, match=r"highest pulse .* was not solved \(5 of 5 devices"):
         plan_writing(Config())

@@ -11,7 +11,6 @@ import torch
 
 from compact_models.errors import InputError
 from compact_models.library import find_model, find_set
-from cosim.calibration.update import QUICK, calibrate_update
 from cosim.devices.run_torch import run_torch
 from cosim.surrogate.update import UpdateSurrogate
 from cosim.write.amplitudes import History, IncrementalSteps, Predicted, quiet_limits_v
@@ -19,6 +18,7 @@ from cosim.write.verify import MeanDevice
 from cosim.write.writable import WritableArray
 from netlists.pulse import Pulse
 from netlists.wires import Wires
+from tests.write.tables import kept_table
 
 MODEL = find_model("vteam")
 NUMBERS = replace(
@@ -49,7 +49,7 @@ MODEL = CompactModel(
 
 @pytest.fixture(scope="module")
 def surrogate() -> UpdateSurrogate:
-    return calibrate_update(MODEL, NUMBERS, PULSE, (-1.2, 1.2), effort=QUICK)
+    return kept_table(MODEL, NUMBERS, PULSE, (-1.2, 1.2))
 
 
 def pulsed(x: np.ndarray, volts: np.ndarray) -> np.ndarray:

@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 
 from compact_models.library import find_model, find_set
-from cosim.calibration.update import QUICK, calibrate_update
 from cosim.surrogate.update import UpdateSurrogate
 from cosim.write.array_surrogate import surrogate_engine
 from cosim.write.engines import Pulsed, torch_engine
@@ -16,6 +15,7 @@ from cosim.write.writable import WritableArray
 from netlists.pulse import Pulse
 from netlists.wires import Wires
 from netlists.write_schemes import find_scheme
+from tests.write.tables import kept_table
 
 PULSE = Pulse(0.35, 2e-8, 4e-10, 4e-10)
 
@@ -23,7 +23,7 @@ PULSE = Pulse(0.35, 2e-8, 4e-10, 4e-10)
 @cache
 def surrogate() -> UpdateSurrogate:
     model = find_model("vteam")
-    return calibrate_update(model, find_set(model, "sine"), PULSE, (-0.4, 0.4), effort=QUICK)
+    return kept_table(model, find_set(model, "sine"), PULSE, (-0.4, 0.4))
 
 
 def cells(shape: tuple[int, int], ohm: float, driver_ohm: float = 0.0) -> WritableArray:

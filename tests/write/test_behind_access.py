@@ -15,7 +15,6 @@ import torch
 from numpy.typing import NDArray
 from scipy.optimize import brentq
 
-from cosim.calibration.update import QUICK, calibrate_update
 from cosim.surrogate.update import UpdateSurrogate
 from cosim.write.amplitudes import AmplitudeRule, History, Predicted
 from cosim.write.array_torch import pulse_array_torch
@@ -26,6 +25,7 @@ from cosim.write.writable import WritableArray
 from netlists.access import Access, Selector, Transistor
 from netlists.wires import Wires
 from netlists.write_schemes import find_scheme
+from tests.write.tables import kept_table
 from tests.write.test_amplitudes import MODEL, NUMBERS, PULSE
 
 Array = NDArray[np.float64]
@@ -42,7 +42,7 @@ def surrogate(scale: float = 1.0) -> UpdateSurrogate:
     """Of the device, all of its currents multiplied by `scale`."""
     own = dict(NUMBERS.values)
     numbers = replace(NUMBERS, values=own | {k: own[k] / scale for k in ("r_on", "r_off")})
-    return calibrate_update(MODEL, numbers, PULSE, (-1.2, 1.2), effort=QUICK)
+    return kept_table(MODEL, numbers, PULSE, (-1.2, 1.2))
 
 
 def rule_for(access: Access, gates_v: tuple[float, float] = (GATE_V, GATE_V)) -> BehindAccess:

@@ -8,7 +8,6 @@ from functools import cache
 import numpy as np
 import pytest
 
-from cosim.calibration.update import QUICK, calibrate_update
 from cosim.surrogate.update import UpdateSurrogate
 from cosim.write.amplitudes import quiet_rule
 from cosim.write.array_surrogate import MOST_SIGMA, Spread, draw_spread, surrogate_engine
@@ -16,6 +15,7 @@ from cosim.write.engines import torch_engine
 from cosim.write.writable import WritableArray
 from netlists.wires import Wires
 from netlists.write_schemes import find_scheme
+from tests.write.tables import kept_table
 from tests.write.test_amplitudes import MODEL, NUMBERS, PULSE
 
 SHAPE = (4, 5)
@@ -24,7 +24,7 @@ RANGE_M = 3e-9
 
 @cache
 def surrogate() -> UpdateSurrogate:
-    return calibrate_update(MODEL, NUMBERS, PULSE, (-1.4, 1.4), effort=QUICK)
+    return kept_table(MODEL, NUMBERS, PULSE, (-1.4, 1.4))
 
 
 def cells() -> WritableArray:

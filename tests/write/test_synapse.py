@@ -12,7 +12,7 @@ import torch
 from compact_models.errors import InputError
 from compact_models.library import find_model, find_set
 from compact_models.model import CompactModel, ParameterSet
-from cosim.calibration.update import QUICK
+from cosim.calibration.update_layout import QUICK
 from cosim.devices.pulses import asymmetry, number_of_states, steps, symmetry_point
 from cosim.devices.run_ngspice import run_ngspice
 from cosim.devices.run_torch import run_torch

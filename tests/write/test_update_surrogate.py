@@ -10,7 +10,8 @@ import torch
 
 from compact_models.errors import InputError
 from compact_models.library import find_model, find_set
-from cosim.calibration.update import FULL, QUICK, calibrate_update
+from cosim.calibration.update import calibrate_update
+from cosim.calibration.update_layout import FULL, QUICK
 from cosim.calibration.update_source import in_ngspice, in_torch
 from cosim.ngspice import Ngspice, Outcome
 from cosim.surrogate.update import UpdateNoise, UpdateSurrogate

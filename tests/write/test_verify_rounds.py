@@ -9,7 +9,6 @@ import pytest
 from numpy.typing import NDArray
 
 from compact_models.library import find_model, find_set
-from cosim.calibration.update import QUICK, calibrate_update
 from cosim.ngspice import Ngspice
 from cosim.write.amplitudes import History, Predicted
 from cosim.write.engines import Pulsed, WriteEngine, ngspice_engine, torch_engine
@@ -19,6 +18,7 @@ from cosim.write.writable import WritableArray
 from netlists.pulse import Pulse
 from netlists.wires import Wires
 from netlists.write_schemes import find_scheme
+from tests.write.tables import kept_table
 from tests.write.test_amplitudes import MODEL as VTEAM
 from tests.write.test_amplitudes import NUMBERS as OWN
 from tests.write.test_amplitudes import PULSE as LONGER
@@ -120,7 +120,7 @@ def test_a_share_that_goes_in_circles_comes_to_rest() -> None:
 def test_a_cell_beyond_the_mean_devices_end_comes_back(target: str, r_off: float | None) -> None:
     """It reads as if it were at its target's place; which way it has to go its conductance says."""
     own = {"r_off": np.full((1, 1), r_off)} if r_off else {"r_on": np.full((1, 1), 4e4)}
-    surrogate = calibrate_update(VTEAM, OWN, LONGER, (-1.2, 1.2), effort=QUICK)
+    surrogate = kept_table(VTEAM, OWN, LONGER, (-1.2, 1.2))
     bare = WritableArray(VTEAM, OWN, Wires(r_wordline_ohm=1, r_bitline_ohm=1), {}, values=own)
     start = bare.at_fractions(np.full((1, 1), 1.0 if r_off else 0.0))
     ends = np.sort(replace(bare, values={}).at_fractions(np.array([[0.0, 1.0]])).conductance_s(0.1))
