@@ -90,17 +90,19 @@ def map_network(
     *,
     seed: int,
     sample: int,
+    full_scale: float = 1.0,
 ) -> Chip:
     """A chip programmed with the weights of a network, as one sample of a study.
 
     Args:
         stages: the network.
         hardware: the chip's description.
-        sample_inputs: typical inputs [batch, in], which set the ranges.
+        sample_inputs: typical inputs [batch, in], which set the ranges; shares of the read voltage.
         seed: the study's seed.
         sample: which chip of the study.
+        full_scale: the network's input that a share of 1 stands for.
     """
-    plans = plan_layers(stages, hardware, sample_inputs)
+    plans = plan_layers(stages, hardware, sample_inputs, full_scale=full_scale)
     weights = [
         augmented(stage.weight, stage.bias, plan.input_scale)
         for stage, plan in zip(stages, plans, strict=True)

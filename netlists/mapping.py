@@ -33,6 +33,10 @@ Array = NDArray[np.float64]
 RANGE_QUANTILE = 0.999
 RAIL_SHARE = 0.6
 
+# What rounding leaves beyond [-1, 1] or below 0, in single precision too; less than half a step of
+# any DAC.
+INPUT_ROUNDING = 1e-6
+
 # Far wider than anything that can be made; beyond it simulators lose digits, then the range.
 LEAST_FEEDBACK_OHM, MOST_FEEDBACK_OHM = 1e-6, 1e15
 
@@ -120,14 +124,20 @@ def _even_edges(size: int, largest: int) -> list[int]:
 
 
 def plan_layers(
-    stages: Sequence[LinearStage], hardware: Hardware, sample_inputs: Array
+    stages: Sequence[LinearStage],
+    hardware: Hardware,
+    sample_inputs: Array,
+    *,
+    full_scale: float = 1.0,
 ) -> tuple[LayerPlan, ...]:
     """Chooses scales and cuts for every stage.
 
     Args:
         stages: the network; its weights set the weight scales.
         hardware: the chip.
-        sample_inputs: typical inputs [batch, in]; values in [0, 1] or [-1, 1].
+        sample_inputs: typical inputs [batch, in] as shares of the read voltage, in [0, 1] or
+            [-1, 1].
+        full_scale: the network's input that a share of 1 stands for.
 
     Raises:
         InputError: the inputs do not fit the network or are not finite.
@@ -140,12 +150,13 @@ def plan_layers(
             value=hidden.shape,
             allowed=f"[batch, {stages[0].weight.shape[1]}]",
         )
-    if not np.isfinite(hidden).all() or np.abs(hidden).max() > 1:
+    if not np.isfinite(hidden).all() or np.abs(hidden).max() > 1 + INPUT_ROUNDING:
         raise InputError(
             "inputs must lie in [-1, 1]", where="sample inputs", value=float(np.abs(hidden).max())
         )
     plans: list[LayerPlan] = []
-    input_scale, signed = 1.0, bool((hidden < 0).any())
+    input_scale, signed = full_scale, bool((hidden < -INPUT_ROUNDING).any())
+    hidden = hidden * full_scale
     for index, stage in enumerate(stages):
         plan, pre_activation = _plan(index, stage, hardware, hidden, input_scale, signed)
         plans.append(plan)

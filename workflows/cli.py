@@ -11,7 +11,7 @@ import signal
 import sys
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, NoReturn
+from typing import TYPE_CHECKING, Annotated, Any, Literal, NoReturn
 
 import typer
 
@@ -149,7 +149,8 @@ def train(
 def verify(
     run: Annotated[Path, typer.Argument(help="run folder")],
     images: Annotated[
-        int | None, typer.Option("--images", help="held-out images \\[default: as configured]")
+        str | None,
+        typer.Option("--images", help="held-out images, or all \\[default: as configured]"),
     ] = None,
     json: Json = False,
 ) -> None:
@@ -160,7 +161,7 @@ def verify(
         from workflows.demo import verification_lines
         from workflows.verify import verify_run
 
-        result = verify_run(run, images, find_ngspice(), reporter)
+        result = verify_run(run, _count(images), find_ngspice(), reporter)
         lines = [*verification_lines(result), f"next: spiceloop report {run}"]
         return dataclasses.asdict(result), lines, 1 if result.failed else 0
 
@@ -314,6 +315,27 @@ def netlist(
         return summary, lines, 0
 
     run_command(json, work)
+
+
+def _count(images: str | None) -> int | Literal["all"] | None:
+    """Of `--images`.
+
+    Raises:
+        InputError: neither a number nor all.
+    """
+    from compact_models.errors import InputError
+
+    if images is None or images == "all":
+        return images  # type: ignore[return-value]  # mypy does not narrow str to the literal
+    try:
+        return int(images)
+    except ValueError:
+        raise InputError(
+            "neither a number nor all",
+            where="--images",
+            value=images,
+            hint="see 'spiceloop verify --help'",
+        ) from None
 
 
 def _command() -> str:

@@ -47,20 +47,52 @@ class StudySpec(Spec):
     sample: int = Field(0, ge=0, lt=2**31, description="which chip of the study")
 
 
+# A column is named or counted: -1 and "-1" are one.
+_Column = Annotated[
+    str,
+    BeforeValidator(
+        lambda value: (
+            str(value) if isinstance(value, int) and not isinstance(value, bool) else value
+        )
+    ),
+]
+
+
 class DataSpec(Spec):
     """What is learnt."""
 
     name: Literal["digits", "iris", "wine", "breast_cancer", "file"] = Field(
-        "digits", description="a set that comes inside scikit-learn, or a file"
+        "digits", description="a set that comes inside scikit-learn; `file` names others"
     )
     file: str = Field(
         "",
-        description="for name = file: an .npz beside the configuration with x [sample, feature]"
-        " in [0, 1] or [-1, 1] and integers y [sample], 0, 1, ... without gaps",
+        description="a .csv, one sample a line, or an .npz with x [sample, feature] and labels y;"
+        " beside the configuration",
     )
-    test_share: float = Field(0.25, gt=0, lt=1, description="share of samples that only measure")
+    label: _Column = Field(
+        "",
+        description="of a .csv: the label's column, by its name or its number from 0, -1 the last;"
+        " of an .npz: the array of labels if it is not y",
+    )
+    test_file: str = Field(
+        "", description="held-out samples, a file like the first; without it that one is cut"
+    )
+    test_share: float = Field(
+        0.25, gt=0, lt=1, description="share of samples that only measure, without a test_file"
+    )
+    scale: Literal["none", "minmax", "standard", "range"] = Field(
+        "minmax",
+        description="fitted to the training share; of a file none if nothing is said: docs/data.md",
+    )
 
-    @field_validator("file")
+    @model_validator(mode="before")
+    @classmethod
+    def _file_says_it(cls, values: Any) -> Any:
+        if isinstance(values, dict) and values.get("file"):
+            return {"name": "file", "scale": "none"} | values
+        return values
+
+    @field_validator("file", "test_file")
     @classmethod
     def _is_a_path(cls, file: str) -> str:
         if "\0" in file:
@@ -70,7 +102,14 @@ class DataSpec(Spec):
     @model_validator(mode="after")
     def _file_goes_with_its_name(self) -> Self:
         if bool(self.file) != (self.name == "file"):
-            raise ValueError('data from a file need both: name = "file" and file = "your.npz"')
+            raise ValueError(
+                f'name = "{self.name}" and file = "{self.file}" are two sets of data: name one'
+                if self.file
+                else 'name = "file" needs the file: file = "your.csv"'
+            )
+        for key in ("label", "test_file"):
+            if getattr(self, key) and not self.file:
+                raise ValueError(f'{key} belongs to data of your own: file = "your.csv"')
         return self
 
 
@@ -191,16 +230,18 @@ def load_config(path: Path) -> Config:
             message names file, key, value, allowed range and the closest valid key.
     """
     try:
-        text = path.read_text(encoding="utf-8")
+        text = path.read_text(encoding="utf-8-sig")  # some editors put a mark before it
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
         raise InputError(f"cannot read this configuration ({reason})", where=str(path)) from error
     config = parse_config(text, where=str(path))
-    if config.data.file:
-        data = config.data.model_copy(
-            update={"file": str((path.parent / config.data.file).resolve())}
-        )
-        config = config.model_copy(update={"data": data})
+    found = {
+        key: str((path.parent / name).resolve())
+        for key in ("file", "test_file")
+        if (name := getattr(config.data, key))
+    }
+    if found:
+        config = config.model_copy(update={"data": config.data.model_copy(update=found)})
     return config
 
 

@@ -1,9 +1,8 @@
-"""The data sets that the command line knows: real ones that come inside scikit-learn, or a file."""
+"""The data of a study, cut in two: sets that come inside scikit-learn, or files of the user's."""
 
 from __future__ import annotations
 
 import hashlib
-import io
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,7 +12,10 @@ from sklearn import datasets
 from sklearn.model_selection import train_test_split
 
 from compact_models.errors import InputError
+from compact_models.variation import component_rng
 from workflows.config import DataSpec
+from workflows.data_file import Samples, read_samples
+from workflows.scaling import Scaling, check_shares, fit_scaling
 
 Array = NDArray[np.float64]
 Labels = NDArray[np.int64]
@@ -21,7 +23,7 @@ Labels = NDArray[np.int64]
 
 @dataclass(frozen=True, eq=False)
 class Split:
-    """A data set, cut in two.
+    """A data set, cut in two, as shares of the read voltage.
 
     Args:
         train_x: [sample, feature], in [0, 1] or [-1, 1].
@@ -29,6 +31,11 @@ class Split:
         test_x: held-out samples, in a fixed random order.
         test_y: their labels.
         class_names: one name per class.
+        feature_names: one per feature; empty where the data have none.
+        scaling: how values became shares; fitted to the training share alone.
+        clipped_train: values of the training share beyond what drivers give.
+        clipped_test: values of the held-out share likewise.
+        source: what the data are called in messages.
     """
 
     train_x: Array
@@ -36,141 +43,215 @@ class Split:
     test_x: Array
     test_y: Labels
     class_names: tuple[str, ...]
+    feature_names: tuple[str, ...]
+    scaling: Scaling
+    clipped_train: int
+    clipped_test: int
+    source: str
 
     @property
     def hash(self) -> str:
-        """Twelve hexadecimal digits of the samples, of their labels and of the cut."""
-        arrays = (self.train_x, self.train_y, self.test_x, self.test_y)
+        """Twelve hexadecimal digits of the samples, of their labels, the cut and full drive."""
+        full = np.array([self.scaling.full_scale])
+        arrays = (self.train_x, self.train_y, self.test_x, self.test_y, full)
         content = b"".join(np.ascontiguousarray(array).tobytes() for array in arrays)
         return hashlib.sha256(content).hexdigest()[:12]
 
+    @property
+    def network_train_x(self) -> Array:
+        """The training share in the network's own numbers."""
+        return self.train_x * self.scaling.full_scale
+
+    @property
+    def network_test_x(self) -> Array:
+        """The held-out share in the network's own numbers, clipped as drivers clip."""
+        return self.test_x * self.scaling.full_scale
+
+    def facts(self) -> dict[str, object]:
+        """What a run keeps of its data: enough to bring another sample to its drivers."""
+        return {
+            "source": self.source,
+            "class_names": list(self.class_names),
+            "feature_names": list(self.feature_names),
+            "train_samples": len(self.train_y),
+            "test_samples": len(self.test_y),
+            "scale": self.scaling.kind,
+            "offset": self.scaling.offset.tolist(),
+            "factor": self.scaling.factor.tolist(),
+            "full_scale": self.scaling.full_scale,
+            "signed": self.scaling.signed,
+            "clipped_train_values": self.clipped_train,
+            "clipped_test_values": self.clipped_test,
+            "hash": self.hash,
+        }
+
+    def sentences(self) -> list[str]:
+        """The same for a reader."""
+        classes = ", ".join(self.class_names[:10]) + (", ..." if len(self.class_names) > 10 else "")
+        lines = [
+            f"data {self.source}: {len(self.train_y)} samples to train with,"
+            f" {len(self.test_y)} held out, {self.train_x.shape[1]} features,"
+            f" {len(self.class_names)} classes ({classes})",
+            f'scale "{self.scaling.kind}": full read voltage stands for'
+            f" {self.scaling.full_scale:.4g} at the network's input, drivers"
+            f" {'of both signs' if self.scaling.signed else 'from 0 up'}",
+        ]
+        for count, x, share in (
+            (self.clipped_train, self.train_x, "training"),
+            (self.clipped_test, self.test_x, "held-out"),
+        ):
+            if count:
+                percent = 100 * count / x.size
+                lines.append(
+                    f"{count} of {x.size} {share} values ({percent:.2g} %) are beyond the drivers'"
+                    " range and clip"
+                )
+        return lines
+
 
 def load_split(spec: DataSpec, *, seed: int) -> Split:
-    """Loads a data set and cuts it, classes in equal shares.
+    """Loads a data set, cuts it, classes in equal shares, and scales both shares alike.
 
     Args:
         spec: which one.
-        seed: decides the cut.
+        seed: decides the cut, and the order of what is held out.
 
     Raises:
         InputError: a data file does not hold what it should.
     """
-    x, y, names = _from_file(Path(spec.file)) if spec.name == "file" else _bundled(spec.name)
-    counts = np.bincount(y, minlength=len(names))
+    if spec.name == "file":
+        samples = read_samples(Path(spec.file), spec.label)
+    else:
+        samples = _bundled(spec.name)
+    source = Path(spec.file).name or spec.name
+    if spec.scale == "none":  # first of all, so that the first line of the file is named
+        check_shares(samples.x, samples.place)
+    y = _indices(samples, samples.class_names)
+    if spec.test_file:
+        train, test = _two_files(spec, samples, y, seed)
+    else:
+        train, test = _cut(spec, samples, y, source, seed)
+    scaling = fit_scaling(spec.scale, train.x, train.place)
+    if spec.scale == "none":
+        check_shares(test.x, test.place)
+    train_x, clipped_train = scaling.drive(train.x)
+    test_x, clipped_test = scaling.drive(test.x)
+    return Split(
+        train_x, train.y, test_x, test.y, samples.class_names, samples.feature_names, scaling,
+        clipped_train, clipped_test, source,
+    )  # fmt: skip
+
+
+@dataclass(frozen=True, eq=False)
+class _Share:
+    """One side of a cut; `rows` are its places in `of`."""
+
+    of: Samples
+    rows: NDArray[np.intp]
+    y: Labels
+
+    @property
+    def x(self) -> Array:
+        return self.of.x[self.rows]
+
+    def place(self, row: int, col: int) -> str:
+        return self.of.place(int(self.rows[row]), col)
+
+
+def _cut(
+    spec: DataSpec, samples: Samples, y: Labels, source: str, seed: int
+) -> tuple[_Share, _Share]:
+    classes = len(samples.class_names)
+    counts = np.bincount(y, minlength=classes)
     test = round(len(y) * spec.test_share)
-    if counts.min() < 2 or test < len(names) or len(y) - test < len(names):
+    if classes < 2:
+        raise _one_class(source, samples.class_names)
+    if counts.min() < 2 or test < classes or len(y) - test < classes:
+        rarest = samples.class_names[int(counts.argmin())]
         raise InputError(
             "too few samples to cut into training and test",
-            where=f"data {spec.name!r}",
-            value=f"{len(y)} samples, {counts.min()} in the smallest class, {test} for testing",
+            where=f"data {source!r}",
+            value=f"{len(y)} samples, {counts.min()} in the smallest class ({rarest}) of {classes},"
+            f" {test} for testing",
             allowed="at least 2 of each class, and as many on each side as there are classes",
+            hint="if these are no classes, name another label" if classes > len(y) / 2 else "",
         )
-    train_x, test_x, train_y, test_y = train_test_split(
-        x, y, test_size=test, random_state=seed % 2**32, stratify=y
+    train_rows, test_rows = train_test_split(
+        np.arange(len(y)), test_size=test, random_state=seed % 2**32, stratify=y
     )
-    if spec.name != "file":
-        # Features have their own units: each is brought to [0, 1] by what training may see.
-        low, high = train_x.min(axis=0), train_x.max(axis=0)
-        span = np.where(high > low, high - low, 1.0)
-        train_x, test_x = ((part - low) / span for part in (train_x, test_x))
-        test_x = test_x.clip(0, 1)
-    return Split(train_x, train_y, test_x, test_y, names)
+    return (
+        _Share(samples, train_rows, y[train_rows]),
+        _Share(samples, test_rows, y[test_rows]),
+    )
 
 
-def _bundled(name: str) -> tuple[Array, Labels, tuple[str, ...]]:
-    bunch = getattr(datasets, f"load_{name}")()
-    x = np.asarray(bunch.data, dtype=np.float64)
-    return x, np.asarray(bunch.target, np.int64), tuple(str(n) for n in bunch.target_names)
+def _two_files(spec: DataSpec, samples: Samples, y: Labels, seed: int) -> tuple[_Share, _Share]:
+    """All of one file to train with, all of the other held out, in a random order."""
+    if len(samples.class_names) < 2:
+        raise _one_class(Path(spec.file).name, samples.class_names)
+    held_out = _same_columns(samples, read_samples(Path(spec.test_file), spec.label), spec)
+    test_y = _indices(held_out, samples.class_names)
+    order = component_rng(seed, 0, "data/test_order").permutation(len(test_y))
+    return _Share(samples, np.arange(len(y)), y), _Share(held_out, order, test_y[order])
 
 
-def _from_file(path: Path) -> tuple[Array, Labels, tuple[str, ...]]:
-    where = str(path)
-    if not path.name:
-        raise InputError("no data file is named", where="[data] file", hint="give an .npz file")
-    arrays = read_npz(path)
-    for key in ("x", "y"):
-        if key not in arrays:
+def _same_columns(samples: Samples, held_out: Samples, spec: DataSpec) -> Samples:
+    """The held-out samples with their columns in the order of the training file."""
+    ours, theirs = samples.feature_names, held_out.feature_names
+    if held_out.x.shape[1] != samples.x.shape[1] or (
+        ours and theirs and sorted(ours) != sorted(theirs)
+    ):
+        missing = [name for name in ours if theirs and name not in theirs]
+        raise InputError(
+            "the held-out file has other columns than the training file",
+            where=spec.test_file,
+            value=", ".join(theirs) or f"{held_out.x.shape[1]} features",
+            allowed=", ".join(ours) or f"{samples.x.shape[1]} features",
+            hint=f"it lacks {', '.join(missing)}" if missing else "",
+        )
+    if ours == theirs or not (ours and theirs):
+        return held_out
+    if len(set(ours)) < len(ours):
+        raise InputError(
+            "columns of one name stand in another order than in the training file",
+            where=spec.test_file,
+            hint="give each column a name of its own",
+        )
+    order = [theirs.index(name) for name in ours]
+    return Samples(
+        held_out.x[:, order], held_out.labels, held_out.class_names, ours,
+        lambda row, col: held_out.place(row, order[col]), held_out.label_place,
+    )  # fmt: skip
+
+
+def _indices(samples: Samples, names: tuple[str, ...]) -> Labels:
+    known = {name: k for k, name in enumerate(names)}
+    for row, label in enumerate(samples.labels):
+        if label not in known:
             raise InputError(
-                f"the data file has no array {key!r}", where=where, value=sorted(arrays)
+                "this class is not among those of the training file",
+                where=samples.label_place(row),
+                value=label,
+                allowed=", ".join(names),
             )
-    x, y = numeric(arrays["x"], f"{where}: x"), arrays["y"]
-    if x.ndim != 2 or y.shape != (len(x),) or not np.issubdtype(y.dtype, np.integer):
-        raise InputError(
-            "wrong shape or type",
-            where=where,
-            value=f"x {x.shape} {x.dtype}, y {y.shape} {y.dtype}",
-            allowed="x [sample, feature] and integer y [sample]",
-        )
-    if not x.size:
-        raise InputError(
-            "there is nothing to learn",
-            where=f"{where}: x",
-            value=x.shape,
-            allowed="[sample, feature], at least one of each",
-        )
-    beyond = ~(np.abs(x) <= 1)  # NaN too
-    if beyond.any():
-        row, col = (int(k) for k in np.argwhere(beyond)[0])
-        raise InputError(
-            "inputs of a chip are shares of its read voltage",
-            where=f"{where}: x[{row}, {col}]",
-            value=float(x[row, col]),
-            allowed="finite values in [0, 1] or [-1, 1]",
-            hint="scale x, and fill or drop what is missing, before saving it",
-        )
-    if len(np.unique(y)) < 2:
-        raise InputError("there is one class only", where=f"{where}: y", allowed="two or more")
-    if y.min() < 0 or len(np.unique(y)) != int(y.max()) + 1:
-        raise InputError(
-            "labels must be 0, 1, ... without gaps",
-            where=f"{where}: y",
-            value=[int(v) for v in np.unique(y)[:10]],
-        )
-    return x, y.astype(np.int64), tuple(str(k) for k in range(int(y.max()) + 1))
+    return np.array([known[label] for label in samples.labels], dtype=np.int64)
 
 
-def read_npz(path: Path) -> dict[str, NDArray[np.generic]]:
-    """The arrays of an .npz file; nothing in it is ever executed.
-
-    Raises:
-        InputError: it cannot be read, is no .npz, or holds pickled objects.
-    """
-    try:
-        content = path.read_bytes()
-    except OSError as error:
-        raise InputError(f"cannot read this file ({error.strerror})", where=str(path)) from error
-    if not content.startswith((b"PK", b"\x93NUMPY")):  # numpy would take text for a pickle
-        raise InputError(
-            "this is not an .npz file of plain arrays (it does not begin as one)",
-            where=str(path),
-            hint="numpy.savez writes them",
-        )
-    try:
-        archive = np.load(io.BytesIO(content), allow_pickle=False)
-        if not isinstance(archive, np.lib.npyio.NpzFile):
-            raise InputError("this is one array, not an .npz file of named ones", where=str(path))
-        arrays = {name: archive[name] for name in archive.files}
-    except InputError:
-        raise
-    except Exception as error:  # of a spoilt archive: zlib, zipfile, tokenize, MemoryError, ...
-        reason = next(iter(str(error).splitlines()), type(error).__name__)
-        reason = reason.split(" If you trust")[0]  # numpy's advice to load it unsafely
-        raise InputError(
-            f"this is not an .npz file of plain arrays ({reason})", where=str(path)
-        ) from error
-    for name, array in arrays.items():
-        if not isinstance(array, np.ndarray):  # numpy hands out what is no .npy as bytes
-            raise InputError(f"{name!r} is not an array", where=str(path))
-    return arrays
+def _one_class(source: str, names: tuple[str, ...]) -> InputError:
+    return InputError(
+        "there is one class only", where=source, value=names[0] if names else None,
+        allowed="two or more",
+    )  # fmt: skip
 
 
-def numeric(array: NDArray[np.generic], where: str) -> Array:
-    """An array as doubles.
-
-    Raises:
-        InputError: it does not hold real numbers.
-    """
-    if not (np.issubdtype(array.dtype, np.integer) or np.issubdtype(array.dtype, np.floating)):
-        raise InputError("not real numbers", where=where, value=str(array.dtype))
-    with np.errstate(over="ignore"):  # beyond the largest double: infinite, which callers refuse
-        return array.astype(np.float64)
+def _bundled(name: str) -> Samples:
+    bunch = getattr(datasets, f"load_{name}")()
+    names = tuple(str(n) for n in bunch.target_names)
+    return Samples(
+        np.asarray(bunch.data, dtype=np.float64),
+        [names[k] for k in bunch.target],
+        names,
+        tuple(str(n) for n in bunch.feature_names),
+        lambda row, col: f"data {name!r}: x[{row}, {col}]",
+        lambda row: f"data {name!r}: y[{row}]",
+    )

@@ -108,16 +108,26 @@ def _of_config(path: Path, reporter: Reporter) -> _Source:
         threads_for(sum(weight.numel() for weight in network.parameters())),
     ):
         floating.train_floating(
-            network, split.train_x, split.train_y, config.train, seed=config.study.seed
+            network, split.network_train_x, split.train_y, config.train, seed=config.study.seed
         )
-    chip = _chip(config, linear_stages(network_graph(network)), split.train_x)
+    stages = linear_stages(network_graph(network))
+    chip = _chip(config, stages, split.train_x, full_scale=split.scaling.full_scale)
     origin = f"{path}, weights trained in floating point; held-out inputs"
     return _Source(config, chip, split.test_x, origin)
 
 
-def _chip(config: Config, stages: tuple[LinearStage, ...], inputs: Array) -> Chip:
+def _chip(
+    config: Config, stages: tuple[LinearStage, ...], inputs: Array, *, full_scale: float = 1.0
+) -> Chip:
     study = config.study
-    return map_network(stages, config.hardware, inputs, seed=study.seed, sample=study.sample)
+    return map_network(
+        stages,
+        config.hardware,
+        inputs,
+        seed=study.seed,
+        sample=study.sample,
+        full_scale=full_scale,
+    )
 
 
 def load_module(target: str) -> nn.Module:

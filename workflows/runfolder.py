@@ -32,7 +32,7 @@ from netlists.crossbar import check_conductances
 from netlists.mapping import LayerPlan, cut
 from netlists.neurons.spec import all_neurons
 from workflows.config import Config, parse_config
-from workflows.data import read_npz
+from workflows.npz import read_npz
 
 Array = NDArray[np.float64]
 T = TypeVar("T")

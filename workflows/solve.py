@@ -15,7 +15,7 @@ from cosim.ngspice import Outcome
 from netlists.array import ReadArray
 from netlists.crossbar import Crossbar, check_conductances
 from netlists.wires import ALLOWED_OHM, Wires, zero_or_buildable
-from workflows.data import numeric, read_npz
+from workflows.npz import numeric, read_npz
 from workflows.runfolder import write_npz
 
 Array = NDArray[np.float64]

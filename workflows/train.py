@@ -64,6 +64,8 @@ def train_run(
         check_writing(config)
     seed = config.study.seed
     split = load_split(config.data, seed=seed)
+    for line in split.sentences():
+        reporter.say(f"    {line}")
     with new_folder(out) as folder:
         with threads_for(_cells(_sizes(config, split))):
             trained = _train(config, split, ngspice, reporter)
@@ -74,6 +76,7 @@ def train_run(
         write_weights(folder / "model.pt", trained.network)
         write_weights(folder / "model_float.pt", trained.reference)
         write_calibration(folder, trained.calibration)
+        write_json(folder / "data.json", split.facts())
         write_json(folder / "training.json", [dataclasses.asdict(line) for line in trained.history])
         write_chip_deck(
             folder / "netlist",
@@ -101,6 +104,7 @@ def train_run(
         "accuracy_float": record.accuracy_float,
         "accuracy_surrogate": record.accuracy_trained,
         "test_images": len(split.test_y),
+        "data": split.facts(),
         "epochs": config.train.epochs,
         "calibration_errors": [dataclasses.asdict(row) for row in trained.calibration.errors],
         "config_hash": config.hash,
@@ -149,15 +153,20 @@ def _train(config: Config, split: Split, ngspice: Ngspice, reporter: Reporter) -
     with reporter.stage("floating-point reference") as progress:
         floating.train_floating(
             reference,
-            split.train_x,
+            split.network_train_x,
             split.train_y,
             spec,
             seed=seed,
             on_epoch=lambda epoch: progress(epoch + 1, spec.epochs),
         )
-    accuracy_float = floating.accuracy(reference, split.test_x, split.test_y)
+    accuracy_float = floating.accuracy(reference, split.network_test_x, split.test_y)
     # The trained reference only sets ranges; the chip itself learns from the initial weights.
-    plans = plan_layers(linear_stages(network_graph(reference)), config.hardware, split.train_x)
+    plans = plan_layers(
+        linear_stages(network_graph(reference)),
+        config.hardware,
+        split.train_x,
+        full_scale=split.scaling.full_scale,
+    )
     periphery = draw_periphery(config.hardware, plans, seed=seed, sample=sample)
     blank = Chip(config.hardware, plans, periphery, _blank(plans))
     with reporter.stage("calibrating the surrogate in ngspice") as progress:

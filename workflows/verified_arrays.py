@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from workflows.data import read_npz
+from workflows.npz import read_npz
 from workflows.runfolder import check_together, not_a_run
 
 Array = NDArray[np.float64]

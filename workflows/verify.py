@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import torch
@@ -56,12 +57,14 @@ class Verification:
     simulations: tuple[SimulationRecord, ...]
 
 
-def verify_run(run: Path, images: int | None, ngspice: Ngspice, reporter: Reporter) -> Verification:
+def verify_run(
+    run: Path, images: int | Literal["all"] | None, ngspice: Ngspice, reporter: Reporter
+) -> Verification:
     """Verifies a run and writes `verify.json` and `verify.npz` into it.
 
     Args:
         run: a run folder.
-        images: how many held-out images; None is what the configuration says.
+        images: how many held-out images, or all; None is what the configuration says.
         ngspice: the simulator.
         reporter: where progress goes.
 
@@ -83,6 +86,8 @@ def verify_run(run: Path, images: int | None, ngspice: Ngspice, reporter: Report
             hint="bring the data back, or train again",
         )
     count = config.verify.images if images is None else images
+    if count == "all":
+        count = len(split.test_y)
     if not 1 <= count <= len(split.test_y):
         if images is None:
             count = len(split.test_y)
@@ -145,7 +150,7 @@ def _float_accuracy(run: Path, config: Config, split: Split, count: int) -> floa
         raise InputError(
             "these weights do not fit the configuration", where=str(run / "model_float.pt")
         ) from error
-    return float_accuracy(network, split.test_x[:count], split.test_y[:count])
+    return float_accuracy(network, split.network_test_x[:count], split.test_y[:count])
 
 
 def summarise(

@@ -14,7 +14,7 @@ from compact_models.library import find_model, find_set
 from cosim.write.writable import WritableArray
 from netlists.access import Access, Selector, Transistor
 from netlists.wires import ALLOWED_OHM, Wires, zero_or_buildable
-from workflows.data import numeric, read_npz
+from workflows.npz import numeric, read_npz
 
 Array = NDArray[np.float64]
 

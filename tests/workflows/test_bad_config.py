@@ -47,10 +47,9 @@ CASES = {
     "lines in a key": ('[cell]\n"a\\n.include /etc/passwd" = 1\n', ["unknown key", "a .include"]),
     "colours in a value": ('[data]\nname = "\\u001b[2J"\n', ["[data] name"]),
     "data file with a null": ('[data]\nname = "file"\nfile = "a\\u0000b"\n', ["[data] file"]),
-    "a file without its name": ('[data]\nfile = "mine.npz"\n', ["[data]", 'name = "file"']),
     "a key outside of its section": ("seed = 7\n", ["seed is a key of [study]"]),
-    "no data file named": ('[data]\nname = "file"\n', ["[data]", 'file = "your.npz"']),
-    "data file is a folder": ('[data]\nname = "file"\nfile = "/proc"\n', ["/proc", "directory"]),
+    "no data file named": ('[data]\nname = "file"\n', ["[data]", 'file = "your.csv"']),
+    "data file is a folder": ('[data]\nname = "file"\nfile = "/proc"\n', ["/proc", "folder"]),
     "name too long": (f'[data]\nname = "file"\nfile = "{"a" * 300}"\n', ["too long"]),
 }  # fmt: skip
 

@@ -72,7 +72,7 @@ def test_values_inside_their_bounds_build(document: dict[str, Any]) -> None:
     ]
     buildable = all(ohm == 0 or ohm >= 1e-6 for ohm in ohms)
     data = document.get("data", {})
-    paired = bool(data.get("file", "")) == (data.get("name", "digits") == "file")
+    paired = data.get("name", "digits") != "file"  # what is drawn names no file
     good = ordered and buildable and paired
     assert answer in (("yes", "refused later") if good else ("no",))
 

@@ -85,7 +85,7 @@ def read_columns(path: Path, *, what: str = "measurement") -> tuple[list[str], T
         InputError: the file cannot be read or is empty; or, by the function, a column is not there
             once or a cell is no finite number.
     """
-    lines = _lines(_text(path, what), path, what)
+    lines = csv_lines(csv_text(path, what), path, what)
     if not lines:
         raise InputError(
             f"the {what} is empty",
@@ -93,7 +93,7 @@ def read_columns(path: Path, *, what: str = "measurement") -> tuple[list[str], T
             hint="write a line of column names, then numbers",
         )
     heading = [cell.strip() for cell in lines[0][1]]
-    _check_separator(f"{path}:{lines[0][0]}", heading)
+    check_separator(f"{path}:{lines[0][0]}", heading)
     for number, row in lines[1:]:
         if len(row) > len(heading):
             raise InputError(
@@ -132,7 +132,7 @@ def read_columns(path: Path, *, what: str = "measurement") -> tuple[list[str], T
     return heading, table
 
 
-def _text(path: Path, what: str) -> str:
+def csv_text(path: Path, what: str) -> str:
     """What is in the file, without the mark that spreadsheets put before it."""
     if path.is_dir():
         raise InputError(
@@ -163,7 +163,7 @@ def _text(path: Path, what: str) -> str:
     return text
 
 
-def _lines(text: str, path: Path, what: str) -> list[tuple[int, list[str]]]:
+def csv_lines(text: str, path: Path, what: str) -> list[tuple[int, list[str]]]:
     """The number and the cells of every line that has any; lines that start with # have none."""
     reader = csv.reader(io.StringIO(text, newline=""))
     try:
@@ -179,7 +179,7 @@ def _lines(text: str, path: Path, what: str) -> list[tuple[int, list[str]]]:
     ]
 
 
-def _check_separator(where: str, heading: Sequence[str]) -> None:
+def check_separator(where: str, heading: Sequence[str]) -> None:
     """Refuses a heading of one name that other separators would make several of."""
     found = [one for one in _SEPARATORS if one in heading[0]]
     if len(heading) == 1 and found:
