@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
+import fcntl
 import os
 import tempfile
 from pathlib import Path
@@ -26,14 +28,16 @@ def write_bytes_atomic(path: Path, data: bytes) -> None:
             prefix=f".{path.name}.", suffix=".part", dir=path.parent
         )
         with os.fdopen(handle, "wb") as stream:
+            with contextlib.suppress(OSError):  # a file system without locks
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)  # see `scratch`
             stream.write(data)
             stream.flush()
             os.fsync(stream.fileno())
-        umask = os.umask(0)
-        os.umask(umask)
-        Path(temporary).chmod(0o666 & ~umask)  # mkstemp makes it private to its owner
-        Path(temporary).replace(path)
-        temporary = None
+            umask = os.umask(0)
+            os.umask(umask)
+            Path(temporary).chmod(0o666 & ~umask)  # mkstemp makes it private to its owner
+            Path(temporary).replace(path)
+            temporary = None
     except OSError as error:
         raise unwritable(path, error) from error
     finally:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
+import shlex
 import signal
 import sys
 from datetime import UTC, datetime
@@ -138,7 +139,7 @@ def train(
             f"floating point {summary['accuracy_float']:.4f},"
             f" chip through the surrogate, before programming, {summary['accuracy_surrogate']:.4f}"
             f" on {summary['test_images']} held-out images",
-            f"next: spiceloop verify {out}",
+            f"next: spiceloop verify {shlex.quote(str(out))}",
         ]
         return summary, lines, 0
 
@@ -162,7 +163,7 @@ def verify(
         from workflows.verify import verify_run
 
         result = verify_run(run, _count(images), find_ngspice(), reporter)
-        lines = [*verification_lines(result), f"next: spiceloop report {run}"]
+        lines = [*verification_lines(result), f"next: spiceloop report {shlex.quote(str(run))}"]
         return dataclasses.asdict(result), lines, 1 if result.failed else 0
 
     run_command(json, work)
@@ -311,7 +312,10 @@ def netlist(
 
         summary = netlist_target(target, out, reporter, config_file=config)
         deck = out / "network.cir"
-        lines = [f"{deck}: {summary['elements']} elements", f"next: ngspice -b {deck}"]
+        lines = [
+            f"{deck}: {summary['elements']} elements",
+            f"next: ngspice -b {shlex.quote(str(deck))}",
+        ]
         return summary, lines, 0
 
     run_command(json, work)
@@ -339,8 +343,6 @@ def _count(images: str | None) -> int | Literal["all"] | None:
 
 
 def _command() -> str:
-    import shlex
-
     return shlex.join(["spiceloop", *sys.argv[1:]])
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import shlex
 from pathlib import Path
 from typing import Any
 
@@ -62,9 +63,10 @@ def full_run(config: Config, out: Path, reporter: Reporter, *, command: str) -> 
     try:
         written = write_chip(out, ngspice, writing)
     except KeyboardInterrupt:
+        place = shlex.quote(str(out))
         reporter.say(
             f"spiceloop: {out} is trained and verified and stays;"
-            f" next: spiceloop write-network {out}; spiceloop report {out}"
+            f" next: spiceloop write-network {place}; spiceloop report {place}"
         )
         raise
     return _reported(verified, written, tuple(writing.stages), reporter)
@@ -80,7 +82,8 @@ def _verified(
     try:
         result = verify_run(out, None, ngspice, verifying)
     except KeyboardInterrupt:
-        reporter.say(f"spiceloop: {out} is trained and stays; next: spiceloop verify {out}")
+        again = f"spiceloop verify {shlex.quote(str(out))}"
+        reporter.say(f"spiceloop: {out} is trained and stays; next: {again}")
         raise
     return _Verified(out, trained, result, (*reporter.stages, *verifying.stages))
 

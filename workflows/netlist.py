@@ -45,31 +45,17 @@ def netlist_target(
     Raises:
         InputError: the target cannot become a circuit.
     """
-    stands_empty = out.is_dir() and not out.is_symlink() and not any(out.iterdir())
-    if not stands_empty:
-        runfolder.refuse_existing(out)
-    if Path(target).is_dir():
-        source = _of_run(Path(target))
-    elif target.endswith(".py"):
-        raise InputError(
-            "a module needs its factory", where=target, hint=f"write {target}:NAME, a function"
-        )
-    elif ".py:" in target:
-        source = _of_module(target, Config() if config_file is None else load_config(config_file))
-    else:
-        source = _of_config(Path(target), reporter)
-    config = source.config
-    if stands_empty:
-        out.rmdir()
-    with runfolder.new_folder(out) as folder, reporter.stage("writing the deck"):
-        summary = write_chip_deck(
-            folder,
-            source.chip,
-            source.inputs[:_VECTORS],
-            title="spiceloop netlist",
-            header=(f"config {config.hash}; {source.origin}",),
-        )
-    return {"netlist": str(out), "config_hash": config.hash, **summary}
+    with runfolder.new_folder(out, reporter.say, allow_empty=True) as folder:
+        source = _source(target, reporter, config_file)
+        with reporter.stage("writing the deck"):
+            summary = write_chip_deck(
+                folder,
+                source.chip,
+                source.inputs[:_VECTORS],
+                title="spiceloop netlist",
+                header=(f"config {source.config.hash}; {source.origin}",),
+            )
+    return {"netlist": str(out), "config_hash": source.config.hash, **summary}
 
 
 @dataclass(frozen=True, eq=False)
@@ -80,6 +66,18 @@ class _Source:
     chip: Chip
     inputs: Array
     origin: str
+
+
+def _source(target: str, reporter: Reporter, config_file: Path | None) -> _Source:
+    if Path(target).is_dir():
+        return _of_run(Path(target))
+    if target.endswith(".py"):
+        raise InputError(
+            "a module needs its factory", where=target, hint=f"write {target}:NAME, a function"
+        )
+    if ".py:" in target:
+        return _of_module(target, Config() if config_file is None else load_config(config_file))
+    return _of_config(Path(target), reporter)
 
 
 def _of_run(run: Path) -> _Source:

@@ -23,12 +23,18 @@ def run_command(
 ) -> None:
     """Runs a command and prints what it returns: (JSON object, lines of text, exit code)."""
     from compact_models.errors import InputError
+    from compact_models.scratch import clear_scratch
     from cosim.memory import keep_freed_memory
     from cosim.ngspice import SimulationFailedError
     from workflows.console import Reporter, print_json, printable
 
     keep_freed_memory()  # a command has the process to itself
     reporter = Reporter()
+    if removed := clear_scratch():
+        reporter.say(
+            f"spiceloop: removed from {removed[0].parent} what commands that were killed left:"
+            f" {', '.join(path.name for path in removed)}"
+        )
     try:
         result, lines, code = work(reporter)
     except InputError as error:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import shlex
 from pathlib import Path
 
 import numpy as np
@@ -77,7 +78,7 @@ def writing_data(run: Path, found: ChipWriting, config: Config, chip: Chip) -> W
 def _check(path: Path, found: ChipWriting, config: Config, arrays: dict[str, Array]) -> None:
     """Holds what `write.json` says against the arrays and the configuration."""
     spec = config.write
-    again = f"run: spiceloop write-network {path.parent}"
+    again = f"run: spiceloop write-network {shlex.quote(str(path.parent))}"
     if found.write != spec.model_dump(mode="json"):
         changed = [k for k, v in spec.model_dump(mode="json").items() if found.write.get(k) != v]
         raise InputError(

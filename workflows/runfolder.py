@@ -13,9 +13,8 @@ import hashlib
 import io
 import math
 import os
-import shutil
-import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+import shlex
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
@@ -27,6 +26,7 @@ from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 
 from compact_models.errors import InputError
 from compact_models.files import unwritable, write_bytes_atomic, write_text_atomic
+from compact_models.scratch import HeldError, claim, clear_abandoned
 from netlists.chip import Chip, LayerPeriphery, TilePeriphery
 from netlists.crossbar import check_conductances
 from netlists.mapping import LayerPlan, cut
@@ -64,33 +64,45 @@ class _Version(BaseModel):
 
 
 @contextmanager
-def new_folder(path: Path) -> Iterator[Path]:
+def new_folder(
+    path: Path, say: Callable[[str], None] | None = None, *, allow_empty: bool = False
+) -> Iterator[Path]:
     """A folder that appears under its name when it is complete, and not at all otherwise.
+
+    It is claimed at once: a second command that wants the same name is refused before it works.
+    What a killed command left of it is removed.
 
     Args:
         path: its name.
+        say: is told what was removed.
+        allow_empty: whether an empty folder may stand there already.
 
     Raises:
-        InputError: something of that name exists, or the place cannot be written.
+        InputError: something of that name exists or is being made, or the place cannot be written.
     """
-    refuse_existing(path)
+    refuse_existing(path, allow_empty=allow_empty)
     missing = [folder for folder in (path.parent, *path.parent.parents) if not folder.exists()]
-    part: Path | None = None
+    part = path.with_name(f".{path.name}.part")
     try:
         if path.parent.exists() and not path.parent.is_dir():  # mkdir would say "File exists"
             raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR))
         path.parent.mkdir(parents=True, exist_ok=True)
-        part = Path(tempfile.mkdtemp(prefix=f".{path.name}.", suffix=".part", dir=path.parent))
-        yield part
-        umask = os.umask(0)
-        os.umask(umask)
-        part.chmod(0o777 & ~umask)  # mkdtemp makes it private to its owner
-        refuse_existing(path)
-        part.rename(path)
+        with claim(part) as abandoned:
+            if abandoned and say is not None:
+                say(f"spiceloop: {part}, left by a command that was killed, is removed")
+            yield part
+            refuse_existing(path, allow_empty=allow_empty)
+            part.rename(path)
+    except HeldError as error:
+        raise InputError(
+            "another command is making this now",
+            where=str(path),
+            hint=f"choose another name with -o; if none is, remove {shlex.quote(str(part))}",
+        ) from error
     except OSError as error:
         raise unwritable(path, error) from error
     except InputError as error:
-        if part is None or str(part) not in error.where:
+        if str(part) not in error.where:
             raise
         # The user knows the folder by the name that it will have.
         where = error.where.replace(str(part), str(path))
@@ -98,19 +110,25 @@ def new_folder(path: Path) -> Iterator[Path]:
             error.what, where=where, value=error.value, allowed=error.allowed, hint=error.hint
         ) from error
     finally:
-        if part is not None:
-            shutil.rmtree(part, ignore_errors=True)
         with contextlib.suppress(OSError):  # the first that holds something ends it
             for folder in missing:
                 folder.rmdir()
 
 
-def refuse_existing(path: Path) -> None:
-    """Nothing that exists is written over.
+def clear_unfinished(run: Path, say: Callable[[str], None]) -> None:
+    """Removes what killed commands left unfinished inside a run folder, and says so."""
+    for path in clear_abandoned(run, ".", (".part", ".old")):
+        say(f"spiceloop: {path}, left by a command that was killed, is removed")
+
+
+def refuse_existing(path: Path, *, allow_empty: bool = False) -> None:
+    """Nothing that exists is written over, but an empty folder where that is allowed.
 
     Raises:
         InputError: something of that name exists.
     """
+    if allow_empty and path.is_dir() and not path.is_symlink() and not any(path.iterdir()):
+        return
     if path.exists() or path.is_symlink():
         raise InputError(
             "this exists already and is not written over",
@@ -151,7 +169,7 @@ def check_together(path: Path, sha256: str, command: str) -> None:
         raise InputError(
             f"this file and {path.stem}.json were not written together",
             where=str(path),
-            hint=f"run: spiceloop {command} {path.parent}",
+            hint=f"run: spiceloop {command} {shlex.quote(str(path.parent))}",
         )
 
 
@@ -253,7 +271,7 @@ def not_a_run(path: Path, reason: str, command: str = "train") -> InputError:
     """The refusal of a file of a run; `command` is the one that writes it."""
     hint = "give a folder that `spiceloop train` has written"
     if command != "train":
-        hint = f"run: spiceloop {command} {path.parent}"
+        hint = f"run: spiceloop {command} {shlex.quote(str(path.parent))}"
     return InputError(f"this file of a run cannot be used ({reason})", where=str(path), hint=hint)
 
 

@@ -13,6 +13,7 @@ import torch
 from numpy.typing import NDArray
 
 from compact_models.files import write_text_atomic
+from compact_models.scratch import check_room
 from cosim.calibration.calibrate import Calibration, calibrate
 from cosim.layers.crossbar_network import CrossbarNetwork
 from cosim.ngspice import Ngspice
@@ -29,7 +30,6 @@ from workflows.deck import write_chip_deck
 from workflows.runfolder import (
     RunRecord,
     new_folder,
-    refuse_existing,
     write_chip,
     write_json,
     write_weights,
@@ -57,16 +57,16 @@ def train_run(
         InputError: the configuration or the place cannot be used.
         SimulationFailedError: a calibration run failed.
     """
-    refuse_existing(out)
     if "write" in config.model_fields_set:  # who does not write need not load what writes
         from workflows.write_plan import check_writing
 
         check_writing(config)
     seed = config.study.seed
-    split = load_split(config.data, seed=seed)
-    for line in split.sentences():
-        reporter.say(f"    {line}")
-    with new_folder(out) as folder:
+    with new_folder(out, reporter.say) as folder:
+        split = load_split(config.data, seed=seed)
+        check_room(folder.parent, _run_bytes(_sizes(config, split)), "this run")
+        for line in split.sentences():
+            reporter.say(f"    {line}")
         with threads_for(_cells(_sizes(config, split))):
             trained = _train(config, split, ngspice, reporter)
         name = Path(config.data.file).stem or config.data.name
@@ -127,6 +127,12 @@ def _sizes(config: Config, split: Split) -> tuple[int, ...]:
 
 def _cells(sizes: tuple[int, ...]) -> int:
     return sum(2 * (inputs + 1) * outputs for inputs, outputs in pairwise(sizes))
+
+
+def _run_bytes(sizes: tuple[int, ...]) -> float:
+    """What a run folder takes on the disk, about: its deck and its curves are the most of it."""
+    lines = sum(3 * outputs for outputs in sizes[1:])  # pairs of bit lines, and neurons
+    return 200.0 * _cells(sizes) + 10e3 * lines + 1e5
 
 
 def float_network(config: Config, features: int, classes: int) -> torch.nn.Sequential:

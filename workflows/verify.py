@@ -12,6 +12,7 @@ import torch
 from numpy.typing import NDArray
 
 from compact_models.errors import InputError
+from compact_models.files import check_place
 from cosim.fidelities.exact import ExactModel
 from cosim.fidelities.ideal import IdealModel
 from cosim.fidelities.spice import ChipRead, SimulationRecord, read_chip
@@ -72,6 +73,8 @@ def verify_run(
         InputError: this is no run, or it has fewer held-out images.
     """
     record = runfolder.read_record(run)
+    check_place(run / "verify.json", "RUN")
+    runfolder.clear_unfinished(run, reporter.say)
     config = runfolder.read_config(run)
     chip = runfolder.read_chip(run, config)
     calibration = read_calibration(run, chip)

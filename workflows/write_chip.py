@@ -16,6 +16,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from compact_models.files import check_place
 from cosim.fidelities.exact import ExactModel
 from cosim.fidelities.spice import read_chip
 from cosim.forward import forward
@@ -56,6 +57,8 @@ def write_chip(run: Path, ngspice: Ngspice, reporter: Reporter) -> ChipWriting:
     """
     begun_stages = len(reporter.stages)
     config = runfolder.read_config(run)
+    check_place(run / "write.json", "RUN")
+    runfolder.clear_unfinished(run, reporter.say)
     chip = runfolder.read_chip(run, config)
     split = load_split(config.data, seed=config.study.seed)
     with reporter.stage(f"what a pulse does to {config.write.device} {config.write.parameters}"):

@@ -11,11 +11,11 @@ import hashlib
 import importlib.util
 import shutil
 import subprocess
-import tempfile
 from pathlib import Path
 
 from compact_models.errors import InputError
 from compact_models.files import cache_folder, write_bytes_atomic
+from compact_models.scratch import scratch_folder
 
 _TIMEOUT_S = 120.0
 
@@ -43,8 +43,8 @@ def compile_osdi(verilog_a: str, compiler: Path) -> bytes:
     kept = cache_folder() / "osdi" / f"{hashlib.sha256(stamp.encode()).hexdigest()[:32]}.osdi"
     if kept.exists():
         return kept.read_bytes()
-    with tempfile.TemporaryDirectory(prefix="spiceloop-") as folder:
-        source, library = Path(folder) / "model.va", Path(folder) / "model.osdi"
+    with scratch_folder() as folder:
+        source, library = folder / "model.va", folder / "model.osdi"
         source.write_text(verilog_a, encoding="ascii")
         command = [str(compiler), str(source), "-o", str(library)]
         try:

@@ -6,12 +6,15 @@ input and a logit. Every tile's node voltages come back too and must obey Kirchh
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
+from compact_models.scratch import check_room
 from cosim.bench import sweep_deck
 from cosim.kirchhoff import ArrayVoltages, check_array, check_wires
 from cosim.ngspice import Ngspice, Outcome, RawPlot, SimulationResult, run_decks, timeout_for
@@ -25,6 +28,8 @@ Index = NDArray[np.intp]
 
 # Node voltages of one deck's sweep are held in memory at once; 256 MB of doubles.
 _MAX_VALUES = 32_000_000
+# A cell is three elements, the cell and two segments, and has two nodes of 8 bytes.
+_RAW_BYTES = 16 / 3
 # Output nodes carry whole numbers; what an ADC's floor gives is off by the solver's rounding only.
 _CODE_ROUNDING = 1e-6
 # A word line that images hardly drive (rms, of the read voltage) shows its neighbours' sneak
@@ -90,6 +95,9 @@ def read_chip(
     circuit = network_circuit(chip, title=title)
     elements = circuit.element_count()
     per_deck = max(1, min(-(-len(images) // jobs), _MAX_VALUES // max(1, elements)))
+    at_once = min(jobs, -(-len(images) // per_deck))
+    room = _RAW_BYTES * elements * per_deck * at_once
+    check_room(Path(tempfile.gettempdir()), room, "what ngspice writes", "TMPDIR")
     waiting = [
         np.arange(first, min(first + per_deck, len(images)))
         for first in range(0, len(images), per_deck)

@@ -12,11 +12,11 @@ import os
 import re
 import shutil
 import subprocess
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
 from compact_models.errors import InputError
+from compact_models.scratch import scratch_folder
 from cosim.ngspice.raw import RawFormatError, read_raw
 
 OLDEST_VERSION = 39
@@ -104,10 +104,10 @@ def clean_environment(home: Path) -> dict[str, str]:
 @functools.lru_cache(maxsize=32)
 def _probe(program: Path, _mtime_ns: int) -> Ngspice:
     version = _version(program)
-    with tempfile.TemporaryDirectory(prefix="spiceloop-") as folder:
-        deck, raw = Path(folder, "probe.cir"), Path(folder, "probe.raw")
+    with scratch_folder() as folder:
+        deck, raw = folder / "probe.cir", folder / "probe.raw"
         deck.write_text(_PROBE, encoding="utf-8")
-        log = _output([str(program), "-n", "-b", "-r", raw.name, deck.name], Path(folder))
+        log = _output([str(program), "-n", "-b", "-r", raw.name, deck.name], folder)
         try:
             half = float(read_raw(raw)[0].signal("v(b)")[0])
         except (RawFormatError, IndexError) as error:
@@ -131,8 +131,8 @@ def _probe(program: Path, _mtime_ns: int) -> Ngspice:
 
 
 def _version(program: Path) -> int:
-    with tempfile.TemporaryDirectory(prefix="spiceloop-") as folder:
-        banner = _output([str(program), "-v"], Path(folder))
+    with scratch_folder() as folder:
+        banner = _output([str(program), "-v"], folder)
     hit = re.search(r"ngspice-(\d+)", banner)
     if hit is None:
         raise InputError(

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import contextlib
 import shutil
-import tempfile
 import time
 from collections import Counter
 from collections.abc import Iterator
@@ -17,6 +16,7 @@ from pathlib import Path
 
 from compact_models.errors import InputError
 from compact_models.files import unwritable
+from compact_models.scratch import scratch_folder
 from cosim.ngspice import log as ngspice_log
 from cosim.ngspice.binary import Ngspice, clean_environment
 from cosim.ngspice.deck import (
@@ -109,14 +109,8 @@ def run_deck(
 def _folder(keep_dir: Path | None) -> Iterator[Path]:
     """The folder to run in: the one to keep, or one that is removed afterwards."""
     if keep_dir is None:
-        try:
-            temporary = tempfile.mkdtemp(prefix="spiceloop-")
-        except OSError as error:
-            raise unwritable(Path(tempfile.gettempdir()), error) from error
-        try:
-            yield Path(temporary)
-        finally:
-            shutil.rmtree(temporary, ignore_errors=True)
+        with scratch_folder() as temporary:
+            yield temporary
         return
     with _writes_to(keep_dir):
         keep_dir.mkdir(parents=True, exist_ok=True)

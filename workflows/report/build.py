@@ -6,6 +6,7 @@ half a report and a failed build leaves the old one untouched.
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import io
 import os
@@ -16,6 +17,7 @@ from pathlib import Path
 
 from compact_models.errors import InputError
 from compact_models.files import unwritable, write_text_atomic
+from compact_models.scratch import take_lock
 from workflows.report.data import ReportData
 from workflows.report.figures import find_figures
 from workflows.report.page import MARK, ShownFigure, render_page
@@ -43,8 +45,11 @@ def build_report(data: ReportData, folder: Path) -> Path:
     folder = folder.resolve()
     _refuse_foreign(folder)
     new: Path | None = None
+    held: int | None = None
     try:
         new = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", suffix=".part", dir=folder.parent))
+        with contextlib.suppress(OSError):  # a file system without locks
+            held = take_lock(new)  # what nobody holds counts as abandoned
         umask = os.umask(0)
         os.umask(umask)
         new.chmod(0o777 & ~umask)  # mkdtemp makes it private to its owner
@@ -55,6 +60,8 @@ def build_report(data: ReportData, folder: Path) -> Path:
     finally:
         if new is not None:
             shutil.rmtree(new, ignore_errors=True)
+        if held is not None:
+            os.close(held)
     return folder / "index.html"
 
 
