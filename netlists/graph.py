@@ -1,14 +1,19 @@
 """From a torch module to a networkx graph of operations, and from that to a chain of stages.
 
-Nodes are operations (`kind`: input, linear, activation, output), edges are tensors. What cannot
-become a circuit is refused by name; nothing is approximated silently.
+Nodes are operations (`kind`: input, linear, batch_norm, activation, output), edges are tensors.
+What cannot become a circuit is refused by name; nothing is approximated silently. A network is
+read as it answers after `eval()`.
 """
 
 from __future__ import annotations
 
 import operator
-from dataclasses import dataclass
+import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from itertools import pairwise
+from pathlib import Path
 
 import networkx as nx
 import numpy as np
@@ -47,29 +52,35 @@ class LinearStage:
 def supported() -> str:
     """What a network may be made of, in words."""
     activations = sorted(neuron.module.__name__ for neuron in all_neurons())
-    return f"Linear, {', '.join(activations)}, Flatten, Dropout; one chain from input to output"
+    return (
+        f"torch.nn.Linear, BatchNorm1d after it, {', '.join(activations)}, Flatten, Dropout;"
+        " one chain from input to output"
+    )
 
 
 def network_graph(module: nn.Module) -> nx.DiGraph:
     """The graph of a module's operations.
 
     Args:
-        module: any module that torch.fx can trace; it is read, never changed.
+        module: any module that torch.fx can trace; it is read as in `eval()`, never changed.
 
     Raises:
         InputError: it cannot be traced, or holds an operation that has no circuit.
     """
+    if isinstance(module, torch.jit.ScriptModule) or hasattr(module, "_orig_mod"):
+        raise InputError(
+            "a compiled module does not show its layers",
+            where=_type_name(type(module)),
+            hint="give the module that it was compiled from, with its weights",
+        )
     if type(module) is nn.Linear:
         module = nn.Sequential(module)  # traced by itself it would dissolve into functions
     try:
-        # Only traced: a GraphModule would write the attribute names into Python code and run it.
-        traced = fx.Tracer().trace(module)
+        with _evaluating(module):
+            # Only traced: a GraphModule would write attribute names into Python code and run it.
+            traced = _Tracer().trace(module)
     except Exception as error:  # tracing runs the user's forward: anything can come out of it
-        raise InputError(
-            f"the network cannot be traced ({type(error).__name__}: {error})",
-            where=type(module).__name__,
-            hint="its forward must not branch on tensor values",
-        ) from error
+        raise _not_traced(module, error) from error
     modules = dict(module.named_modules(remove_duplicate=False))
     for path, part in modules.items():
         # Weight and spectral normalisation work through hooks: the weight stored is not what acts.
@@ -89,6 +100,56 @@ def network_graph(module: nn.Module) -> nx.DiGraph:
             if not _is_shape(source):
                 graph.add_edge(source.name, node.name)
     return graph
+
+
+class _Tracer(fx.Tracer):
+    """Does not look into what is derived from Linear, so that it is refused by its name."""
+
+    def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:
+        return isinstance(m, nn.Linear) or super().is_leaf_module(m, module_qualified_name)
+
+
+@contextmanager
+def _evaluating(module: nn.Module) -> Iterator[None]:
+    """The module as in `eval()`, and afterwards as it was."""
+    before = [(part, part.training) for part in module.modules()]
+    module.eval()
+    try:
+        yield
+    finally:
+        for part, training in before:
+            part.training = training
+
+
+def _not_traced(module: nn.Module, error: Exception) -> InputError:
+    """Where the user's forward was stopped, and what it may do instead."""
+    ours = (Path(torch.__file__).parent, Path(__file__))
+    frames = [
+        frame
+        for frame in traceback.extract_tb(error.__traceback__)
+        if frame.line and not any(Path(frame.filename).is_relative_to(path) for path in ours)
+    ]
+    place = f" at {frames[-1].filename}:{frames[-1].lineno}: {frames[-1].line}" if frames else ""
+    hint = (
+        "it is run once with a stand-in for its tensor, which layers, activations, flatten and view"
+        " take; leave out what makes a tensor or a number of it (as_tensor, tensor, numpy, float,"
+        " len): inputs are tensors already"
+    )
+    if isinstance(error, fx.proxy.TraceError):
+        hint = "its forward must not branch on tensor values or their shapes (if, while, assert)"
+    return InputError(
+        f"the network cannot be traced, its forward stops{place} ({type(error).__name__}: {error})",
+        where=type(module).__name__,
+        hint=hint,
+    )
+
+
+def _type_name(kind: type) -> str:
+    """In full, as users import it."""
+    name = kind.__qualname__
+    if getattr(nn, name, None) is kind:
+        return f"torch.nn.{name}"
+    return f"{kind.__module__}.{name}"
 
 
 def _is_shape(node: fx.Node) -> bool:
@@ -114,30 +175,54 @@ def _describe(node: fx.Node, modules: dict[str, nn.Module]) -> dict[str, object]
             return {"kind": "transparent", "path": path}
         if type(module) is nn.Linear:
             return {"kind": "linear", "path": path, "module": module}
+        if type(module) is nn.BatchNorm1d:
+            return {"kind": "batch_norm", "path": path, "module": module}
         neuron = neuron_for(module)
         if neuron is not None:
             return {"kind": "activation", "path": path, "neuron": neuron.name}
-        what = type(module).__name__
-    else:
-        what = str(getattr(node.target, "__name__", node.target))
-        path = node.name
-        if what in _FUNCTIONS:
-            return {"kind": "activation", "path": path, "neuron": _FUNCTIONS[what]}
-        if what in _TRANSPARENT_CALLS:
-            return {"kind": "transparent", "path": path}
-        if node.target in (operator.getitem, getattr):
-            what = "indexing"
+        raise InputError(
+            "this layer has no circuit",
+            where=f"network.{path}",
+            value=_type_name(type(module)),
+            allowed=supported(),
+            hint=_instead(module),
+        )
+    what = str(getattr(node.target, "__name__", node.target))
+    path = node.name
+    if what in _FUNCTIONS:
+        return {"kind": "activation", "path": path, "neuron": _FUNCTIONS[what]}
+    if what in _TRANSPARENT_CALLS:
+        return {"kind": "transparent", "path": path}
+    if node.target in (operator.getitem, getattr):
+        what = "indexing"
     raise InputError(
         "this layer has no circuit", where=f"network.{path}", value=what, allowed=supported()
     )
+
+
+def _instead(module: nn.Module) -> str:
+    """What to do about a layer that looks like one that has a circuit."""
+    if "quantiz" in type(module).__module__ or "qat" in type(module).__module__.split("."):
+        return (
+            "give the network before its quantisation: a chip has its own, [driver] dac_bits and"
+            " [adc] bits"
+        )
+    if hasattr(module, "parametrizations"):
+        return (
+            "torch.nn.utils.parametrize.remove_parametrizations leaves the weight that acts in a"
+            " plain Linear"
+        )
+    if isinstance(module, nn.Linear):
+        return "what is derived from Linear may compute anything: use torch.nn.Linear itself"
+    return ""
 
 
 def linear_stages(graph: nx.DiGraph) -> tuple[LinearStage, ...]:
     """The chain of stages of a graph.
 
     Raises:
-        InputError: the graph is no chain, a layer stands in it twice, an activation stands
-            before the first Linear, or a weight is not finite.
+        InputError: the graph is no chain, a layer stands in it twice, an activation or a batch
+            normalisation stands where no Linear is before it, or a weight is not finite.
     """
     stages: list[LinearStage] = []
     for name in nx.topological_sort(_connected(graph)):
@@ -154,6 +239,15 @@ def linear_stages(graph: nx.DiGraph) -> tuple[LinearStage, ...]:
                     allowed=supported(),
                 )
             stages.append(_linear_stage(node["path"], node["module"]))
+        elif node["kind"] == "batch_norm":
+            if not stages or stages[-1].activation != "identity":
+                raise InputError(
+                    "a BatchNorm1d folds into the Linear before it, and here is none",
+                    where=f"network.{node['path']}",
+                    value=_type_name(type(node["module"])),
+                    allowed="Linear, BatchNorm1d, activation, in this order",
+                )
+            stages.append(_folded(stages.pop(), node["path"], node["module"]))
         elif node["kind"] == "activation" and node["neuron"] != "identity":
             if not stages or stages[-1].activation != "identity":
                 raise InputError(
@@ -163,7 +257,7 @@ def linear_stages(graph: nx.DiGraph) -> tuple[LinearStage, ...]:
                     allowed=supported(),
                 )
             last = stages.pop()
-            stages.append(LinearStage(last.name, last.weight, last.bias, node["neuron"]))
+            stages.append(replace(last, activation=node["neuron"]))
     if not stages:
         raise InputError("the network has no Linear layer", where="network", allowed=supported())
     for before, after in pairwise(stages):
@@ -200,6 +294,39 @@ def _linear_stage(path: str, module: nn.Linear) -> LinearStage:
     weight = _finite(module.weight, f"network.{path}.weight")
     bias = None if module.bias is None else _finite(module.bias, f"network.{path}.bias")
     return LinearStage(path, weight, bias, "identity")
+
+
+def _folded(stage: LinearStage, path: str, norm: nn.BatchNorm1d) -> LinearStage:
+    """A Linear and the batch normalisation after it, with its running statistics, as one."""
+    where = f"network.{path}"
+    outputs = len(stage.weight)
+    if norm.running_mean is None or norm.running_var is None:
+        raise InputError(
+            "this BatchNorm1d has no running statistics: what it does depends on the batch",
+            where=where,
+            hint="train it with track_running_stats=True",
+        )
+    if norm.num_features != outputs:
+        raise InputError(
+            "layers do not fit together",
+            where=where,
+            value=f"{norm.num_features} features after {outputs} outputs",
+        )
+    mean = _finite(norm.running_mean, f"{where}.running_mean")
+    variance = _finite(norm.running_var, f"{where}.running_var")
+    if (variance + norm.eps <= 0).any():
+        raise InputError(
+            "a variance must not be negative",
+            where=f"{where}.running_var",
+            value=float(variance.min()),
+        )
+    gain = 1 / np.sqrt(variance + norm.eps)
+    if norm.weight is not None:
+        gain = gain * _finite(norm.weight, f"{where}.weight")
+    bias = gain * ((0.0 if stage.bias is None else stage.bias) - mean)
+    if norm.bias is not None:
+        bias = bias + _finite(norm.bias, f"{where}.bias")
+    return replace(stage, weight=gain[:, None] * stage.weight, bias=bias)
 
 
 def _finite(tensor: torch.Tensor, where: str) -> Array:

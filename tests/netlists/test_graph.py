@@ -49,6 +49,62 @@ def test_the_graph_has_operations_as_nodes_and_tensors_as_edges() -> None:
     assert graph.number_of_edges() == 3
 
 
+def _trained_norm(features: int, seed: int, *, affine: bool = True) -> nn.BatchNorm1d:
+    """A batch normalisation with statistics and gains that are alike nowhere; one gain is < 0."""
+    draw = torch.Generator().manual_seed(seed)
+    norm = nn.BatchNorm1d(features, affine=affine, eps=1e-2, dtype=torch.float64)
+    norm.running_mean = torch.randn(features, generator=draw, dtype=torch.float64)
+    norm.running_var = torch.rand(features, generator=draw, dtype=torch.float64) * 3 + 0.1
+    if affine:
+        with torch.no_grad():
+            norm.weight.copy_(torch.randn(features, generator=draw, dtype=torch.float64))
+            norm.bias.copy_(torch.randn(features, generator=draw, dtype=torch.float64))
+            norm.weight[0] = -1.7
+    return norm
+
+
+@pytest.mark.parametrize(("bias", "affine"), [(True, True), (False, True), (True, False)])
+def test_a_batch_normalisation_folds_into_the_linear_before_it(bias: bool, affine: bool) -> None:
+    torch.manual_seed(11)
+    network = nn.Sequential(
+        nn.Linear(5, 4, bias=bias, dtype=torch.float64),
+        nn.Dropout(0.7),
+        _trained_norm(4, 1, affine=affine),
+        nn.Tanh(),
+        nn.Linear(4, 3, dtype=torch.float64),
+        _trained_norm(3, 2),
+        _trained_norm(3, 3),
+    )
+    network.train()
+    stages = linear_stages(network_graph(network))
+    assert all(part.training for part in network.modules())
+    assert [(s.name, s.activation) for s in stages] == [("0", "tanh"), ("4", "identity")]
+    x = torch.randn(20, 5, dtype=torch.float64)
+    hidden = x
+    for stage in stages:
+        assert stage.bias is not None
+        hidden = hidden @ torch.from_numpy(stage.weight).T + torch.from_numpy(stage.bias)
+        hidden = torch.tanh(hidden) if stage.activation == "tanh" else hidden
+    torch.testing.assert_close(hidden, network.eval()(x), rtol=1e-12, atol=1e-12)
+
+
+class _DropsInTraining(nn.Module):
+    """A forward that is another one while it is trained."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.fc = nn.Linear(3, 2)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return torch.softmax(self.fc(x), 1) if self.training else self.fc(x)
+
+
+def test_a_network_is_read_as_it_answers_after_eval() -> None:
+    network = _DropsInTraining()
+    assert [s.name for s in linear_stages(network_graph(network))] == ["fc"]
+    assert network.training
+
+
 @pytest.mark.parametrize("place", ["", "1"])
 def test_hooks_that_no_circuit_would_follow_are_refused(place: str) -> None:
     network = nn.Sequential(nn.Linear(3, 2), nn.ReLU())

@@ -24,7 +24,9 @@ class Net(nn.Module):
     def set_up(self):
         pass
 """
-SUPPORTED = "Linear, Identity, ReLU, Sigmoid, Tanh, Flatten, Dropout; one chain"
+SUPPORTED = (
+    "Linear, BatchNorm1d after it, Identity, ReLU, Sigmoid, Tanh, Flatten, Dropout; one chain"
+)
 
 
 def forward(line: str, more: str = "") -> str:
@@ -38,18 +40,44 @@ def returns(expression: str) -> str:
     return f"{HEAD}\ndef make():\n    return {expression}\n"
 
 
+def quietly(expression: str) -> str:
+    """A file whose factory returns `expression`, which torch warns of."""
+    plain = "class Plain(Net):\n    def forward(self, x):\n        return self.b(x)\n"
+    body = f"import warnings\n    warnings.simplefilter('ignore')\n    return {expression}\n"
+    return f"{HEAD}{plain}def make():\n    {body}"
+
+
 CASES = {
     "Conv2d": (returns("nn.Sequential(nn.Conv2d(1, 1, 3), nn.Flatten(), nn.Linear(4, 2))"),
                ["network.0", "Conv2d", SUPPORTED]),
     "LSTM": (returns("nn.Sequential(nn.LSTM(3, 2))"), ["network.0", "LSTM", SUPPORTED]),
-    "BatchNorm": (returns("nn.Sequential(nn.Linear(3, 2), nn.BatchNorm1d(2))"),
-                  ["network.1", "BatchNorm1d", SUPPORTED]),
+    "BatchNorm first": (returns("nn.Sequential(nn.BatchNorm1d(3), nn.Linear(3, 2))"),
+                        ["network.0", "torch.nn.BatchNorm1d", "the Linear before it"]),
+    "BatchNorm after an activation": (
+        returns("nn.Sequential(nn.Linear(3, 2), nn.ReLU(), nn.BatchNorm1d(2))"),
+        ["network.2", "torch.nn.BatchNorm1d", "Linear, BatchNorm1d, activation, in this order"]),
+    "BatchNorm of the batch": (
+        returns("nn.Sequential(nn.Linear(3, 2), nn.BatchNorm1d(2, track_running_stats=False))"),
+        ["network.1", "running statistics", "track_running_stats=True"]),
+    "BatchNorm of another size": (
+        returns("nn.Sequential(nn.Linear(3, 2), nn.BatchNorm1d(3))"),
+        ["network.1", "3 features after 2 outputs"]),
+    "BatchNorm of images": (returns("nn.Sequential(nn.Linear(3, 2), nn.BatchNorm2d(2))"),
+                            ["network.1", "torch.nn.BatchNorm2d", SUPPORTED]),
     "GELU": (returns("nn.Sequential(nn.Linear(3, 2), nn.GELU())"),
              ["network.1", "GELU", SUPPORTED]),
     "functional softmax": (forward("F.softmax(self.b(self.a(x)), dim=1)"),
                            ["softmax", SUPPORTED]),
     "branch on values": (forward("self.a(x) if x.sum() > 0 else self.b(x)"),
-                         ["Mine", "traced", "must not branch"]),
+                         ["Mine", "traced", "net.py:", "must not branch"]),
+    "as_tensor": (forward("self.b(torch.as_tensor(x, dtype=torch.float32))"),
+                  ["Mine", "net.py:1", "return self.b(torch.as_tensor(x", "leave out",
+                   "inputs are tensors already"]),
+    "a number of it": (forward("self.b(x) * float(x)"), ["float(x)", "leave out", "float, len"]),
+    "quantised": (quietly("torch.ao.quantization.quantize_dynamic(Plain(), {nn.Linear})"),
+                  ["got 'torch.ao.nn.quantized.dynamic", "torch.nn.Linear", "before its quant"]),
+    "scripted": (quietly("torch.jit.trace(nn.Linear(3, 2), torch.ones(1, 3))"),
+                 ["compiled module", "TopLevelTracedModule", "compiled from"]),
     "skip connection": (forward("self.b(self.a(x) + x)"), ["network.", "add", SUPPORTED]),
     "two outputs": (forward("(self.a(x), self.b(x))"), ["not a chain", SUPPORTED]),
     "indexing": (forward("self.a(x)[:, :2]"), ["indexing", SUPPORTED]),
@@ -81,14 +109,15 @@ CASES = {
     "weight without memory": (returns("nn.Sequential(nn.Linear(3, 2, device='meta'))"),
                               ["network.0.weight", "meta"]),
     "normalised weight": (returns("nn.Sequential(nn.utils.parametrizations.weight_norm("
-                                  "nn.Linear(3, 2)))"), ["network.0", SUPPORTED]),
+                                  "nn.Linear(3, 2)))"),
+                          ["network.0", SUPPORTED, "remove_parametrizations"]),
     "hooked Linear": (forward("self.b(x)", "    def set_up(self):\n"
                               "        self.b.register_forward_hook(lambda m, i, o: -o)\n"),
                       ["network.b", "hooks"]),
     "own subclass of Linear": (f"{HEAD}class Odd(nn.Linear):\n    def forward(self, x):\n"
                                "        return -super().forward(x)\n"
                                "def make():\n    return nn.Sequential(Odd(3, 2))\n",
-                               ["has no circuit", SUPPORTED]),
+                               ["got 'spiceloop_user_module.Odd'", SUPPORTED, "Linear itself"]),
     "factory missing": (HEAD, ["no factory 'make'", "net.py", "Net"]),
     "factory is a number": (f"{HEAD}make = 3\n", ["no factory 'make'"]),
     "factory raises": (f"{HEAD}def make():\n    raise KeyError('lost\\nword')\n",
