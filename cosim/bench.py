@@ -65,4 +65,5 @@ def sweep_deck(
         name=name,
         expected_points=len(vectors),
         expected_signals=expected_signals,
+        files=circuit.files,
     )

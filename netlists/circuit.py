@@ -131,6 +131,19 @@ class Subcircuit:
     description: str = ""
 
 
+@dataclass(frozen=True, eq=False)
+class SourceFiles:
+    """Files of the user's own that stand beside a deck; `netlists.foreign_files` reads them.
+
+    Args:
+        cards: the lines that bring them in, `.include "file"` and `.lib "file" section`.
+        texts: their text by plain file name. They name each other by these names.
+    """
+
+    cards: tuple[str, ...]
+    texts: Mapping[str, str]
+
+
 @dataclass(frozen=True)
 class ForeignSubcircuit:
     """A user's own block as finished text, plugged in where a cell, neuron or amplifier goes.
@@ -138,15 +151,19 @@ class ForeignSubcircuit:
     Args:
         name: the name after `.subckt`.
         ports: its ports, in order.
-        text: the whole definition, `.subckt` to `.ends`, other subcircuits it needs included.
-        parameters: the parameters that an instance may set, with their defaults.
+        text: the whole definition, `.subckt` to `.ends`, other subcircuits it needs included;
+            empty where `files` have it.
+        parameters: the parameters that an instance may set, with their defaults; an expression
+            as its text.
+        files: the user's own files that define it, one object for all blocks of a chip.
     """
 
     name: str
     ports: tuple[str, ...]
     text: str
-    parameters: Mapping[str, float] = field(default_factory=dict)
+    parameters: Mapping[str, float | str] = field(default_factory=dict)
     description: str = "the user's own block"
+    files: SourceFiles | None = None
 
 
 @dataclass(frozen=True)
@@ -168,6 +185,15 @@ class Circuit:
             if block.name == name:
                 return block
         raise KeyError(name)
+
+    @property
+    def files(self) -> Mapping[str, str]:
+        """The user's own files that a deck of this circuit has to stand beside, by name."""
+        found: dict[str, str] = {}
+        for block in self.subcircuits:
+            if isinstance(block, ForeignSubcircuit) and block.files is not None:
+                found |= block.files.texts
+        return found
 
     def element_count(self) -> int:
         """How many elements the flattened circuit has: the size that run times follow."""

@@ -14,6 +14,7 @@ from cosim.calibration.calibrate import Calibration
 from cosim.calibration.evidence import HeldOutError, MeasuredCurve
 from cosim.fidelities.spice import SimulationRecord
 from cosim.fidelities.surrogate import FittedLayer, FittedTile, SurrogateModel
+from cosim.surrogate.cells import OwnCellWires
 from cosim.surrogate.curves import Curves
 from cosim.surrogate.wires import wire_model
 from netlists.chip import Chip
@@ -52,6 +53,8 @@ def write_calibration(folder: Path, calibration: Calibration) -> None:
             arrays[f"{name}.held_v"] = tile.held_v.numpy()
             arrays[f"{name}.sense_ohm"] = tile.wires.bit.sense_ohm.numpy()
             arrays[f"{name}.wire_weights"] = np.array(tile.wires.weights)
+            if isinstance(tile.wires, OwnCellWires):
+                _put_curves(arrays, f"{name}.cell", tile.wires.cell)
     texts = []
     for n, curve in enumerate(calibration.curves):
         arrays[f"curve_{n}"] = np.stack([curve.x, curve.spice_y, curve.surrogate_y])
@@ -95,6 +98,9 @@ def read_calibration(run: Path, chip: Chip) -> Calibration:
                 r_sense_ohm=torch.from_numpy(stored[f"{name}.sense_ohm", (part.cols,)]),
                 weights=(t0, t1, t2, t3),
             )
+            if "cell" in hardware.blocks:
+                cell = _take_curves(stored, f"{name}.cell", 1)
+                wires = OwnCellWires(wires.word, wires.bit, wires.weights, cell=cell)
             held = torch.from_numpy(stored[f"{name}.held_v", (part.cols,)])
             amplifiers = _take_curves(stored, f"{name}.amplifiers", part.cols)
             tiles.append(FittedTile(wires, held, amplifiers))

@@ -312,8 +312,10 @@ def netlist(
 
         summary = netlist_target(target, out, reporter, config_file=config)
         deck = out / "network.cir"
+        note = [str(summary["note"])] if summary["note"] else []
         lines = [
             f"{deck}: {summary['elements']} elements",
+            *note,
             f"next: ngspice -b {shlex.quote(str(deck))}",
         ]
         return summary, lines, 0

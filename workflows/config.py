@@ -16,6 +16,7 @@ from pydantic import (
     BaseModel,
     BeforeValidator,
     Field,
+    PrivateAttr,
     ValidationError,
     field_validator,
     model_validator,
@@ -32,6 +33,7 @@ from netlists.hardware import Hardware, TileSpec
 from netlists.neurons.spec import NeuronSpec
 from netlists.readout.tia import TiaSpec
 from netlists.wires import Wires
+from workflows.own_blocks import BlocksSpec, OwnBlocks, load_blocks
 
 # TOML has lists, a frozen parameter set holds a tuple.
 _Widths = Annotated[
@@ -190,11 +192,44 @@ class Config(Spec):
     train: BackpropSpec = BackpropSpec()
     verify: VerifySpec = VerifySpec()
     write: WriteSpec = WriteSpec()
+    blocks: BlocksSpec = BlocksSpec()
     simulator: SimulatorSpec = SimulatorSpec()
+    # What the files of [blocks] say; `with_blocks` reads them.
+    _own: OwnBlocks | None = PrivateAttr(None)
+
+    def with_blocks(self, folder: Path, *, where: str) -> Config:
+        """The same study with the files of its blocks read.
+
+        Args:
+            folder: what their paths are relative to.
+            where: the configuration, for messages.
+
+        Raises:
+            InputError: a block cannot be used.
+        """
+        made = self.model_copy()
+        made._own = load_blocks(self.blocks, folder, where)
+        return made
+
+    @property
+    def own_blocks(self) -> OwnBlocks | None:
+        """The user's own blocks, read; None where there are none.
+
+        Raises:
+            InputError: there are, and nobody has read them.
+        """
+        if self.blocks.roles and self._own is None:
+            raise InputError(
+                "the files of these blocks have not been read",
+                where="[blocks]",
+                hint="load the configuration with load_config, or call with_blocks",
+            )
+        return self._own
 
     @property
     def hardware(self) -> Hardware:
         """The chip's part of the configuration."""
+        own = self.own_blocks
         return Hardware(
             cell=self.cell,
             wires=self.wires,
@@ -203,6 +238,7 @@ class Config(Spec):
             tia=self.tia,
             neuron=self.neuron,
             adc=self.adc,
+            blocks={} if own is None else own.blocks,
         )
 
     def to_toml(self) -> str:
@@ -213,10 +249,13 @@ class Config(Spec):
     def hash(self) -> str:
         """Twelve hexadecimal digits that change with every value that a trained chip depends on.
 
-        `[write]` is none of these: one run can be written in many ways.
+        `[write]` is none of these: one run can be written in many ways. Of `[blocks]` it is what
+        their files say, not where they lie.
         """
-        values = self.model_dump(mode="json", exclude={"write"})
-        return hashlib.sha256(tomli_w.dumps(values).encode()).hexdigest()[:12]
+        values = self.model_dump(mode="json", exclude={"write", "blocks"})
+        own = self.own_blocks
+        text = tomli_w.dumps(values) + ("" if own is None else own.digest())
+        return hashlib.sha256(text.encode()).hexdigest()[:12]
 
 
 def load_config(path: Path) -> Config:
@@ -242,7 +281,7 @@ def load_config(path: Path) -> Config:
     }
     if found:
         config = config.model_copy(update={"data": config.data.model_copy(update=found)})
-    return config
+    return config.with_blocks(path.parent, where=str(path))
 
 
 def parse_config(text: str, *, where: str) -> Config:

@@ -122,13 +122,20 @@ def verification_lines(result: Verification) -> list[str]:
     def lsb(value: float | None) -> str:
         return "none" if value is None else f"{value:.3f}"
 
+    def share(value: float | None) -> str:
+        return "-" if value is None else f"{value:.4f}"
+
+    control = (
+        f"control    ideal model: agreement {share(result.control_agreement)}, logit error"
+        f" {lsb(result.control_logit_rmse_lsb)} LSB rms"
+    )
     return [
         f"images     {result.images} held out, {result.failed} failed, engine {result.engine}",
-        f"accuracy   ideal {result.accuracy_ideal:.4f}   surrogate {result.accuracy_surrogate:.4f}"
-        f"   exact {result.accuracy_exact:.4f}   spice {result.accuracy_spice:.4f}"
-        f"   (floating point {result.accuracy_float:.4f})",
+        f"accuracy   ideal {share(result.accuracy_ideal)}"
+        f"   surrogate {share(result.accuracy_surrogate)}"
+        f"   exact {share(result.accuracy_exact)}   spice {share(result.accuracy_spice)}"
+        f"   (floating point {share(result.accuracy_float)})",
         f"surrogate  agreement with spice {result.agreement:.4f}, logit error"
         f" {lsb(result.logit_rmse_lsb)} LSB rms, {lsb(result.logit_max_lsb)} LSB largest",
-        f"control    ideal model: agreement {result.control_agreement:.4f}, logit error"
-        f" {lsb(result.control_logit_rmse_lsb)} LSB rms",
+        f"absent     {result.note}" if result.note else control,
     ]

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
-import importlib.util
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,6 +11,7 @@ from torch import nn
 
 from compact_models.errors import InputError
 from compact_models.variation import component_rng
+from cosim.ngspice import find_ngspice
 from cosim.training import floating
 from netlists.chip import Chip, map_network
 from netlists.graph import LinearStage, linear_stages, network_graph
@@ -24,6 +22,7 @@ from workflows.data import load_split
 from workflows.deck import write_chip_deck
 from workflows.threads import threads_for
 from workflows.train import float_network
+from workflows.user_code import call_factory
 
 Array = NDArray[np.float64]
 
@@ -54,6 +53,7 @@ def netlist_target(
                 source.inputs[:_VECTORS],
                 title="spiceloop netlist",
                 header=(f"config {source.config.hash}; {source.origin}",),
+                ngspice=find_ngspice() if source.config.hardware.blocks else None,
             )
     return {"netlist": str(out), "config_hash": source.config.hash, **summary}
 
@@ -137,38 +137,7 @@ def load_module(target: str) -> nn.Module:
     Raises:
         InputError: there is no such file or factory, or it returns no torch module.
     """
-    file, _, factory = target.rpartition(":")
-    path = Path(file)
-    if not path.is_file():
-        raise InputError("there is no such file", where=file)
-    spec = importlib.util.spec_from_file_location("spiceloop_user_module", path)
-    if spec is None or spec.loader is None:
-        raise InputError("this file cannot be imported", where=file)
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module  # dataclasses look their module up there
-    # Its neighbours may be imported by it, as if it had been run as a script.
-    paths = sys.path.copy()
-    sys.path.insert(0, str(path.resolve().parent))
-    try:
-        # Stdout is for results: what the user's code prints there goes to stderr.
-        with contextlib.redirect_stdout(sys.stderr):
-            spec.loader.exec_module(module)
-            found = getattr(module, factory, None)
-            if not callable(found):
-                names = [k for k, v in vars(module).items() if callable(v) and k[:1] != "_"]
-                raise InputError(
-                    f"it has no factory {factory!r}", where=file, allowed=", ".join(names) or "none"
-                )
-            network = found()
-    except InputError:
-        raise
-    except (Exception, SystemExit) as error:  # the user's code may raise anything, and exit
-        raise InputError(
-            f"the user's code failed ({type(error).__name__}: {error})", where=target
-        ) from error
-    finally:
-        sys.path[:] = paths
-        del sys.modules[spec.name]
+    network = call_factory(target)
     if not isinstance(network, nn.Module):
         raise InputError(
             "the factory returned no torch module", where=target, value=type(network).__name__

@@ -76,7 +76,12 @@ def report_run(run: Path) -> Path:
         control_logit_rmse_lsb=verified.control_logit_rmse_lsb,
         failed=verified.failed,
         labels=stored.labels(verified.images, classes),
-        codes={name: stored.codes(name, verified.images, classes) for name in FIDELITIES},
+        codes={
+            name: stored.codes(name, verified.images, classes)
+            for name in FIDELITIES
+            if not (verified.note and name in ("ideal", "exact"))
+        },
+        notes=(verified.note,) if verified.note else (),
         class_names=tuple(record.class_names),
         tiles=tuple(
             TileData(

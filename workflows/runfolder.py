@@ -233,6 +233,7 @@ def read_config(run: Path) -> Config:
         config = parse_config(path.read_text(encoding="utf-8"), where=str(path))
     except (OSError, UnicodeDecodeError) as error:
         raise not_a_run(path, str(error)) from error
+    config = config.with_blocks(run, where=str(path))
     recorded = read_record(run).config_hash
     if config.hash != recorded:
         raise InputError(

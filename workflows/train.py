@@ -71,7 +71,7 @@ def train_run(
             trained = _train(config, split, ngspice, reporter)
         name = Path(config.data.file).stem or config.data.name
         title = f"{name}, {'-'.join(str(n) for n in _sizes(config, split))}"
-        write_text_atomic(folder / "config.toml", config.to_toml())
+        write_text_atomic(folder / "config.toml", _kept(config, folder).to_toml())
         write_chip(folder, trained.chip)
         write_weights(folder / "model.pt", trained.network)
         write_weights(folder / "model_float.pt", trained.reference)
@@ -84,6 +84,7 @@ def train_run(
             split.test_x[:4],
             title=f"spiceloop: {title}",
             header=(f"config {config.hash}, seed {seed}, sample {config.study.sample}",),
+            ngspice=ngspice,
         )
         record = RunRecord(
             title=title,
@@ -109,6 +110,14 @@ def train_run(
         "calibration_errors": [dataclasses.asdict(row) for row in trained.calibration.errors],
         "config_hash": config.hash,
     }
+
+
+def _kept(config: Config, folder: Path) -> Config:
+    """The configuration of a run, whose blocks are the run's own copies; writes these."""
+    if config.own_blocks is None:
+        return config
+    config.own_blocks.write(folder)
+    return config.model_copy(update={"blocks": config.own_blocks.kept})
 
 
 @dataclasses.dataclass(frozen=True)

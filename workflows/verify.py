@@ -15,6 +15,7 @@ from compact_models.errors import InputError
 from compact_models.files import check_place
 from cosim.fidelities.exact import ExactModel
 from cosim.fidelities.ideal import IdealModel
+from cosim.fidelities.own_blocks import without_equations
 from cosim.fidelities.spice import ChipRead, SimulationRecord, read_chip
 from cosim.forward import LayerModel, forward
 from cosim.ngspice import Ngspice
@@ -35,19 +36,20 @@ Labels = NDArray[np.int64]
 class Verification:
     """`verify.json`: what the fidelities say of the same images.
 
-    Failed images count as wrong and as not agreeing; errors in LSB are over the others.
+    Failed images count as wrong and as not agreeing; errors in LSB are over the others. None is
+    what a fidelity without equations for the user's own blocks cannot say; `note` says so.
     """
 
     images: int
     accuracy_float: float
-    accuracy_ideal: float
+    accuracy_ideal: float | None
     accuracy_surrogate: float
-    accuracy_exact: float
+    accuracy_exact: float | None
     accuracy_spice: float
     agreement: float
     logit_rmse_lsb: float | None
     logit_max_lsb: float | None
-    control_agreement: float
+    control_agreement: float | None
     control_logit_rmse_lsb: float | None
     exact_logit_max_lsb: float | None
     failed: int
@@ -56,6 +58,7 @@ class Verification:
     wall_s: float
     arrays_sha256: str
     simulations: tuple[SimulationRecord, ...]
+    note: str = ""
 
 
 def verify_run(
@@ -102,13 +105,15 @@ def verify_run(
                 allowed=f"1 to {len(split.test_y)}",
             )
     x, labels = split.test_x[:count], split.test_y[:count]
-    models: tuple[LayerModel, ...] = (
-        IdealModel(chip.hardware, chip.plans),
-        calibration.model,
-        ExactModel(chip.hardware, chip.plans, chip.periphery),
-    )
+    note = without_equations(chip.hardware)
+    models: tuple[LayerModel, ...] = (calibration.model,)
+    if not note:
+        models += (
+            IdealModel(chip.hardware, chip.plans),
+            ExactModel(chip.hardware, chip.plans, chip.periphery),
+        )
     codes: dict[str, Array] = {}
-    with reporter.stage("ideal, surrogate and exact"), torch.no_grad():
+    with reporter.stage("surrogate" if note else "ideal, surrogate and exact"), torch.no_grad():
         conductances = [[torch.from_numpy(g) for g in layer] for layer in chip.conductance_s]
         for model in models:
             out = forward(chip.hardware, chip.plans, conductances, model, torch.from_numpy(x))
@@ -129,6 +134,7 @@ def verify_run(
     result = summarise(
         codes, labels, read, accuracy_float=accuracy_float, wall_s=wall_s, arrays_sha256=sha256
     )
+    result = dataclasses.replace(result, note=note)
     runfolder.write_json(run / "verify.json", dataclasses.asdict(result))
     return result
 
@@ -168,7 +174,8 @@ def summarise(
     """Compares the fidelities on the same images.
 
     Args:
-        codes: fidelity -> [image, class] in LSB; NaN rows of `spice` are failed images.
+        codes: fidelity -> [image, class] in LSB; NaN rows of `spice` are failed images; `ideal`
+            and `exact` may be absent.
         labels: true classes, [image].
         read: what ngspice did.
         accuracy_float: of the floating-point network on the same images.
@@ -189,20 +196,21 @@ def summarise(
         return float((predicted[name] == predicted["spice"])[~failed].sum() / len(labels))
 
     def error(name: str) -> Array | None:
-        return None if failed.all() else (codes[name] - codes["spice"])[~failed]
+        absent = name not in codes or failed.all()
+        return None if absent else (codes[name] - codes["spice"])[~failed]
 
     surrogate, control, exact = error("surrogate"), error("ideal"), error("exact")
     return Verification(
         images=len(labels),
         accuracy_float=accuracy_float,
-        accuracy_ideal=accuracy("ideal"),
+        accuracy_ideal=accuracy("ideal") if "ideal" in codes else None,
         accuracy_surrogate=accuracy("surrogate"),
-        accuracy_exact=accuracy("exact"),
+        accuracy_exact=accuracy("exact") if "exact" in codes else None,
         accuracy_spice=accuracy("spice"),
         agreement=agreement("surrogate"),
         logit_rmse_lsb=_rms(surrogate),
         logit_max_lsb=_largest(surrogate),
-        control_agreement=agreement("ideal"),
+        control_agreement=agreement("ideal") if "ideal" in codes else None,
         control_logit_rmse_lsb=_rms(control),
         exact_logit_max_lsb=_largest(exact),
         failed=int(failed.sum()),

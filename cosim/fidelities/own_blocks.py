@@ -6,6 +6,14 @@ from compact_models.errors import InputError
 from netlists.hardware import Hardware
 
 
+def without_equations(hardware: Hardware) -> str:
+    """Why `exact` and `ideal` say nothing of a chip, in words; empty where they do."""
+    if not hardware.blocks:
+        return ""
+    named = ", ".join(f"{role} {block.name}" for role, block in hardware.blocks.items())
+    return f"exact and ideal have no equations for the user's own block ({named})"
+
+
 def refuse_own_blocks(hardware: Hardware, fidelity: str) -> None:
     """Refuses a chip with blocks of the user's own.
 

@@ -30,17 +30,27 @@ def render(circuit: Circuit) -> str:
     """The circuit without analyses and without `.end`: title, header, blocks, top level."""
     lines = [f"* {comment(circuit.title)}"]
     lines += [f"* {comment(line)}" for line in circuit.header]
+    brought: set[str] = set()
     for block in circuit.subcircuits:
         lines.append("")
         if isinstance(block, ForeignSubcircuit):
-            lines.append(f"* {comment(block.name)}: {comment(block.description)}")
-            lines.append(block.text.strip())
+            lines += _foreign(block, brought)
         else:
             lines += render_subcircuit(block)
     lines.append("")
     for item in circuit.items:
         lines += _element(item, "the top level")
     return "\n".join(lines) + "\n"
+
+
+def _foreign(block: ForeignSubcircuit, brought: set[str]) -> list[str]:
+    """A user's own block: its text, or the cards of its files that no block before has brought."""
+    lines = [f"* {comment(block.name)}: {comment(block.description)}"]
+    if block.files is None:
+        return [*lines, block.text.strip()]
+    lines += [card for card in block.files.cards if card not in brought]
+    brought.update(block.files.cards)
+    return lines
 
 
 def render_subcircuit(block: Subcircuit) -> list[str]:
