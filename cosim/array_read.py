@@ -19,7 +19,7 @@ from cosim.bench import sweep_deck
 from cosim.kirchhoff import ArrayVoltages, check_array
 from cosim.ngspice import Ngspice, Outcome, RawPlot, find_ngspice, run_decks, timeout_for
 from cosim.nodal.transfer import solve_transfer
-from cosim.surrogate.wires import REGION, wire_model
+from cosim.surrogate.wires import wire_model
 from netlists.array import ReadArray, array_circuit
 
 Array = NDArray[np.float64]
@@ -133,13 +133,8 @@ def _surrogate(array: ReadArray, input_v: Array, _ngspice: Ngspice | None, _jobs
         r_sense_ohm=torch.from_numpy(array.sense_ohm.copy()),
     )
     conductance = torch.from_numpy(crossbar.conductance_s)
-    loss = model.mean_loss(conductance)
-    note = ""
-    if loss > REGION:
-        note = (
-            f"wires take about {100 * loss:.0f} % of the current; the closed form is within 1 %"
-            f" up to {100 * REGION:.0f} %: use exact"
-        )
+    outside = model.outside(conductance)
+    note = f"{outside}: use exact" if outside else ""
     current = input_v @ model.transfer_s(conductance).numpy()
     return _Answer(current, "closed-form wires, second order", note=note)
 

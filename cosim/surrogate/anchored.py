@@ -111,13 +111,21 @@ class AnchoredTransfer:
         anchors: how often the exact transfer was asked for.
 
     Raises:
-        InputError: the tolerance is not positive.
+        InputError: the tolerance is not positive, or resistances require gradients.
     """
 
     def __init__(self, wires: WireModel, exact: Exact, *, tolerance: float) -> None:
         if not isinstance(tolerance, int | float) or not tolerance > 0:
             raise InputError(
                 "a tolerance must be positive", where="tolerance", value=tolerance, allowed="> 0"
+            )
+        if wires.trained:
+            raise InputError(
+                "the anchor knows the resistances as they were, and no gradients by them",
+                where="wires",
+                value="resistances that require gradients",
+                allowed="resistances without",
+                hint="use solve_transfer, or the closed form without an anchor, or .detach() them",
             )
         self._wires, self._exact, self._tolerance = wires, exact, float(tolerance)
         self._anchor: Anchor | None = None

@@ -39,6 +39,10 @@ class OwnCellWires(WireModel):
         """See `WireModel.mean_loss`; takes programmed conductances."""
         return super().mean_loss(effective_s(self.cell, conductance_s))
 
+    def largest_loss(self, conductance_s: torch.Tensor) -> float:
+        """See `WireModel.largest_loss`; takes programmed conductances."""
+        return super().largest_loss(effective_s(self.cell, conductance_s))
+
     def offset_current_a(
         self, conductance_s: torch.Tensor, transfer_s: torch.Tensor, sense_v: torch.Tensor
     ) -> torch.Tensor:

@@ -1,15 +1,17 @@
-"""What currents into lines of equal segments do to the nodes of these lines.
+"""What currents into the lines of an array do to the nodes of these lines.
 
 Two cells of a line share the resistance of the segments between the line's end and the nearer one.
 A product with that matrix costs cells times length. Along word lines two running sums are the same
 at O(cells). Along bit lines, where the memory lies the other way, they are slow: those are cut into
 pieces, which know the sum of the farther ones and the moment of the nearer ones, with small
-products within the pieces. For short lines the whole product is the fastest.
+products within the pieces. For short lines the whole product is the fastest. Lines whose segments
+differ, and lines that are trained, take the running sums.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from typing import Self
 
 import torch
 
@@ -25,40 +27,62 @@ class WordDrops:
 
     Args:
         cols: cells of a line.
-        r_wordline_ohm: of a segment.
-        r_driver_ohm: in series at the driver.
-        like: a tensor of the type and on the device wanted.
+        segment_ohm: of the segment on the left of every cell, one value or [row, col].
+        driver_ohm: in series at the driver, one value or [row].
 
     Attributes:
-        own_ohm: resistance of the path of every cell, [col].
-        others_ohm: resistances that it shares with the paths of all others, added up, [col].
+        own_ohm: resistance of the path of every cell, [col], or [row, col] where lines differ.
+        others_ohm: resistances that it shares with the paths of all others, added up, likewise.
+        trained: a resistance has gradients.
     """
 
     cols: int
-    r_wordline_ohm: float
-    r_driver_ohm: float
-    like: torch.Tensor
+    segment_ohm: torch.Tensor
+    driver_ohm: torch.Tensor
     own_ohm: torch.Tensor = field(init=False)
     others_ohm: torch.Tensor = field(init=False)
-    _shared_ohm: torch.Tensor = field(init=False)
+    trained: bool = field(init=False)
+    _shared_ohm: torch.Tensor | None = field(init=False)  # of equal lines, [col, col]
 
     def __post_init__(self) -> None:
         """Computes what is the same for all conductances."""
-        given = self.cols, self.r_wordline_ohm, self.r_driver_ohm, self.like
-        shared = wordline_resistances(*given)
+        segment, driver = self.segment_ohm, self.driver_ohm
+        trained = segment.requires_grad or driver.requires_grad
+        equal = segment.ndim == 0 and driver.ndim == 0 and not trained
+        ends = driver.unsqueeze(-1) if driver.ndim else driver
+        along = segment if segment.ndim else segment.expand(self.cols)
+        own = along.cumsum(-1) + ends
+        # Sums of what is not negative: a cell without others shares exactly nothing with them.
+        before = torch.nn.functional.pad(own, (1, 0)).cumsum(-1)[..., :-1]
+        behind = torch.arange(self.cols - 1, -1, -1, dtype=own.dtype, device=own.device)
+        shared = None
+        if equal:
+            shared = wordline_resistances(self.cols, float(segment), float(driver), segment)
+        object.__setattr__(self, "own_ohm", own)
+        object.__setattr__(self, "others_ohm", before + behind * own)
+        object.__setattr__(self, "trained", trained)
         object.__setattr__(self, "_shared_ohm", shared)
-        object.__setattr__(self, "own_ohm", shared.diagonal().clone())
-        object.__setattr__(self, "others_ohm", shared.sum(0) - self.own_ohm)
+
+    def fresh(self) -> Self:
+        """Itself, or computed again where its resistances may have moved since."""
+        return replace(self) if self.trained else self
+
+    @property
+    def alike(self) -> bool:
+        """All lines and segments are."""
+        return self.segment_ohm.ndim == 0 and self.driver_ohm.ndim == 0
 
     def __call__(self, current: torch.Tensor) -> torch.Tensor:
         """Voltages for currents out of the line at every cell, [..., row, col] both."""
-        if self.cols <= _SHORT:
+        if self._shared_ohm is not None and self.cols <= _SHORT:
             return current @ self._shared_ohm
         sums = current.cumsum(-1)
         total = sums[..., -1:]
         beyond = torch.sub(total, sums).add_(current)  # through the segment left of each cell
-        drop = beyond.cumsum_(-1).mul_(self.r_wordline_ohm)
-        return drop.add_(total, alpha=self.r_driver_ohm) if self.r_driver_ohm else drop
+        ends = self.driver_ohm.unsqueeze(-1) if self.driver_ohm.ndim else self.driver_ohm
+        if self.segment_ohm.ndim:
+            return (beyond * self.segment_ohm).cumsum(-1) + ends * total
+        return beyond.cumsum_(-1).mul_(self.segment_ohm).addcmul_(total, ends)
 
 
 @dataclass(frozen=True)
@@ -67,48 +91,97 @@ class BitDrops:
 
     Args:
         rows: cells of a line.
-        r_bitline_ohm: of a segment.
+        segment_ohm: of the segment below every cell, one value or [row, col].
         sense_ohm: in series at the sense node, [col].
 
     Attributes:
         own_ohm: resistance of the path of every cell, [row, col].
+        trained: a resistance has gradients.
+    """
+
+    rows: int
+    segment_ohm: torch.Tensor
+    sense_ohm: torch.Tensor
+    own_ohm: torch.Tensor = field(init=False)
+    trained: bool = field(init=False)
+    _equal: _EqualBitLines | None = field(init=False)
+
+    def __post_init__(self) -> None:
+        """Computes what is the same for all conductances."""
+        segment = self.segment_ohm
+        trained = segment.requires_grad or self.sense_ohm.requires_grad
+        along = segment if segment.ndim else segment.expand(self.rows, 1)
+        equal = None
+        if not trained and not segment.ndim:
+            equal = _EqualBitLines.of(self.rows, float(segment), self.sense_ohm)
+        object.__setattr__(self, "own_ohm", along.flip(0).cumsum(0).flip(0) + self.sense_ohm)
+        object.__setattr__(self, "trained", trained)
+        object.__setattr__(self, "_equal", equal)
+
+    def fresh(self) -> Self:
+        """Itself, or computed again where its resistances may have moved since."""
+        return replace(self) if self.trained else self
+
+    @property
+    def alike(self) -> bool:
+        """All segments are; sense nodes may differ."""
+        return self.segment_ohm.ndim == 0
+
+    def __call__(self, current: torch.Tensor) -> torch.Tensor:
+        """Voltages for currents into the line at every cell, [..., row, col] both."""
+        if self._equal is not None:
+            return self._equal(current)
+        above = current.cumsum(-2)  # through the segment below each cell
+        drop = above * self.segment_ohm
+        return drop.flip(-2).cumsum(-2).flip(-2) + self.sense_ohm * above[..., -1:, :]
+
+
+@dataclass(frozen=True)
+class _EqualBitLines:
+    """Bit lines of equal segments.
+
+    Attributes:
+        shared_ohm: by the paths of two cells, without the end, [row, row].
     """
 
     rows: int
     r_bitline_ohm: float
     sense_ohm: torch.Tensor
-    own_ohm: torch.Tensor = field(init=False)
-    _shared_ohm: torch.Tensor = field(init=False)  # without the end, [row, row]
-    _kernel: torch.Tensor = field(init=False)
-    _ramp: torch.Tensor = field(init=False)
+    shared_ohm: torch.Tensor
+    kernel: torch.Tensor
+    ramp: torch.Tensor
 
-    def __post_init__(self) -> None:
+    @staticmethod
+    def of(rows: int, r_bitline_ohm: float, sense_ohm: torch.Tensor) -> _EqualBitLines:
         """Computes what is the same for all conductances."""
-        shared = bitline_resistances(self.rows, self.r_bitline_ohm, self.sense_ohm)
-        object.__setattr__(self, "_shared_ohm", shared)
-        object.__setattr__(self, "own_ohm", shared.diagonal().unsqueeze(-1) + self.sense_ohm)
         # The near end of a piece is its last row.
-        kernel = _kernel(self.r_bitline_ohm, self.sense_ohm)
+        kernel = _kernel(r_bitline_ohm, sense_ohm)
         kernel = torch.cat([kernel[:, :_PIECE].flip(0, 1), kernel[:, _PIECE:].flip(0)], 1)
-        object.__setattr__(self, "_kernel", kernel.mT.contiguous())
-        object.__setattr__(self, "_ramp", _ramp(self.sense_ohm).flip(1).mT.contiguous())
+        return _EqualBitLines(
+            rows,
+            r_bitline_ohm,
+            sense_ohm,
+            bitline_resistances(rows, r_bitline_ohm, sense_ohm),
+            kernel.mT.contiguous(),
+            _ramp(sense_ohm).flip(1).mT.contiguous(),
+        )
 
     def __call__(self, current: torch.Tensor) -> torch.Tensor:
-        """Voltages for currents into the line at every cell, [..., row, col] both."""
+        """See `BitDrops`."""
         if self.rows <= _SHORT:
-            return self._shared_ohm @ current + self.sense_ohm * current.sum(-2, keepdim=True)
+            return self.shared_ohm @ current + self.sense_ohm * current.sum(-2, keepdim=True)
         pieces = -(-self.rows // _PIECE)
         filled = torch.nn.functional.pad(current, (0, 0, pieces * _PIECE - self.rows, 0))
         # From the sense end on, as from a driver: the pieces are counted from below.
         by_piece = filled.reshape(-1, pieces, _PIECE, current.shape[-1])
-        inside = self._kernel @ by_piece
+        inside = self.kernel @ by_piece
         sums = inside[:, :, _PIECE:].flip(1).movedim(1, -1)
         carried = _carried(
             sums[:, 0], sums[:, 1], self.r_bitline_ohm, self.sense_ohm.unsqueeze(-1)
         ).flip(-2)
         rise = torch.baddbmm(
             inside[:, :, :_PIECE].flatten(0, 1),
-            self._ramp.expand(len(by_piece) * pieces, -1, -1),
+            self.ramp.expand(len(by_piece) * pieces, -1, -1),
             carried.movedim(1, -1).flatten(0, 1),
         )
         whole = rise.view(*current.shape[:-2], pieces * _PIECE, current.shape[-1])

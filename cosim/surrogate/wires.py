@@ -27,16 +27,19 @@ from dataclasses import dataclass, replace
 from numbers import Real
 from typing import Any, Self
 
+import numpy as np
 import torch
 
 from compact_models.errors import InputError
+from cosim.nodal.lines import Ohm, first_wrong
 from cosim.surrogate.line_drops import BitDrops, WordDrops
 
 THEORY = (1.0, 1.0, 1.0, 1.0)
-# Mean current loss up to which the form with the weights of theory was measured to be within
-# one per cent, on uniform, two-level, sparse and paired arrays, wires, drivers or sense ends
-# taking most of it (tests/cosim/test_wire_surrogate.py).
-REGION = 0.3
+# Within these the form with the weights of theory was measured to be within one per cent, on
+# uniform, two-level, sparse and paired arrays and on single lines, wires, drivers or sense ends
+# taking most of it (tests/cosim/test_wire_surrogate.py): a mean loss up to the first where all
+# segments are alike, and a loss of every cell up to the second in any case.
+REGION, REGION_OF_A_CELL = 0.25, 0.4
 
 
 @dataclass(frozen=True)
@@ -55,7 +58,8 @@ class WireModel:
 
     def with_sense(self, sense_ohm: torch.Tensor) -> Self:
         """The same with other resistances in series at the sense nodes, [col]."""
-        return replace(self, bit=replace(self.bit, sense_ohm=sense_ohm))
+        held = sense_ohm if sense_ohm.requires_grad else sense_ohm.detach().clone()
+        return replace(self, bit=replace(self.bit, sense_ohm=held))
 
     def transfer_s(self, conductance_s: torch.Tensor) -> torch.Tensor:
         """The transfer [..., row, col] of conductances [..., row, col], both in siemens."""
@@ -65,18 +69,44 @@ class WireModel:
         self, conductance_s: torch.Tensor
     ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         """The transfer, and to first order what word and bit lines take, without gradients."""
+        if self.trained:  # rare, and autograd knows the way
+            terms = self._terms(conductance_s)
+            transfer = self._rational(conductance_s, terms)[0]
+            return transfer, terms.a.detach(), terms.b.detach()
         found: tuple[torch.Tensor, torch.Tensor, torch.Tensor]
         found = _ClosedForm.apply(conductance_s, self)  # type: ignore[no-untyped-call]  # torch
         return found
 
     def mean_loss(self, conductance_s: torch.Tensor) -> float:
-        """Share of the current that wires take for equal inputs, to first order: the region.
-
-        Up to `REGION` the closed form is within one per cent (Frobenius) of the exact transfer.
-        """
-        first = 1 + self.word(conductance_s) + self.bit(conductance_s)
+        """Share of the current that wires take for equal inputs, to first order."""
+        first = self._first(conductance_s)
         total = float(conductance_s.sum())
         return 1 - float((conductance_s / first).sum()) / total if total > 0 else 0.0
+
+    def largest_loss(self, conductance_s: torch.Tensor) -> float:
+        """The same of the cell that loses most."""
+        return 1 - 1 / float(self._first(conductance_s).max())
+
+    def outside(self, conductance_s: torch.Tensor) -> str:
+        """Why the closed form may be off by more than one per cent (Frobenius); empty within.
+
+        Up to `REGION` and `REGION_OF_A_CELL` it is within one per cent of the exact transfer.
+        """
+        mean, largest = self.mean_loss(conductance_s), self.largest_loss(conductance_s)
+        alike = self.word.alike and self.bit.alike
+        if largest <= REGION_OF_A_CELL or (alike and mean <= REGION):
+            return ""
+        return (
+            f"wires take about {100 * mean:.0f} % of the current, {100 * largest:.0f} % of one"
+            " cell's; the closed form is within 1 % up to"
+            + (f" {100 * REGION:.0f} % in the mean or" if alike else "")
+            + f" {100 * REGION_OF_A_CELL:.0f} % of every cell's"
+        )
+
+    def _first(self, conductance_s: torch.Tensor) -> torch.Tensor:
+        with torch.no_grad():
+            word, bit = self._lines()
+            return 1 + word(conductance_s) + bit(conductance_s)
 
     def offset_current_a(
         self, conductance_s: torch.Tensor, transfer_s: torch.Tensor, sense_v: torch.Tensor
@@ -92,44 +122,73 @@ class WireModel:
             transfer_s: the transfer, exact or not, [..., row, col].
             sense_v: [..., col] in volts.
         """
-        a = self.word(conductance_s)
+        word, _ = self._lines()
+        a = word(conductance_s)
         path = transfer_s * (1 + a)  # the transfer without what its own word line takes
         held = sense_v.unsqueeze(-2)
-        lift = self.word(conductance_s * held) / (1 + a)
+        lift = word(conductance_s * held) / (1 + a)
         return -(path * (held - lift)).sum(-2)
 
+    @property
+    def trained(self) -> bool:
+        """A resistance has gradients."""
+        return self.word.trained or self.bit.trained
+
+    def _lines(self) -> tuple[WordDrops, BitDrops]:
+        return self.word.fresh(), self.bit.fresh()
+
     def _terms(self, g: torch.Tensor) -> Terms:
-        """What the transfer is made of, for conductances [..., row, col]; without gradients."""
-        a, b = self.word(g), self.bit(g)
+        """What the transfer is made of, for conductances [..., row, col]."""
+        word, bit = self._lines()
+        a, b = word(g), bit(g)
         first = 1 + a + b
         squares = g * g
-        word_own, bit_own = self.word.own_ohm, self.bit.own_ohm
+        word_own, bit_own = word.own_ohm, bit.own_ohm
         # The sneak path C_ij = sum over k, l of R_bit,ik G_kj R_word,jl G_kl G_il. The terms that
         # come back through the cell's own word line (k = i) or bit line (l = j) are taken exactly:
-        # in an array of few strong cells they are all there is. In the others the third cell G_kl
-        # is the mean of its word line, weighted as R_word,j weights it.
-        own_word_line = self.word(squares)
-        own_bit_line = torch.addcmul(self.bit(squares), bit_own, squares, value=-1.0)
+        # in an array of few strong cells they are all there is. In the others a cell G_il is the
+        # mean of its word line, weighted as R_word,j weights it.
+        own_word_line = word(bit_own * squares)
+        mine = word_own * squares
+        own_bit_line = torch.addcmul(bit(mine), bit_own, mine, value=-1.0)
         rest = torch.addcmul(a, word_own, g, value=-1.0)
-        # 0 where there is no other cell, or no wire
-        others = self.word.others_ohm.clamp(min=torch.finfo(g.dtype).tiny)
-        by_mean = (g * rest) / others
-        elsewhere = torch.addcmul(self.bit(by_mean), bit_own, by_mean, value=-1.0)
-        sneak = torch.addcmul(bit_own * own_word_line, word_own, own_bit_line) * g
-        sneak = torch.addcmul(sneak, rest, elsewhere)
+        mean = rest * _inverse(word.others_ohm)
+        paths = g * rest
+        elsewhere = torch.addcmul(bit(paths), bit_own, paths, value=-1.0)
+        sneak = (own_word_line + own_bit_line).mul_(g).addcmul_(mean, elsewhere)
         return Terms(
+            word_line=word,
+            bit_line=bit,
             a=a,
             b=b,
             first=first,
-            word=torch.addcmul(-self.word(g * a), a, a),
-            bit=torch.addcmul(-self.bit(g * b), b, b),
+            word=torch.addcmul(-word(g * a), a, a),
+            bit=torch.addcmul(-bit(g * b), b, b),
             mixed=a * b,
             sneak=sneak / first,
-            own_word_line=own_word_line,
-            own_bit_line=own_bit_line,
+            own_lines=own_word_line + own_bit_line,
             rest=rest,
+            mean=mean,
             elsewhere=elsewhere,
         )
+
+    def _rational(self, g: torch.Tensor, terms: Terms) -> tuple[torch.Tensor, torch.Tensor, Any]:
+        """The transfer, its denominator, and where that is bounded."""
+        t0, t1, t2, t3 = self.weights
+        full = terms.first + t0 * terms.word + t1 * terms.bit + t2 * terms.mixed
+        # Far beyond its region the correction may be as large as what it corrects, and negative:
+        # half of the first order is the least that is left, so that currents stay bounded.
+        below = torch.maximum(full, 0.5 * terms.first)
+        return (g + t3 * terms.sneak) / below, below, full < below
+
+
+def _inverse(ohm: torch.Tensor) -> torch.Tensor:
+    """1 / ohm, and 0 where a cell shares nothing with others: there is no other cell, or no wire.
+
+    What rounding leaves of nothing must not be divided by nothing.
+    """
+    none = ohm == 0
+    return ohm.masked_fill(none, 1.0).reciprocal().masked_fill(none, 0.0)
 
 
 @dataclass(frozen=True)
@@ -144,10 +203,12 @@ class Terms:
         bit: second order of the bit line.
         mixed: a b.
         sneak: C / (1 + a + b).
-        own_word_line: R_word on squared conductances.
-        own_bit_line: R_bit on them, without the cell's own.
+        own_lines: C by the cell's own word line and bit line alone, over G.
         rest: a without the cell's own part.
+        mean: of the word line's other cells.
         elsewhere: the sneak path's way down other word lines.
+        word_line: what word lines do.
+        bit_line: what bit lines do.
     """
 
     a: torch.Tensor
@@ -157,29 +218,26 @@ class Terms:
     bit: torch.Tensor
     mixed: torch.Tensor
     sneak: torch.Tensor
-    own_word_line: torch.Tensor
-    own_bit_line: torch.Tensor
+    own_lines: torch.Tensor
     rest: torch.Tensor
+    mean: torch.Tensor
     elsewhere: torch.Tensor
+    word_line: WordDrops
+    bit_line: BitDrops
 
 
 class _ClosedForm(torch.autograd.Function):
-    """The closed form and its gradient; resistances get none."""
+    """The closed form and its gradient by the conductances, for resistances that have none."""
 
     @staticmethod
     def forward(
         ctx: Any, g: torch.Tensor, model: WireModel
     ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         """The transfer, and what lines take; that without a gradient."""
-        t0, t1, t2, t3 = model.weights
         terms = model._terms(g)
-        full = terms.first + t0 * terms.word + t1 * terms.bit + t2 * terms.mixed
-        # Far beyond its region the correction may be as large as what it corrects, and negative:
-        # half of the first order is the least that is left, so that currents stay bounded.
-        below = torch.maximum(full, 0.5 * terms.first)
-        transfer = (g + t3 * terms.sneak) / below
+        transfer, below, bounded = model._rational(g, terms)
         ctx.model, ctx.terms = model, terms
-        ctx.save_for_backward(g, transfer, below, full < below)
+        ctx.save_for_backward(g, transfer, below, bounded)
         ctx.mark_non_differentiable(terms.a, terms.b)
         ctx.set_materialize_grads(False)
         return transfer, terms.a, terms.b
@@ -196,7 +254,8 @@ class _ClosedForm(torch.autograd.Function):
         model: WireModel = ctx.model
         terms: Terms = ctx.terms
         t0, t1, t2, t3 = model.weights
-        word_own, bit_own = model.word.own_ohm, model.bit.own_ohm
+        word, bit = terms.word_line, terms.bit_line
+        word_own, bit_own = word.own_ohm, bit.own_ohm
         # addcmul: a product and a sum in one pass over the array
         of_g = gradient / below
         of_below = torch.mul(transfer, of_g).neg_()
@@ -208,24 +267,22 @@ class _ClosedForm(torch.autograd.Function):
         of_a = of_a.addcmul_(of_full, terms.b, value=t2)
         of_b = of_first.addcmul_(of_full, terms.b, value=2 * t1)
         of_b = of_b.addcmul_(of_full, terms.a, value=t2)
-        through = model.word(of_full)  # of g a
+        through = word(of_full)  # of g a
         of_g = of_g.addcmul_(through, terms.a, value=-t0)
         of_a = of_a.addcmul_(through, g, value=-t0)
-        through = model.bit(of_full)  # of g b
+        through = bit(of_full)  # of g b
         of_g = of_g.addcmul_(through, terms.b, value=-t1)
         of_b = of_b.addcmul_(through, g, value=-t1)
         scaled = of_sneak * g
-        mine = word_own * scaled
-        twice = model.word(bit_own * scaled) + model.bit(mine)  # of g g
-        of_g = of_g.addcmul_(twice.addcmul_(bit_own, mine, value=-1.0), g, value=2.0)
-        own = (bit_own * terms.own_word_line).addcmul_(word_own, terms.own_bit_line)
-        of_g = of_g.addcmul_(of_sneak, own)
-        of_elsewhere = of_sneak * terms.rest
-        of_mean = torch.addcmul(model.bit(of_elsewhere), bit_own, of_elsewhere, value=-1.0)
-        of_mean = of_mean.div_(model.word.others_ohm.clamp(min=torch.finfo(g.dtype).tiny))
-        of_rest = (of_sneak * terms.elsewhere).addcmul_(of_mean, g)
-        of_g = of_g.addcmul_(of_mean, terms.rest).addcmul_(word_own, of_rest, value=-1.0)
-        of_g = of_g.add_(model.word(of_a.add_(of_rest))).add_(model.bit(of_b))
+        by_bit = torch.addcmul(bit(scaled), bit_own, scaled, value=-1.0)
+        squares = (word(scaled) * bit_own).addcmul_(by_bit, word_own)  # of g g
+        of_g = of_g.addcmul_(squares, g, value=2.0).addcmul_(of_sneak, terms.own_lines)
+        of_elsewhere = of_sneak * terms.mean
+        of_paths = torch.addcmul(bit(of_elsewhere), bit_own, of_elsewhere, value=-1.0)
+        of_rest = (of_sneak * terms.elsewhere).mul_(_inverse(word.others_ohm))
+        of_rest = of_rest.addcmul_(of_paths, g)
+        of_g = of_g.addcmul_(of_paths, terms.rest).addcmul_(word_own, of_rest, value=-1.0)
+        of_g = of_g.add_(word(of_a.add_(of_rest))).add_(bit(of_b))
         return of_g, None
 
 
@@ -233,61 +290,77 @@ def wire_model(
     rows: int,
     cols: int,
     *,
-    r_wordline_ohm: float,
-    r_bitline_ohm: float,
-    r_driver_ohm: float = 0.0,
-    r_sense_ohm: float | torch.Tensor = 0.0,
+    r_wordline_ohm: Ohm,
+    r_bitline_ohm: Ohm,
+    r_driver_ohm: Ohm = 0.0,
+    r_sense_ohm: Ohm = 0.0,
     weights: tuple[float, float, float, float] = THEORY,
     dtype: torch.dtype = torch.float64,
     device: torch.device | str | None = None,
 ) -> WireModel:
-    """The closed form for [row, col] arrays with these wires; conventions of `solve_transfer`.
+    """The closed form for [row, col] arrays with these wires; differentiable in all of them.
+
+    Args:
+        rows: word lines.
+        cols: bit lines.
+        r_wordline_ohm: word-line segment on the left of every cell; one value or [row, col].
+        r_bitline_ohm: bit-line segment below every cell; one value or [row, col].
+        r_driver_ohm: in series at the driver; one value or [row].
+        r_sense_ohm: in series at the sense node; one value or [col].
+        weights: t0 to t3.
+        dtype: of conductances and transfers.
+        device: where they are.
 
     Raises:
-        InputError: what is no resistance, an open, or a resistance per line or segment, which the
-            closed form knows at the sense nodes only.
+        InputError: what is no resistance, an open, or of another shape.
     """
-    word, bit, driver = (
-        _one_ohm(name, value)
-        for name, value in (
-            ("r_wordline_ohm", r_wordline_ohm),
-            ("r_bitline_ohm", r_bitline_ohm),
-            ("r_driver_ohm", r_driver_ohm),
+    word, bit, driver, sense = (
+        _ohm(name, value, shape).to(dtype=dtype, device=device)
+        for name, value, shape in (
+            ("r_wordline_ohm", r_wordline_ohm, (rows, cols)),
+            ("r_bitline_ohm", r_bitline_ohm, (rows, cols)),
+            ("r_driver_ohm", r_driver_ohm, (rows,)),
+            ("r_sense_ohm", r_sense_ohm, (cols,)),
         )
     )
-    if isinstance(r_sense_ohm, torch.Tensor) and r_sense_ohm.ndim:
-        if r_sense_ohm.shape != (cols,):
-            raise InputError(
-                "one value, or one for every bit line",
-                where="r_sense_ohm",
-                value=tuple(r_sense_ohm.shape),
-                allowed=f"[{cols}]",
-            )
-        for value in r_sense_ohm.tolist():
-            _one_ohm("r_sense_ohm", value)
-        ends = r_sense_ohm
-    else:
-        ends = torch.as_tensor(_one_ohm("r_sense_ohm", r_sense_ohm), dtype=dtype)
-    sense = torch.as_tensor(ends, dtype=dtype, device=device).expand(cols)
-    return WireModel(WordDrops(cols, word, driver, sense), BitDrops(rows, bit, sense), weights)
+    return WireModel(
+        WordDrops(cols, word, driver), BitDrops(rows, bit, sense.expand(cols)), weights
+    )
 
 
-def _one_ohm(name: str, value: object) -> float:
-    """A resistance that the closed form can take."""
-    if isinstance(value, torch.Tensor) and value.ndim == 0:
-        value = value.item()
+def _ohm(name: str, value: object, shape: tuple[int, ...]) -> torch.Tensor:
+    """Resistances that the closed form can take: one value, or one for each line or segment."""
     if isinstance(value, torch.Tensor):
+        if value.ndim and value.shape != shape:
+            raise InputError(
+                f"one value, or one for every {'segment' if len(shape) == 2 else 'line'}",
+                where=name,
+                value=tuple(value.shape),
+                allowed=str(list(shape)),
+            )
+        ohm = value
+    elif isinstance(value, bool) or not isinstance(value, Real):
         raise InputError(
-            "the closed form knows one resistance for all of these",
+            "not a resistance",
             where=name,
-            value=tuple(value.shape),
-            allowed="one value",
+            value=value,
+            allowed="a number or a torch tensor [ohm]",
+            hint="torch.from_numpy makes one of a numpy array"
+            if isinstance(value, np.ndarray)
+            else "",
         )
-    none = isinstance(value, bool) or not isinstance(value, Real)
-    ohm = float("nan") if none else float(value)  # type: ignore[arg-type]  # a Real
-    if not 0 <= ohm < float("inf"):
-        raise InputError("not a resistance", where=name, value=value, allowed=">= 0 ohm and finite")
-    return ohm
+    else:
+        ohm = torch.tensor(float(value), dtype=torch.float64)
+    right = (ohm >= 0) & torch.isfinite(ohm)
+    if not bool(right.all()):
+        raise InputError(
+            "not a resistance",
+            **first_wrong(name, ohm.detach(), right),
+            allowed=">= 0 ohm and finite",
+            hint="solve_transfer takes opens",
+        )
+    # What is not trained stays as it was given, whatever is written into the tensor later.
+    return ohm if ohm.requires_grad else ohm.detach().clone()
 
 
 def fit_weights(

@@ -342,6 +342,9 @@ def test_every_method_of_the_wires_takes_programmed_conductances() -> None:
         half.offset_current_a(g, transfer, held), plain.offset_current_a(g / 2, transfer, held)
     )
     assert half.mean_loss(g) == pytest.approx(plain.mean_loss(g / 2))
+    assert half.largest_loss(g) == pytest.approx(plain.largest_loss(g / 2))
+    assert half.outside(100 * g) == plain.outside(50 * g) != ""
     methods = {name for name in vars(WireModel) if not name.startswith("_")}
-    methods -= {*WireModel.__dataclass_fields__, "with_sense"}  # which takes no conductances
+    # These take no conductances, or ask the others.
+    methods -= {*WireModel.__dataclass_fields__, "with_sense", "trained", "outside"}
     assert methods <= set(vars(OwnCellWires))
