@@ -21,6 +21,7 @@ from compact_models.symbols import Constant, Definition, Internal, Parameter, St
 
 Kind = Literal["dynamic", "pulse", "read"]
 Numbers = Mapping[str, float]
+_ORDER_SLACK = 1.05  # a resistor fitted by two resistances has both alike, but for its noise
 SET_NAME = "lower-case letters, digits, _ and -, a letter first"
 """What a parameter set may be called, in a file and on the command line."""
 
@@ -114,6 +115,8 @@ class CompactModel:
         parameter_sets: published numbers; the first is the default.
         implicit: the residual of every internal quantity, zero at the solution.
         pulse: how a pulse-response device moves; None for the others.
+        ordered: pairs of parameters of one unit of which the first is never above the second, as
+            the resistance when on is not above that when off. The bounds of a state need no pair.
 
     Raises:
         InputError: an equation does not type-check in units, a set lacks a number or has one out
@@ -129,6 +132,7 @@ class CompactModel:
     parameter_sets: tuple[ParameterSet, ...]
     implicit: Mapping[Internal, sympy.Expr] = field(default_factory=dict)
     pulse: PulseResponse | None = None
+    ordered: tuple[tuple[Parameter, Parameter], ...] = ()
 
     def __post_init__(self) -> None:
         """Checks the model."""
@@ -249,7 +253,23 @@ class CompactModel:
         missing = [name for name in known if name not in parameter_set.values]
         if missing:
             raise InputError("a parameter has no value", where=where, value=missing[0])
+        for less, greater in self.out_of_order(parameter_set.values):
+            raise InputError(
+                f"{less.name!r} is above {greater.name!r}, against their names",
+                where=where,
+                value=(parameter_set.values[less.name], parameter_set.values[greater.name]),
+                allowed=f"{less.name} <= {greater.name}",
+                hint=f"{less.name} is the {less.about}, {greater.name} the {greater.about}",
+            )
         self._check_initial(parameter_set, where)
+
+    def out_of_order(self, values: Numbers) -> list[tuple[Parameter, Parameter]]:
+        """The pairs of `ordered` whose values contradict their names, by more than 5 %."""
+        return [
+            (less, greater)
+            for less, greater in self.ordered
+            if values[less.name] > _ORDER_SLACK * values[greater.name]
+        ]
 
     def bounds(self, values: Numbers) -> dict[str, tuple[float, float] | None]:
         """The bounds of every state for these parameter values; None for a state without."""

@@ -57,8 +57,29 @@ def check_equations(model: CompactModel) -> None:
     for where, equation in named:
         _check_values(where, equation)
     _check_units(model)
+    _check_pairs(model)
     for where, equation in named:
         _check_powers(where, equation)
+
+
+def _check_pairs(model: CompactModel) -> None:
+    """Pairs in order are of parameters of the equations, and of one unit."""
+    for pair in model.ordered:
+        where = f"model {model.name!r}, ordered"
+        for one in pair:
+            if one not in model.parameters:
+                raise InputError(
+                    "no parameter of the equations",
+                    where=where,
+                    value=str(one),
+                    allowed=", ".join(known.name for known in model.parameters),
+                )
+        if parse_unit(pair[0].unit) != parse_unit(pair[1].unit):
+            raise InputError(
+                "parameters of two units have no order",
+                where=where,
+                value=f"{pair[0].name} in {pair[0].unit}, {pair[1].name} in {pair[1].unit}",
+            )
 
 
 def as_expression(value: object, where: str) -> sympy.Expr:

@@ -46,6 +46,8 @@ class Weight:
         dw_min_std: standard deviation of a step from pulse to pulse, as a part of it.
         threshold_v: how high a pulse must be [V].
         width_s: how long a pulse is [s].
+        g_min: conductance at `w_min` [S].
+        g_max: conductance at `w_max` [S].
         current: the current through the device [A].
     """
 
@@ -59,7 +61,14 @@ class Weight:
     dw_min_std: Parameter
     threshold_v: Parameter
     width_s: Parameter
+    g_min: Parameter
+    g_max: Parameter
     current: sympy.Expr
+
+    @property
+    def ordered(self) -> tuple[tuple[Parameter, Parameter], ...]:
+        """Pairs of which the first is never above the second, for `CompactModel.ordered`."""
+        return ((self.g_min, self.g_max),)
 
     @property
     def place(self) -> sympy.Expr:
@@ -124,6 +133,8 @@ def weight(w_min: Parameter | None = None) -> Weight:
         ),
         threshold_v=Parameter("threshold_v", "V", "how high a pulse must be", above=0),
         width_s=Parameter("width_s", "s", "how long a pulse is", above=0),
+        g_min=g_min,
+        g_max=g_max,
         current=(g_min + (w - w_min) / (w_max - w_min) * (g_max - g_min)) * V,
     )
 

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from compact_models.errors import InputError, closest
-from workflows.device.stimulus import check_separator, csv_lines, csv_text
+from workflows.csv_file import check_separator, csv_lines, csv_text
 from workflows.npz import numeric, read_npz
 
 Array = NDArray[np.float64]

@@ -84,6 +84,7 @@ def _model(
         current=V / resistance,
         rates={x: rate},
         parameter_sets=sets,
+        ordered=((r_on, r_off),),
     )
 
 

@@ -238,6 +238,7 @@ MODEL = CompactModel(
     current=current,
     rates={n_disc: -sign * hop * (1 - nearness**10) / l_det},
     implicit={i_ua: along * (v_contact - v_left) / ((r_tiox + r_line) * i_unit)},
+    ordered=((l_det, l_cell),),
     parameter_sets=(
         ParameterSet(
             name="hfo2",

@@ -29,6 +29,7 @@ MODEL = CompactModel(
     current=SYMBOLS.current,
     rates=rates(PULSE),
     pulse=PULSE,
+    ordered=SYMBOLS.ordered,
     parameter_sets=(
         ParameterSet(
             name="ecram",

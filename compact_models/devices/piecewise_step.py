@@ -52,6 +52,7 @@ MODEL = CompactModel(
     current=SYMBOLS.current,
     rates=rates(PULSE),
     pulse=PULSE,
+    ordered=SYMBOLS.ordered,
     parameter_sets=(
         ParameterSet(
             name="example",

@@ -32,6 +32,7 @@ MODEL = CompactModel(
     current=SYMBOLS.current,
     rates=rates(PULSE),
     pulse=PULSE,
+    ordered=SYMBOLS.ordered,
     parameter_sets=(
         ParameterSet(
             name="reram_array_hfo2",

@@ -79,6 +79,7 @@ def _model(
         current=current,
         rates={x: off + on},
         parameter_sets=sets,
+        ordered=((r_on, r_off),),
     )
 
 

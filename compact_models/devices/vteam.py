@@ -84,6 +84,7 @@ def _model(name: str, relation: str, resistance: sympy.Expr) -> CompactModel:
         current=V / resistance,
         rates={w: off + on},
         parameter_sets=SETS,
+        ordered=((r_on, r_off),),
     )
 
 

@@ -131,8 +131,9 @@ def draw(
         [row, col] in SI units by name; a parameter without an entry keeps its nominal value.
 
     Raises:
-        InputError: an unknown parameter, a temperature for a model that has none, or a value out
-            of the model's bounds: truncate the distribution to avoid it, nothing is cut off here.
+        InputError: an unknown parameter, a temperature for a model that has none, a value out of
+            the model's bounds, or values that contradict their names (`ordered`), with the count of
+            such cells: truncate the distributions to avoid it, nothing is cut off here.
     """
     known = {one.name: one for one in model.parameters}
     _check_names(variation, model, known)
@@ -151,6 +152,7 @@ def draw(
     for name, array in found.items():
         _check_bounds(known[name], array, f"model {model.name!r}, {path}")
     _check_states(model, {**values, **found}, shape, path)
+    _check_order(model, {**values, **found}, shape, path)
     return found
 
 
@@ -289,4 +291,24 @@ def _check_states(
                 where=f"model {model.name!r}, {path}, cell [{row}, {col}]",
                 value=(float(low[row, col]), float(high[row, col])),
                 hint="truncate the distributions so that the bounds cannot cross",
+            )
+
+
+def _check_order(
+    model: CompactModel, values: Mapping[str, float | Array], shape: tuple[int, int], path: str
+) -> None:
+    """In every cell the parameters are in the order of their names."""
+    for less, greater in model.ordered:
+        low, high = (np.broadcast_to(values[one.name], shape) for one in (less, greater))
+        bad = low > high
+        if bad.any():
+            row, col = (int(k) for k in np.argwhere(bad)[0])
+            raise InputError(
+                f"in {int(bad.sum())} of {bad.size} cells the drawn {less.name!r} is above "
+                f"{greater.name!r}: no such device exists",
+                where=f"model {model.name!r}, {path}, cell [{row}, {col}]",
+                value=(float(low[row, col]), float(high[row, col])),
+                allowed=f"{less.name} <= {greater.name}",
+                hint=f"use a smaller spread, or truncate {less.name} from above and "
+                f"{greater.name} from below so that they cannot cross",
             )

@@ -82,11 +82,3 @@ def _runs(chosen: NDArray[np.bool_]) -> list[tuple[int, int]]:
     """First and one past the last of all rows that lie side by side."""
     edges = np.flatnonzero(np.diff(np.concatenate([[False], chosen, [False]]).astype(np.int8)))
     return [(int(a), int(b)) for a, b in edges.reshape(-1, 2)]
-
-
-def flows_backwards(voltage_v: Array, current_a: Array) -> bool:
-    """Whether voltage and current have opposite signs wherever both are far from zero."""
-    far = (np.abs(voltage_v) > 0.1 * np.abs(voltage_v).max()) & (
-        np.abs(current_a) > 0.1 * np.abs(current_a).max()
-    )
-    return bool(far.any() and np.mean((voltage_v * current_a)[far] < 0) > 0.9)

@@ -7,6 +7,7 @@ import time
 from dataclasses import dataclass, field, replace
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from cosim.devices import fit_screen
@@ -69,7 +70,9 @@ class Fit:
     Attributes:
         outcome: `ok`, `not_converged`, `no_fit` where a constant, a resistor or one curve of the
             voltage would do as well (`fit_worth`), `poor_fit` where it is many times as far off as
-            the noise (`fit_quality`), or `no_convergence` where no candidate could be solved.
+            the noise (`fit_quality`), `out_of_order` where values contradict their names, as an ON
+            resistance above the OFF resistance does (`CompactModel.ordered`), or `no_convergence`
+            where no candidate could be solved.
         reason: why it is not `ok`.
         values: the fitted parameters by name.
         initial: the fitted initial states by name.
@@ -171,6 +174,8 @@ def make_result(
             outcome, reason = "no_fit", simpler
         elif worth.poor:
             outcome, reason = "poor_fit", worth.text()
+        elif crossed := _crossed(space, u):
+            outcome, reason = "out_of_order", crossed
     low, high = space.low, space.high
     near = _AT_BOUND * (high - low)
     at_bound = active & ((u - low < near) | (high - u < near))
@@ -245,6 +250,17 @@ def make_result(
         quality=worth,
         unfinished=unfinished,
         looked=_looked(space, fixed),
+    )
+
+
+def _crossed(space: Space, u: Array) -> str:
+    """Which values contradict their names, as a reason; empty where none do."""
+    cells, _, _ = space.cells(u[None])
+    values = {name: float(torch.as_tensor(x).reshape(-1)[0]) for name, x in cells.items()}
+    return "; ".join(
+        f"{a.name} = {values[a.name]:.4g} {a.unit} is above {b.name} = {values[b.name]:.4g}"
+        f" {b.unit}, against their names ({a.about}; {b.about})"
+        for a, b in space.model.out_of_order(values)
     )
 
 

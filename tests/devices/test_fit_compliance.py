@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from compact_models.library import find_model, find_set
-from cosim.devices.fit_compliance import Held, flows_backwards, without_compliance
+from cosim.devices.fit_compliance import Held, without_compliance
 from cosim.devices.fit_data import Sweep
 from cosim.devices.run_torch import run_torch
 
@@ -57,10 +57,3 @@ def test_what_was_held_is_not_compared_and_still_applied(signs: tuple[int, ...])
     thin = left.thinned(100)
     assert len(thin.time_s) <= 100
     assert set(thin.time_s) <= set(left.time_s)
-
-
-def test_a_current_against_its_voltage_is_seen() -> None:
-    sweep = vteam_sweep("sine", 0.02)
-    assert not flows_backwards(sweep.voltage_v, sweep.current_a)
-    assert flows_backwards(sweep.voltage_v, -sweep.current_a)
-    assert not flows_backwards(sweep.voltage_v, np.abs(sweep.current_a))

@@ -133,7 +133,7 @@ def test_a_fit_that_says_nothing_about_the_data_is_not_saved(
     tmp_path: Path, own_folder: Path
 ) -> None:
     # The same current at every voltage: no resistance does that.
-    volts = np.interp(np.linspace(0, 4, 81), [0, 1, 3, 4], [0, 0.3, -0.3, 0])
+    volts = np.interp(np.linspace(0, 4, 81), [0, 1, 3, 4], [0.1, 0.3, 0.2, 0.1])
     rows = [f"{k * 1e-8!r},{v!r},1e-6" for k, v in enumerate(volts.tolist())]
     data = tmp_path / "flat.csv"
     data.write_text("\n".join(["t_s,v_v,i_a", *rows]) + "\n", encoding="utf-8")
@@ -191,6 +191,22 @@ def test_a_long_record_is_compared_at_fewer_points_and_integrated_whole(tmp_path
     assert (found["plot"], picture.exists()) == (str(picture), True)
     text = spiceloop(*call).out
     assert f"50 of 240 points compared, {found['n_points_integrated']} integrated" in text
+
+
+def test_values_that_contradict_their_names_are_not_saved(tmp_path: Path, own_folder: Path) -> None:
+    # A pulse up lowers the conductance, as where the terminals are the other way round.
+    data = pulse_file(tmp_path)
+    data.write_text(re.sub(r"(?<=fine,)(-?)", _turned, data.read_text("utf-8")), "utf-8")
+    ran = spiceloop("device", "fit", data, "--model", "soft_bounds")
+    assert ran.code == 1, ran.err
+    names_all(ran.out, "out_of_order (g_min = 6", "S is above g_max = ", "against their names")
+    names_all(ran.out, "conductance at w_min; conductance at w_max", "nothing was saved")
+    names_all(ran.out, "next: ", "the other way round", "--unit v=-V --unit i=-A", "--free")
+    assert not own_folder.exists()
+
+
+def _turned(sign: re.Match[str]) -> str:
+    return "" if sign[1] else "-"
 
 
 def test_a_value_that_rests_on_a_bound_is_said_to(tmp_path: Path) -> None:
@@ -313,4 +329,4 @@ def test_a_current_against_its_voltage_is_refused(tmp_path: Path) -> None:
     data = tmp_path / "turned.csv"
     data.write_text("t_s,v_v,i_a\n" + rows, encoding="utf-8")
     error = refused(tmp_path, "device", "fit", data, "--model", "vteam")
-    names_all(error, "turned.csv: i_a", "opposite signs", "change the sign of one column")
+    names_all(error, "turned.csv:3: i_a", "opposite signs", "change the sign of one column")

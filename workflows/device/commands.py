@@ -31,6 +31,23 @@ Initial = Annotated[
         help="state at the start, in its unit; again for another \\[default: the set's]",
     ),
 ]
+Columns = Annotated[
+    str | None,
+    typer.Option(
+        "--columns",
+        metavar="KEY=NAME,...",
+        help="columns by name, or by number from 1: t=Time,v=Vtop,i=3 \\[default: t_s, v_v, ...]",
+    ),
+]
+Unit = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--unit",
+        metavar="KEY=UNIT",
+        help="unit of a column, i=uA or t=ms; v=-V turns it round; again for another"
+        " \\[default: as the heading says, else SI]",
+    ),
+]
 Out = Annotated[Path, typer.Option("-o", "--out", help="where the result goes")]
 Json = Annotated[bool, typer.Option("--json", help="print one JSON object on stdout")]
 Answer = tuple[dict[str, Any], list[str], int]
@@ -69,7 +86,7 @@ def show(name: Name, params: Params = None, json: Json = False) -> None:
 @app.command()
 def run(
     name: Name,
-    stimulus: Annotated[Path, typer.Option("--stimulus", help="CSV with t_s and v_v")],
+    stimulus: Annotated[Path, typer.Option("--stimulus", help="table with t_s and v_v")],
     out: Out,
     params: Params = None,
     engine: Annotated[str, typer.Option("--engine", help="torch or ngspice")] = "torch",
@@ -81,6 +98,8 @@ def run(
         ),
     ] = None,
     initial: Initial = None,
+    columns: Columns = None,
+    unit: Unit = None,
     timeout: Annotated[
         float | None,
         typer.Option("--timeout", help="longest time of ngspice, s \\[default: by size]"),
@@ -99,7 +118,7 @@ def run(
 
         result = run_device(
             name, params, stimulus, engine, form, out, initial or (),
-            timeout_s=timeout, tell=reporter.say,
+            columns=columns, units=unit or (), timeout_s=timeout, tell=reporter.say,
         )  # fmt: skip
         done = result.outcome == "ok"
         lines = [
@@ -139,7 +158,8 @@ def netlist(
 @app.command()
 def fit(
     measured: Annotated[
-        Path, typer.Argument(help="CSV with t_s, v_v, i_a, or with pulse, g_s; other columns stay")
+        Path,
+        typer.Argument(help="table with t_s, v_v, i_a, or with pulse, g_s; other columns stay"),
     ],
     model: Annotated[str, typer.Option("--model", help="a model's name, or its .py file")],
     params: Annotated[
@@ -153,6 +173,8 @@ def fit(
         bool, typer.Option("--fix-initial", help="keep the initial state of the start")
     ] = False,
     initial: Initial = None,
+    columns: Columns = None,
+    unit: Unit = None,
     save_as: Annotated[
         str | None, typer.Option("--save-as", help="name of the new set \\[default: the file's]")
     ] = None,
@@ -170,14 +192,19 @@ def fit(
     seed: Annotated[int, typer.Option("--seed", help="of the starts")] = 0,
     json: Json = False,
 ) -> None:
-    """Fit a model to your measured data; the new parameter set has a name everywhere."""
+    """Fit a model to your measured data; the new parameter set has a name everywhere.
+
+    The table may have text before it, commas, semicolons, tabs or blanks between its columns, and
+    decimal commas. A heading may say a unit: I (uA). Data that cannot be what they claim - |I| for
+    I, a counter for a direction, an overflow code, uS stored as S - are refused at once.
+    """
 
     def work(reporter: Reporter) -> Answer:
         from workflows.device.fit import FitRequest, fit_file
 
         request = FitRequest(
             measured, model, params, free, fix_initial, save_as, force, plot, points, starts,
-            noise_floor, timeout, seed, tuple(initial or ()),
+            noise_floor, timeout, seed, tuple(initial or ()), columns, tuple(unit or ()),
         )  # fmt: skip
         return fit_file(request, reporter)
 

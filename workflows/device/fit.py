@@ -23,7 +23,7 @@ from compact_models.library import (
 )
 from compact_models.model import SET_NAME, CompactModel, ParameterSet, check_name
 from cosim.devices.fit import FitOptions, fit_device
-from cosim.devices.fit_compliance import flows_backwards, without_compliance
+from cosim.devices.fit_compliance import without_compliance
 from cosim.devices.fit_data import PulseTrain, Sweep
 from cosim.devices.fit_noise import noise_floor
 from cosim.devices.fit_quality import scaled_noise
@@ -47,6 +47,9 @@ _NEXT = {
     " another start with --params, or more --starts",
     "no_fit": "next: look at both with --plot, then another --model, another start with --params,"
     " or with --free only what such data can tell",
+    "out_of_order": "next: if the device was measured the other way round, turn it with"
+    " --unit v=-V --unit i=-A (pulses: change their signs); if one of the two was left as it was,"
+    " fit both with --free, or start from another set with --params",
 }
 _CELLS = 100  # of a run, about
 
@@ -69,6 +72,8 @@ class FitRequest:
     timeout_s: float = 600.0
     seed: int = 0
     initial: tuple[str, ...] = ()
+    columns: str | None = None
+    units: tuple[str, ...] = ()
 
     def origin(self, start: ParameterSet) -> str:
         """What the fit starts from, in words."""
@@ -99,18 +104,11 @@ def fit_file(request: FitRequest, reporter: Reporter) -> tuple[dict[str, Any], l
     if request.plot is not None:
         check_picture(request.plot, "--plot")
     free = _names(request.free, model)
-    measured = read_measured(request.measured)
+    measured, table = read_measured(request.measured, request.columns, request.units)
     if free is None:
         check_voltage_changes(measured, request.measured)
     compared, held = measured, None
     if isinstance(measured, Sweep):
-        if flows_backwards(measured.voltage_v, measured.current_a):
-            raise InputError(
-                "voltage and current have opposite signs: no device does that",
-                where=f"{request.measured}: i_a",
-                allowed="the current from the end at which the voltage is positive",
-                hint="change the sign of one column",
-            )
         compared, held = without_compliance(measured)
     used = compared.thinned(request.points) if isinstance(compared, Sweep) else compared
     # Of all rows: between those of a thinned record lies more of the curve.
@@ -136,13 +134,16 @@ def fit_file(request: FitRequest, reporter: Reporter) -> tuple[dict[str, Any], l
         write_fit_plot(request.plot, used, fit, f"{model.name} fitted to {request.measured.name}")
     result = _document(fit, measured, used, model, start, request)
     result |= {
+        "columns": {
+            one.quantity.key: {"column": one.name, "unit": one.unit.text} for one in table.columns
+        },
         "compliance": None if held is None else asdict(held),
         "saved_set": name if done else None,
         "saved_path": str(place) if done else None,
         "plot": str(request.plot) if drawn else None,
         "wall_s": time.perf_counter() - started,
     }
-    return result, _lines(fit, result, request.origin(start)), 0 if done else 1
+    return result, _lines(fit, result, request.origin(start), table.read_as()), 0 if done else 1
 
 
 def _check_numbers(request: FitRequest) -> None:
@@ -256,12 +257,13 @@ def _document(
     }
 
 
-def _lines(fit: Fit, result: dict[str, Any], origin: str) -> list[str]:
+def _lines(fit: Fit, result: dict[str, Any], origin: str, read_as: str) -> list[str]:
     unit = "a" if "rms_a" in result else "s"
     points = f"{result['n_points_used']} of {result['n_points']} points"
     if result["n_points_integrated"] not in (None, result["n_points_used"]):
         points += f" compared, {result['n_points_integrated']} integrated"
     lines = [
+        *([f"{Path(result['data']).name}: {read_as}"] if read_as else []),
         f"{result['model']}, from {origin}: {ended(fit.outcome, fit.reason)}",
         *_table(shown_values(fit)),
         f"rms {fit.rms:.3g} {unit.upper()}{_decades(fit)};"

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from compact_models.errors import InputError, closest
 from compact_models.model import CompactModel, ParameterSet
 from compact_models.symbols import State
-from workflows.device.stimulus import as_number
+from workflows.device.number_table import as_number
 
 _OPTION = "--initial"
 

@@ -1,58 +1,69 @@
-"""Measured data of one device, from a CSV file: a sweep or a train of pulses."""
+"""Measured data of one device, from a text file: a sweep or a train of pulses."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
 from compact_models.errors import InputError
 from cosim.devices.fit_data import PulseTrain, Sweep
-from workflows.device.stimulus import check_voltages, read_columns
+from workflows.device.columns import CONDUCTANCE, CURRENT, PULSE, TIME, VOLTAGE, choose
+from workflows.device.number_table import NumberTable, read_table
+from workflows.device.overflow import check_overflow
+from workflows.device.plausible import check_directions, check_magnitudes, check_signs
+from workflows.device.stimulus import check_times, check_voltages
 
-Array = NDArray[np.float64]
-
-SWEEP = ("t_s", "v_v", "i_a")
-PULSES = ("pulse", "g_s")
-LAYOUTS = f"{', '.join(SWEEP)} for a sweep; {', '.join(PULSES)} for a train of pulses"
+SWEEP = (TIME, VOLTAGE, CURRENT)
+PULSES = (PULSE, CONDUCTANCE)
 _FEWEST = 8
 _STILL = 0.01  # of the largest |v_v|: a source that stands still scatters by less
 
 
-def read_measured(path: Path) -> Sweep | PulseTrain:
-    """What was measured: columns t_s, v_v, i_a, or pulse and g_s, in any order.
+def read_measured(
+    path: Path, columns: str | None = None, units: Sequence[str] = ()
+) -> tuple[Sweep | PulseTrain, NumberTable]:
+    """What was measured, a sweep or a train of pulses, and the table that it stands in.
 
     Args:
-        path: CSV with a heading; other columns are left alone. `pulse` is above 0 for a pulse up,
-            below for one down, 0 for none; `g_s` is the conductance after it.
+        path: text with a table; other columns are left alone. `pulse` is above 0 for a pulse up,
+            below for one down, 0 for none; the conductance is that after it.
+        columns: which column is what, as in `t=Time,v=Vtop,i=3`; None for `t_s`, `v_v`, `i_a` or
+            `pulse`, `g_s`.
+        units: of the columns, as in `i=uA`, where their headings do not say.
 
     Raises:
-        InputError: the file cannot be read, has neither layout, a cell that is no finite number,
-            times that do not rise, a voltage that no device stands, too few rows, or nothing but
-            zeros; the message names the line.
+        InputError: the file cannot be read, has neither layout, a cell that is no finite number, an
+            instrument's code for an overflow, times that do not rise, too few rows, nothing but
+            zeros, or numbers that cannot be what the columns say (`plausible`); the message names
+            the line.
     """
-    heading, table = read_columns(path)
-    layout = next((one for one in (SWEEP, PULSES) if set(one) <= set(heading)), None)
-    if layout is None:
+    layouts = (SWEEP, PULSES)
+    table = read_table(path, layouts, choose(columns, units, layouts), "measurement")
+    rows = len(table.lines)
+    if rows < _FEWEST:
         raise InputError(
-            "these columns are no measurement",
-            where=str(path),
-            value=", ".join(heading),
-            allowed=LAYOUTS,
+            "too few rows to fit", where=str(path), value=rows, allowed=f">= {_FEWEST}"
         )
-    lines, values = table(layout)
-    if len(values) < _FEWEST:
-        raise InputError(
-            "too few rows to fit", where=str(path), value=len(values), allowed=f">= {_FEWEST}"
-        )
-    if not np.any(values[:, -1]):
-        raise InputError(
-            f"{layout[-1]} is zero everywhere", where=f"{path}:{lines[0]} to {lines[-1]}"
-        )
-    if layout == SWEEP:
-        return _sweep(path, lines, values)
-    return _pulses(path, lines, values)
+    for place, one in enumerate(table.columns):
+        if one.quantity is not TIME and not np.any(table.values[:, place]):
+            raise InputError(
+                f"{one.name} is zero everywhere",
+                where=f"{path}:{table.lines[0]} to {table.lines[-1]}",
+            )
+    check_overflow(path, table)
+    if table.layout == SWEEP:
+        check_times(path, table)
+        check_voltages(path, table)
+        check_magnitudes(path, table)
+        check_signs(path, table)
+        time_s, voltage_v, current_a = (np.ascontiguousarray(x) for x in table.values.T)
+        return Sweep(time_s, voltage_v, current_a), table
+    _check_positive(path, table)
+    check_magnitudes(path, table)
+    check_directions(path, table)
+    return PulseTrain(np.sign(table.values[:, 0]), np.ascontiguousarray(table.values[:, 1])), table
 
 
 def check_voltage_changes(measured: Sweep | PulseTrain, path: Path) -> None:
@@ -75,32 +86,13 @@ def check_voltage_changes(measured: Sweep | PulseTrain, path: Path) -> None:
         )
 
 
-def _sweep(path: Path, lines: list[int], values: Array) -> Sweep:
-    falls = np.flatnonzero(np.diff(values[:, 0]) <= 0)
-    if falls.size:
-        k = int(falls[0])
-        raise InputError(
-            "time does not rise",
-            where=f"{path}:{lines[k + 1]}",
-            value=float(values[k + 1, 0]),
-            allowed=f"> {values[k, 0]:g} s, the time of the line before",
-        )
-    check_voltages(path, lines, values[:, 1])
-    if not np.any(values[:, 1]):
-        raise InputError("v_v is zero everywhere", where=f"{path}:{lines[0]} to {lines[-1]}")
-    time_s, voltage_v, current_a = (np.ascontiguousarray(column) for column in values.T)
-    return Sweep(time_s, voltage_v, current_a)
-
-
-def _pulses(path: Path, lines: list[int], values: Array) -> PulseTrain:
-    lowest = int(np.argmin(values[:, 1]))
-    if values[lowest, 1] < 0:
+def _check_positive(path: Path, table: NumberTable) -> None:
+    conductance = table.values[:, 1]
+    lowest = int(np.argmin(conductance))
+    if conductance[lowest] < 0:
         raise InputError(
             "a conductance is negative",
-            where=f"{path}:{lines[lowest]}",
-            value=float(values[lowest, 1]),
+            where=f"{path}:{table.lines[lowest]}",
+            value=float(conductance[lowest]),
             allowed=">= 0 S",
         )
-    if not np.any(values[:, 0]):
-        raise InputError("pulse is zero everywhere", where=f"{path}:{lines[0]} to {lines[-1]}")
-    return PulseTrain(np.sign(values[:, 0]), np.ascontiguousarray(values[:, 1]))

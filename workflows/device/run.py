@@ -75,6 +75,8 @@ def run_device(
     out: Path,
     initial: Sequence[str] = (),
     *,
+    columns: str | None = None,
+    units: Sequence[str] = (),
     timeout_s: float | None = None,
     tell: Callable[[str], None] | None = None,
 ) -> DeviceRun:
@@ -86,12 +88,14 @@ def run_device(
     Args:
         name: a model's name or the path of its file.
         set_name: a parameter set's name or path; None is the model's first.
-        stimulus: CSV with t_s and v_v.
+        stimulus: text with a table of times and voltages (`read_stimulus`).
         engine: `torch` or `ngspice`.
         form: for ngspice `b` (behavioural sources), `osdi` (compiled) or `auto` (compiled where
             that is possible, as is None); for torch None.
         out: CSV to write.
         initial: `STATE=VALUE` of states that start elsewhere than in the set (`starting_from`).
+        columns: which column of the stimulus is what; None for t_s and v_v.
+        units: of its columns, as in `v=mV`.
         timeout_s: for ngspice, longest time [s]; None gives it what its points should need.
         tell: called with a line when ngspice is tried again.
 
@@ -122,20 +126,20 @@ def run_device(
     check_device_folder()
     model = find_model(name)
     numbers = starting_from(model, find_set(model, set_name), initial)
-    time_s, voltage_v = read_stimulus(stimulus)
+    time_s, voltage_v = read_stimulus(stimulus, columns, units)
     if out.resolve() == stimulus.resolve():
         raise InputError("the result would replace the stimulus", where="--out", value=str(out))
     check_place(out, "--out")
     started = time.perf_counter()
     if engine == "torch":
-        columns, used, outcome, reason = _in_torch(model, numbers, time_s, voltage_v)
+        traces, used, outcome, reason = _in_torch(model, numbers, time_s, voltage_v)
     else:
-        columns, used, outcome, reason = _in_ngspice(
+        traces, used, outcome, reason = _in_ngspice(
             model, numbers, time_s, voltage_v, form or "auto", timeout_s, tell
         )
     done = outcome == "ok"
     if done:
-        write_trace(out, {"t_s": time_s, "v_v": voltage_v, **columns})
+        write_trace(out, {"t_s": time_s, "v_v": voltage_v, **traces})
     aside = None if done else _set_aside(out)
     return DeviceRun(
         model=model.name,
