@@ -6,18 +6,19 @@ emitters in `compact_models/emit/` turn them into an ngspice subcircuit, Verilog
 
 from __future__ import annotations
 
+import hashlib
 import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Literal
+from typing import Any, Literal
 
 import sympy
 
 from compact_models.errors import InputError, closest
 from compact_models.model_checks import as_expression, check_equations
-from compact_models.symbols import Constant, Definition, Internal, Parameter, State
+from compact_models.symbols import Constant, Definition, Internal, Parameter, State, V
 
 Kind = Literal["dynamic", "pulse", "read"]
 Numbers = Mapping[str, float]
@@ -335,6 +336,19 @@ class CompactModel:
         ]
 
     @cached_property
+    def content(self) -> str:
+        """The same for models of the same name, equations, symbols and parameter sets only."""
+        written = [
+            (self.name, self.title, self.kind, self.source, self.parameter_sets),
+            [s.content for s in (*self.symbols, *self.states, *self.internals) if s != V],
+            _written(self.current),
+            _written(self.rates),
+            _written(self.implicit),
+            None if self.pulse is None else _written(vars(self.pulse)),
+        ]
+        return hashlib.sha256(repr(written).encode()).hexdigest()
+
+    @cached_property
     def symbols(self) -> tuple[sympy.Symbol, ...]:
         """Every symbol of the equations, by name."""
         found: set[sympy.Symbol] = set()
@@ -342,3 +356,14 @@ class CompactModel:
         for expression in [*self._equations(), *named]:
             found |= expression.free_symbols
         return tuple(sorted(found, key=lambda symbol: symbol.name))
+
+
+def _written(value: Any) -> Any:
+    """A value with every expression in it as text that tells all of its digits."""
+    if isinstance(value, sympy.Basic):
+        return sympy.srepr(value)
+    if isinstance(value, Mapping):
+        return [(_written(key), _written(one)) for key, one in value.items()]
+    if isinstance(value, tuple):
+        return [_written(one) for one in value]
+    return value

@@ -15,11 +15,11 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from functools import cache
 
 import sympy
 from sympy.core.relational import Relational
 
+from compact_models.kept_by_content import kept_by_content
 from compact_models.model import CompactModel
 from compact_models.symbols import State, V
 
@@ -72,9 +72,9 @@ def physical(state: State, s: sympy.Expr) -> sympy.Expr:
     return state.lower + s * (state.upper - state.lower)
 
 
-@cache
+@kept_by_content(128)
 def normal_form(model: CompactModel) -> NormalForm:
-    """The normal form of a model; made once per process."""
+    """The normal form of a model; kept for models of the same content."""
     inputs = tuple(_real(f"s__{state.name}") for state in model.states)
     steps: list[Step] = [
         (state, physical(state, s)) for state, s in zip(model.states, inputs, strict=True)
@@ -105,7 +105,7 @@ def rates_without_states(form: NormalForm) -> bool:
     return not used & {*form.inputs, *form.model.internals}
 
 
-@cache
+@kept_by_content(128)
 def has_vanishing_rate(model: CompactModel) -> bool:
     """True if a rate is zero at a bound of its own state, whatever the voltage: by a window."""
     form = normal_form(model)

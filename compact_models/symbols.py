@@ -5,6 +5,7 @@ They are used in equations like any sympy symbol. Names are lower case, because 
 
 from __future__ import annotations
 
+import hashlib
 import math
 import re
 from typing import Any, Self
@@ -15,6 +16,7 @@ from compact_models.errors import InputError
 from compact_models.reserved import reserved_by
 from compact_models.units import parse_unit
 
+_CONTENT = "_content"
 _NAME = re.compile(r"[a-z][a-z0-9_]*\Z")
 
 
@@ -58,11 +60,35 @@ class ModelSymbol(sympy.Symbol):  # type: ignore[misc]  # sympy has no annotatio
 
     def _hashable_content(self) -> tuple[Any, ...]:
         # sympy caches results by equality: two models' `r_on` with other bounds must differ.
-        return (self.name, *(f"{key}={value!r}" for key, value in sorted(self.__dict__.items())))
+        return (self.name, self.content)
+
+    @property
+    def content(self) -> str:
+        """The same for symbols of the same kind, name and attributes only, to the last digit.
+
+        Written once: sympy compares symbols all the time, those of an unpickled model in full.
+        """
+        found: str | None = self.__dict__.get(_CONTENT)
+        if found is None:
+            told = [type(self).__name__, self.name, *map(_told, sorted(self._attributes().items()))]
+            found = hashlib.sha256(repr(told).encode()).hexdigest()
+            self.__dict__[_CONTENT] = found
+        return found
+
+    def _attributes(self) -> dict[str, Any]:
+        return {key: value for key, value in self.__dict__.items() if key != _CONTENT}
 
     def __reduce_ex__(self, _protocol: Any) -> tuple[Any, ...]:
         """Pickles by the constructor's arguments and the attributes."""
-        return _restore, (type(self), self.name, self.unit, self.about, dict(self.__dict__))
+        return _restore, (type(self), self.name, self.unit, self.about, self._attributes())
+
+
+def _told(value: Any) -> Any:
+    """A value with the expressions in it as text: all digits, and what their symbols are."""
+    if isinstance(value, sympy.Basic):
+        inside = [one.content for one in value.free_symbols if isinstance(one, ModelSymbol)]
+        return (sympy.srepr(value), sorted(inside))
+    return [_told(one) for one in value] if isinstance(value, tuple) else value
 
 
 def _restore(

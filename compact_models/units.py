@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from functools import cache
+from functools import lru_cache
 
 import sympy
 from sympy.core.relational import Relational
@@ -75,7 +75,7 @@ class UnsupportedError(ValueError):
         super().__init__(what)
 
 
-@cache
+@lru_cache(maxsize=1024)
 def parse_unit(text: str) -> sympy.Expr:
     """The unit that `text` names, e.g. `m^2/(V*s)` or `1`.
 

@@ -216,7 +216,8 @@ def read_weights(path: Path) -> dict[str, torch.Tensor]:
         reason = next(iter(str(error).splitlines()), type(error).__name__)
         raise not_a_run(path, reason) from error
     if not isinstance(state, dict) or not all(
-        isinstance(k, str) and isinstance(v, torch.Tensor) for k, v in state.items()
+        isinstance(k, str) and (isinstance(v, torch.Tensor) or k.endswith("_extra_state"))
+        for k, v in state.items()
     ):
         raise not_a_run(path, "it holds something else than named tensors")
     return state

@@ -7,26 +7,20 @@ thread, 2.4 s with two beside one busy process).
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, nullcontext
 
-import torch
+from cosim.in_threads import with_threads
 
 # Cells of a network from which a second thread has been seen to help.
 _LARGE = 200_000
 
 
-@contextmanager
-def threads_for(cells: int) -> Iterator[None]:
+def threads_for(cells: int) -> AbstractContextManager[object]:
     """One torch thread for small networks, torch's own number for large ones.
+
+    Only the calling thread is meant; others of the process keep what they have.
 
     Args:
         cells: memristors of the network.
     """
-    before = torch.get_num_threads()
-    if cells < _LARGE:
-        torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
+    return with_threads(1) if cells < _LARGE else nullcontext()

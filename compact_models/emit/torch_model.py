@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import cache
 
 import sympy
 import torch
@@ -17,6 +16,7 @@ import torch
 from compact_models.emit.derivatives import share, with_derivatives
 from compact_models.emit.torch_code import Function, Value, compile_function
 from compact_models.errors import InputError, closest
+from compact_models.kept_by_content import kept_by_content
 from compact_models.model import CompactModel
 from compact_models.normal_form import NormalForm, Step, normal_form, normalise, physical
 from compact_models.normal_form import between_kinks as form_between_kinks
@@ -113,9 +113,9 @@ def _like(model: torch.Tensor, value: Value) -> torch.Tensor:
     return value if isinstance(value, torch.Tensor) else torch.full_like(model, value)
 
 
-@cache
+@kept_by_content(128)
 def torch_model(model: CompactModel) -> TorchModel:
-    """The torch functions of a model; made once per process."""
+    """The torch functions of a model; kept for models of the same content."""
     form = normal_form(model)
     names = (*model.parameters, *model.constants)
     seeds = (*form.inputs, V, *model.internals)
@@ -151,7 +151,7 @@ def torch_model(model: CompactModel) -> TorchModel:
     )
 
 
-@cache
+@kept_by_content(256)
 def between_kinks(model: CompactModel, signs: tuple[int, ...]) -> TorchModel:
     """The functions of a model for voltages at which its kinks have the given signs.
 

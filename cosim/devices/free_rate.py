@@ -10,12 +10,12 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import replace
-from functools import cache
 
 import torch
 
 from compact_models.emit.torch_code import Value
 from compact_models.emit.torch_model import TorchModel
+from compact_models.kept_by_content import kept_by_content
 from compact_models.model import CompactModel
 from compact_models.normal_form import EDGE, normal_form, rates_without_states
 from cosim.devices.cells import Cells
@@ -31,7 +31,7 @@ _WEIGHTS = (
 )
 
 
-@cache
+@kept_by_content(128)
 def is_free(model: CompactModel) -> bool:
     """True for a model with one state, which has bounds, and a rate in which no state occurs."""
     one = len(model.states) == 1 and model.states[0].lower is not None

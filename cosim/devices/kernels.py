@@ -11,7 +11,7 @@ import os
 import shutil
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import cache, partial
+from functools import lru_cache, partial
 from typing import Any
 
 import torch
@@ -167,7 +167,7 @@ class _Bodies:
     equations_slopes: Callable[..., tuple[Value, ...]]
 
 
-@cache
+@lru_cache(maxsize=128)  # a compiled model each
 def _compiled(
     equations: Callable[..., tuple[Value, ...]], equations_slopes: Callable[..., tuple[Value, ...]]
 ) -> tuple[Callable[..., Slopes], Callable[..., Tried]]:
@@ -182,7 +182,7 @@ def _compiled(
     return _compile(at_start), _compile(step)
 
 
-@cache
+@lru_cache(maxsize=128)  # a compiled model each
 def _compile(function: Callable[..., Any]) -> Callable[..., Any]:
     return torch.compile(function, dynamic=True)
 

@@ -19,8 +19,8 @@ from netlists.readout import tia
 class ExactModel:
     """Wires by the nodal solver, every instance by its own equation.
 
-    The transfer of a tile is solved once per programmed state: a conductance tensor that was
-    seen last is not solved again.
+    The transfer of a tile is solved once per programmed state: conductances that are those seen
+    last, number by number, are not solved again.
 
     Raises:
         InputError: the chip has blocks of the user's own.
@@ -46,7 +46,7 @@ class ExactModel:
         self._neuron = [torch.from_numpy(layer.neuron_offset_v) for layer in periphery]
         self._adc_offset = [torch.from_numpy(layer.adc_offset_v) for layer in periphery]
         self._adc_gain = [torch.from_numpy(layer.adc_gain) for layer in periphery]
-        self._solved: dict[tuple[int, int], tuple[torch.Tensor, int, Transfer]] = {}
+        self._solved: dict[tuple[int, int], tuple[torch.Tensor, Transfer]] = {}  # one a tile
 
     def tile_current_a(
         self, layer: int, tile: int, drive_v: torch.Tensor, conductance_s: torch.Tensor
@@ -57,25 +57,26 @@ class ExactModel:
         return transfer.current_a(drive_v, held)
 
     def _transfer(self, layer: int, tile: int, conductance_s: torch.Tensor) -> Transfer:
+        if torch.is_grad_enabled() and conductance_s.requires_grad:
+            return self._solve(layer, tile, conductance_s)
+        # By content: a write through `.data` or a numpy array of the same memory is in no version.
         seen = self._solved.get((layer, tile))
-        version = conductance_s._version  # torch counts writes in place: a stale solution is none
-        if (
-            seen is not None
-            and seen[0] is conductance_s
-            and seen[1] == version
-            and not conductance_s.requires_grad
-        ):
-            return seen[2]
+        if seen is None or not _same(seen[0], conductance_s):
+            with torch.inference_mode(False), torch.no_grad():
+                kept = conductance_s.detach().clone()
+                seen = kept, self._solve(layer, tile, kept)
+            self._solved[layer, tile] = seen
+        return seen[1]
+
+    def _solve(self, layer: int, tile: int, conductance_s: torch.Tensor) -> Transfer:
         wires = self._hardware.wires
-        solved = solve_transfer(
+        return solve_transfer(
             conductance_s,
             r_wordline_ohm=wires.r_wordline_ohm,
             r_bitline_ohm=wires.r_bitline_ohm,
             r_driver_ohm=self._hardware.driver.r_driver_ohm,
             r_sense_ohm=tia.input_resistance_ohm(self._hardware.tia, self._feedback[layer][tile]),
         )
-        self._solved[layer, tile] = (conductance_s, version, solved)
-        return solved
 
     def amplify_v(self, layer: int, tile: int, current_a: torch.Tensor) -> torch.Tensor:
         """See `LayerModel`."""
@@ -102,3 +103,7 @@ class ExactModel:
             v_offset_v=self._adc_offset[layer],
             gain=self._adc_gain[layer],
         )
+
+
+def _same(kept: torch.Tensor, now: torch.Tensor) -> bool:
+    return kept.dtype == now.dtype and kept.device == now.device and torch.equal(kept, now)

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from numbers import Real
-from typing import Self
+from typing import Any, Self
 
 import torch
 from torch import nn
 
 from compact_models.errors import InputError
+from cosim.layers.fingerprint import KEY, refuse_another
 from cosim.nodal.transfer import solve_transfer
 from cosim.surrogate.anchored import AnchoredTransfer
 from cosim.surrogate.wires import wire_model
@@ -103,6 +104,8 @@ class CrossbarArray(nn.Module):
                 value=(g_off_s, g_on_s),
                 allowed="0 <= g_off_s < g_on_s",
             )
+        if isinstance(r_sense_ohm, torch.Tensor):
+            r_sense_ohm = r_sense_ohm.detach().clone()  # nobody else writes to these
         self.g_off_s, self.g_on_s, self.tolerance = float(g_off_s), float(g_on_s), tolerance
         with torch.inference_mode(False):  # wherever it is made, it can be trained
             self.level = nn.Parameter(level.detach().clone())
@@ -110,6 +113,31 @@ class CrossbarArray(nn.Module):
             self._anchored = self._closed_form()
         self._before = 0
         self._kept: tuple[torch.Tensor, torch.Tensor] | None = None
+
+    def get_extra_state(self) -> dict[str, Any]:
+        """Of `nn.Module`: what the levels in the state belong to."""
+        ohms = {
+            name: value.tolist() if isinstance(value, torch.Tensor) else float(value)
+            for name, value in vars(self._wires).items()
+        }
+        rows, cols = self.level.shape
+        return {"rows": rows, "cols": cols, "g_off_s": self.g_off_s, "g_on_s": self.g_on_s, **ohms}
+
+    def set_extra_state(self, state: object) -> None:
+        """Of `nn.Module`: refuses the state of a layer with other cells or wires.
+
+        Raises:
+            InputError: it is of another layer.
+        """
+        refuse_another(state, self.get_extra_state(), KEY)
+
+    def _load_from_state_dict(
+        self, state_dict: Mapping[str, Any], prefix: str, *more: Any, **named: Any
+    ) -> None:
+        """Of `nn.Module`; refuses before anything is overwritten."""
+        if prefix + KEY in state_dict:
+            refuse_another(state_dict[prefix + KEY], self.get_extra_state(), prefix + KEY)
+        super()._load_from_state_dict(state_dict, prefix, *more, **named)
 
     def _closed_form(self) -> AnchoredTransfer:
         closed = wire_model(

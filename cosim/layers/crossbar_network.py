@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from typing import Any
 
 import numpy as np
 import torch
@@ -11,6 +13,7 @@ from torch import nn
 
 from compact_models.errors import InputError
 from cosim.forward import LayerModel, forward
+from cosim.layers.fingerprint import KEY, plain, refuse_another
 from netlists.adcs import quantiser
 from netlists.graph import LinearStage
 from netlists.hardware import Hardware
@@ -64,6 +67,31 @@ class CrossbarNetwork(nn.Module):
         self.shares = nn.ParameterList([nn.Parameter(share.clone()) for share in shares])
         self.clip_weights()
 
+    def get_extra_state(self) -> dict[str, Any]:
+        """Of `nn.Module`: the hardware and the plans that the weights in the state belong to."""
+        blocks = {role: asdict(block) for role, block in self.hardware.blocks.items()}
+        described = {
+            "hardware": {**self.hardware.model_dump(mode="json", exclude={"blocks"}), **blocks},
+            "plans": [asdict(plan) for plan in self.plans],
+        }
+        return plain(described)
+
+    def set_extra_state(self, state: object) -> None:
+        """Of `nn.Module`: refuses the state of a network on another chip.
+
+        Raises:
+            InputError: it is of another network or hardware.
+        """
+        refuse_another(state, self.get_extra_state(), KEY)
+
+    def _load_from_state_dict(
+        self, state_dict: Mapping[str, Any], prefix: str, *more: Any, **named: Any
+    ) -> None:
+        """Of `nn.Module`; refuses before anything is overwritten."""
+        if prefix + KEY in state_dict:
+            refuse_another(state_dict[prefix + KEY], self.get_extra_state(), prefix + KEY)
+        super()._load_from_state_dict(state_dict, prefix, *more, **named)
+
     def clip_weights(self) -> None:
         """Brings weights that have left the cells' range back to its edge."""
         with torch.no_grad():
@@ -80,24 +108,37 @@ class CrossbarNetwork(nn.Module):
     def codes(
         self, x: torch.Tensor, cell_factors: Sequence[Sequence[torch.Tensor]] | None = None
     ) -> torch.Tensor:
-        """Codes of the output converters, [batch, out], in LSB.
+        """Codes of the output converters, [..., out], in LSB.
 
         Args:
-            x: digital inputs [batch, in], 1 = full.
+            x: digital inputs [..., in], 1 = full.
             cell_factors: programming errors to train with, [layer][tile] -> [row, col].
+
+        Raises:
+            InputError: inputs of another shape.
         """
+        inputs = self.plans[0].inputs
+        if x.ndim == 0 or x.shape[-1] != inputs:
+            raise InputError(
+                "inputs do not fit the network",
+                where="x",
+                value=tuple(x.shape),
+                allowed=f"[..., {inputs}]: any batch, and one value for every input",
+            )
         targets = self.target_conductances()
         if cell_factors is not None:
             targets = [
                 [g * f for g, f in zip(layer, factors, strict=True)]
                 for layer, factors in zip(targets, cell_factors, strict=True)
             ]
-        return forward(self.hardware, self.plans, targets, self.model, x.to(torch.float64))
+        batch = x.to(torch.float64).reshape(-1, inputs)
+        codes = forward(self.hardware, self.plans, targets, self.model, batch)
+        return codes.reshape(*x.shape[:-1], self.plans[-1].outputs)
 
     def forward(
         self, x: torch.Tensor, cell_factors: Sequence[Sequence[torch.Tensor]] | None = None
     ) -> torch.Tensor:
-        """Outputs in the network's own numbers, [batch, out]."""
+        """Outputs in the network's own numbers, [..., out]; see `codes`."""
         return self.codes(x, cell_factors) * self.output_per_lsb
 
     @property

@@ -8,7 +8,7 @@ Univ. Statistical Research Group, memorandum 42 (1950)): as exact as solving the
 
 from __future__ import annotations
 
-from dataclasses import fields
+from dataclasses import fields, replace
 
 import torch
 
@@ -32,7 +32,8 @@ class ProgrammedArray:
 
     Args:
         conductance_s: [row, col] in siemens.
-        lines: what runs through the array, the same for good.
+        lines: what runs through the array, the same for good: a later write to its tensors is not
+            seen.
 
     Attributes:
         transfer: of the array as it is now.
@@ -50,7 +51,7 @@ class ProgrammedArray:
                 value=tuple(conductance_s.shape),
                 allowed="[row, col]",
             )
-        self._lines = lines
+        self._lines = _own(lines)
         self.solved = 0
         self._solve(conductance_s)
 
@@ -124,3 +125,12 @@ class ProgrammedArray:
             answer = solve(matrix, change_s.diag()) @ sensed
         old = self._of_base
         return Transfer(old.transfer_s + driver.mT @ answer, old.sense_s + sensed.mT @ answer)
+
+
+def _own(lines: Lines) -> Lines:
+    """A copy that nobody else can write to."""
+    ohms = {one.name: getattr(lines, one.name) for one in fields(lines)}
+    return replace(
+        lines,
+        **{k: x.detach().clone() for k, x in ohms.items() if isinstance(x, torch.Tensor)},
+    )

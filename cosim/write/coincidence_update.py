@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from functools import cache
 
 import numpy as np
 import sympy
@@ -19,6 +18,7 @@ import torch
 from compact_models.emit.torch_code import Value
 from compact_models.emit.torch_model import torch_model
 from compact_models.errors import InputError
+from compact_models.kept_by_content import kept_by_content
 from compact_models.model import CompactModel
 from compact_models.variation import component_rng
 from cosim.devices.pulses import PulseNoise, apply_pulses, steps
@@ -203,7 +203,7 @@ def straight_cells(model: CompactModel, values: Values, w: torch.Tensor) -> Stra
     return StraightCells(up, up_slope, up_noise, down, down_slope, down_noise, *ends, relative)
 
 
-@cache
+@kept_by_content(128)
 def _noise_is_relative(model: CompactModel) -> bool | None:
     """Whether the noise goes with the step; None where step or noise are not of these kinds."""
     pulse = model.pulse

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -139,9 +139,9 @@ def write_verify(
     for turn in range(spec.rounds):
         # What its neighbours have kept from its target in one round is written with fewer of them.
         fewer = replace(spec, at_once=max(1, spec.at_once // _FEWER**turn))
-        groups = [group for group in _groups(array.shape, fewer) if (group & missed).any()]
+        groups = [group for group in groups_of(array.shape, fewer) if missed.ravel()[group].any()]
         for k, group in enumerate(groups):
-            cells = np.flatnonzero(group & wanted)
+            cells = group[wanted.ravel()[group]]
             target, end = target_s.ravel()[cells], goal.ravel()[cells]
             streak, last = (np.zeros(len(cells), dtype=np.int64) for _ in range(2))
             turned, amplitude = np.zeros(len(cells), dtype=np.bool_), np.zeros(len(cells))
@@ -247,8 +247,16 @@ def _aims(
     return np.clip(np.where(goal == now, inward, aim), 0, 1)
 
 
-def _groups(shape: tuple[int, int], spec: VerifySpec) -> Iterator[NDArray[np.bool_]]:
-    """The cells that are written at the same time, group after group, each [row, col]."""
+def groups_of(shape: tuple[int, int], spec: VerifySpec) -> list[NDArray[np.intp]]:
+    """The cells that are written at the same time, group after group.
+
+    Args:
+        shape: rows and columns.
+        spec: the order, and how many of a line go together.
+
+    Returns:
+        Of every group the places of its cells in the flattened array, rising; every cell is in one.
+    """
     rows, cols = np.indices(shape)
     if spec.order == "cell":
         group = rows * shape[1] + cols
@@ -257,8 +265,10 @@ def _groups(shape: tuple[int, int], spec: VerifySpec) -> Iterator[NDArray[np.boo
             (rows, cols, shape[1]) if spec.order == "row" else (cols, rows, shape[0])
         )
         group = line * -(-length // spec.at_once) + place // spec.at_once
-    for k in range(int(group.max()) + 1):
-        yield group == k
+    # Places, not masks: as many masks as cells would be gigabytes.
+    order = np.argsort(group, axis=None, kind="stable")
+    starts = np.flatnonzero(np.diff(group.ravel()[order])) + 1
+    return np.split(order, starts)
 
 
 def _check(array: WritableArray, scheme: WriteScheme, spec: VerifySpec) -> None:

@@ -113,29 +113,30 @@ class WritableArray:
         Args:
             read_v: across each [V].
         """
-        return self.conductance_of(np.ones(self.shape, dtype=np.bool_), read_v)
+        return self.conductance_of(np.arange(self.works.size), read_v)
 
-    def conductance_of(self, cells: NDArray[np.bool_], read_v: float) -> Array:
+    def conductance_of(self, cells: NDArray[np.intp], read_v: float) -> Array:
         """The same of some cells, [row, col]; NaN elsewhere.
 
         Args:
-            cells: which, [row, col].
+            cells: which, as places in the flattened array, [cell].
             read_v: across each [V].
         """
         nominal = self.parameter_set.values
         values: dict[str, float | torch.Tensor] = {
-            x.name: torch.from_numpy(self.values[x.name][cells])
+            x.name: torch.from_numpy(self.values[x.name].ravel()[cells])
             if x.name in self.values
             else nominal[x.name]
             for x in self.model.parameters
         }
-        states = {k: torch.from_numpy(np.asarray(x)[cells]) for k, x in self.states.items()}
-        volts = torch.full((int(cells.sum()),), read_v, dtype=torch.float64)
-        found = np.full(self.shape, np.nan)
-        found[cells] = operating_point(self.model, values, states, volts).current_a / read_v
-        if self.stuck_s is None:
-            return found
-        return np.where(self.works | ~cells, found, self.stuck_s)
+        states = {k: torch.from_numpy(np.asarray(x).ravel()[cells]) for k, x in self.states.items()}
+        volts = torch.full((len(cells),), read_v, dtype=torch.float64)
+        read = np.asarray(operating_point(self.model, values, states, volts).current_a) / read_v
+        if self.stuck_s is not None:
+            read = np.where(self.works.ravel()[cells], read, self.stuck_s.ravel()[cells])
+        found = np.full(self.works.size, np.nan)
+        found[cells] = read
+        return found.reshape(self.shape)
 
     def at_fractions(self, fraction: Array) -> WritableArray:
         """The array with the written state at fractions of its range; other states at rest.

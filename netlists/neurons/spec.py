@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import importlib
 import pkgutil
-from collections.abc import Iterator
+from functools import cache
 from typing import Protocol
 
 import torch
@@ -78,12 +78,20 @@ def subcircuit(
     )
 
 
-def all_neurons() -> Iterator[Neuron]:
-    """Every neuron of this folder."""
+@cache
+def _registry() -> dict[str, Neuron]:
+    """All neurons by name: one for every file beside this one, which are read once."""
+    found: dict[str, Neuron] = {}
     for module in pkgutil.iter_modules(netlists.neurons.__path__):
-        found = getattr(importlib.import_module(f"netlists.neurons.{module.name}"), "NEURON", None)
-        if found is not None:
-            yield found
+        one = getattr(importlib.import_module(f"netlists.neurons.{module.name}"), "NEURON", None)
+        if one is not None:
+            found[one.name] = one
+    return found
+
+
+def all_neurons() -> tuple[Neuron, ...]:
+    """Every neuron of this folder."""
+    return tuple(_registry().values())
 
 
 def neuron_by_name(name: str) -> Neuron:
@@ -92,7 +100,7 @@ def neuron_by_name(name: str) -> Neuron:
     Raises:
         InputError: there is none; the message lists those there are.
     """
-    known = {neuron.name: neuron for neuron in all_neurons()}
+    known = _registry()
     if name not in known:
         raise InputError("unknown activation", value=name, allowed=", ".join(sorted(known)))
     return known[name]

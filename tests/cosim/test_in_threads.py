@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import multiprocessing
 import threading
+import time
 import warnings
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 import torch
 
-from cosim.in_threads import in_threads
+from cosim.in_threads import in_threads, with_threads
 from cosim.nodal.transfer import solve_transfer
 
 WIRES = {"r_wordline_ohm": 1.5, "r_bitline_ohm": 0.7}
@@ -79,3 +81,51 @@ def test_a_forked_process_has_threads_of_its_own() -> None:
 
 def _doubled() -> list[int]:
     return in_threads(lambda k: 2 * k, [1, 2])
+
+
+def test_callers_at_once_leave_every_thread_its_own_number() -> None:
+    """One begins first and ends first: what the second saved would be the first one's 1."""
+    both, over = threading.Barrier(2, timeout=20), threading.Event()
+    inside: dict[str, int] = {}
+
+    def second() -> None:
+        both.wait()  # the first is inside
+        with with_threads(1):
+            inside["second"] = torch.get_num_threads()
+            both.wait()
+            over.wait(20)  # the first has ended
+        inside["second after"] = torch.get_num_threads()
+
+    other = threading.Thread(target=second)
+    other.start()
+    with with_threads(1):
+        inside["first"] = torch.get_num_threads()
+        both.wait()
+        both.wait()
+    over.set()
+    other.join()
+    assert inside == {"first": 1, "second": 1, "second after": 2}
+    assert torch.get_num_threads() == 2
+    with ThreadPoolExecutor(1) as pool:
+        assert pool.submit(torch.get_num_threads).result() == 2
+
+
+def test_the_threads_own_number_reaches_openmp_and_mkl() -> None:
+    """All of the processor time of an operation is the calling thread's."""
+    torch.set_num_threads(2)  # from here on MKL has a number of its own
+    a, b = torch.rand(1200, 1200), torch.rand(4_000_000)
+
+    def others_share() -> float:
+        whole, own = time.process_time(), time.thread_time()
+        a @ a
+        b.exp()
+        whole, own = time.process_time() - whole, time.thread_time() - own
+        return 1 - own / whole
+
+    others_share()
+    shared = others_share()
+    time.sleep(0.05)  # torch's threads wait awake for a moment
+    with with_threads(1):
+        alone = others_share()
+    assert shared > 0.2
+    assert alone < 0.05

@@ -1,0 +1,63 @@
+"""What a layer's state belongs to: its hardware, kept in the state and compared when it is loaded.
+
+Weights mean something only with the wires, cells and scales that they were trained for; torch
+compares names and shapes, which are the same for every one of these.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from compact_models.errors import InputError
+
+KEY = "_extra_state"
+"""What torch calls the state that a module adds to its parameters."""
+
+
+def refuse_another(state: object, own: Mapping[str, Any], where: str) -> None:
+    """Refuses a state that was made by a layer of another description.
+
+    Args:
+        state: what came with the state, or anything else that was found in its place.
+        own: the layer's own description, of plain values.
+        where: the key in the state dict.
+
+    Raises:
+        InputError: says where the descriptions differ first.
+    """
+    if not isinstance(state, Mapping):
+        raise InputError(
+            "this is no state of such a layer",
+            where=where,
+            value=type(state).__name__,
+            allowed="what its own state_dict gave",
+        )
+    here, there = _flat(plain(own)), _flat(plain(state))
+    for key in (*here, *(key for key in there if key not in here)):
+        if key not in here or key not in there or here[key] != there[key]:
+            raise InputError(
+                "this state is of another layer",
+                where=f"{where}: {key}",
+                value=there.get(key, "none"),
+                allowed=f"{here.get(key, 'none')}, as in this layer",
+                hint="make the layer as it was saved, or copy the parameters by hand",
+            )
+
+
+def plain(values: Mapping[str, Any]) -> dict[str, Any]:
+    """The values as JSON has them, to the last digit: lists for tuples."""
+    found: dict[str, Any] = json.loads(json.dumps(values, default=str))
+    return found
+
+
+def _flat(value: Any, name: str = "") -> dict[str, Any]:
+    """Leaves by their path, such as `plans[0].r_feedback_ohm`."""
+    if isinstance(value, dict):
+        parts = {f"{name}.{key}" if name else key: one for key, one in value.items()}
+    elif isinstance(value, list):
+        parts = {f"{name}[{k}]": one for k, one in enumerate(value)}
+    else:
+        return {name: value}
+    return {key: leaf for path, one in parts.items() for key, leaf in _flat(one, path).items()}

@@ -1,0 +1,75 @@
+"""What is kept between reads is kept by content: whatever way the numbers were written."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+import torch
+
+from cosim.fidelities.exact import ExactModel
+from cosim.layers.crossbar_array import CrossbarArray
+from cosim.nodal.lines import Lines
+from cosim.nodal.programmed import ProgrammedArray
+from cosim.nodal.transfer import solve_transfer
+from tests.cosim.chips import chip_of, conductances, small_hardware, small_inputs, small_network
+
+
+def _data(g: torch.Tensor) -> None:
+    g.data.mul_(2)
+
+
+def _alias(g: torch.Tensor) -> None:
+    g.detach().numpy()[1, 0] *= 3
+
+
+def _in_place(g: torch.Tensor) -> None:
+    with torch.no_grad():
+        g.mul_(0.5)
+
+
+@pytest.mark.parametrize("write", [_data, _alias, _in_place])
+@pytest.mark.parametrize("graded", [False, True])
+def test_exact_sees_every_write(write: Callable[[torch.Tensor], None], graded: bool) -> None:
+    """The second read is that of a model that never saw the first state."""
+    inputs = small_inputs(3)
+    chip = chip_of(small_network(), small_hardware(200.0), inputs)
+    kept = ExactModel(chip.hardware, chip.plans, chip.periphery)
+    g = conductances(chip)[0][1].clone()
+    drive = torch.from_numpy(0.2 * inputs[:, : len(g)])
+    before = kept.tile_current_a(0, 1, drive, g).clone()
+    again = kept.tile_current_a(0, 1, drive, g.requires_grad_(graded))
+    torch.testing.assert_close(again.detach(), before, rtol=1e-12, atol=0)
+    write(g)
+    fresh = ExactModel(chip.hardware, chip.plans, chip.periphery)
+    found = kept.tile_current_a(0, 1, drive, g).detach()
+    assert torch.equal(found, fresh.tile_current_a(0, 1, drive, g).detach())
+    assert float((found - before).norm() / before.norm()) > 1e-3
+
+
+def test_what_exact_kept_without_gradients_serves_inputs_with_them() -> None:
+    inputs = small_inputs(3)
+    chip = chip_of(small_network(), small_hardware(200.0), inputs)
+    model = ExactModel(chip.hardware, chip.plans, chip.periphery)
+    g = conductances(chip)[0][0]
+    drive = torch.full((2, len(g)), 0.1, dtype=torch.float64)
+    with torch.inference_mode():
+        model.tile_current_a(0, 0, drive, g)
+    free = drive.clone().requires_grad_()
+    model.tile_current_a(0, 0, free, g).sum().backward()
+    assert free.grad is not None
+    assert bool((free.grad > 0).all())
+
+
+def test_resistances_that_were_given_are_not_those_that_are_written_to_later() -> None:
+    g = 1e-4 * torch.rand(5, 3, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
+    sense = torch.tensor([5.0, 80.0, 20.0], dtype=torch.float64)
+    wanted = solve_transfer(g, r_wordline_ohm=9.0, r_bitline_ohm=4.0, r_sense_ohm=sense).transfer_s
+    array = ProgrammedArray(2 * g, Lines(9.0, 4.0, r_sense_ohm=sense))
+    layer = CrossbarArray(
+        g / 1e-4, g_off_s=0.0, g_on_s=1e-4, r_wordline_ohm=9.0, r_bitline_ohm=4.0,
+        r_sense_ohm=sense, tolerance=1e-9,
+    )  # fmt: skip
+    sense.numpy()[:] = 1e4
+    torch.testing.assert_close(array.program(g).transfer_s, wanted, rtol=1e-12, atol=0)
+    torch.testing.assert_close(layer.transfer_s().detach(), wanted, rtol=1e-9, atol=0)
