@@ -172,7 +172,7 @@ def _describe(node: fx.Node, modules: dict[str, nn.Module]) -> dict[str, object]
         path = str(node.target)
         module = modules[path]
         if isinstance(module, _TRANSPARENT_MODULES):
-            return {"kind": "transparent", "path": path}
+            return {"kind": "transparent", "path": path, "module": module}
         if type(module) is nn.Linear:
             return {"kind": "linear", "path": path, "module": module}
         if type(module) is nn.BatchNorm1d:

@@ -32,6 +32,11 @@ app = typer.Typer(
 app.add_typer(device)
 
 Json = Annotated[bool, typer.Option("--json", help="print one JSON object on stdout")]
+Data = Annotated[Path | None, typer.Option("--data", help="your samples: .csv or .npz")]
+Label = Annotated[str, typer.Option("--label", help="column of labels: its name, or -1, the last")]
+Scale = Annotated[
+    str, typer.Option("--scale", help="none, minmax, standard or range: docs/own_network.md")
+]
 Out = Annotated[Path, typer.Option("-o", "--out", help="where the result goes")]
 
 
@@ -142,6 +147,43 @@ def train(
             f"next: spiceloop verify {shlex.quote(str(out))}",
         ]
         return summary, lines, 0
+
+    run_command(json, work)
+
+
+@app.command("map")
+def map_network(
+    module: Annotated[str, typer.Argument(help="MODULE.py:FACTORY, a trained torch module")],
+    out: Out,
+    data: Data = None,
+    test: Annotated[
+        Path | None,
+        typer.Option("--test", help="held-out samples \\[default: a quarter of the data]"),
+    ] = None,
+    label: Label = "",
+    scale: Scale = "",
+    config: Annotated[
+        Path | None, typer.Option("--config", help="the chip, and data that are not named here")
+    ] = None,
+    json: Json = False,
+) -> None:
+    """Put a trained network of yours on a chip and verify it; RUN is like that of train."""
+
+    def work(reporter: Reporter) -> tuple[dict[str, Any], list[str], int]:
+        from cosim.ngspice import find_ngspice
+        from workflows.config import Config, load_config
+        from workflows.demo import verification_lines
+        from workflows.map import map_run
+        from workflows.own_data import OwnData, needs_data, with_data
+
+        chip = Config() if config is None else load_config(config)
+        study = needs_data(with_data(chip, OwnData(data, test, label, scale)))
+        mapped = map_run(module, study, out, find_ngspice(), reporter, command=_command())
+        lines = [
+            *verification_lines(mapped.result),
+            f"next: spiceloop report {shlex.quote(str(out))}",
+        ]
+        return mapped.summary, lines, 1 if mapped.result.failed else 0
 
     run_command(json, work)
 
@@ -301,16 +343,24 @@ def netlist(
     target: Annotated[str, typer.Argument(help="CONFIG.toml, a run folder or MODULE.py:FACTORY")],
     out: Out,
     config: Annotated[
-        Path | None, typer.Option("--config", help="the chip for MODULE.py:FACTORY")
+        Path | None, typer.Option("--config", help="the chip for MODULE.py:FACTORY, and its data")
     ] = None,
+    data: Data = None,
+    label: Label = "",
+    scale: Scale = "",
     json: Json = False,
 ) -> None:
-    """Write a deck that a designer can read and run with `ngspice -b network.cir`."""
+    """Write a deck that a designer can read and run with `ngspice -b network.cir`.
+
+    The ranges of MODULE.py:FACTORY come from the training share of the data that are named.
+    """
 
     def work(reporter: Reporter) -> tuple[dict[str, Any], list[str], int]:
         from workflows.netlist import netlist_target
+        from workflows.own_data import OwnData
 
-        summary = netlist_target(target, out, reporter, config_file=config)
+        own = OwnData(data, None, label, scale)
+        summary = netlist_target(target, out, reporter, config_file=config, own_data=own)
         deck = out / "network.cir"
         note = [str(summary["note"])] if summary["note"] else []
         lines = [

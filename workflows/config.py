@@ -84,7 +84,8 @@ class DataSpec(Spec):
     )
     scale: Literal["none", "minmax", "standard", "range"] = Field(
         "minmax",
-        description="fitted to the training share; of a file none if nothing is said: docs/data.md",
+        description="fitted to the training share, docs/own_network.md; of a file none if nothing"
+        " is said",
     )
 
     @model_validator(mode="before")
@@ -118,11 +119,33 @@ class DataSpec(Spec):
 class NetworkSpec(Spec):
     """The network between the data's features and its classes."""
 
+    module: str = Field(
+        "",
+        description="of your own: my_net.py:make, beside the configuration; make returns a torch"
+        " module, from whose weights training starts; the other keys stay as they are",
+    )
+
     hidden: _Widths = Field((32,), max_length=16, description="neurons per hidden layer")
     activation: Literal["relu", "tanh", "sigmoid"] = Field(
         "relu", description="after each hidden layer"
     )
     bias: bool = Field(True, description="one more word line a layer, always driven with 1")
+
+    @field_validator("module")
+    @classmethod
+    def _is_a_target(cls, module: str) -> str:
+        if module and (".py:" not in module or "\0" in module):
+            raise ValueError(
+                'a network of your own is named by its file and its factory: "my_net.py:make"'
+            )
+        return module
+
+    @model_validator(mode="after")
+    def _module_says_it(self) -> Self:
+        for key in ("hidden", "activation", "bias"):
+            if self.module and getattr(self, key) != NetworkSpec.model_fields[key].default:
+                raise ValueError(f"{key} and module are two networks: leave one of them out")
+        return self
 
 
 class CalibrationSpec(Spec):
@@ -281,6 +304,9 @@ def load_config(path: Path) -> Config:
     }
     if found:
         config = config.model_copy(update={"data": config.data.model_copy(update=found)})
+    if config.network.module:
+        network = {"module": str((path.parent / config.network.module).resolve())}
+        config = config.model_copy(update={"network": config.network.model_copy(update=network)})
     return config.with_blocks(path.parent, where=str(path))
 
 
@@ -304,9 +330,21 @@ def parse_config(text: str, *, where: str) -> Config:
         raise _explain(error, where) from error
 
 
-def _explain(error: ValidationError, where: str) -> InputError:
+def checked_data(values: dict[str, Any], *, where: str) -> DataSpec:
+    """The section [data] with these keys.
+
+    Raises:
+        InputError: a bad value, or keys that do not go together.
+    """
+    try:
+        return DataSpec.model_validate(values, strict=True)
+    except ValidationError as error:
+        raise _explain(error, where, ("data",)) from error
+
+
+def _explain(error: ValidationError, where: str, within: tuple[str, ...] = ()) -> InputError:
     first = error.errors()[0]
-    place = [str(part) for part in first["loc"]]
+    place = [*within, *(str(part) for part in first["loc"])]
     section, key = ".".join(place[:-1]), place[-1] if place else ""
     more = f" (and {error.error_count() - 1} more)" if error.error_count() > 1 else ""
     at = f"{where}: [{section}] {key}" if section else f"{where}: {key}"

@@ -7,30 +7,45 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from torch import nn
 
 from compact_models.errors import InputError
 from compact_models.variation import component_rng
 from cosim.ngspice import find_ngspice
-from cosim.training import floating
 from netlists.chip import Chip, map_network
 from netlists.graph import LinearStage, linear_stages, network_graph
 from workflows import runfolder
 from workflows.config import Config, load_config
 from workflows.console import Reporter
-from workflows.data import load_split
+from workflows.data import Split, load_split
 from workflows.deck import write_chip_deck
+from workflows.made_run import cells
+from workflows.own_data import OwnData, named_data, with_data
+from workflows.study_checks import check_study
+from workflows.study_network import (
+    check_fits,
+    initial_stages,
+    load_module,
+    refuse_stored_network,
+)
 from workflows.threads import threads_for
-from workflows.train import float_network
-from workflows.user_code import call_factory
+from workflows.train import float_stages
 
 Array = NDArray[np.float64]
 
 _VECTORS = 4  # input vectors that a deck steps through
+_RANDOM = (
+    "no data are named: ranges come from uniform random inputs in [0, 1], which are no data of"
+    " yours and cost accuracy; drivers are unsigned, inputs below 0 clip"
+)
 
 
 def netlist_target(
-    target: str, out: Path, reporter: Reporter, *, config_file: Path | None = None
+    target: str,
+    out: Path,
+    reporter: Reporter,
+    *,
+    config_file: Path | None = None,
+    own_data: OwnData | None = None,
 ) -> dict[str, object]:
     """Writes the deck of a target into a new folder.
 
@@ -39,23 +54,35 @@ def netlist_target(
             a torch module.
         out: the folder; it must not exist, or be empty.
         reporter: where progress goes.
-        config_file: the chip for a module; the default chip without it.
+        config_file: the chip for a module, and its data if it names any; the default chip without.
+        own_data: for a module: the data whose training share sets its ranges.
 
     Raises:
         InputError: the target cannot become a circuit.
     """
     with runfolder.new_folder(out, reporter.say, allow_empty=True) as folder:
-        source = _source(target, reporter, config_file)
+        source = _source(target, reporter, config_file, own_data or OwnData())
+        if source.warning:
+            reporter.say(f"spiceloop: {source.warning}; give --data FILE, or [data] in --config")
         with reporter.stage("writing the deck"):
             summary = write_chip_deck(
                 folder,
                 source.chip,
                 source.inputs[:_VECTORS],
                 title="spiceloop netlist",
-                header=(f"config {source.config.hash}; {source.origin}",),
+                header=(
+                    f"config {source.config.hash}; {source.origin}",
+                    *((f"WARNING: {source.warning}",) if source.warning else ()),
+                ),
                 ngspice=find_ngspice() if source.config.hardware.blocks else None,
             )
-    return {"netlist": str(out), "config_hash": source.config.hash, **summary}
+    return {
+        "netlist": str(out),
+        "config_hash": source.config.hash,
+        "origin": source.origin,
+        "warning": source.warning,
+        **summary,
+    }
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,17 +93,24 @@ class _Source:
     chip: Chip
     inputs: Array
     origin: str
+    warning: str = ""
 
 
-def _source(target: str, reporter: Reporter, config_file: Path | None) -> _Source:
+def _source(
+    target: str, reporter: Reporter, config_file: Path | None, own_data: OwnData
+) -> _Source:
+    if ".py:" in target:
+        config = Config() if config_file is None else load_config(config_file)
+        return _of_module(target, with_data(config, own_data), reporter)
+    if config_file is not None or own_data.named:
+        raise InputError(
+            "a run and a configuration have their chip and their data already",
+            where="--config, --data",
+            hint=f"leave them out; they belong to MODULE.py:FACTORY, {target} is none",
+        )
     if Path(target).is_dir():
         return _of_run(Path(target))
-    if target.endswith(".py"):
-        raise InputError(
-            "a module needs its factory", where=target, hint=f"write {target}:NAME, a function"
-        )
-    if ".py:" in target:
-        return _of_module(target, Config() if config_file is None else load_config(config_file))
+    refuse_stored_network(target)
     return _of_config(Path(target), reporter)
 
 
@@ -84,62 +118,50 @@ def _of_run(run: Path) -> _Source:
     runfolder.read_record(run)
     config = runfolder.read_config(run)
     inputs = load_split(config.data, seed=config.study.seed).test_x
-    origin = "the trained and programmed chip of a run; held-out inputs"
+    origin = "the programmed chip of a run; held-out inputs"
     return _Source(config, runfolder.read_chip(run, config), inputs, origin)
 
 
-def _of_module(target: str, config: Config) -> _Source:
+def _of_module(target: str, config: Config, reporter: Reporter) -> _Source:
+    check_study(config)
     stages = linear_stages(network_graph(load_module(target)))
+    origin = f"{target}, weights as its factory returned them"
+    if named_data(config):
+        split = _split(config, reporter)
+        check_fits(stages, split, target)
+        origin += f"; ranges from the training share of {split.source}, held-out inputs"
+        return _Source(config, _chip(config, stages, split), split.test_x, origin)
     rng = component_rng(config.study.seed, 0, "netlist/inputs")
     inputs = rng.uniform(0, 1, (256, stages[0].weight.shape[1]))
-    origin = f"{target}, weights as its factory returned them, random inputs"
-    return _Source(config, _chip(config, stages, inputs), inputs, origin)
+    study = config.study
+    chip = map_network(stages, config.hardware, inputs, seed=study.seed, sample=study.sample)
+    return _Source(config, chip, inputs, f"{origin}; random inputs", _RANDOM)
 
 
 def _of_config(path: Path, reporter: Reporter) -> _Source:
     config = load_config(path)
-    split = load_split(config.data, seed=config.study.seed)
-    features, classes = split.train_x.shape[1], len(split.class_names)
-    network = float_network(config, features, classes)
-    with (
-        reporter.stage("training the weights in floating point"),
-        threads_for(sum(weight.numel() for weight in network.parameters())),
-    ):
-        floating.train_floating(
-            network, split.network_train_x, split.train_y, config.train, seed=config.study.seed
-        )
-    stages = linear_stages(network_graph(network))
-    chip = _chip(config, stages, split.train_x, full_scale=split.scaling.full_scale)
+    check_study(config)
+    split = _split(config, reporter)
+    initial = initial_stages(config, split, reporter)
+    with threads_for(cells(initial)):
+        stages = float_stages(config, split, initial, reporter)
     origin = f"{path}, weights trained in floating point; held-out inputs"
-    return _Source(config, chip, split.test_x, origin)
+    return _Source(config, _chip(config, stages, split), split.test_x, origin)
 
 
-def _chip(
-    config: Config, stages: tuple[LinearStage, ...], inputs: Array, *, full_scale: float = 1.0
-) -> Chip:
-    study = config.study
+def _split(config: Config, reporter: Reporter) -> Split:
+    split = load_split(config.data, seed=config.study.seed)
+    for line in split.sentences():
+        reporter.say(f"    {line}")
+    return split
+
+
+def _chip(config: Config, stages: tuple[LinearStage, ...], split: Split) -> Chip:
     return map_network(
         stages,
         config.hardware,
-        inputs,
-        seed=study.seed,
-        sample=study.sample,
-        full_scale=full_scale,
+        split.train_x,
+        seed=config.study.seed,
+        sample=config.study.sample,
+        full_scale=split.scaling.full_scale,
     )
-
-
-def load_module(target: str) -> nn.Module:
-    """Runs the user's file and its factory.
-
-    Args:
-        target: `MODULE.py:FACTORY`.
-
-    Raises:
-        InputError: there is no such file or factory, or it returns no torch module.
-    """
-    network = call_factory(target)
-    if not isinstance(network, nn.Module):
-        raise InputError(
-            "the factory returned no torch module", where=target, value=type(network).__name__
-        )
-    return network

@@ -50,7 +50,7 @@ def report_run(run: Path) -> Path:
         title=record.title,
         created_utc=record.created_utc,
         command=record.command,
-        repeat_commands=_repeat(run, verified.images, written=written is not None),
+        repeat_commands=_repeat(run, record, verified.images, written=written is not None),
         config_toml=config.to_toml(),
         config_hash=record.config_hash,
         versions=record.versions,
@@ -115,11 +115,17 @@ def report_run(run: Path) -> Path:
     return build_report(data, run / "report")
 
 
-def _repeat(run: Path, images: int, *, written: bool) -> tuple[str, ...]:
+def _repeat(
+    run: Path, record: runfolder.RunRecord, images: int, *, written: bool
+) -> tuple[str, ...]:
     place = shlex.quote(str(run))
     again = shlex.quote(f"{run}-again")
+    config = shlex.quote(str(run / "config.toml"))
+    made = f"train {config}"
+    if record.made_by == "map":
+        made = f"map {shlex.quote(record.module)} --config {config}"
     return (
-        f"spiceloop train {shlex.quote(str(run / 'config.toml'))} -o {again}",
+        f"spiceloop {made} -o {again}",
         f"spiceloop verify {again} --images {images}",
         *((f"spiceloop write-network {again}",) if written else ()),
         f"spiceloop report {again}",

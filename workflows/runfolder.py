@@ -17,7 +17,7 @@ import shlex
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 import numpy as np
 import torch
@@ -37,7 +37,7 @@ from workflows.npz import read_npz
 Array = NDArray[np.float64]
 T = TypeVar("T")
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 
 
 class RunRecord(BaseModel):
@@ -49,6 +49,9 @@ class RunRecord(BaseModel):
     title: str
     created_utc: str
     command: str
+    made_by: Literal["train", "map"]
+    module: str
+    module_sha256: str
     config_hash: str
     data_hash: str
     versions: dict[str, str]

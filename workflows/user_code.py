@@ -8,6 +8,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from torch import nn
+
 from compact_models.errors import InputError
 
 
@@ -15,7 +17,8 @@ def call_factory(target: str) -> Any:
     """Runs the user's file and its factory; returns what that returns.
 
     Args:
-        target: `MODULE.py:FACTORY`.
+        target: `MODULE.py:FACTORY`; a torch module that stands there under its name is taken as
+            it is.
 
     Raises:
         InputError: there is no such file or factory, or the user's code failed.
@@ -42,7 +45,8 @@ def call_factory(target: str) -> Any:
                 raise InputError(
                     f"it has no factory {factory!r}", where=file, allowed=", ".join(names) or "none"
                 )
-            return found()
+            # A module is callable too, with its inputs: it is the network itself.
+            return found if isinstance(found, nn.Module) else found()
     except InputError:
         raise
     except (Exception, SystemExit) as error:  # the user's code may raise anything, and exit

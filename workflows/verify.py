@@ -20,13 +20,14 @@ from cosim.fidelities.spice import ChipRead, SimulationRecord, read_chip
 from cosim.forward import LayerModel, forward
 from cosim.ngspice import Ngspice
 from cosim.training.floating import accuracy as float_accuracy
+from cosim.training.floating import network_of
 from netlists.chip import Chip
+from netlists.graph import LinearStage
 from workflows import runfolder
 from workflows.calibration_store import read_calibration
-from workflows.config import Config
 from workflows.console import Reporter
 from workflows.data import Split, load_split
-from workflows.train import float_network, jobs
+from workflows.jobs import jobs
 
 Array = NDArray[np.float64]
 Labels = NDArray[np.int64]
@@ -123,7 +124,7 @@ def verify_run(
             chip, x, ngspice, jobs=jobs(config), title=f"spiceloop {run.name}", on_progress=progress
         )
     codes["spice"] = read.codes
-    accuracy_float = _float_accuracy(run, config, split, count)
+    accuracy_float = _float_accuracy(run, chip, split, count)
     arrays = {"labels": labels, **{f"codes_{name}": value for name, value in codes.items()}}
     for layer, drops in enumerate(read.ir_drop):
         for tile, drop in enumerate(drops):
@@ -150,14 +151,23 @@ def _check_fits(run: Path, chip: Chip, split: Split) -> None:
         )
 
 
-def _float_accuracy(run: Path, config: Config, split: Split, count: int) -> float:
-    network = float_network(config, split.test_x.shape[1], len(split.class_names))
+def _float_accuracy(run: Path, chip: Chip, split: Split, count: int) -> float:
+    blank = [
+        LinearStage(
+            plan.source,
+            np.zeros((plan.outputs, plan.inputs)),
+            np.zeros(plan.outputs) if plan.has_bias else None,
+            plan.neuron,
+        )
+        for plan in chip.plans
+    ]
+    network = network_of(blank)
     state = runfolder.read_weights(run / "model_float.pt")
     try:
         network.load_state_dict(state)
     except RuntimeError as error:
         raise InputError(
-            "these weights do not fit the configuration", where=str(run / "model_float.pt")
+            "these weights do not fit the layers of the run", where=str(run / "model_float.pt")
         ) from error
     return float_accuracy(network, split.network_test_x[:count], split.test_y[:count])
 

@@ -30,7 +30,7 @@ from workflows import runfolder
 from workflows.config import Config
 from workflows.console import Reporter
 from workflows.data import load_split
-from workflows.train import jobs
+from workflows.jobs import jobs
 from workflows.write_judge import judge_group
 from workflows.write_plan import WritePlan, fresh_tile, plan_writing
 from workflows.write_record import ChipWriting, exit_code, writing_lines

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from itertools import pairwise
 
 import numpy as np
@@ -12,6 +12,8 @@ from torch import nn
 
 from compact_models.variation import component_rng
 from cosim.training.backprop import BackpropSpec
+from netlists.graph import LinearStage
+from netlists.neurons.spec import neuron_by_name
 
 Array = NDArray[np.float64]
 Labels = NDArray[np.int64]
@@ -36,6 +38,24 @@ def initial_network(
                 network.add_module(f"act{index - 1}", activation())
             linear = nn.Linear(inputs, outputs, bias=bias, dtype=torch.float64)
             network.add_module(f"fc{index}", linear)
+    return network
+
+
+def network_of(stages: Sequence[LinearStage]) -> nn.Sequential:
+    """A chain of stages as a torch module in double precision, named like `initial_network`."""
+    network = nn.Sequential()
+    for index, stage in enumerate(stages, start=1):
+        outputs, inputs = stage.weight.shape
+        linear = nn.utils.skip_init(
+            nn.Linear, inputs, outputs, bias=stage.bias is not None, dtype=torch.float64
+        )
+        with torch.no_grad():
+            linear.weight.copy_(torch.from_numpy(stage.weight))
+            if stage.bias is not None:
+                linear.bias.copy_(torch.from_numpy(stage.bias))
+        network.add_module(f"fc{index}", linear)
+        if stage.activation != "identity":
+            network.add_module(f"act{index}", neuron_by_name(stage.activation).module())
     return network
 
 

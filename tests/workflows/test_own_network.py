@@ -1,0 +1,255 @@
+"""A network of the user's own: mapped as it is, trained through the surrogate, or only drawn."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from sklearn import datasets
+from sklearn.preprocessing import StandardScaler
+from torch import nn
+
+from tests.workflows.command import names_all, refused, spiceloop
+from tests.workflows.test_own_data import NAMES, iris_csv
+
+IRIS = datasets.load_iris()
+NET = """\
+import torch
+from pathlib import Path
+from torch import nn
+
+class Net(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.first, self.norm, self.last = nn.Linear(4, 6), nn.BatchNorm1d(6), nn.Linear(6, 3)
+
+    def forward(self, x):
+        return self.last(torch.relu(self.norm(self.first(x))))
+
+def make():
+    net = Net()
+    net.load_state_dict(torch.load(Path(__file__).with_name("net.pt")))
+    return net
+
+net = Net()
+one_output = nn.Sequential(nn.Linear(4, 1))
+"""
+CHIP = "[calibration]\narrays = 1\nheld_out_arrays = 1\n"
+
+
+@pytest.fixture(autouse=True)
+def no_bytecode(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "dont_write_bytecode", True)
+
+
+@pytest.fixture(scope="module")
+def own(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with data in centimetres, and a network trained on them standardised."""
+    folder = tmp_path_factory.mktemp("own")
+    iris_csv(folder / "train.csv", slice(0, None, 2))
+    iris_csv(folder / "test.csv", slice(1, None, 2))
+    (folder / "my_net.py").write_text(NET)
+    (folder / "chip.toml").write_text(CHIP)
+    scope: dict[str, Any] = {}
+    exec(NET.partition("\ndef make")[0], scope)  # noqa: S102 - our own text above
+    with torch.random.fork_rng():
+        torch.manual_seed(5)
+        net = scope["Net"]()
+        x = torch.from_numpy(StandardScaler().fit_transform(IRIS.data[::2])).float()
+        y = torch.from_numpy(IRIS.target[::2])
+        optimiser = torch.optim.Adam(net.parameters(), lr=0.03)
+        for _ in range(150):
+            loss = nn.functional.cross_entropy(net(x), y)
+            optimiser.zero_grad()
+            loss.backward()
+            optimiser.step()
+    torch.save(net.state_dict(), folder / "net.pt")
+    return folder
+
+
+def float_accuracy(folder: Path) -> float:
+    """Of the network in torch on the held-out flowers, without anything of ours."""
+    scope: dict[str, Any] = {"__file__": str(folder / "my_net.py")}
+    exec(NET, scope)  # noqa: S102 - our own text above
+    net = scope["make"]().eval()
+    z = StandardScaler().fit(IRIS.data[::2]).transform(IRIS.data[1::2])
+    with torch.no_grad():
+        answer = net(torch.from_numpy(z).float()).argmax(1).numpy()
+    return float((answer == IRIS.target[1::2]).mean())
+
+
+@pytest.mark.ngspice
+@pytest.mark.usefixtures("ngspice")
+def test_a_trained_network_is_mapped_verified_and_reported_without_its_file(
+    own: Path, tmp_path: Path
+) -> None:
+    run, folder = tmp_path / "run", Path(shutil.copytree(own, tmp_path / "own"))
+    ran = spiceloop(
+        "map", folder / "my_net.py:make", "--data", folder / "train.csv", "--test",
+        folder / "test.csv", "--label", "kind", "--scale", "standard", "--config",
+        folder / "chip.toml", "-o", run, "--json",
+    )  # fmt: skip
+    assert ran.code == 0, ran.err
+    found = json.loads(ran.out)
+    verified = found["verify"]
+    assert verified["images"] == found["test_images"] == 75
+    # The trained network itself, not what is left of it, is the reference.
+    assert found["accuracy_float"] == verified["accuracy_float"] == float_accuracy(own) > 0.9
+    assert found["accuracy_surrogate"] > 0.9
+    for fidelity in ("ideal", "surrogate", "exact", "spice"):
+        assert verified[f"accuracy_{fidelity}"] > 0.9, fidelity
+    assert verified["exact_logit_max_lsb"] == 0
+    assert found["warning"] == ""
+    plans = json.loads((run / "plans.json").read_text())
+    assert [(p["source"], p["neuron"]) for p in plans] == [("first", "relu"), ("last", "identity")]
+    assert plans[0]["signed_input"]
+    assert plans[0]["input_scale"] == found["data"]["full_scale"] > 1
+
+    record = json.loads((run / "run.json").read_text())
+    assert record["made_by"] == "map"
+    assert record["module"] == f"{folder}/my_net.py:make"
+    assert len(record["module_sha256"]) == 64
+    assert record["class_names"] == NAMES
+    for name in ("my_net.py", "net.pt"):
+        (folder / name).unlink()
+    again = spiceloop("verify", run, "--images", "5", "--json")
+    assert again.code == 0, again.err
+    assert json.loads(again.out)["images"] == 5
+    page = spiceloop("report", run)
+    assert page.code == 0, page.err
+    text = (run / "report" / "index.html").read_text()
+    assert f"spiceloop map {folder}/my_net.py:make --config" in text
+    assert "virginica" in text
+    assert spiceloop("netlist", run, "-o", tmp_path / "deck").code == 0
+
+
+@pytest.mark.ngspice
+@pytest.mark.usefixtures("ngspice")
+def test_a_users_architecture_is_trained_from_its_own_weights(own: Path, tmp_path: Path) -> None:
+    folder = Path(shutil.copytree(own, tmp_path / "own"))
+    (folder / "study.toml").write_text(
+        '[data]\nfile = "train.csv"\nlabel = "kind"\nscale = "standard"\n'
+        f'[network]\nmodule = "my_net.py:make"\n[train]\nepochs = 1\n[verify]\nimages = 3\n{CHIP}'
+    )
+    run = tmp_path / "run"
+    ran = spiceloop("train", folder / "study.toml", "-o", run, "--json")
+    assert ran.code == 0, ran.err
+    # From weights that were drawn anew one epoch of 57 flowers would teach next to nothing.
+    assert json.loads(ran.out)["accuracy_surrogate"] > 0.8
+    names_all(ran.err, "BatchNorm1d is folded into the Linear before it")
+    record = json.loads((run / "run.json").read_text())
+    assert (record["made_by"], record["module"]) == ("train", f"{folder}/my_net.py:make")
+    (folder / "my_net.py").unlink()
+    verified = spiceloop("verify", run, "--json")
+    assert verified.code == 0, verified.err
+    sentence = refused(tmp_path, "train", run / "config.toml", "-o", tmp_path / "again")
+    names_all(sentence, "my_net.py", "no such file")
+
+
+def span_of(deck: Path) -> tuple[str, str]:
+    """The full scales of both layers, as the deck's comments have them."""
+    found = re.findall(r"full scale ([0-9.e+-]+)", (deck / "network.cir").read_text())
+    return found[0], found[1]
+
+
+def test_the_ranges_of_a_module_come_from_the_data_that_are_named(
+    own: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "own.toml").write_text(
+        f'[data]\nfile = "{own}/train.csv"\nlabel = "kind"\nscale = "standard"\n'
+    )
+    module = own / "my_net.py:make"
+    by_config = spiceloop(
+        "netlist", module, "--config", tmp_path / "own.toml", "-o", tmp_path / "a", "--json"
+    )
+    by_option = spiceloop(
+        "netlist", module, "--data", own / "train.csv", "--label", "kind", "--scale", "standard",
+        "-o", tmp_path / "b", "--json",
+    )  # fmt: skip
+    without = spiceloop("netlist", module, "-o", tmp_path / "c", "--json")
+    for ran in (by_config, by_option, without):
+        assert ran.code == 0, ran.err
+    assert span_of(tmp_path / "a") == span_of(tmp_path / "b") != span_of(tmp_path / "c")
+    deck = (tmp_path / "a" / "network.cir").read_text()
+    assert "ranges from the training share of train.csv" in deck
+    assert ".subckt driver_signed" in deck
+    assert json.loads(by_config.out)["warning"] == ""
+    # Without data it is said in all three places.
+    words = "ranges come from uniform random inputs in [0, 1]"
+    names_all(without.err, words, "--data")
+    assert words in json.loads(without.out)["warning"]
+    plain = " ".join((tmp_path / "c" / "network.cir").read_text().split("\n* "))
+    assert "WARNING: no data are named" in plain
+    assert ".subckt driver_signed" not in plain
+
+
+def test_a_module_that_stands_in_its_file_is_taken(own: Path, tmp_path: Path) -> None:
+    ran = spiceloop("netlist", own / "my_net.py:net", "-o", tmp_path / "deck", "--json")
+    assert ran.code == 0, ran.err
+    assert json.loads(ran.out)["layers"] == 2
+
+
+DATA = ["--data", "{own}/train.csv", "--label", "kind"]
+REFUSED: dict[str, tuple[str, list[str], list[str]]] = {
+    "no data": ("map {own}/my_net.py:make", [], ["--data", "--label COLUMN"]),
+    "raw units": ("map {own}/my_net.py:make", DATA, ["train.csv:2", "5.1", '"standard"']),
+    "raw units for a deck": ("netlist {own}/my_net.py:make", DATA, ["train.csv:2", "5.1"]),
+    "no such scale": ("map {own}/my_net.py:make", [*DATA, "--scale", "log"],
+                      ["--data", "[data] scale", "'log'", "minmax, standard, range"]),
+    "one output": ("map {own}/my_net.py:one_output", [*DATA, "--scale", "range"],
+                   ["one_output", "4 inputs, 1 outputs", "3 outputs", "setosa, versicolor"]),
+    "other features": ("netlist {own}/my_net.py:make",
+                       ["--data", "{own}/train.csv", "--label", "0", "--scale", "range"],
+                       ["column 'kind'", "text", "'setosa'"]),
+    "a label and no data": ("netlist {own}/my_net.py:make", ["--label", "kind"], ["--data FILE"]),
+    "data for a configuration": ("netlist {own}/chip.toml", DATA, ["MODULE.py:FACTORY"]),
+    "a file without its factory": ("map {own}/my_net.py", DATA, ["my_net.py:NAME"]),
+    "a configuration": ("map {own}/chip.toml", DATA, ["MODULE.py:NAME"]),
+    "weights": ("map {own}/net.pt", DATA, ["net.pt", "weights", "load_state_dict", "def make()"]),
+    "weights for a deck": ("netlist {own}/net.pt", [], ["net.pt", "weights", "load_state_dict"]),
+    "pickled under a name of its own": ("netlist {own}/model", [], ["pickled", "def make()"]),
+    "ONNX": ("netlist {own}/model.onnx", [], [".onnx is not read", "torch.from_numpy"]),
+    "bad writing": ("netlist {own}/my_net.py:make", ["--config", "{own}/write.toml"],
+                    ["[write] device", "stanfort"]),
+    "two networks": ("netlist {own}/two.toml", [], ["[network]", "hidden and module"]),
+    "no factory": ("netlist {own}/nameless.toml", [], ["[network] module", "my_net.py:make"]),
+}  # fmt: skip
+
+
+@pytest.mark.ngspice
+@pytest.mark.usefixtures("ngspice")
+@pytest.mark.parametrize(("call", "more", "words"), REFUSED.values(), ids=REFUSED)
+def test_what_cannot_be_mapped_is_refused(
+    call: str, more: list[str], words: list[str], own: Path, tmp_path: Path
+) -> None:
+    shutil.copy(own / "net.pt", own / "model")
+    (own / "model.onnx").write_bytes(b"\x08\x07\x12")
+    (own / "write.toml").write_text('[write]\ndevice = "stanfort"\n')
+    (own / "two.toml").write_text('[network]\nmodule = "my_net.py:make"\nhidden = [4]\n')
+    (own / "nameless.toml").write_text('[network]\nmodule = "my_net.py"\n')
+    command, target = call.split(" ")
+    filled = [word.format(own=own) for word in (target, *more)]
+    names_all(refused(tmp_path, command, *filled, "-o", tmp_path / "out"), *words)
+
+
+@pytest.mark.slow
+@pytest.mark.ngspice
+@pytest.mark.usefixtures("ngspice")
+def test_a_network_that_knows_nothing_of_its_data_is_doubted(own: Path, tmp_path: Path) -> None:
+    """Its weights fit features in standard deviations; here it is given something else."""
+    x = np.abs(np.random.default_rng(2).normal(size=(60, 4)))
+    np.savez(tmp_path / "noise.npz", x=x, y=np.repeat([0, 1, 2], 20))
+    ran = spiceloop(
+        "map", own / "my_net.py:net", "--data", tmp_path / "noise.npz", "--scale", "range",
+        "--config", own / "chip.toml", "-o", tmp_path / "run", "--json",
+    )  # fmt: skip
+    assert ran.code == 0, ran.err
+    assert "most frequent class" in json.loads(ran.out)["warning"]
+    names_all(ran.err, "in this order (0, 1, 2)", "range")

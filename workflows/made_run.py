@@ -1,0 +1,191 @@
+"""A network on a chip, made by training or by mapping, and the run folder that it becomes."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+from collections.abc import Sequence
+from itertools import pairwise
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from compact_models.errors import InputError
+from compact_models.files import write_text_atomic
+from compact_models.scratch import check_room
+from cosim.calibration.calibrate import Calibration, calibrate
+from cosim.layers.crossbar_network import CrossbarNetwork
+from cosim.ngspice import Ngspice
+from cosim.training.backprop import Epoch
+from netlists.chip import Chip, LayerPeriphery, draw_periphery
+from netlists.graph import LinearStage
+from netlists.mapping import LayerPlan
+from workflows.calibration_store import write_calibration
+from workflows.config import Config
+from workflows.console import Reporter
+from workflows.data import Split
+from workflows.deck import write_chip_deck
+from workflows.jobs import jobs
+from workflows.runfolder import RunRecord, write_chip, write_json, write_weights
+from workflows.versions import now_utc, versions
+
+
+@dataclasses.dataclass(frozen=True)
+class Made:
+    """A network on a chip.
+
+    Args:
+        chip: programmed.
+        network: its weights as they stand in the arrays.
+        reference: the network in floating point.
+        calibration: of the surrogate.
+        history: of the training; empty where there was none.
+        accuracy_float: of the reference on the held-out samples.
+        accuracy_surrogate: of the network on them, before programming.
+    """
+
+    chip: Chip
+    network: CrossbarNetwork
+    reference: torch.nn.Module
+    calibration: Calibration
+    history: Sequence[Epoch]
+    accuracy_float: float
+    accuracy_surrogate: float
+
+
+def sizes(stages: Sequence[LinearStage]) -> tuple[int, ...]:
+    """Inputs of the network, then the outputs of each of its layers."""
+    return (stages[0].weight.shape[1], *(len(stage.weight) for stage in stages))
+
+
+def cells(stages: Sequence[LinearStage]) -> int:
+    """Memristors of a network, about."""
+    return sum(2 * (inputs + 1) * outputs for inputs, outputs in pairwise(sizes(stages)))
+
+
+def check_run_fits(folder: Path, stages: Sequence[LinearStage]) -> None:
+    """Refuses a full disk before the work: a run's deck and its curves are the most of it.
+
+    Raises:
+        InputError: there is too little room.
+    """
+    lines = sum(3 * outputs for outputs in sizes(stages)[1:])  # pairs of bit lines, and neurons
+    check_room(folder, 200.0 * cells(stages) + 10e3 * lines + 1e5, "this run")
+
+
+def calibrated(
+    config: Config, plans: Sequence[LayerPlan], ngspice: Ngspice, reporter: Reporter
+) -> tuple[tuple[LayerPeriphery, ...], Calibration]:
+    """The periphery of a study's chip, drawn, and the surrogate fitted to it in ngspice.
+
+    Raises:
+        SimulationFailedError: a calibration run failed.
+    """
+    seed = config.study.seed
+    periphery = draw_periphery(config.hardware, plans, seed=seed, sample=config.study.sample)
+    blank = Chip(config.hardware, tuple(plans), periphery, _blank(plans))
+    with reporter.stage("calibrating the surrogate in ngspice") as progress:
+        calibration = calibrate(
+            blank,
+            ngspice,
+            arrays=config.calibration.arrays,
+            held_out=config.calibration.held_out_arrays,
+            seed=seed,
+            jobs=jobs(config),
+            on_progress=progress,
+        )
+    for row in calibration.errors:
+        reporter.say(
+            f"    held-out {row.held_out:<8} {row.quantity}: median {_size(row.median)},"
+            f" 95 % {_size(row.p95)}, worst {_size(row.worst)} {row.unit} (n = {row.n})"
+        )
+    return periphery, calibration
+
+
+def write_run(
+    folder: Path,
+    config: Config,
+    split: Split,
+    made: Made,
+    ngspice: Ngspice,
+    reporter: Reporter,
+    *,
+    command: str,
+    made_by: Literal["train", "map"],
+) -> RunRecord:
+    """Fills a run folder; nothing in it needs the user's Python afterwards."""
+    plans, seed = made.chip.plans, config.study.seed
+    widths = "-".join(str(n) for n in (plans[0].inputs, *(plan.outputs for plan in plans)))
+    title = f"{Path(config.data.file).stem or config.data.name}, {widths}"
+    write_text_atomic(folder / "config.toml", _kept(config, folder).to_toml())
+    write_chip(folder, made.chip)
+    write_weights(folder / "model.pt", made.network)
+    write_weights(folder / "model_float.pt", made.reference)
+    write_calibration(folder, made.calibration)
+    write_json(folder / "data.json", split.facts())
+    write_json(folder / "training.json", [dataclasses.asdict(line) for line in made.history])
+    write_chip_deck(
+        folder / "netlist",
+        made.chip,
+        split.test_x[:4],
+        title=f"spiceloop: {title}",
+        header=(f"config {config.hash}, seed {seed}, sample {config.study.sample}",),
+        ngspice=ngspice,
+    )
+    record = RunRecord(
+        title=title,
+        created_utc=now_utc(),
+        command=command,
+        made_by=made_by,
+        module=config.network.module,
+        module_sha256=module_hash(config.network.module),
+        config_hash=config.hash,
+        data_hash=split.hash,
+        versions=versions(ngspice),
+        seeds={"study": seed, "sample": config.study.sample},
+        stages=reporter.stages,
+        accuracy_float=made.accuracy_float,
+        accuracy_trained=made.accuracy_surrogate,
+        class_names=list(split.class_names),
+    )
+    write_json(folder / "run.json", record.model_dump())
+    return record
+
+
+def _kept(config: Config, folder: Path) -> Config:
+    """The configuration of a run, whose blocks are the run's own copies; writes these."""
+    if config.own_blocks is None:
+        return config
+    config.own_blocks.write(folder)
+    return config.model_copy(update={"blocks": config.own_blocks.kept})
+
+
+def module_hash(target: str) -> str:
+    """The sha256 of the user's file; empty where there is none.
+
+    Args:
+        target: `MODULE.py:NAME`, or empty.
+
+    Raises:
+        InputError: the file went away while it was used.
+    """
+    if not target:
+        return ""
+    file = Path(target.rpartition(":")[0])
+    try:
+        return hashlib.sha256(file.read_bytes()).hexdigest()
+    except OSError as error:
+        raise InputError(f"cannot read this file ({error.strerror})", where=str(file)) from error
+
+
+def _size(error: float) -> str:
+    """An error in words; what rounding alone leaves is nothing."""
+    return "0" if error < 1e-12 else f"{error:.2g}"
+
+
+def _blank(plans: Sequence[LayerPlan]) -> tuple[tuple[NDArray[np.float64], ...], ...]:
+    """Conductances of a chip before programming."""
+    return tuple(tuple(np.zeros((tile.rows, tile.cols)) for tile in plan.tiles) for plan in plans)

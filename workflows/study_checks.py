@@ -1,0 +1,17 @@
+"""What a study is refused for before anything runs, by whichever command reads it."""
+
+from __future__ import annotations
+
+from workflows.config import Config
+
+
+def check_study(config: Config) -> None:
+    """Checks what no single key says; data and network are checked where they are read.
+
+    Raises:
+        InputError: the configuration asks for writing that cannot be done.
+    """
+    if "write" in config.model_fields_set:  # who does not write need not load what writes
+        from workflows.write_plan import check_writing
+
+        check_writing(config)
