@@ -19,6 +19,7 @@ from cosim.bench import sweep_deck
 from cosim.kirchhoff import ArrayVoltages, check_array
 from cosim.ngspice import Ngspice, Outcome, RawPlot, find_ngspice, run_decks, timeout_for
 from cosim.nodal.transfer import solve_transfer
+from cosim.passive import impossible_current
 from cosim.surrogate.wires import wire_model
 from netlists.array import ReadArray, array_circuit
 
@@ -26,6 +27,8 @@ Array = NDArray[np.float64]
 
 # Node voltages of a sweep are held in memory at once: 256 MB of doubles a deck.
 _MAX_VALUES = 32_000_000
+
+_IDEAL = "V @ G"
 
 
 @dataclass(frozen=True, eq=False)
@@ -94,9 +97,10 @@ def read_array(
     started = time.perf_counter()
     with np.errstate(over="ignore", invalid="ignore"):  # told by the check below
         answer = FIDELITIES[fidelity](array, input_v, ngspice, jobs)
-    if answer.outcome is Outcome.OK and not np.isfinite(answer.current_a).all():
-        reason = f"{answer.engine} gave a current that is not finite"
-        answer = replace(answer, outcome=Outcome.INVALID, reason=reason)
+    if answer.outcome is Outcome.OK:
+        wrong = _impossible(array, input_v, answer)
+        if wrong:
+            answer = replace(answer, outcome=Outcome.INVALID, reason=wrong)
     wall_s = time.perf_counter() - started
     return ArrayCurrents(
         answer.current_a,
@@ -109,6 +113,22 @@ def read_array(
     )
 
 
+def _impossible(array: ReadArray, input_v: Array, answer: _Answer) -> str:
+    """Why no circuit can give these currents; empty if one can."""
+    wires = array.crossbar.wires
+    ideal = answer.engine == _IDEAL  # knows no resistance
+    wrong = impossible_current(
+        torch.from_numpy(answer.current_a),
+        torch.from_numpy(input_v),
+        torch.from_numpy(array.crossbar.conductance_s),
+        r_first_ohm=torch.tensor(0.0 if ideal else array.r_driver_ohm + wires.r_wordline_ohm),
+        r_last_ohm=torch.from_numpy(
+            0.0 * array.sense_ohm if ideal else array.sense_ohm + wires.r_bitline_ohm
+        ),
+    )
+    return f"{answer.engine} gave {wrong}" if wrong else ""
+
+
 @dataclass(frozen=True, eq=False)
 class _Answer:
     current_a: Array
@@ -119,7 +139,7 @@ class _Answer:
 
 
 def _ideal(array: ReadArray, input_v: Array, _ngspice: Ngspice | None, _jobs: int) -> _Answer:
-    return _Answer(input_v @ array.crossbar.conductance_s, "V @ G")
+    return _Answer(input_v @ array.crossbar.conductance_s, _IDEAL)
 
 
 def _surrogate(array: ReadArray, input_v: Array, _ngspice: Ngspice | None, _jobs: int) -> _Answer:

@@ -12,6 +12,8 @@ from typing import Protocol
 
 import torch
 
+from compact_models.errors import InputError
+from cosim.passive import impossible_current
 from netlists.adcs import quantiser
 from netlists.drivers import level
 from netlists.hardware import Hardware
@@ -63,6 +65,9 @@ def forward(
 
     Returns:
         [batch, out], in LSB of the last converter.
+
+    Raises:
+        InputError: without gradients: a tile gives currents that no circuit can give.
     """
     codes = x
     for index, plan in enumerate(plans):
@@ -71,6 +76,9 @@ def forward(
         for number, tile in enumerate(plan.tiles):
             rows = drive[:, tile.row_start : tile.row_stop]
             current = model.tile_current_a(index, number, rows, conductance_s[index][number])
+            if not torch.is_grad_enabled():  # training's own loop has no time for it
+                place = f"{plan.name}.{tile.name}, {model.name}"
+                _refuse_impossible(hardware, current, rows, conductance_s[index][number], place)
             volts = model.amplify_v(index, number, current)
             pair = volts[:, 1::2] - volts[:, 0::2]  # amplifiers invert: minus less plus
             total = total + torch.nn.functional.pad(
@@ -84,6 +92,38 @@ def forward(
         if index + 1 < len(plans):
             codes = codes / high
     return codes
+
+
+def _refuse_impossible(
+    hardware: Hardware,
+    current_a: torch.Tensor,
+    drive_v: torch.Tensor,
+    conductance_s: torch.Tensor,
+    place: str,
+) -> None:
+    """Refuses currents that no passive array can give.
+
+    Amplifiers hold their bit lines within their rails. Of cells and amplifiers of the user's own
+    nothing is known but that currents are finite.
+    """
+    if {"cell", "tia"} & hardware.blocks.keys():
+        wrong = "" if bool(torch.isfinite(current_a).all()) else "a current is not finite"
+    else:
+        none = conductance_s.new_zeros(())
+        wrong = impossible_current(
+            current_a,
+            drive_v,
+            conductance_s,
+            r_first_ohm=none,
+            r_last_ohm=none,
+            held_v=hardware.tia.v_rail_v,
+        )
+    if wrong:
+        raise InputError(
+            f"these are not the currents of a circuit: {wrong}",
+            where=place,
+            hint="compare with the exact fidelity, and calibrate again",
+        )
 
 
 def drive_voltages(hardware: Hardware, plan: LayerPlan, x: torch.Tensor) -> torch.Tensor:

@@ -24,6 +24,7 @@ from dataclasses import dataclass
 import torch
 
 from compact_models.errors import InputError
+from cosim.passive import possible_transfer
 from cosim.surrogate.wires import WireModel
 
 Exact = Callable[[torch.Tensor], torch.Tensor]
@@ -139,6 +140,9 @@ class AnchoredTransfer:
         anchor = self._anchor
         if anchor is not None:
             self.estimate = anchor.estimate(conductance_s.detach(), closed)
+            # Whatever an estimate says: a transfer that no circuit has is none.
+            if not possible_transfer(anchor.transfer_s(closed.transfer_s), conductance_s.detach()):
+                self.estimate = math.inf
         if anchor is None or not self.estimate <= self._tolerance:
             # What is kept may be needed by a later step with gradients.
             with torch.inference_mode(False), torch.no_grad():

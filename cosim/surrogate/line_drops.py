@@ -43,6 +43,7 @@ class WordDrops:
     others_ohm: torch.Tensor = field(init=False)
     trained: bool = field(init=False)
     _shared_ohm: torch.Tensor | None = field(init=False)  # of equal lines, [col, col]
+    _driven: bool = field(init=False)  # a driver has a resistance
 
     def __post_init__(self) -> None:
         """Computes what is the same for all conductances."""
@@ -62,6 +63,7 @@ class WordDrops:
         object.__setattr__(self, "others_ohm", before + behind * own)
         object.__setattr__(self, "trained", trained)
         object.__setattr__(self, "_shared_ohm", shared)
+        object.__setattr__(self, "_driven", bool((driver != 0).any()) or trained)
 
     def fresh(self) -> Self:
         """Itself, or computed again where its resistances may have moved since."""
@@ -82,7 +84,8 @@ class WordDrops:
         ends = self.driver_ohm.unsqueeze(-1) if self.driver_ohm.ndim else self.driver_ohm
         if self.segment_ohm.ndim:
             return (beyond * self.segment_ohm).cumsum(-1) + ends * total
-        return beyond.cumsum_(-1).mul_(self.segment_ohm).addcmul_(total, ends)
+        drop = beyond.cumsum_(-1).mul_(self.segment_ohm)
+        return drop.addcmul_(total, ends) if self._driven else drop
 
 
 @dataclass(frozen=True)
