@@ -13,7 +13,7 @@ import numpy as np
 import torch
 
 from compact_models.library import find_model
-from cosim.devices.pulses import PulseNoise
+from compact_models.variation import Stream
 from cosim.memory import keep_freed_memory
 from cosim.write.coincidence import UpdateRule, pulse_trains
 from cosim.write.coincidence_update import straight_cells, update_straight
@@ -91,8 +91,8 @@ def _prepared(name: str, *, compiled: bool) -> tuple[Callable[[int], torch.Tenso
     x, d = _pair()
     rule = UpdateRule(0.01, 0.001)
 
-    def run(sample: int) -> torch.Tensor:
-        draw = PulseNoise(0, sample, "tile")
+    def run(step: int) -> torch.Tensor:
+        draw = Stream(0).at("tile", step)
         trains = pulse_trains(x, d, rule, draw)
         return update_straight(cells, w, trains, draw, compiled=compiled)
 

@@ -6,7 +6,8 @@ Commun. 11 (2020) 2473, doi 10.1038/s41467-020-16108-9: fits to arrays of doped 
 cells of 25 uS at most. The coefficients are those that aihwkit 1.2.0 uses (PCMLikeNoiseModel).
 Conductances are in S, of any shape; `g_max_s` is the conductance that counts as 1.
 
-Draws are functions of (seed, sample, path), see `compact_models.variation`. The mean device is the
+Draws are functions of (seed, sample, path), see `compact_models.variation`; of a read, of its
+number too. The mean device is the
 compact model `pcm`.
 """
 
@@ -14,7 +15,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from compact_models.variation import Array, component_rng
+from compact_models.variation import Array, Stream, component_rng
 
 # Programming error in uS at a g_max of 25 uS, by rising powers of g / g_max.
 _PROGRAMMING_US = (0.26348, 1.9650, -1.1731)
@@ -99,6 +100,7 @@ def noisy_read_s(
     seed: int,
     sample: int,
     path: str,
+    read: int,
 ) -> Array:
     """What one read of every cell finds, never negative [S].
 
@@ -110,8 +112,9 @@ def noisy_read_s(
         seed: the study's seed, >= 0.
         sample: the index of the sample, >= 0.
         path: the path of the array.
+        read: which read it is, >= 0: another one in each call.
     """
-    xi = component_rng(seed, sample, f"{path}/read").standard_normal(g_s.shape)
+    xi = Stream(seed, sample).at(f"{path}/read", read).rng().standard_normal(g_s.shape)
     part = read_noise_part(g_s, g_max_s, age_s)
     return np.asarray(np.maximum(drifted_s * (1 + part * xi), 0.0))
 

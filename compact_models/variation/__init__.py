@@ -17,16 +17,19 @@ from compact_models.variation.distributions import (
 from compact_models.variation.read_noise import ReadNoise, noisy_read, noisy_series
 from compact_models.variation.retention import ArrheniusDecay, PowerLawDrift
 from compact_models.variation.seeds import Array, component_rng, lognormal_factor, normal
+from compact_models.variation.stream import Draw, Stream
 
 __all__ = [
     "Array",
     "ArrheniusDecay",
     "DieField",
     "Distribution",
+    "Draw",
     "Lognormal",
     "Normal",
     "PowerLawDrift",
     "ReadNoise",
+    "Stream",
     "StuckAt",
     "StuckCells",
     "TruncatedLognormal",

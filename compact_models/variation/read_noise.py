@@ -17,6 +17,7 @@ from pydantic import Field, model_validator
 from compact_models.errors import InputError
 from compact_models.spec import Spec
 from compact_models.variation.seeds import Array, component_rng
+from compact_models.variation.stream import Draw, Stream
 
 BOLTZMANN_J_PER_K = 1.380649e-23
 
@@ -78,7 +79,7 @@ def noisy_read(
     seed: int,
     sample: int,
     path: str,
-    read: int = 0,
+    read: int,
 ) -> Array:
     """The current of one read with its noise, in amperes, [...].
 
@@ -91,10 +92,10 @@ def noisy_read(
         seed: the study's seed, >= 0.
         sample: the sample's index, >= 0.
         path: the array's hierarchy path.
-        read: the index of the read, >= 0.
+        read: which read it is, >= 0: another one in each call.
     """
     g, v = _broadcast(conductance_s, voltage_v)
-    rng = component_rng(seed, sample, f"{path}/read_{read}")
+    rng = Stream(seed, sample).at(f"{path}/read", read).rng()
     noisy = np.sqrt(noise.variance(g, v)) * rng.standard_normal(g.shape)
     share = noise.emission_s / (noise.capture_s + noise.emission_s)
     full = _traps(noise, g.shape, seed, sample, path) & (rng.random(g.shape) < share)
@@ -111,6 +112,7 @@ def noisy_series(
     seed: int,
     sample: int,
     path: str,
+    series: int,
 ) -> Array:
     """The current of cells under a constant voltage over time, in amperes, [..., time].
 
@@ -123,6 +125,7 @@ def noisy_series(
         seed: the study's seed, >= 0.
         sample: the sample's index, >= 0.
         path: the array's hierarchy path.
+        series: which series it is, >= 0: another one in each call.
 
     Raises:
         InputError: the points are too few, or too far apart for the bandwidth.
@@ -137,10 +140,10 @@ def noisy_series(
             allowed=f"> 0 and <= {0.5 / noise.bandwidth_hz:g} s",
         )
     g, v = _broadcast(conductance_s, voltage_v)
-    rng = component_rng(seed, sample, f"{path}/series")
+    draw = Stream(seed, sample).at(path, series)
+    rng = draw.part("series").rng()
     current = (g * v)[..., None] * (
-        1
-        - noise.trap_amplitude * _telegraph(noise, g.shape, points, interval_s, seed, sample, path)
+        1 - noise.trap_amplitude * _telegraph(noise, g.shape, points, interval_s, draw)
     )
     return np.asarray(current + _coloured(noise, g, v, points, interval_s, rng))
 
@@ -161,12 +164,10 @@ def _telegraph(
     shape: tuple[int, ...],
     points: int,
     interval_s: float,
-    seed: int,
-    sample: int,
-    path: str,
+    draw: Draw,
 ) -> Array:
     """1 while a trap is full, 0 otherwise, [..., time]; exact at the points, of any interval."""
-    rng = component_rng(seed, sample, f"{path}/telegraph")
+    rng = draw.part("telegraph").rng()
     rate = 1 / noise.capture_s + 1 / noise.emission_s
     full_share = (1 / noise.capture_s) / rate
     moved = -np.expm1(-rate * interval_s)
@@ -177,7 +178,8 @@ def _telegraph(
         chance = rng.random(shape)
         full = np.where(full, chance >= moved * (1 - full_share), chance < moved * full_share)
         states[..., k] = full
-    return (states & _traps(noise, shape, seed, sample, path)[..., None]).astype(np.float64)
+    trapped = _traps(noise, shape, draw.seed, draw.sample, draw.path)[..., None]
+    return (states & trapped).astype(np.float64)
 
 
 def _coloured(

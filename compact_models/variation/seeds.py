@@ -19,12 +19,18 @@ def component_rng(seed: int, sample: int, path: str) -> np.random.Generator:
 
     Args:
         seed: the study's seed, >= 0.
-        sample: the index of the sample (one chip, one training step), >= 0.
+        sample: the index of the sample: one chip, >= 0. What is drawn again in every step of a
+            training or an update comes from `Stream`.
         path: the component's hierarchy path, e.g. `layer_0/tile_1/tia`.
     """
-    words = np.frombuffer(hashlib.sha256(path.encode()).digest()[:16], dtype="<u4")
-    key = (sample, *(int(word) for word in words))
+    key = (sample, *path_words(path))
     return np.random.default_rng(np.random.SeedSequence(entropy=seed, spawn_key=key))
+
+
+def path_words(path: str) -> tuple[int, ...]:
+    """Four words of 32 bits that stand for a path."""
+    words = np.frombuffer(hashlib.sha256(path.encode()).digest()[:16], dtype="<u4")
+    return tuple(int(word) for word in words)
 
 
 def normal(seed: int, sample: int, path: str, sigma: float, shape: tuple[int, ...]) -> Array:

@@ -6,7 +6,6 @@ A circuit simulator integrates the same devices under a voltage (`compact_models
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 
 import torch
 
@@ -14,25 +13,10 @@ from compact_models.emit.torch_code import Value
 from compact_models.emit.torch_model import torch_model
 from compact_models.errors import InputError
 from compact_models.model import CompactModel
-from compact_models.variation import component_rng
+from compact_models.variation import Draw
 
 _BISECTIONS = 60
 _REST = 0  # direction of a cell that gets no pulse
-
-
-@dataclass(frozen=True)
-class PulseNoise:
-    """Where the noise of the steps is drawn from: the same for the same three.
-
-    Attributes:
-        seed: the study's seed, >= 0.
-        sample: the index of the sample, >= 0.
-        path: the path of the array or the cell.
-    """
-
-    seed: int
-    sample: int
-    path: str
 
 
 def apply_pulses(
@@ -40,7 +24,7 @@ def apply_pulses(
     values: Mapping[str, Value],
     w: torch.Tensor,
     directions: torch.Tensor,
-    noise: PulseNoise | None = None,
+    noise: Draw | None = None,
 ) -> torch.Tensor:
     """The weight after every pulse of a train, clipped at its bounds.
 
@@ -51,7 +35,8 @@ def apply_pulses(
         values: its parameters in SI units: floats, or tensors [...] with one value per cell.
         w: weights before the train [...].
         directions: 1 for a pulse up, -1 for one down, 0 for none, [..., pulse] or [pulse].
-        noise: the source of the noise from pulse to pulse; None for the mean device.
+        noise: where the noise from pulse to pulse is drawn from, another step in each call; None
+            for the mean device.
 
     Returns:
         The weights [..., pulse].
@@ -68,8 +53,7 @@ def apply_pulses(
     train = directions.expand(*shape, count)
     xi = None
     if noise is not None:
-        drawn = component_rng(noise.seed, noise.sample, noise.path)
-        xi = torch.from_numpy(drawn.standard_normal((count, *shape))).to(w.device)
+        xi = torch.from_numpy(noise.rng().standard_normal((count, *shape))).to(w.device)
     low, high = _bounds(model, values, w)
     now = w.to(torch.float64).expand(shape)
     after = []

@@ -10,8 +10,8 @@ import numpy as np
 import torch
 
 from compact_models.model import CompactModel, ParameterSet
+from compact_models.variation import Stream
 from cosim.devices.pulses import (
-    PulseNoise,
     apply_pulses,
     asymmetry,
     number_of_states,
@@ -160,9 +160,7 @@ def weight_train(model: CompactModel, numbers: ParameterSet, detail: Detail) -> 
     noisy = None
     if float(_noise(model, numbers, mean[0])) > 0:
         devices = start.expand(detail.devices)
-        moved = apply_pulses(
-            model, numbers.values, devices, train, PulseNoise(_SEED, 0, "portrait")
-        )
+        moved = apply_pulses(model, numbers.values, devices, train, Stream(_SEED).at("portrait", 0))
         whole = torch.cat([devices[:, None], moved], -1)
         flat = conductance_s(model, numbers, [whole.reshape(-1)], read_v)
         noisy = flat.reshape(whole.shape).numpy()
@@ -180,7 +178,7 @@ def _noise(model: CompactModel, numbers: ParameterSet, w: torch.Tensor) -> torch
     """The largest difference that noise makes to one pulse, over some weights."""
     up = torch.ones(1)
     mean = apply_pulses(model, numbers.values, w, up)
-    noisy = apply_pulses(model, numbers.values, w, up, PulseNoise(_SEED, 0, "is there noise"))
+    noisy = apply_pulses(model, numbers.values, w, up, Stream(_SEED).at("is there noise", 0))
     return (noisy - mean).abs().max()
 
 

@@ -17,7 +17,7 @@ import torch
 from numpy.typing import NDArray
 
 from compact_models.errors import InputError
-from compact_models.variation import component_rng
+from compact_models.variation import Draw
 from netlists.pulse import Pulse
 
 Array = NDArray[np.float64]
@@ -54,19 +54,15 @@ class HeldOut:
 
 @dataclass(frozen=True)
 class UpdateNoise:
-    """Noise of the steps from pulse to pulse, the same for the same numbers.
+    """Noise of the steps from pulse to pulse.
 
     Attributes:
         sigma: standard deviation of a step, as a part of the step.
-        seed: the study's seed, >= 0.
-        sample: the index of the sample, >= 0.
-        path: the path of the array or the cell.
+        draw: where it is drawn from: another step for each pulse.
     """
 
     sigma: float
-    seed: int
-    sample: int
-    path: str
+    draw: Draw
 
 
 @dataclass(frozen=True, eq=False)
@@ -137,8 +133,8 @@ class UpdateSurrogate:
         x, v = torch.broadcast_tensors(x.to(torch.float64), voltage_v.to(torch.float64))
         after, _ = self.lookup(x, v)
         if noise is not None:
-            drawn = component_rng(noise.seed, noise.sample, noise.path)
-            xi = torch.from_numpy(np.asarray(drawn.standard_normal(tuple(x.shape))))
+            drawn = noise.draw.rng().standard_normal(tuple(x.shape))
+            xi = torch.from_numpy(np.asarray(drawn))
             after = x + (after - x) * (1 + noise.sigma * xi.to(x.device))
         return after.clamp(0, 1)
 

@@ -23,13 +23,13 @@ import torch
 from numpy.typing import NDArray
 
 from compact_models.errors import InputError
-from compact_models.variation import component_rng
-from cosim.devices.pulses import PulseNoise
+from compact_models.variation import Draw
 
 LONGEST = 31  # pulses: with the sign a train is one word of 32 bits
 PULSES = (1 << LONGEST) - 1  # the bits of a word that are pulses
-# Update management takes the largest probability to 1 by a root and a quotient, which round.
-_ROUNDING = 1e-12
+# Update management takes the largest probability to 1 by a root and a quotient, which round: so
+# many times the dtype's own rounding.
+_ROUNDING = 16
 
 
 @dataclass(frozen=True)
@@ -91,16 +91,14 @@ class PulseTrains:
     of: int
 
 
-def pulse_trains(
-    x: torch.Tensor, d: torch.Tensor, rule: UpdateRule, draw: PulseNoise
-) -> PulseTrains:
+def pulse_trains(x: torch.Tensor, d: torch.Tensor, rule: UpdateRule, draw: Draw) -> PulseTrains:
     """Draws the trains of a batch. Warns if probabilities were clipped; the result counts them.
 
     Args:
         x: activations [batch, row].
         d: gradients at the outputs [batch, col].
         rule: how the probabilities follow from them.
-        draw: where the pulses are drawn from: the same for the same seed, sample and path.
+        draw: where the pulses are drawn from: another step in each call.
 
     Raises:
         InputError: a shape does not fit, or a number is not finite.
@@ -112,7 +110,10 @@ def pulse_trains(
             value=(tuple(x.shape), tuple(d.shape)),
             allowed="[batch, row] and [batch, col]",
         )
-    sides = [given.detach().to("cpu", torch.float64) for given in (x, d)]
+    # In the caller's own precision and on its device; what is shorter than single is no product.
+    dtype = torch.promote_types(torch.promote_types(x.dtype, d.dtype), torch.float32)
+    rounding = _ROUNDING * torch.finfo(dtype).eps
+    sides = [given.detach().to(dtype) for given in (x, d)]
     for name, values in zip("xd", sides, strict=True):
         if not bool(values.isfinite().all()):
             raise InputError("a value is not finite", where=name, allowed="finite numbers")
@@ -123,7 +124,7 @@ def pulse_trains(
     wanted = rule.lr * size_x * size_d / rule.dw_min  # coincidences at the largest x and d
     length = torch.full_like(wanted, rule.desired_bl)
     if rule.update_bl_management:
-        length = torch.clamp(torch.ceil(wanted * (1 - _ROUNDING)), 1, rule.desired_bl)
+        length = torch.clamp(torch.ceil(wanted * (1 - rounding)), 1, rule.desired_bl)
     length = torch.where(wanted > 0, length, 0.0)
     alive = length > 0
     root = torch.sqrt(rule.lr / (rule.dw_min * length.where(alive, torch.ones_like(length))))
@@ -136,9 +137,9 @@ def pulse_trains(
         sides, (root * balance, root / balance), ("word_lines", "bit_lines"), strict=True
     ):
         chance = torch.where(alive, scale, 0.0)[:, None] * values.abs()
-        clipped += int((chance > 1 + _ROUNDING).sum())
+        clipped += int((chance > 1 + rounding).sum())
         positive += int((chance > 0).sum())
-        rng = component_rng(draw.seed, draw.sample, f"{draw.path}/{line}")
+        rng = draw.part(line).rng()
         found.append(_draw(rng, chance, values < 0, length))
     if clipped:
         warnings.warn(
@@ -153,14 +154,17 @@ def pulse_trains(
 def _draw(
     rng: np.random.Generator, chance: torch.Tensor, negative: torch.Tensor, length: torch.Tensor
 ) -> torch.Tensor:
-    """Words with pulses of the given probability [batch, line]."""
+    """Words with pulses of the given probability [batch, line], on their device.
+
+    The numbers are numpy's wherever the probabilities are: the same trains on every device.
+    """
     longest = int(length.max()) if length.numel() else 0
     drawn = rng.random((*chance.shape, longest), dtype=np.float32)
-    has = drawn < chance.numpy().astype(np.float32)[..., None]
-    within = np.arange(longest) < length.numpy()[:, None]
+    has = drawn < chance.to("cpu", torch.float32).numpy()[..., None]
+    within = np.arange(longest) < length.cpu().numpy()[:, None]
     if not within.all():
         has &= within[:, None]
-    return packed(has, negative.numpy())
+    return packed(has, negative.cpu().numpy()).to(chance.device)
 
 
 def packed(has: NDArray[np.bool_], negative: NDArray[np.bool_]) -> torch.Tensor:
@@ -179,7 +183,7 @@ def packed(has: NDArray[np.bool_], negative: NDArray[np.bool_]) -> torch.Tensor:
 
 def has_pulse(words: torch.Tensor) -> torch.Tensor:
     """Which pulses there are: bool [..., 31] of words [...]."""
-    places = torch.arange(LONGEST, dtype=torch.int32)
+    places = torch.arange(LONGEST, dtype=torch.int32, device=words.device)
     return (words[..., None] >> places) & 1 == 1
 
 

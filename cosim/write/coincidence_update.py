@@ -9,7 +9,7 @@ variance.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 import sympy
@@ -20,8 +20,8 @@ from compact_models.emit.torch_model import torch_model
 from compact_models.errors import InputError
 from compact_models.kept_by_content import kept_by_content
 from compact_models.model import CompactModel
-from compact_models.variation import component_rng
-from cosim.devices.pulses import PulseNoise, apply_pulses, steps
+from compact_models.variation import Draw
+from cosim.devices.pulses import apply_pulses, steps
 from cosim.write.coincidence import (
     PulseTrains,
     UpdateRule,
@@ -46,14 +46,43 @@ class Updated:
     trains: PulseTrains
 
 
+@dataclass(frozen=True, eq=False)
+class PulseCells:
+    """The pulse devices of an array, prepared once; from `pulse_cells`.
+
+    Attributes:
+        model: a pulse device.
+        values: its parameters in SI units: floats, or tensors [row, col].
+        straight: their steps as straight lines; None where they are none.
+    """
+
+    model: CompactModel
+    values: Values
+    straight: StraightCells | None
+
+
+def pulse_cells(model: CompactModel, values: Values, w: torch.Tensor) -> PulseCells:
+    """The cells of an array for its updates: the same as long as the devices are.
+
+    Args:
+        model: a pulse device.
+        values: its parameters in SI units: floats, or tensors [row, col].
+        w: weights [row, col], for shape and dtype.
+
+    Raises:
+        InputError: the model is no pulse device, or a parameter has another shape.
+    """
+    own = {k: x.clone() if isinstance(x, torch.Tensor) else x for k, x in values.items()}
+    return PulseCells(model, own, straight_cells(model, own, w))
+
+
 def pulsed_update(
-    model: CompactModel,
-    values: Values,
+    cells: PulseCells,
     w: torch.Tensor,
     x: torch.Tensor,
     d: torch.Tensor,
     rule: UpdateRule,
-    draw: PulseNoise,
+    draw: Draw,
     *,
     noisy: bool = True,
     compiled: bool = False,
@@ -61,25 +90,23 @@ def pulsed_update(
     """Moves weights by -lr x d^T in the mean, sample after sample, by the fastest route there is.
 
     Args:
-        model: a pulse device.
-        values: its parameters in SI units: floats, or tensors [row, col].
+        cells: of the array, prepared for its shape and dtype.
         w: weights before the update [row, col], float32 or float64; not changed.
         x: activations [batch, row].
         d: gradients at the outputs [batch, col].
         rule: lengths and probabilities of the trains.
-        draw: where pulses and noise are drawn from; the sample is to be another in each update.
+        draw: where pulses and noise are drawn from: another step in each update.
         noisy: with the noise from pulse to pulse.
         compiled: see `run_samples`; only where the step is straight.
 
     Raises:
-        InputError: a shape does not fit, the model is no pulse device, or there is no compiler.
+        InputError: a shape or dtype does not fit, or there is no compiler.
     """
     trains = pulse_trains(x, d, rule, draw)
-    cells = straight_cells(model, values, w)
     noise = draw if noisy else None
-    if cells is None:
-        return Updated(update_by_pulses(model, values, w, trains, noise), trains)
-    return Updated(update_straight(cells, w, trains, noise, compiled=compiled), trains)
+    if cells.straight is None:
+        return Updated(update_by_pulses(cells.model, cells.values, w, trains, noise), trains)
+    return Updated(update_straight(cells.straight, w, trains, noise, compiled=compiled), trains)
 
 
 def update_by_pulses(
@@ -87,7 +114,7 @@ def update_by_pulses(
     values: Values,
     w: torch.Tensor,
     trains: PulseTrains,
-    noise: PulseNoise | None = None,
+    noise: Draw | None = None,
 ) -> torch.Tensor:
     """One pulse after another, each clipped at the bounds: any pulse device; the reference.
 
@@ -110,7 +137,7 @@ def update_by_pulses(
         most = int(counts.abs().max()) if counts.numel() else 0
         if most:
             which = torch.arange(most) < counts.abs()[..., None]
-            own = replace(noise, path=f"{noise.path}/steps_{k}") if noise else None
+            own = noise.part(f"steps_{k}") if noise else None
             directions = which * counts.sign()[..., None]
             now = apply_pulses(model, values, now, directions, own)[..., -1]
     return now.to(w.dtype)
@@ -120,7 +147,7 @@ def update_straight(
     cells: StraightCells,
     w: torch.Tensor,
     trains: PulseTrains,
-    noise: PulseNoise | None = None,
+    noise: Draw | None = None,
     *,
     compiled: bool = False,
 ) -> torch.Tensor:
@@ -149,7 +176,7 @@ def update_straight(
         )
     keys = None
     if noise is not None:
-        rng = component_rng(noise.seed, noise.sample, f"{noise.path}/steps")
+        rng = noise.part("steps").rng()
         count = -(-len(trains.words) // TOGETHER) * TOGETHER  # the last pair has two keys too
         words = rng.integers(-(1 << 31), 1 << 31, (count, 2), dtype=np.int64)
         keys = torch.from_numpy(words.astype(np.int32))

@@ -17,8 +17,7 @@ import numpy as np
 import torch
 
 from compact_models.errors import InputError
-from compact_models.variation import component_rng
-from cosim.devices.pulses import PulseNoise
+from compact_models.variation import Draw
 from cosim.write.coincidence import PulseTrains, UpdateRule, packed
 
 Side = Literal["row", "col"]
@@ -29,7 +28,7 @@ def unit_vector_trains(
     line: torch.Tensor,
     lines: int,
     rule: UpdateRule,
-    draw: PulseNoise,
+    draw: Draw,
     *,
     side: Side,
 ) -> PulseTrains:
@@ -45,7 +44,7 @@ def unit_vector_trains(
         line: which line is selected, whole numbers [batch].
         lines: how many there are on the selected side.
         rule: learning rate, step and the longest train.
-        draw: where the fractions of pulses are drawn from.
+        draw: where the fractions of pulses are drawn from: another step in each call.
         side: which side the selected line is on: "row", a word line, or "col", a bit line.
 
     Raises:
@@ -67,7 +66,7 @@ def unit_vector_trains(
             allowed=f"whole numbers, 0 to {lines - 1}",
         )  # fmt: skip
     wanted = rule.lr * np.abs(given) / rule.dw_min
-    rng = component_rng(draw.seed, draw.sample, f"{draw.path}/unit_vector")
+    rng = draw.part("unit_vector").rng()
     whole = np.floor(wanted)
     counts = (whole + (rng.random(wanted.shape) < wanted - whole)).astype(np.int64)
     clipped = int((counts > rule.desired_bl).sum())

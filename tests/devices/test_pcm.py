@@ -103,7 +103,7 @@ def test_an_array_programmed_at_the_largest_conductance_is_read_with_its_drift()
     drifted = g * (1020.0 / 20.0) ** -nu
     assert trace.states["g"][:, -1].numpy() == pytest.approx(drifted, rel=1e-4)
     assert trace.current_a[:, 0].numpy() == pytest.approx(0.1 * g, rel=1e-12)
-    read = noisy_read_s(g, drifted, G_MAX_S, 1020.0, 1, 0, "array")
+    read = noisy_read_s(g, drifted, G_MAX_S, 1020.0, 1, 0, "array", 0)
     assert read.mean() == pytest.approx(drifted.mean(), rel=2e-3)
 
 
@@ -154,7 +154,7 @@ def test_draws_are_repeated_by_seed_and_are_otherwise_independent() -> None:
     first = programmed_s(g, G_MAX_S, 1, 0, "array")
     assert np.array_equal(first, programmed_s(g, G_MAX_S, 1, 0, "array"))
     nu = drift_exponents(g, G_MAX_S, 1, 0, "array")
-    read = noisy_read_s(g, g, G_MAX_S, 20.0, 1, 0, "array")
+    read = noisy_read_s(g, g, G_MAX_S, 20.0, 1, 0, "array", 0)
     others = [
         nu,
         read,
@@ -175,7 +175,7 @@ def test_read_noise_grows_with_age_and_for_low_conductances() -> None:
     late = read_noise_part(g, G_MAX_S, 3.15e7)[2] / read_noise_part(g, G_MAX_S, 20.0)[2]
     assert late == pytest.approx((31.774 / 17.504) ** 0.5, rel=1e-3)
     cells = np.full(CELLS, G_MAX_S)
-    read = noisy_read_s(cells, 0.8 * cells, G_MAX_S, 20.0, 2, 0, "array")
+    read = noisy_read_s(cells, 0.8 * cells, G_MAX_S, 20.0, 2, 0, "array", 0)
     assert read.mean() == pytest.approx(20e-6, rel=1e-3)
     assert read.std() == pytest.approx(20e-6 * 0.03682, rel=0.01)
 
@@ -202,6 +202,6 @@ def test_statistics_are_those_of_aihwkit() -> None:
         later = peer.apply_drift_noise_to_conductance(g_us, torch.full((CELLS,), 0.06), 86_400.0)
         age = 86_420.0
         drifted = g_s * (age / 20.0) ** -0.06
-        read = noisy_read_s(g_s, drifted, G_MAX_S, age, 0, 0, "array")
+        read = noisy_read_s(g_s, drifted, G_MAX_S, age, 0, 0, "array", 0)
         assert read.mean() == pytest.approx(float(later.mean()) * 1e-6, rel=0.005)
         assert read.std() == pytest.approx(float(later.std()) * 1e-6, rel=0.015)

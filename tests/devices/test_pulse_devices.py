@@ -19,8 +19,8 @@ from compact_models.devices.soft_bounds import MODEL as SOFT
 from compact_models.devices.vteam import MODEL as VTEAM
 from compact_models.errors import InputError
 from compact_models.model import CompactModel, ParameterSet
+from compact_models.variation import Stream
 from cosim.devices.pulses import (
-    PulseNoise,
     apply_pulses,
     asymmetry,
     number_of_states,
@@ -257,11 +257,11 @@ def test_noise_has_its_standard_deviation_and_its_seed() -> None:
     cells = torch.zeros(100_000, dtype=torch.float64)
     one = CONSTANT.parameter_set("gokmen_vlasov")
     up = torch.tensor([1])
-    first = apply_pulses(CONSTANT, one.values, cells, up, PulseNoise(3, 0, "array"))[:, 0]
+    first = apply_pulses(CONSTANT, one.values, cells, up, Stream(3, 0).at("array", 0))[:, 0]
     assert float(first.mean()) == pytest.approx(0.001, abs=4 * 0.0003 / 100_000**0.5)
     assert float(first.std()) == pytest.approx(0.0003, rel=0.01)
-    again = apply_pulses(CONSTANT, one.values, cells, up, PulseNoise(3, 0, "array"))[:, 0]
-    other = apply_pulses(CONSTANT, one.values, cells, up, PulseNoise(3, 1, "array"))[:, 0]
+    again = apply_pulses(CONSTANT, one.values, cells, up, Stream(3, 0).at("array", 0))[:, 0]
+    other = apply_pulses(CONSTANT, one.values, cells, up, Stream(3, 1).at("array", 0))[:, 0]
     assert torch.equal(first, again)
     assert abs(float(torch.corrcoef(torch.stack([first, other]))[0, 1])) < 0.02
 
@@ -269,7 +269,7 @@ def test_noise_has_its_standard_deviation_and_its_seed() -> None:
 def test_noise_of_soft_bounds_does_not_fall_with_the_step() -> None:
     one = with_values(SOFT.parameter_set("reram_array_om"), dw_min=0.01)
     w = torch.full((50_000,), 0.9, dtype=torch.float64)
-    moved = apply_pulses(SOFT, one.values, w, torch.tensor([1]), PulseNoise(0, 0, "a"))[:, 0] - w
+    moved = apply_pulses(SOFT, one.values, w, torch.tensor([1]), Stream(0, 0).at("a", 0))[:, 0] - w
     assert float(moved.mean()) == pytest.approx(0.001, rel=0.1)
     assert float(moved.std()) == pytest.approx(0.004158, rel=0.02)
 
@@ -277,7 +277,7 @@ def test_noise_of_soft_bounds_does_not_fall_with_the_step() -> None:
 def test_phase_change_steps_have_noise_where_there_is_no_step() -> None:
     one = with_values(EXP.parameter_set("pcm"), a_up=2.0, gamma_up=0.0)  # max(0, 1 - 2) is 0
     w = torch.full((50_000,), 1.5, dtype=torch.float64)
-    moved = apply_pulses(EXP, one.values, w, torch.tensor([1]), PulseNoise(0, 0, "a"))[:, 0] - w
+    moved = apply_pulses(EXP, one.values, w, torch.tensor([1]), Stream(0, 0).at("a", 0))[:, 0] - w
     assert float(moved.std()) == pytest.approx(0.6 * (0.042 + 0.108 * 1.5), rel=0.02)
 
 

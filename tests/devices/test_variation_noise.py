@@ -24,7 +24,9 @@ BOLTZMANN = 1.380649e-23
 def spectrum(noise: ReadNoise, voltage_v: float, points: int) -> tuple[np.ndarray, np.ndarray]:
     """Frequencies and the mean one-sided density of 300 series of one conductance."""
     interval_s = 0.5 / noise.bandwidth_hz
-    current = noisy_series(noise, np.full(300, 1e-5), voltage_v, points, interval_s, **KEY)
+    current = noisy_series(
+        noise, np.full(300, 1e-5), voltage_v, points, interval_s, **KEY, series=0
+    )
     frequency, density = signal.periodogram(
         current, 1 / interval_s, window="hann", detrend="constant"
     )
@@ -44,7 +46,7 @@ def test_a_series_has_the_spectrum_of_thermal_and_flicker_noise() -> None:
 
 def test_the_spectrum_ends_at_the_bandwidth() -> None:
     noise = ReadNoise(bandwidth_hz=1e5, corner_hz=1e4)
-    current = noisy_series(noise, np.full(200, 1e-5), 0.1, 1024, 1e-6, **KEY)
+    current = noisy_series(noise, np.full(200, 1e-5), 0.1, 1024, 1e-6, **KEY, series=0)
     frequency, density = signal.periodogram(current, 1e6, window="hann")
     mean = density.mean(axis=0)
     assert mean[frequency > 1.05e5].max() < 1e-3 * mean[(frequency > 5e4) & (frequency < 9e4)].min()
@@ -53,8 +55,8 @@ def test_the_spectrum_ends_at_the_bandwidth() -> None:
 def test_reads_and_series_have_the_same_variance() -> None:
     noise = ReadNoise(bandwidth_hz=1e6, corner_hz=3e5, lowest_hz=2e3)
     g = np.full(20_000, 3e-5)
-    reads = noisy_read(noise, g, 0.15, **KEY) - 3e-5 * 0.15
-    series = noisy_series(noise, g[:1000], 0.15, 400, 5e-7, **KEY) - 3e-5 * 0.15
+    reads = noisy_read(noise, g, 0.15, **KEY, read=0) - 3e-5 * 0.15
+    series = noisy_series(noise, g[:1000], 0.15, 400, 5e-7, **KEY, series=0) - 3e-5 * 0.15
     by_hand = 4 * BOLTZMANN * 300 * 3e-5 * (1e6 + 3e5 * 1.5**2 * np.log(1e6 / 2e3))
     assert np.var(reads) == pytest.approx(by_hand, rel=0.04)
     assert np.mean(series**2) == pytest.approx(by_hand, rel=0.04)
@@ -66,7 +68,7 @@ def test_a_trap_has_two_levels_and_exponential_times() -> None:
         temperature_k=0, trap_probability=0.4, trap_amplitude=0.25,
         capture_s=3e-4, emission_s=1e-4, bandwidth_hz=5e5,
     )  # fmt: skip
-    current = noisy_series(noise, np.full(400, 1e-5), 0.1, 4000, 1e-6, **KEY)
+    current = noisy_series(noise, np.full(400, 1e-5), 0.1, 4000, 1e-6, **KEY, series=0)
     levels = current / 1e-6
     assert np.allclose(np.minimum(abs(levels - 1), abs(levels - 0.75)), 0, atol=1e-12)
     full = levels < 0.9
@@ -94,14 +96,14 @@ def test_a_read_finds_the_same_cells_trapped_and_each_full_as_often_as_it_should
     trapped = full.any(axis=0)
     assert 0.4 < trapped.mean() < 0.6
     assert full[:, trapped].mean() == pytest.approx(0.8, abs=0.01)
-    series = noisy_series(noise, g, 0.1, 2, 1e-8, **KEY)
+    series = noisy_series(noise, g, 0.1, 2, 1e-8, **KEY, series=0)
     assert not np.any((series < 0.95e-6).any(axis=-1) & ~trapped)
 
 
 def test_without_noise_a_read_is_ohms_law_and_an_open_cell_is_silent() -> None:
     quiet = ReadNoise(temperature_k=0)
-    np.testing.assert_array_equal(noisy_read(quiet, G, 0.2, **KEY), G * 0.2)
-    loud = noisy_read(ReadNoise(corner_hz=1e6), G, np.array([0.1, -0.3]), **KEY)
+    np.testing.assert_array_equal(noisy_read(quiet, G, 0.2, **KEY, read=0), G * 0.2)
+    loud = noisy_read(ReadNoise(corner_hz=1e6), G, np.array([0.1, -0.3]), **KEY, read=0)
     assert loud[1, 1] == 0
     assert np.all(loud[G > 0] != (G * [0.1, -0.3])[G > 0])
     np.testing.assert_allclose(loud, G * [0.1, -0.3], rtol=0.2)
@@ -145,8 +147,8 @@ def test_what_cannot_be_is_refused() -> None:
     with pytest.raises(ValidationError, match="must be below bandwidth_hz"):
         ReadNoise(bandwidth_hz=10, lowest_hz=20)
     with pytest.raises(InputError, match="too far apart"):
-        noisy_series(ReadNoise(bandwidth_hz=1e6), G, 0.1, 10, 1e-6, **KEY)
+        noisy_series(ReadNoise(bandwidth_hz=1e6), G, 0.1, 10, 1e-6, **KEY, series=0)
     with pytest.raises(InputError, match="needs points"):
-        noisy_series(ReadNoise(), G, 0.1, 1, 1e-8, **KEY)
+        noisy_series(ReadNoise(), G, 0.1, 1, 1e-8, **KEY, series=0)
     with pytest.raises(InputError, match="temperature must be positive"):
         ArrheniusDecay(tau_s=1.0).after(G, 1.0, 0.0, **KEY)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import warnings
+
 import numpy as np
 import pytest
 import torch
@@ -9,16 +11,19 @@ import torch
 from compact_models.errors import InputError
 from compact_models.library import find_model
 from compact_models.model import CompactModel
-from cosim.devices.pulses import PulseNoise
+from compact_models.variation import Draw, Stream
 from cosim.write import coincidence_kernel
 from cosim.write.coincidence import (
+    PULSES,
     PulseTrains,
     UpdateRule,
     coincidence_counts,
     has_pulse,
+    ones,
     pulse_trains,
 )
 from cosim.write.coincidence_update import (
+    pulse_cells,
     pulsed_update,
     straight_cells,
     update_by_pulses,
@@ -26,7 +31,7 @@ from cosim.write.coincidence_update import (
 )
 
 ROWS, COLS = 5, 3
-DRAW = PulseNoise(7, 0, "tile_0")
+DRAW = Stream(7, 0).at("tile_0", 0)
 STRAIGHT = ("soft_bounds", "constant_step", "linear_step")
 CURVED = ("exp_step", "pow_step", "piecewise_step")
 
@@ -70,8 +75,10 @@ def test_the_mean_update_is_the_outer_product(managed: bool) -> None:
     x_side, d_side = x.abs() * torch.tensor([1, -1, 1, 1, -1]), d.abs() * torch.tensor([1, 1, -1])
     turns = 4
     for turn in range(turns):
-        draw = PulseNoise(7, turn, "tile_0")
-        total = pulsed_update(model, values, total, x_side, d_side, rule, draw).w
+        draw = Stream(7).at("tile_0", turn)
+        total = pulsed_update(
+            pulse_cells(model, values, total), total, x_side, d_side, rule, draw
+        ).w
     wanted = -0.3 * x_side.T @ d_side * turns
     off = (total - wanted).norm() / wanted.norm()
     assert float(off) < 0.01
@@ -219,7 +226,7 @@ def test_weights_stay_within_the_bounds_of_their_cell(name: str) -> None:
     x, d = torch.ones(40, 6), torch.cat([torch.ones(40, 2), -torch.ones(40, 3)], 1)
     start = torch.full(shape, 0.2 * values["w_max"], dtype=torch.float64)
     rule = UpdateRule(31 * values["dw_min"], values["dw_min"])
-    w = pulsed_update(model, chosen, start, x, d, rule, DRAW).w
+    w = pulsed_update(pulse_cells(model, chosen, start), start, x, d, rule, DRAW).w
     low, high = (torch.as_tensor(chosen[name]).expand(shape) for name in ("w_min", "w_max"))
     assert bool(((w >= low - 1e-12) & (w <= high + 1e-12)).all())
     moved = w - start
@@ -233,12 +240,13 @@ def test_the_same_draw_is_the_same_update(name: str) -> None:
     start = torch.zeros(ROWS, COLS, dtype=torch.float64) + 0.01
     rule = UpdateRule(9 * values["dw_min"], values["dw_min"])
 
-    def after(draw: PulseNoise) -> torch.Tensor:
-        return pulsed_update(model, values, start, x, d, rule, draw).w
+    def after(draw: Draw) -> torch.Tensor:
+        return pulsed_update(pulse_cells(model, values, start), start, x, d, rule, draw).w
 
     first = after(DRAW)
     assert torch.equal(first, after(DRAW))
-    for other in (PulseNoise(8, 0, "tile_0"), PulseNoise(7, 1, "tile_0"), PulseNoise(7, 0, "t")):
+    others = (Stream(8).at("tile_0", 0), Stream(7, 1).at("tile_0", 0), Stream(7).at("t", 0))
+    for other in (*others, Stream(7).at("tile_0", 1)):
         assert not torch.equal(first, after(other))
     assert torch.equal(start, torch.full_like(start, 0.01))
 
@@ -284,12 +292,16 @@ def test_refusals(monkeypatch: pytest.MonkeyPatch) -> None:
     model, values = device("soft_bounds")
     start = torch.zeros(ROWS, COLS)
     with pytest.raises(InputError, match="wrong shape"):
-        pulsed_update(model, values, start.T, x, d, rule, DRAW)
+        pulsed_update(pulse_cells(model, values, start.T), start.T, x, d, rule, DRAW)
     with pytest.raises(InputError, match="dw_min"):
-        pulsed_update(model, {**values, "dw_min": torch.ones(2)}, start, x, d, rule, DRAW)
+        pulsed_update(
+            pulse_cells(model, {**values, "dw_min": torch.ones(2)}, start), start, x, d, rule, DRAW
+        )
     vteam = find_model("vteam")
     with pytest.raises(InputError, match="not a pulse device"):
-        pulsed_update(vteam, vteam.parameter_sets[0].values, start, x, d, rule, DRAW)
+        pulsed_update(
+            pulse_cells(vteam, vteam.parameter_sets[0].values, start), start, x, d, rule, DRAW
+        )
     cells = straight_cells(model, values, start)
     assert cells is not None
     trains = pulse_trains(x, d, rule, DRAW)
@@ -298,3 +310,56 @@ def test_refusals(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(coincidence_kernel, "find_compiler", lambda: None)
     with pytest.raises(InputError, match="compiler"):
         update_straight(cells, start, trains, compiled=True)
+
+
+def test_two_updates_in_a_row_differ_and_repeat_from_the_same_start() -> None:
+    """The step is part of the address: a run that goes on draws what it would have drawn."""
+    model, values = device("soft_bounds")
+    x, d = batch(6)
+    start = torch.zeros(ROWS, COLS, dtype=torch.float64) + 0.01
+    rule = UpdateRule(9 * values["dw_min"], values["dw_min"])
+    cells, stream = pulse_cells(model, values, start), Stream(3, 1)
+
+    def run(w: torch.Tensor, first: int, last: int) -> list[torch.Tensor]:
+        after = [w]
+        for step in range(first, last):
+            draw = stream.at("tile_0/update", step)
+            after.append(pulsed_update(cells, after[-1], x, d, rule, draw).w)
+        return after
+
+    once = run(start, 0, 3)
+    assert not torch.equal(once[1] - once[0], once[2] - once[1])
+    words = [pulse_trains(x, d, rule, stream.at("tile_0/update", k)).words for k in (0, 1)]
+    assert not torch.equal(*words)
+    resumed = run(run(start, 0, 1)[-1], 1, 3)
+    assert torch.equal(resumed[-1], once[-1])
+
+
+def test_trains_are_made_in_the_callers_precision() -> None:
+    """Single precision gives the same trains but where a chance is next to what was drawn."""
+    x, d = batch(500)
+    rule = UpdateRule(0.01, 1e-3)
+    double = pulse_trains(x.double(), d.double(), rule, DRAW)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")  # rounding is no clipping
+        single = pulse_trains(x.float(), d.float(), rule, DRAW)
+    assert torch.equal(single.length, double.length)
+    off = ones((single.words ^ double.words) & PULSES).sum()
+    assert int(off) <= 1e-4 * x.numel() * 31
+    assert int(ones(double.words & PULSES).sum()) > 1000
+
+
+def test_cells_are_prepared_once() -> None:
+    """What is written to a parameter later belongs to other cells."""
+    model, values = device("soft_bounds")
+    x, d = batch(6)
+    start = torch.zeros(ROWS, COLS, dtype=torch.float64)
+    own = {**values, "dw_min": torch.full((ROWS, COLS), values["dw_min"], dtype=torch.float64)}
+    cells = pulse_cells(model, own, start)
+    rule = UpdateRule(9 * values["dw_min"], values["dw_min"])
+    before = pulsed_update(cells, start, x, d, rule, DRAW, noisy=False).w
+    own["dw_min"].mul_(3)
+    assert torch.equal(pulsed_update(cells, start, x, d, rule, DRAW, noisy=False).w, before)
+    assert cells.straight is not None
+    wanted = update_by_pulses(model, values, start, pulse_trains(x, d, rule, DRAW))
+    torch.testing.assert_close(before, wanted, rtol=1e-9, atol=1e-12)

@@ -10,7 +10,7 @@ import torch
 
 from compact_models.errors import InputError
 from compact_models.library import find_model, find_set
-from cosim.devices.pulses import PulseNoise
+from compact_models.variation import Stream
 from cosim.ngspice import Ngspice, Outcome
 from cosim.write.array_ngspice import pulse_array
 from cosim.write.array_torch import pulse_array_torch
@@ -53,7 +53,7 @@ def at_rest(name: str, chosen: str) -> PulsedArray:
 def trains(count: int, bl: int = 3) -> PulseTrains:
     rng = np.random.default_rng(3)
     x, d = (torch.from_numpy(rng.uniform(-1, 1, (count, lines))) for lines in SHAPE)
-    return pulse_trains(x, d, UpdateRule(bl * 1e-3, 1e-3, bl), PulseNoise(3, 0, "array"))
+    return pulse_trains(x, d, UpdateRule(bl * 1e-3, 1e-3, bl), Stream(3, 0).at("array", 0))
 
 
 def test_a_cell_sees_its_pulses_with_their_sign_and_else_half() -> None:

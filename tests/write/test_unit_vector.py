@@ -10,7 +10,7 @@ import torch
 
 from compact_models.errors import InputError
 from compact_models.library import find_model, find_set
-from cosim.devices.pulses import PulseNoise
+from compact_models.variation import Stream
 from cosim.ngspice import Ngspice
 from cosim.write.array_ngspice import pulse_array
 from cosim.write.coincidence import UpdateRule, coincidence_counts
@@ -23,7 +23,7 @@ from netlists.wires import Wires
 
 RULE = UpdateRule(lr=0.01, dw_min=0.001)
 VALUES = torch.tensor([[0.7, -0.2, 0.0], [-1.0, 0.5, 0.3]], dtype=torch.float64)
-DRAW = PulseNoise(7, 0, "transfer")
+DRAW = Stream(7, 0).at("transfer", 0)
 
 
 def test_only_the_selected_line_moves_and_by_whole_pulses() -> None:
@@ -43,7 +43,7 @@ def test_the_mean_is_exact_and_nothing_but_the_fraction_is_drawn() -> None:
         [
             coincidence_counts(
                 unit_vector_trains(
-                    values, torch.tensor([1]), 2, RULE, PulseNoise(7, k, "transfer"), side="col"
+                    values, torch.tensor([1]), 2, RULE, Stream(7).at("transfer", k), side="col"
                 )
             ).numpy()[0, :, 1]
             for k in range(2000)

@@ -10,6 +10,7 @@ import torch
 
 from compact_models.errors import InputError
 from compact_models.library import find_model, find_set
+from compact_models.variation import Stream
 from cosim.calibration.update import calibrate_update
 from cosim.calibration.update_layout import FULL, QUICK
 from cosim.calibration.update_source import in_ngspice, in_torch
@@ -153,7 +154,7 @@ def test_gradients_are_those_of_finite_differences(vteam: UpdateSurrogate) -> No
 def test_noise_is_a_function_of_seed_sample_and_path(vteam: UpdateSurrogate) -> None:
     x = torch.full((4000,), 0.5, dtype=torch.float64)
     v = torch.full_like(x, 0.25)
-    noise = UpdateNoise(0.3, seed=1, sample=2, path="tile_0")
+    noise = UpdateNoise(0.3, Stream(1, 2).at("tile_0", 0))
     first = vteam.after(x, v, noise)
     assert torch.equal(first, vteam.after(x, v, noise))
     assert not torch.equal(first, vteam.after(x, v, replace(noise, path="tile_1")))
