@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from pathlib import Path
 
+from compact_models.variation import Stream
 from cosim.layers.crossbar_network import CrossbarNetwork
 from cosim.ngspice import Ngspice
 from cosim.training import backprop, floating
@@ -109,7 +110,7 @@ def _train(
             split.test_x,
             split.test_y,
             spec,
-            seed=seed,
+            stream=Stream(seed, sample),
             on_epoch=lambda line: progress(line.epoch + 1, spec.epochs),
         )
     targets = [[g.detach().numpy() for g in layer] for layer in network.target_conductances()]

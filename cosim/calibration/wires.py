@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from compact_models.variation import component_rng
+from compact_models.variation import Stream
 from cosim.bench import sweep_deck
 from cosim.calibration.cells import CellFit
 from cosim.ngspice import Deck, RawPlot
@@ -91,7 +91,7 @@ def wire_sweeps(
     own_cell = hardware.blocks.get("cell")
     sweeps: list[WireSweep] = []
     for index in range(arrays):
-        rng = component_rng(seed, index, f"calibration/wires/{path}")
+        rng = Stream(seed).at(f"calibration/wires/{path}", index).rng()  # of every chip
         if own_cell is None:
             share = rng.normal(0, rng.uniform(0.1, 0.5), (rows, cols // 2))
         else:

@@ -16,7 +16,7 @@ from pydantic import Field
 from torch import nn
 
 from compact_models.spec import Spec
-from compact_models.variation import component_rng, lognormal_factor
+from compact_models.variation import Stream
 from cosim.layers.crossbar_network import CrossbarNetwork
 
 Array = NDArray[np.float64]
@@ -50,7 +50,7 @@ def train(
     test_y: Labels,
     spec: BackpropSpec,
     *,
-    seed: int,
+    stream: Stream,
     on_epoch: Callable[[Epoch], None] | None = None,
 ) -> list[Epoch]:
     """Trains a network in place by cross entropy and returns its history.
@@ -62,7 +62,7 @@ def train(
         test_x: inputs that only measure.
         test_y: their labels.
         spec: how to train.
-        seed: the study's seed; batches and programming errors come from it.
+        stream: of the chip's sample; batches and programming errors are drawn from it.
         on_epoch: called after each epoch.
     """
     x, y = torch.from_numpy(train_x), torch.from_numpy(train_y)
@@ -72,10 +72,10 @@ def train(
     history: list[Epoch] = []
     step = 0
     for epoch in range(spec.epochs):
-        order = torch.from_numpy(component_rng(seed, epoch, "training/order").permutation(len(x)))
+        order = torch.from_numpy(stream.at("training/order", epoch).rng().permutation(len(x)))
         total, right = 0.0, 0
         for batch in order.split(spec.batch_size):
-            factors = programming_factors(network, seed, step) if spec.programming_noise else None
+            factors = programming_factors(network, stream, step) if spec.programming_noise else None
             output = network(x[batch], factors)
             loss = nn.functional.cross_entropy(output, y[batch])
             optimiser.zero_grad()
@@ -93,22 +93,18 @@ def train(
     return history
 
 
-def programming_factors(network: CrossbarNetwork, seed: int, step: int) -> list[list[torch.Tensor]]:
+def programming_factors(
+    network: CrossbarNetwork, stream: Stream, step: int
+) -> list[list[torch.Tensor]]:
     """Programming errors of one training step, [layer][tile] -> [row, col]."""
     sigma = network.hardware.cell.sigma_program
+
+    def factors(path: str, shape: tuple[int, int]) -> torch.Tensor:
+        rng = stream.at(f"training/{path}/cells", step).rng()
+        return torch.from_numpy(np.exp(sigma * rng.standard_normal(shape)))
+
     return [
-        [
-            torch.from_numpy(
-                lognormal_factor(
-                    seed,
-                    step,
-                    f"training/{plan.name}/{tile.name}/cells",
-                    sigma,
-                    (tile.rows, tile.cols),
-                )
-            )
-            for tile in plan.tiles
-        ]
+        [factors(f"{plan.name}/{tile.name}", (tile.rows, tile.cols)) for tile in plan.tiles]
         for plan in network.plans
     ]
 

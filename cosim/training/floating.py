@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from compact_models.variation import component_rng
+from compact_models.variation import Stream
 from cosim.training.backprop import BackpropSpec
 from netlists.graph import LinearStage
 from netlists.neurons.spec import neuron_by_name
@@ -68,13 +68,13 @@ def train_floating(
     seed: int,
     on_epoch: Callable[[int], None] | None = None,
 ) -> None:
-    """Trains a network in place with the same batches and schedule as a chip."""
+    """Trains a network in place with the same batches and schedule as the chip of sample 0."""
     x, y = torch.from_numpy(train_x), torch.from_numpy(train_y)
     steps = -(-len(x) // spec.batch_size) * spec.epochs
     optimiser = torch.optim.Adam(network.parameters(), lr=spec.learning_rate)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, steps)
     for epoch in range(spec.epochs):
-        order = torch.from_numpy(component_rng(seed, epoch, "training/order").permutation(len(x)))
+        order = torch.from_numpy(Stream(seed).at("training/order", epoch).rng().permutation(len(x)))
         for batch in order.split(spec.batch_size):
             loss = nn.functional.cross_entropy(network(x[batch]), y[batch])
             optimiser.zero_grad()

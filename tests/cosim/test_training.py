@@ -7,6 +7,7 @@ import pytest
 import torch
 from torch import nn
 
+from compact_models.variation import Stream
 from cosim.calibration.calibrate import calibrate
 from cosim.fidelities.exact import ExactModel
 from cosim.fidelities.ideal import IdealModel
@@ -57,7 +58,7 @@ def test_training_learns_and_keeps_cells_in_range() -> None:
     fresh = linear_stages(network_graph(small_network(seed=5)))
     network = CrossbarNetwork(hardware, plans, fresh, model)
     before = accuracy(network, test_x, test_y)
-    history = train(network, x, y, test_x, test_y, spec, seed=0)
+    history = train(network, x, y, test_x, test_y, spec, stream=Stream(0))
     assert [line.epoch for line in history] == list(range(12))
     assert history[-1].loss < 0.7 * history[0].loss
     assert history[-1].test_accuracy > before + 0.2
@@ -68,23 +69,27 @@ def test_training_learns_and_keeps_cells_in_range() -> None:
             assert cell.g_off_s <= float(g.min()) <= float(g.max()) <= cell.g_on_s
 
 
-def test_the_same_seed_trains_the_same_weights_and_another_does_not() -> None:
+def test_the_same_seed_and_sample_train_the_same_weights_and_others_do_not() -> None:
     x, y = _task(64, 0)
     trained = []
-    for seed in (3, 3, 4):
+    for address in ((3, 1), (3, 1), (4, 1), (3, 2)):
         network = _network("ideal")
-        train(network, x, y, x, y, BackpropSpec(epochs=1), seed=seed)
+        train(network, x, y, x, y, BackpropSpec(epochs=1), stream=Stream(*address))
         trained.append(network.weights()[0])
     np.testing.assert_array_equal(trained[0], trained[1])
-    assert np.abs(trained[0] - trained[2]).max() > 1e-6
+    for other in trained[2:]:
+        assert np.abs(trained[0] - other).max() > 1e-6
 
 
 def test_programming_errors_are_fresh_every_step_and_have_the_cells_spread() -> None:
     network = _network()
-    first, again, later = (programming_factors(network, 0, step) for step in (0, 0, 1))
+    chip = Stream(0, 5)
+    first, again, later = (programming_factors(network, chip, step) for step in (0, 0, 1))
     torch.testing.assert_close(first[0][0], again[0][0], rtol=0, atol=0)
     assert not torch.equal(first[0][0], later[0][0])
-    many = torch.cat([programming_factors(network, 0, k)[0][0].flatten() for k in range(300)])
+    other = programming_factors(network, Stream(0, 6), 0)  # another chip of the study
+    assert not torch.equal(first[0][0], other[0][0])
+    many = torch.cat([programming_factors(network, chip, k)[0][0].flatten() for k in range(300)])
     sigma = network.hardware.cell.sigma_program
     assert float(many.log().std()) == pytest.approx(sigma, rel=0.05)
     assert float(many.log().mean()) == pytest.approx(0, abs=0.05 * sigma)

@@ -14,12 +14,9 @@ from compact_models.variation import ReadNoise, Stream, component_rng, noisy_rea
 
 def test_every_part_of_an_address_counts() -> None:
     """Forty thousand numbers each: two streams that shared any would be correlated."""
-    draws = {
-        (seed, sample, path, step): Stream(seed, sample)
-        .at(path, step)
-        .rng()
-        .standard_normal(40_000)
-        for seed, sample, path, step in itertools.product((0, 1), (0, 1), ("a", "a/b"), (0, 1))
+    draws: dict[object, np.ndarray] = {
+        (seed, sample, path, k): Stream(seed, sample).at(path, k).rng().standard_normal(40_000)
+        for seed, sample, path, k in itertools.product((0, 1), (0, 1), ("a", "a/b"), (0, 1))
     }
     draws["part"] = Stream(0).at("a", 0).part("c").rng().standard_normal(40_000)
     draws["chip 0"] = component_rng(0, 0, "a").standard_normal(40_000)
