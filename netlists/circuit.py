@@ -7,10 +7,10 @@ Expressions of behavioural sources use `V(node)`, `I(source)`, arithmetic, `min`
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from netlists.crossbar import Crossbar
+from netlists.crossbar import Crossbar, CrossbarCells
 from netlists.device_array import DeviceArray
 
 
@@ -101,6 +101,54 @@ class Note:
     text: str
 
 
+@dataclass(frozen=True)
+class Shared:
+    """A value that many elements share: a parameter of the whole deck, and what it is."""
+
+    name: str
+    value: float
+    what: str
+
+
+@dataclass(frozen=True)
+class SegmentModel:
+    """A resistor model `name` for wire segments, all of the resistance `shared`."""
+
+    name: str
+    shared: Shared
+
+
+@dataclass(frozen=True)
+class Segments:
+    """The wires of an array without its cells; segments name their resistor models.
+
+    Args:
+        array: the array.
+        word: the model of a word-line segment.
+        bit: the model of a bit-line segment.
+    """
+
+    array: Crossbar
+    word: str
+    bit: str
+
+
+@dataclass(frozen=True)
+class LibrarySection:
+    """The place where a deck takes in a section of a file beside it."""
+
+    file: str
+    section: str
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """Elements with values that a sample draws; `netlists.design_deck` gives them a file."""
+
+    name: str
+    items: tuple[Instance, ...]
+
+
 Element = (
     Resistor
     | VoltageSource
@@ -112,7 +160,12 @@ Element = (
     | ModelCard
     | Note
     | Crossbar
+    | CrossbarCells
     | DeviceArray
+    | SegmentModel
+    | Segments
+    | LibrarySection
+    | Drawn
 )
 
 
@@ -121,7 +174,8 @@ class Subcircuit:
     """A block: ports, elements, parameters with defaults and a line that says what it is.
 
     A `Crossbar` or `DeviceArray` among the items stands for all its segments and cells: an array
-    of a million cells is one object here.
+    of a million cells is one object here. `shared` are the parameters of the whole deck that its
+    elements name.
     """
 
     name: str
@@ -129,6 +183,7 @@ class Subcircuit:
     items: tuple[Element, ...]
     parameters: Mapping[str, float] = field(default_factory=dict)
     description: str = ""
+    shared: tuple[Shared, ...] = ()
 
 
 @dataclass(frozen=True, eq=False)
@@ -195,11 +250,27 @@ class Circuit:
                 found |= block.files.texts
         return found
 
+    @property
+    def shared(self) -> tuple[Shared, ...]:
+        """The parameters that stand at the top of the deck, each once.
+
+        Raises:
+            ValueError: two blocks want different values under one name.
+        """
+        wanted = [item.shared for item in self.items if isinstance(item, SegmentModel)]
+        for block in self.subcircuits:
+            wanted += block.shared if isinstance(block, Subcircuit) else ()
+        found: dict[str, Shared] = {}
+        for one in wanted:
+            if found.setdefault(one.name, one) != one:
+                raise ValueError(f"two values for {one.name}: {found[one.name]}, {one}")
+        return tuple(found.values())
+
     def element_count(self) -> int:
         """How many elements the flattened circuit has: the size that run times follow."""
         return sum(self._counts(self.items))
 
-    def _counts(self, items: tuple[Element, ...]) -> Iterator[int]:
+    def _counts(self, items: Sequence[Element]) -> Iterator[int]:
         sizes: dict[str, int] = {}
         for item in items:
             if isinstance(item, Instance):
@@ -213,5 +284,7 @@ class Circuit:
             elif isinstance(item, DeviceArray):
                 # A compiled cell is one element, but as much work as the sources it replaces.
                 yield 10 * item.rows * item.cols
+            elif isinstance(item, Drawn):
+                yield from self._counts(item.items)
             elif not isinstance(item, Note | ModelCard):
                 yield 1

@@ -78,6 +78,11 @@ class Crossbar(Mesh):
         check_conductances(self.conductance_s)
 
     @property
+    def cells(self) -> CrossbarCells:
+        """Its cells alone."""
+        return CrossbarCells(self)
+
+    @property
     def rows(self) -> int:
         """Number of word lines."""
         return int(self.conductance_s.shape[0])
@@ -86,6 +91,13 @@ class Crossbar(Mesh):
     def cols(self) -> int:
         """Number of bit lines."""
         return int(self.conductance_s.shape[1])
+
+
+@dataclass(frozen=True)
+class CrossbarCells:
+    """The cells of an array without its wires."""
+
+    array: Crossbar
 
 
 def check_conductances(conductance_s: Array, where: str = "conductance_s") -> None:

@@ -29,6 +29,8 @@ _CONTROL = (".control", ".endc", ".exec", ".shell", "shell", "system")
 # Code models of ngspice that start a program, and those that read a file which would be left behind
 _PROGRAMS = ("d_process", "d_cosim")
 _READERS = ("filesource", "d_source", "d_state", "table2d", "table3d")
+# Parameters of the whole deck that our blocks and `design_deck` name: a second value would win.
+OURS = ("r_wordline", "r_bitline", "r_driver", "v_read", "v_rail", "open_loop_gain")
 _DECORATION = re.compile(r"\*[*#=\-_ ]*\Z")
 _PLAIN = re.compile(r"[^A-Za-z0-9._-]+")
 _ASSIGNMENT = re.compile(r"\s*=\s*")
@@ -361,6 +363,15 @@ def _check(line: _Line, where: str, inside: int) -> None:
             value=line.card,
             hint="put it between .subckt and .ends",
         )
+    if first in (".param", ".params") and inside == 0:
+        for name in re.findall(r"([A-Za-z_]\w*)\s*=(?!=)", line.card):
+            if name.lower() in OURS:
+                raise InputError(
+                    "the deck has a parameter of this name for all of its blocks",
+                    where=where,
+                    value=name,
+                    hint="give it another name, or put it inside the subcircuit",
+                )
     if first in (".option", ".options"):
         for word in _ASSIGNMENT.sub("=", line.card).split()[1:]:
             if word.partition("=")[0].lower() not in _OPTIONS:

@@ -15,6 +15,7 @@ from netlists.chip import Chip
 from netlists.circuit import (
     BehaviouralVoltage,
     Circuit,
+    Drawn,
     Element,
     ForeignSubcircuit,
     Instance,
@@ -148,7 +149,7 @@ def _weight_notes(chip: Chip, layer: int, part: TilePlan) -> tuple[tuple[str, ..
 def _layer(
     chip: Chip, index: int, names: Mapping[str, str], blocks: Mapping[str, Block]
 ) -> Subcircuit:
-    plan, periphery = chip.plans[index], chip.periphery[index]
+    plan = chip.plans[index]
     items: list[Element] = []
     if plan.has_bias:
         items += [
@@ -170,33 +171,9 @@ def _layer(
             *(f"bl_{number}_{col}" for col in range(tile.cols)),
         )
         items.append(Instance(f"xtile_{number}", block_name(plan, tile), lines))
-        amplifiers = periphery.tiles[number]
-        for col in range(tile.cols):
-            parameters = {
-                "rf": float(amplifiers.r_feedback_ohm[col]),
-                "vos": float(amplifiers.v_offset_v[col]),
-            }
-            nodes = (f"bl_{number}_{col}", f"v_{number}_{col}")
-            items.append(
-                Instance(
-                    f"xtia_{number}_{col}",
-                    names["tia"],
-                    nodes,
-                    known(blocks[names["tia"]], parameters),
-                )
-            )
-    for out in range(plan.outputs):
-        items.append(_difference(plan, out))
-        items.append(
-            Instance(
-                f"xneuron_{out}",
-                names["neuron"],
-                (f"sum_{out}", f"act_{out}"),
-                known(blocks[names["neuron"]], {"vos": float(periphery.neuron_offset_v[out])}),
-            )
-        )
-        adc = {"vos": float(periphery.adc_offset_v[out]), "gain": float(periphery.adc_gain[out])}
-        items.append(Instance(f"xadc_{out}", names["adc"], (f"act_{out}", f"code_{out}"), adc))
+        items.append(_amplifiers(chip, index, number, blocks[names["tia"]]))
+    items += [_difference(plan, out) for out in range(plan.outputs)]
+    items.append(_outputs(chip, index, blocks[names["neuron"]], blocks[names["adc"]]))
     ports = (
         *(f"in_{k}" for k in range(plan.inputs)),
         *(f"code_{k}" for k in range(plan.outputs)),
@@ -207,6 +184,28 @@ def _layer(
         f" feedback resistors nominally {plan.r_feedback_ohm:.6g} ohm"
     )
     return Subcircuit(plan.name, ports, tuple(items), description=description)
+
+
+def _amplifiers(chip: Chip, index: int, number: int, block: Block) -> Drawn:
+    plan, drawn = chip.plans[index], chip.periphery[index].tiles[number]
+    made = []
+    for col in range(plan.tiles[number].cols):
+        parameters = {"rf": float(drawn.r_feedback_ohm[col]), "vos": float(drawn.v_offset_v[col])}
+        nodes = (f"bl_{number}_{col}", f"v_{number}_{col}")
+        made.append(Instance(f"xtia_{number}_{col}", block.name, nodes, known(block, parameters)))
+    return Drawn(f"{plan.name}_tile_{number}_amplifiers", tuple(made))
+
+
+def _outputs(chip: Chip, index: int, neuron: Block, adc: Block) -> Drawn:
+    plan, drawn = chip.plans[index], chip.periphery[index]
+    made = []
+    for out in range(plan.outputs):
+        offset = {"vos": float(drawn.neuron_offset_v[out])}
+        nodes = (f"sum_{out}", f"act_{out}")
+        made.append(Instance(f"xneuron_{out}", neuron.name, nodes, known(neuron, offset)))
+        errors = {"vos": float(drawn.adc_offset_v[out]), "gain": float(drawn.adc_gain[out])}
+        made.append(Instance(f"xadc_{out}", adc.name, (f"act_{out}", f"code_{out}"), errors))
+    return Drawn(f"{plan.name}_outputs", tuple(made))
 
 
 def _difference(plan: LayerPlan, out: int) -> BehaviouralVoltage:

@@ -21,25 +21,35 @@ from netlists.circuit import (
     BehaviouralCurrent,
     BehaviouralVoltage,
     Circuit,
+    Drawn,
     Element,
     ForeignSubcircuit,
     Instance,
+    LibrarySection,
     ModelCard,
     Note,
     PiecewiseVoltage,
     Resistor,
-    Subcircuit,
+    SegmentModel,
+    Segments,
     Vcvs,
     VoltageSource,
 )
-from netlists.crossbar import Crossbar
+from netlists.crossbar import Crossbar, CrossbarCells
 from netlists.device_array import DeviceArray
-from netlists.dialects.ngspice import render_subcircuit
+from netlists.dialects.ngspice import render_items, render_shared
 from netlists.foreign import check_block, check_role
 from netlists.names import comment, number
 
 # PySpice warns of nodes with the name of a Python keyword; `in` is what our inputs are called.
 _NODE_LOG = "PySpice.Spice.Netlist.Node"
+
+
+# What PySpice has no object for, or takes too long for.
+_AS_TEXT = (
+    Crossbar, CrossbarCells, DeviceArray, LibrarySection, ModelCard, PiecewiseVoltage,
+    SegmentModel, Segments,
+)  # fmt: skip
 
 
 def pyspice_netlist() -> Any:
@@ -66,6 +76,7 @@ def to_pyspice(circuit: Circuit) -> Any:
     netlist = pyspice_netlist()
     made = netlist.Circuit(comment(circuit.title))
     text = [f"* {comment(line)}" for line in circuit.header]
+    text += render_shared(circuit.shared)
     with _quiet(_NODE_LOG):
         for block in circuit.subcircuits:
             if isinstance(block, ForeignSubcircuit):
@@ -86,9 +97,10 @@ def _fill(netlist: Any, items: Sequence[Element]) -> list[str]:
     for item in items:
         if isinstance(item, Note):
             lines.append(f"* {comment(item.text)}")
-        elif isinstance(item, Crossbar | DeviceArray | ModelCard | PiecewiseVoltage):
-            # The body of a block that holds the array and nothing else.
-            lines += render_subcircuit(Subcircuit("core", (), (item,)))[1:-1]
+        elif isinstance(item, Drawn):
+            lines += _fill(netlist, item.items)
+        elif isinstance(item, _AS_TEXT):
+            lines += render_items((item,), "the circuit")
         else:
             _add(netlist, item)
     return lines

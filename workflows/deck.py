@@ -1,4 +1,4 @@
-"""A chip as a deck that a designer can read, and run with `ngspice -b network.cir`."""
+"""A chip as a deck that a designer can read, compare and run with `ngspice -b network.cir`."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from cosim.fidelities.spice import read_chip
 from cosim.forward import forward
 from cosim.ngspice import Ngspice
 from netlists.chip import Chip
+from netlists.design_deck import SAMPLE_FILE, design_deck
 from netlists.names import comment
 from netlists.network import network_circuit
 
@@ -29,20 +30,24 @@ def write_chip_deck(
     inputs: Array,
     *,
     title: str,
-    header: tuple[str, ...],
+    origin: tuple[str, ...],
     ngspice: Ngspice | None,
+    header: tuple[str, ...] = (),
 ) -> dict[str, object]:
-    """Writes `network.cir` and, for its inputs, the codes to expect, `expected.csv`.
+    """Writes `network.cir` with `sample.inc`, what to expect of it, and where it comes from.
 
-    Files of the user's own blocks stand beside them, so that the deck runs from anywhere.
+    `sample.inc` has what the sample draws, `expected.csv` the codes for the deck's inputs and
+    `origin.txt` the configuration's hash, so that a deck differs from another in what makes it
+    another circuit. Files of the user's own blocks stand beside them.
 
     Args:
         folder: where to; it is made.
         chip: the chip.
         inputs: digital inputs that the deck steps through, [image, in].
         title: first line of the deck.
-        header: further comment lines.
+        origin: lines that say where the chip comes from.
         ngspice: the simulator; a chip without blocks of the user's own needs none.
+        header: what a reader of the deck has to know first.
 
     Returns:
         A summary: files, elements, layers, tiles, and whose codes `expected.csv` has.
@@ -62,19 +67,22 @@ def write_chip_deck(
         ),
         "weights: pairs of bit lines, plus first; w = weight scale (G+ - G-)/(g_on - g_off) with"
         f" g_on {cell.g_on_s:g} S and g_off {cell.g_off_s:g} S",
-        "comments name the weight that was aimed at; g is what programming reached, its logarithm"
-        f" off by a random error of standard deviation {cell.sigma_program:g}",
-        "rf, vos and gain of amplifiers, neurons and converters are drawn, from seed and sample",
+        f"{SAMPLE_FILE} has what is drawn, from seed and sample: rf, vos and gain of amplifiers,"
+        " neurons and converters, and g of the cells, with the weight that was aimed at; the"
+        f" logarithm of g is off by a random error of standard deviation {cell.sigma_program:g}",
         "run: ngspice -b network.cir; it prints the codes of the output converters,"
         f" expected.csv has the codes of {expected.source}",
     )
     circuit = network_circuit(chip, title=title, header=lines)
+    design = design_deck(circuit)
     deck = sweep_deck(
-        circuit, [f"in_{k}" for k in range(chip.plans[0].inputs)], inputs, name="network"
+        design.circuit, [f"in_{k}" for k in range(chip.plans[0].inputs)], inputs, name="network"
     )
     printed = " ".join(f"v(code_{k})" for k in range(outputs))
     body, _, end = deck.text.rpartition(".end")
     write_text_atomic(folder / "network.cir", f"{body}.print dc {printed}\n.end{end}")
+    write_text_atomic(folder / SAMPLE_FILE, design.sample)
+    write_text_atomic(folder / "origin.txt", "".join(f"{comment(line)}\n" for line in origin))
     for name, text in circuit.files.items():
         write_text_atomic(folder / name, text)
     table = [f"# {comment(expected.note)}"] if expected.note else []
@@ -82,7 +90,7 @@ def write_chip_deck(
     table += [",".join([str(k), *(f"{c:g}" for c in row)]) for k, row in enumerate(expected.codes)]
     write_text_atomic(folder / "expected.csv", "\n".join(table) + "\n")
     return {
-        "files": ["network.cir", "expected.csv", *circuit.files],
+        "files": ["network.cir", SAMPLE_FILE, "expected.csv", "origin.txt", *circuit.files],
         "expected_from": expected.source,
         "note": expected.note,
         "elements": circuit.element_count(),

@@ -132,7 +132,7 @@ def write_run(
         made.chip,
         split.test_x[:4],
         title=f"spiceloop: {title}",
-        header=(f"config {config.hash}, seed {seed}, sample {config.study.sample}",),
+        origin=(f"config {config.hash}, seed {seed}, sample {config.study.sample}",),
         ngspice=ngspice,
     )
     record = RunRecord(

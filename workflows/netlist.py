@@ -70,10 +70,8 @@ def netlist_target(
                 source.chip,
                 source.inputs[:_VECTORS],
                 title="spiceloop netlist",
-                header=(
-                    f"config {source.config.hash}; {source.origin}",
-                    *((f"WARNING: {source.warning}",) if source.warning else ()),
-                ),
+                origin=(f"config {source.config.hash}; {source.origin}",),
+                header=(f"WARNING: {source.warning}",) if source.warning else (),
                 ngspice=find_ngspice() if source.config.hardware.blocks else None,
             )
     return {

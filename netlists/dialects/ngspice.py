@@ -3,25 +3,30 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
 from netlists.access import Access
 from netlists.circuit import (
     BehaviouralCurrent,
     BehaviouralVoltage,
     Circuit,
+    Drawn,
     Element,
     ForeignSubcircuit,
     Instance,
+    LibrarySection,
     ModelCard,
     Note,
     PiecewiseVoltage,
     Resistor,
+    SegmentModel,
+    Segments,
+    Shared,
     Subcircuit,
     Vcvs,
     VoltageSource,
 )
-from netlists.crossbar import Crossbar, Mesh
+from netlists.crossbar import Crossbar, CrossbarCells, Mesh
 from netlists.device_array import DeviceArray
 from netlists.names import check_identifier, comment, number
 
@@ -30,6 +35,8 @@ def render(circuit: Circuit) -> str:
     """The circuit without analyses and without `.end`: title, header, blocks, top level."""
     lines = [f"* {comment(circuit.title)}"]
     lines += [f"* {comment(line)}" for line in circuit.header]
+    if circuit.shared:
+        lines += ["", *render_shared(circuit.shared)]
     brought: set[str] = set()
     for block in circuit.subcircuits:
         lines.append("")
@@ -41,6 +48,20 @@ def render(circuit: Circuit) -> str:
     for item in circuit.items:
         lines += _element(item, "the top level")
     return "\n".join(lines) + "\n"
+
+
+def render_items(items: Sequence[Element], where: str) -> list[str]:
+    """The lines of some elements of the subcircuit `where`."""
+    return [line for item in items for line in _element(item, where)]
+
+
+def render_shared(shared: Sequence[Shared]) -> list[str]:
+    """The parameters of a deck, each with what it is."""
+    return [
+        f".param {check_identifier(one.name, 'a parameter of the deck')}={number(one.value)}"
+        f" ; {comment(one.what)}"
+        for one in shared
+    ]
 
 
 def _foreign(block: ForeignSubcircuit, brought: set[str]) -> list[str]:
@@ -72,7 +93,16 @@ def _element(item: Element, where: str) -> list[str]:
     if isinstance(item, Note):
         return [f"* {comment(item.text)}"]
     if isinstance(item, Crossbar):
-        return list(_crossbar(item))
+        values = number(item.wires.r_wordline_ohm), number(item.wires.r_bitline_ohm)
+        return [*_segments_of(item, *values), *_cells(item)]
+    if isinstance(item, Segments):
+        return list(_segments_of(item.array, item.word, item.bit))
+    if isinstance(item, CrossbarCells):
+        return list(_cells(item.array))
+    if isinstance(item, Drawn):
+        return render_items(item.items, where)
+    if isinstance(item, LibrarySection):
+        return [f'.lib "{item.file}" {check_identifier(item.section, "a section")}']
     if isinstance(item, DeviceArray):
         return list(_device_array(item))
     name = check_identifier(item.name, f"an element of {where}")
@@ -83,6 +113,8 @@ def _element(item: Element, where: str) -> list[str]:
     if isinstance(item, PiecewiseVoltage):
         points = [f"+ {number(time_s)} {number(v)}" for time_s, v in item.points]
         return [f"{name} {item.plus} {item.minus} pwl(", *points, "+ )"]
+    if isinstance(item, SegmentModel):
+        return [f".model {name} r r={{{check_identifier(item.shared.name, 'a parameter')}}}"]
     if isinstance(item, ModelCard):
         return [f".model {name} {check_identifier(item.module, 'a compiled module')}"]
     if isinstance(item, Vcvs):
@@ -103,20 +135,31 @@ def _instance(name: str, item: Instance) -> list[str]:
     return [name, *(f"+ {line}" for line in nodes), f"+ {tail}"]
 
 
-def _crossbar(array: Crossbar) -> Iterator[str]:
-    """The lines of an array, a row in one string."""
-    for row, ((wires, places), values) in enumerate(
-        zip(_mesh_rows(array), array.conductance_s.tolist(), strict=True)
+def _segments_of(array: Crossbar, word: str, bit: str) -> Iterator[str]:
+    """The wires of an array, a row in one string; `word` and `bit` say what a segment is."""
+    for wires in _wire_rows(array, word, bit):
+        text = "".join(wires).rstrip("\n")
+        if text:
+            yield text
+
+
+def _cells(array: Crossbar) -> Iterator[str]:
+    """The cells of an array, a row in one string.
+
+    They stand behind the wires, which have then numbered the nodes from the left and from above.
+    """
+    for row, (places, values) in enumerate(
+        zip(_place_rows(array), array.conductance_s.tolist(), strict=True)
     ):
         notes = [""] * array.cols
         if array.notes:
             notes = [f" ; {comment(note)}" for note in array.notes[row]]
         yield "\n".join(
             [
-                f"{segments}x{place} {array.cell} g={g!r}{note}"
+                f"x{place} {array.cell} g={g!r}{note}"
                 if g
-                else f"{segments}* x{place.split()[0]} is open (0 S){note}"
-                for segments, place, g, note in zip(wires, places, values, notes, strict=True)
+                else f"* x{place.split()[0]} is open (0 S){note}"
+                for place, g, note in zip(places, values, notes, strict=True)
             ]
         )
 
@@ -128,9 +171,9 @@ def _device_array(array: DeviceArray) -> Iterator[str]:
     pairs = "".join(f" {name}=%r" for name in names)
     tables = [array.parameters[name].astype(float).tolist() for name in names]
     letter = array.cell_name(0, 0)[0]
-    for row, ((wires, places), stuck) in enumerate(
-        zip(_mesh_rows(array), array.stuck_s.tolist(), strict=True)
-    ):
+    values = number(array.wires.r_wordline_ohm), number(array.wires.r_bitline_ohm)
+    rows = zip(_wire_rows(array, *values), _place_rows(array), array.stuck_s.tolist(), strict=True)
+    for row, (wires, places, stuck) in enumerate(rows):
         # Without parameters there is nothing to zip, and still an empty tuple for every cell.
         own = zip(*(table[row] for table in tables), strict=True) if tables else [()] * array.cols
         if array.access is not None:
@@ -170,39 +213,46 @@ def _stuck_cell(place: str, conductance_s: float) -> str:
 _ROW, _BELOW, _CUT = "@", "~", "|"
 
 
-def _mesh_rows(array: Mesh) -> Iterator[tuple[list[str], list[str]]]:
-    """What does not depend on the cells, row by row.
+def _place_rows(array: Mesh) -> Iterator[list[str]]:
+    """`cell_<row>_<col> <word node> <bit node>` of every cell of a row, row by row.
 
     Rows differ in their numbers only, so their text is put together once, and the numbers are put
     in by `str.replace`: in a million elements that saves the making of several million names.
-
-    Yields:
-        For every cell of a row the lines of its wire segments, each with its line end; and
-        `cell_<row>_<col> <word node> <bit node>`, which wants a letter before it.
     """
-    cols = range(array.cols)
     places = _CUT.join(
         f"cell_{_ROW}_{col} {array.word_node(_ROW, col)} {array.bit_node(_ROW, col)}"
-        for col in cols
+        for col in range(array.cols)
     )
-    inside = _CUT.join(_segments(array, col, array.bit_node(_BELOW, col)) for col in cols)
-    at_the_end = _CUT.join(_segments(array, col, f"bl_{col}") for col in cols)
+    for row in range(array.rows):
+        yield places.replace(_ROW, str(row)).split(_CUT)
+
+
+def _wire_rows(array: Mesh, word: str, bit: str) -> Iterator[list[str]]:
+    """The lines of its wire segments, each with its line end, of every cell of a row, row by row.
+
+    Args:
+        array: the array.
+        word: what a word-line segment is: its value, or its model.
+        bit: what a bit-line segment is.
+    """
+    cols = range(array.cols)
+    inside = _CUT.join(
+        _segments(array, col, array.bit_node(_BELOW, col), word, bit) for col in cols
+    )
+    at_the_end = _CUT.join(_segments(array, col, f"bl_{col}", word, bit) for col in cols)
     for row in range(array.rows):
         wires = inside if row < array.rows - 1 else at_the_end
-        numbered = wires.replace(_ROW, str(row)).replace(_BELOW, str(row + 1))
-        yield numbered.split(_CUT), places.replace(_ROW, str(row)).split(_CUT)
+        yield wires.replace(_ROW, str(row)).replace(_BELOW, str(row + 1)).split(_CUT)
 
 
-def _segments(array: Mesh, col: int, below: str) -> str:
+def _segments(array: Mesh, col: int, below: str, word: str, bit: str) -> str:
     """The wire segments that belong to a cell of any row: to its left and below it."""
     text = ""
     if array.wires.r_wordline_ohm > 0:
         left = f"wl_{_ROW}" if col == 0 else array.word_node(_ROW, col - 1)
-        r_word = number(array.wires.r_wordline_ohm)
-        text += f"rw_{_ROW}_{col} {left} {array.word_node(_ROW, col)} {r_word}\n"
+        text += f"rw_{_ROW}_{col} {left} {array.word_node(_ROW, col)} {word}\n"
     if array.wires.r_bitline_ohm > 0:
-        r_bit = number(array.wires.r_bitline_ohm)
-        text += f"rb_{_ROW}_{col} {array.bit_node(_ROW, col)} {below} {r_bit}\n"
+        text += f"rb_{_ROW}_{col} {array.bit_node(_ROW, col)} {below} {bit}\n"
     return text
 
 

@@ -10,7 +10,7 @@ import torch
 from pydantic import Field
 
 from compact_models.spec import Spec
-from netlists.circuit import BehaviouralVoltage, Resistor, Subcircuit
+from netlists.circuit import BehaviouralVoltage, Resistor, Shared, Subcircuit
 from netlists.names import number
 from netlists.wires import SeriesOhm
 
@@ -37,18 +37,22 @@ def subcircuit(spec: DriverSpec, *, signed: bool) -> Subcircuit:
     count = steps(spec, signed)
     low = -count if signed else 0
     level = f"floor(V(code)/({{code_full}})*{count}+{number(0.5 + TIE_BREAK)})"
-    value = f"{number(spec.v_read_v)}*min(max({level},{low}),{count})/{count}"
-    output = "wl" if spec.r_driver_ohm == 0 else "drive"
+    value = f"{{v_read}}*min(max({level},{low}),{count})/{count}"
+    ideal = spec.r_driver_ohm == 0
+    output = "wl" if ideal else "drive"
     source = BehaviouralVoltage("bdac", output, "0", value)
-    resistor = Resistor("rdriver", "drive", "wl", spec.r_driver_ohm)
+    resistor = Resistor("rdriver", "drive", "wl", "{r_driver}")
     kind, reach = ("signed", "+-") if signed else ("unsigned", "0 to ")
+    v_read = Shared("v_read", spec.v_read_v, "what a driver puts out for 1 [V]")
+    r_driver = Shared("r_driver", spec.r_driver_ohm, "output resistance of a driver [ohm]")
     return Subcircuit(
         name=name(signed=signed),
         ports=("code", "wl"),
-        items=(source,) if spec.r_driver_ohm == 0 else (source, resistor),
+        items=(source,) if ideal else (source, resistor),
         parameters={"code_full": 1.0},
-        description=f"driver: {spec.dac_bits}-bit {kind} DAC, {reach}{spec.v_read_v:g} V,"
-        f" {spec.r_driver_ohm:g} ohm output resistance",
+        description=f"driver: {spec.dac_bits}-bit {kind} DAC, {reach}v_read,"
+        f" {'no' if ideal else 'r_driver as'} output resistance",
+        shared=(v_read,) if ideal else (v_read, r_driver),
     )
 
 

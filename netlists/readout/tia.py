@@ -14,8 +14,14 @@ import torch
 from pydantic import Field
 
 from compact_models.spec import Spec
-from netlists.circuit import BehaviouralVoltage, Resistor, Subcircuit, Vcvs, VoltageSource
-from netlists.names import number
+from netlists.circuit import (
+    BehaviouralVoltage,
+    Resistor,
+    Shared,
+    Subcircuit,
+    Vcvs,
+    VoltageSource,
+)
 
 
 class TiaSpec(Spec):
@@ -33,21 +39,24 @@ class TiaSpec(Spec):
 
 def subcircuit(spec: TiaSpec) -> Subcircuit:
     """The block, ports (in, out), parameters `rf` [ohm] and `vos` [V]."""
-    gain = spec.open_loop_gain
-    closed = f"{number(gain / (1 + gain))}*(({{vos}})-({{rf}})*I(vsense))"
-    rail = number(spec.v_rail_v)
+    loop = "{open_loop_gain/(1+open_loop_gain)}"
+    closed = f"{loop}*(({{vos}})-({{rf}})*I(vsense))"
     return Subcircuit(
         name="tia",
         ports=("in", "out"),
         items=(
-            Resistor("rin", "in", "sense", f"{{rf/{number(1 + gain)}}}"),
+            Resistor("rin", "in", "sense", "{rf/(1+open_loop_gain)}"),
             VoltageSource("vsense", "sense", "offset", 0.0),
-            VoltageSource("vos", "offset", "0", f"{{vos*{number(gain / (1 + gain))}}}"),
-            BehaviouralVoltage("bout", "out", "0", f"{rail}*tanh({closed}/{rail})"),
+            VoltageSource("vos", "offset", "0", "{vos*open_loop_gain/(1+open_loop_gain)}"),
+            BehaviouralVoltage("bout", "out", "0", f"{{v_rail}}*tanh({closed}/{{v_rail}})"),
         ),
         parameters={"rf": 1e4, "vos": 0.0},
-        description=f"tia: op-amp of gain {gain:g} with feedback rf [ohm] and offset vos [V] in"
-        f" closed-loop form (no resistor to be found), rails +-{spec.v_rail_v:g} V",
+        description="tia: op-amp of gain open_loop_gain with feedback rf [ohm] and offset vos [V]"
+        " in closed-loop form (no resistor to be found), rails +-v_rail",
+        shared=(
+            Shared("open_loop_gain", spec.open_loop_gain, "of an amplifier's op-amp"),
+            Shared("v_rail", spec.v_rail_v, "supply of the amplifiers, both signs [V]"),
+        ),
     )
 
 

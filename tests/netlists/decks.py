@@ -11,6 +11,22 @@ from numpy.typing import NDArray
 
 ELEMENT = re.compile(r"[rvbex][a-z0-9_]*\Z")
 DIRECTIVES = {".subckt", ".ends", ".option", ".dc", ".print", ".end"}
+# What all elements share, at the top of a deck.
+SHARED = re.compile(
+    r"\.param [a-z_]+=[0-9.e+-]+\Z|\.model (word|bit)line_segment r r=\{r_(word|bit)line\}\Z"
+)
+_SECTION = re.compile(r'^\.lib "sample\.inc" ([a-z0-9_]+)$', re.MULTILINE)
+
+
+def whole_deck(folder: Path) -> str:
+    """`network.cir` with the sections of `sample.inc` in their places, every one once."""
+    sample = (folder / "sample.inc").read_text()
+    sections = dict(re.findall(r"^\.lib (\S+)\n(.*?)^\.endl \1$", sample, re.MULTILINE | re.DOTALL))
+    left = re.sub(r"^\.lib (\S+)\n(.*?)^\.endl \1$", "", sample, flags=re.MULTILINE | re.DOTALL)
+    assert all(not line or line.startswith("* ") for line in left.split("\n"))
+    text = (folder / "network.cir").read_text()
+    assert sorted(_SECTION.findall(text)) == sorted(sections)
+    return _SECTION.sub(lambda found: sections[found[1]].removesuffix("\n"), text)
 
 
 def cards(text: str) -> list[str]:
@@ -41,7 +57,7 @@ def assert_only_known_cards(text: str) -> None:
         assert not line.rstrip().endswith("\\") or line.startswith("*"), line
     for card in cards(text):
         first = card.split()[0]
-        assert first in DIRECTIVES or ELEMENT.match(first), card
+        assert first in DIRECTIVES or ELEMENT.match(first) or SHARED.match(card), card
     assert cards(text)[-1] == ".end"
     assert [card.split()[0] for card in cards(text)].count(".end") == 1
 

@@ -7,7 +7,18 @@ from pathlib import Path
 import pytest
 
 from compact_models.errors import InputError
-from netlists.foreign_files import BlockSource, LibraryCard, ReadBlocks, read_blocks, spice_number
+from netlists.design_deck import design_deck
+from netlists.foreign_files import (
+    OURS,
+    BlockSource,
+    LibraryCard,
+    ReadBlocks,
+    read_blocks,
+    spice_number,
+)
+from netlists.hardware import Hardware
+from netlists.network import network_circuit
+from tests.cosim.chips import chip_of, small_inputs, small_network
 from tests.netlists.transistor_tia import write_amplifier
 
 
@@ -89,6 +100,7 @@ GOOD = ".subckt my_tia in out rf=1k\nr1 in out {rf}\n.ends\n"
         (f".op\n{GOOD}", r"line 1: .op has no place in a block.*outputs belong to the deck"),
         (f"{GOOD}.end\n", r"line 4: .end has no place"),
         (f".option reltol=1\n{GOOD}", "would change how the whole deck is solved; got 'reltol=1'"),
+        (f".param a=1\n+ V_Rail = 2\n{GOOD}", "line 1: the deck has a parameter.*got 'V_Rail'"),
         (f".model p\n+ d_process (process_file=ls)\n{GOOD}", "line 1: .*d_process starts a progr"),
         (f".model p filesource(file=x)\n{GOOD}", "filesource reads a file"),
         (f"r0 a b 1\n{GOOD}", "line 1: an element outside of a subcircuit"),
@@ -132,6 +144,19 @@ def test_old_files_and_windows_lines(tmp_path: Path) -> None:
     path = tmp_path / "own.cir"
     path.write_bytes(b"* 10 \xb5A\r\n" + GOOD.replace("\n", "\r\n").encode())
     assert texts(read(path))["own.cir"] == f"* 10 ?A\n{GOOD}"
+
+
+def test_parameters_inside_a_block_are_its_own(tmp_path: Path) -> None:
+    path = tmp_path / "own.cir"
+    path.write_text(GOOD.replace("r1", ".param v_rail=2\nr1"))
+    assert ".param v_rail=2" in texts(read(path))["own.cir"]
+
+
+def test_all_parameters_of_a_deck_are_known_to_be_taken() -> None:
+    hardware = Hardware()
+    chip = chip_of(small_network(), hardware, small_inputs(3))
+    made = design_deck(network_circuit(chip, title="t")).circuit
+    assert {one.name for one in made.shared} == set(OURS)
 
 
 def test_a_section_without_its_end(tmp_path: Path) -> None:

@@ -150,4 +150,5 @@ def test_no_resistor_of_the_deck_is_zero_where_wires_and_drivers_are() -> None:
     text = sweep_deck(network_circuit(chip, title="t"), ["in_0", "in_1", "in_2"], X, name="t").text
     assert_only_known_cards(text)
     resistors = [card.split() for card in cards(text) if card.startswith("r")]
+    assert "r_driver" not in text
     assert {words[0] for words in resistors} == {"rcell", "rin"}

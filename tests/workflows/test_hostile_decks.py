@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from cosim.ngspice import Ngspice
-from tests.netlists.decks import assert_only_known_cards, cards, printed
+from tests.netlists.decks import assert_only_known_cards, cards, printed, whole_deck
 from tests.workflows.command import spiceloop
 
 NET = """\
@@ -51,7 +51,7 @@ def deck(folder: Path, source: str, target: Path) -> str:
     target.write_text(source, encoding="utf-8")
     ran = spiceloop("netlist", f"{target}:make", "-o", folder)
     assert ran.code == 0, ran.err
-    return (folder / "network.cir").read_text()
+    return whole_deck(folder)
 
 
 @pytest.fixture(scope="module")
@@ -72,7 +72,7 @@ def test_hostile_module_names_stay_comments(
     source = NET.format(first=f"{name}1", second=f"{name}2", third=f"{name}3")
     text = deck(tmp_path / "deck", source, tmp_path / "net.py")
     assert_only_known_cards(text)
-    assert cards(text) == cards((clean / "network.cir").read_text())
+    assert cards(text) == cards(whole_deck(clean))
     assert np.array_equal(printed(tmp_path / "deck", ngspice.path), printed(clean, ngspice.path))
     expected = np.loadtxt(tmp_path / "deck" / "expected.csv", delimiter=",", skiprows=1)
     assert np.array_equal(printed(tmp_path / "deck", ngspice.path), expected[:, 1:])
@@ -90,7 +90,7 @@ def test_hostile_paths_stay_comments(
     (tmp_path / "in").mkdir()
     text = deck(tmp_path / f"out{name}", source, tmp_path / "in" / f"{name}" / "net.py")
     assert_only_known_cards(text)
-    assert cards(text) == cards((clean / "network.cir").read_text())
+    assert cards(text) == cards(whole_deck(clean))
     there = printed(tmp_path / f"out{name}", ngspice.path)
     assert np.array_equal(there, printed(clean, ngspice.path))
     assert not proof.exists()
@@ -110,10 +110,10 @@ def test_hostile_names_of_data_run_and_configuration_change_nothing(
     run = folder / "run\n.control\nquit\n.endc"
     ran = spiceloop("train", config, "-o", run)
     assert ran.code == 0, ran.err
-    assert_only_known_cards((run / "netlist" / "network.cir").read_text())
+    assert_only_known_cards(whole_deck(run / "netlist"))
     for command in ("verify", "report"):
         ran = spiceloop(command, run)
         assert ran.code == 0, ran.err
     ran = spiceloop("netlist", config, "-o", folder / "deck")
     assert ran.code == 0, ran.err
-    assert_only_known_cards((folder / "deck" / "network.cir").read_text())
+    assert_only_known_cards(whole_deck(folder / "deck"))

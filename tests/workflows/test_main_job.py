@@ -65,7 +65,11 @@ def test_the_written_deck_runs_alone_to_the_codes_beside_it(
     run: tuple[float, Path, dict[str, Any]], ngspice: Ngspice
 ) -> None:
     folder = run[1] / "netlist"
-    deck = Deck((folder / "network.cir").read_text(encoding="utf-8"), name="network.cir")
+    deck = Deck(
+        (folder / "network.cir").read_text(encoding="utf-8"),
+        name="network.cir",
+        files={"sample.inc": (folder / "sample.inc").read_text(encoding="utf-8")},
+    )
     plot = run_deck(deck, ngspice, timeout_s=120).plot
     with (folder / "expected.csv").open(encoding="utf-8") as stream:
         expected = list(csv.DictReader(stream))

@@ -78,7 +78,7 @@ def test_transistors_compute_what_the_closed_form_of_an_amplifier_does(
     ours = runfolder.Chip(plain, chip.plans, chip.periphery, chip.conductance_s, chip.weights)
     inputs = np.random.default_rng(0).uniform(0, 1, (4, 4))
     for name, one in (("own", chip), ("ours", ours)):
-        write_chip_deck(tmp_path / name, one, inputs, title="t", header=(), ngspice=ngspice)
+        write_chip_deck(tmp_path / name, one, inputs, title="t", origin=(), ngspice=ngspice)
     own, exact = table(tmp_path / "own" / "expected.csv"), table(tmp_path / "ours" / "expected.csv")
     assert np.ptp(exact) > 50
     assert np.abs(own - exact).max() <= 3

@@ -43,6 +43,8 @@ def _command(document: dict[str, Any], folder: Path) -> int:
         assert sorted(p.name for p in (folder / "deck").iterdir()) == [
             "expected.csv",
             "network.cir",
+            "origin.txt",
+            "sample.inc",
         ]
     else:
         assert done.exit_code == 2, done.output
