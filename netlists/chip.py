@@ -7,7 +7,7 @@ surrogate, so that all of them see the same components.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -179,4 +179,34 @@ def program(
             for tile, target in zip(plan.tiles, layer, strict=True)
         )
         for plan, layer in zip(plans, targets, strict=True)
+    )
+
+
+def chip_targets(chip: Chip) -> list[list[Array]]:
+    """The conductances that a chip's weights stand for, [layer][tile] -> [row, col]."""
+    return [
+        [
+            target.numpy()
+            for target in tile_targets(
+                plan, torch.from_numpy(layer / plan.weight_scale), chip.hardware.cell
+            )
+        ]
+        for layer, plan in zip(chip.weights, chip.plans, strict=True)
+    ]
+
+
+def another_chip(chip: Chip, *, seed: int, sample: int) -> Chip:
+    """Another sample of the study: the same weights, cells and periphery drawn anew.
+
+    Args:
+        chip: one sample, with its weights.
+        seed: the study's seed.
+        sample: which chip of the study; that of `chip` gives it back.
+    """
+    return replace(
+        chip,
+        periphery=draw_periphery(chip.hardware, chip.plans, seed=seed, sample=sample),
+        conductance_s=program(
+            chip.hardware, chip.plans, chip_targets(chip), seed=seed, sample=sample
+        ),
     )

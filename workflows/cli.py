@@ -195,17 +195,40 @@ def verify(
         str | None,
         typer.Option("--images", help="held-out images, or all \\[default: as configured]"),
     ] = None,
+    chips: Annotated[
+        int | None,
+        typer.Option("--chips", help="fresh chips too: the same weights, all else drawn anew"),
+    ] = None,
+    spice_chips: Annotated[
+        int | None,
+        typer.Option("--spice-chips", help="of them, read in ngspice as well \\[default: 2]"),
+    ] = None,
+    accuracy_min: Annotated[
+        float | None,
+        typer.Option("--accuracy-min", help="what a good chip reaches, 0 to 1: how many do?"),
+    ] = None,
     json: Json = False,
 ) -> None:
-    """Send held-out images through the whole programmed chip in ngspice."""
+    """Send held-out images through the whole programmed chip in ngspice.
+
+    Training knew the offsets and gains of this chip; with --chips N it is set beside N chips of the
+    same weights that training never saw, read by the netlist's equations.
+    """
 
     def work(reporter: Reporter) -> tuple[dict[str, Any], list[str], int]:
         from cosim.ngspice import find_ngspice
         from workflows.demo import verification_lines
+        from workflows.fresh_chips import fresh_request
         from workflows.verify import verify_run
 
-        result = verify_run(run, _count(images), find_ngspice(), reporter)
-        lines = [*verification_lines(result), f"next: spiceloop report {shlex.quote(str(run))}"]
+        fresh = fresh_request(chips, spice_chips, accuracy_min)
+        result = verify_run(run, _count(images), find_ngspice(), reporter, fresh)
+        place = shlex.quote(str(run))
+        lines = [
+            *verification_lines(result),
+            *([] if fresh else [f"next: spiceloop verify {place} --chips 30, chips drawn anew"]),
+            f"next: spiceloop report {place}",
+        ]
         return dataclasses.asdict(result), lines, 1 if result.failed else 0
 
     run_command(json, work)

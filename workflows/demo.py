@@ -11,6 +11,8 @@ from cosim.ngspice import Ngspice, find_ngspice
 from cosim.training.backprop import BackpropSpec
 from workflows.config import Config, VerifySpec
 from workflows.console import Reporter
+from workflows.fresh_chips import FreshRequest
+from workflows.fresh_record import fresh_lines
 from workflows.report_run import report_run
 from workflows.runfolder import refuse_existing
 from workflows.train import train_run
@@ -41,7 +43,8 @@ class _Verified:
 
 def quick_run(config: Config, out: Path, reporter: Reporter, *, command: str) -> Answer:
     """Trains, verifies and reports; see `full_run`."""
-    verified = _verified(config, out, find_ngspice(), reporter, command)
+    fresh = FreshRequest(chips=10, spice_chips=1)
+    verified = _verified(config, out, find_ngspice(), reporter, command, fresh)
     return _reported(verified, None, (), reporter)
 
 
@@ -58,7 +61,7 @@ def full_run(config: Config, out: Path, reporter: Reporter, *, command: str) -> 
         The JSON object, lines of text, and the exit code: 1 if an image had no answer.
     """
     ngspice = find_ngspice()
-    verified = _verified(config, out, ngspice, reporter, command)
+    verified = _verified(config, out, ngspice, reporter, command, FreshRequest(chips=30))
     writing = Reporter(reporter.console)
     try:
         written = write_chip(out, ngspice, writing)
@@ -73,14 +76,19 @@ def full_run(config: Config, out: Path, reporter: Reporter, *, command: str) -> 
 
 
 def _verified(
-    config: Config, out: Path, ngspice: Ngspice, reporter: Reporter, command: str
+    config: Config,
+    out: Path,
+    ngspice: Ngspice,
+    reporter: Reporter,
+    command: str,
+    fresh: FreshRequest,
 ) -> _Verified:
     refuse_existing(out)
     reporter.say(f"spiceloop: {config.data.name} on a chip, ngspice-{ngspice.version}, into {out}")
     trained = train_run(config, out, ngspice, reporter, command=command)
     verifying = Reporter(reporter.console)  # what a run records of a stage is its own
     try:
-        result = verify_run(out, None, ngspice, verifying)
+        result = verify_run(out, None, ngspice, verifying, fresh)
     except KeyboardInterrupt:
         again = f"spiceloop verify {shlex.quote(str(out))}"
         reporter.say(f"spiceloop: {out} is trained and stays; next: {again}")
@@ -116,6 +124,15 @@ def _reported(
     return summary, lines, 1 if failed else 0
 
 
+def _which_chip(result: Verification) -> str:
+    """Which chip of the study the accuracies are of."""
+    known = ", whose offsets and gains training knew" if result.trained else ""
+    return (
+        f"chip       sample {result.sample} of the study{known}; accuracies are of this chip,"
+        f" on these {result.images} images"
+    )
+
+
 def verification_lines(result: Verification) -> list[str]:
     """A verification in words."""
 
@@ -130,7 +147,9 @@ def verification_lines(result: Verification) -> list[str]:
         f" {lsb(result.control_logit_rmse_lsb)} LSB rms"
     )
     return [
-        f"images     {result.images} held out, {result.failed} failed, engine {result.engine}",
+        f"images     {result.images} of {result.held_out} held out, {result.failed} failed,"
+        f" engine {result.engine}",
+        _which_chip(result),
         f"accuracy   ideal {share(result.accuracy_ideal)}"
         f"   surrogate {share(result.accuracy_surrogate)}"
         f"   exact {share(result.accuracy_exact)}   spice {share(result.accuracy_spice)}"
@@ -138,4 +157,5 @@ def verification_lines(result: Verification) -> list[str]:
         f"surrogate  agreement with spice {result.agreement:.4f}, logit error"
         f" {lsb(result.logit_rmse_lsb)} LSB rms, {lsb(result.logit_max_lsb)} LSB largest",
         f"absent     {result.note}" if result.note else control,
+        *(() if result.fresh is None else fresh_lines(result.fresh, result.images)),
     ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import shlex
 from collections import Counter
 from pathlib import Path
 
@@ -79,7 +80,8 @@ def map_run(
     try:
         result = verify_run(out, None, ngspice, verifying)
     except KeyboardInterrupt:
-        reporter.say(f"spiceloop: {out} is mapped and stays; next: spiceloop verify {out}")
+        again = f"spiceloop verify {shlex.quote(str(out))}"
+        reporter.say(f"spiceloop: {out} is mapped and stays; next: {again}")
         raise
     summary = {
         "run": str(out),

@@ -14,6 +14,7 @@ from netlists.mapping import LayerPlan
 from workflows import runfolder
 from workflows.calibration_store import read_calibration
 from workflows.config import Config
+from workflows.fresh_record import FreshRecord
 from workflows.report import (
     FIDELITIES,
     ReportData,
@@ -50,7 +51,7 @@ def report_run(run: Path) -> Path:
         title=record.title,
         created_utc=record.created_utc,
         command=record.command,
-        repeat_commands=_repeat(run, record, verified.images, written=written is not None),
+        repeat_commands=_repeat(run, record, verified, written=written is not None),
         config_toml=config.to_toml(),
         config_hash=record.config_hash,
         versions=record.versions,
@@ -111,12 +112,16 @@ def report_run(run: Path) -> Path:
             *(() if written is None else written.simulations),
         ),
         writing=None if written is None else writing_data(run, written, config, chip),
+        held_out=verified.held_out,
+        sample=verified.sample,
+        trained=verified.trained,
+        fresh=verified.fresh,
     )
     return build_report(data, run / "report")
 
 
 def _repeat(
-    run: Path, record: runfolder.RunRecord, images: int, *, written: bool
+    run: Path, record: runfolder.RunRecord, verified: Verification, *, written: bool
 ) -> tuple[str, ...]:
     place = shlex.quote(str(run))
     again = shlex.quote(f"{run}-again")
@@ -126,11 +131,20 @@ def _repeat(
         made = f"map {shlex.quote(record.module)} --config {config}"
     return (
         f"spiceloop {made} -o {again}",
-        f"spiceloop verify {again} --images {images}",
+        f"spiceloop verify {again} --images {verified.images}{_fresh_options(verified.fresh)}",
         *((f"spiceloop write-network {again}",) if written else ()),
         f"spiceloop report {again}",
         f"spiceloop report {place}  # this page, from the numbers already there",
     )
+
+
+def _fresh_options(fresh: FreshRecord | None) -> str:
+    if fresh is None:
+        return ""
+    words = f" --chips {len(fresh.samples)}"
+    if fresh.engine == "exact":
+        words += f" --spice-chips {0 if fresh.judge is None else len(fresh.judge.samples)}"
+    return words if fresh.accuracy_min is None else f"{words} --accuracy-min {fresh.accuracy_min}"
 
 
 def _row_labels(plan: LayerPlan, start: int, stop: int) -> tuple[str, ...]:

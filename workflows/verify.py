@@ -12,7 +12,7 @@ import torch
 from numpy.typing import NDArray
 
 from compact_models.errors import InputError
-from compact_models.files import check_place
+from compact_models.files import check_place, write_text_atomic
 from cosim.fidelities.exact import ExactModel
 from cosim.fidelities.ideal import IdealModel
 from cosim.fidelities.own_blocks import without_equations
@@ -27,6 +27,8 @@ from workflows import runfolder
 from workflows.calibration_store import read_calibration
 from workflows.console import Reporter
 from workflows.data import Split, load_split
+from workflows.fresh_chips import FreshRequest, read_fresh
+from workflows.fresh_record import FreshRecord, fresh_csv, fresh_record
 from workflows.jobs import jobs
 
 Array = NDArray[np.float64]
@@ -39,6 +41,8 @@ class Verification:
 
     Failed images count as wrong and as not agreeing; errors in LSB are over the others. None is
     what a fidelity without equations for the user's own blocks cannot say; `note` says so.
+    `images` of the `held_out` ones were read, by the chip that is `sample` of the study; `trained`
+    says that training knew this chip's offsets and gains. `fresh` are chips that it never saw.
     """
 
     images: int
@@ -60,18 +64,29 @@ class Verification:
     arrays_sha256: str
     simulations: tuple[SimulationRecord, ...]
     note: str = ""
+    held_out: int = 0
+    sample: int = 0
+    trained: bool = True
+    fresh: FreshRecord | None = None
 
 
 def verify_run(
-    run: Path, images: int | Literal["all"] | None, ngspice: Ngspice, reporter: Reporter
+    run: Path,
+    images: int | Literal["all"] | None,
+    ngspice: Ngspice,
+    reporter: Reporter,
+    fresh: FreshRequest | None = None,
 ) -> Verification:
     """Verifies a run and writes `verify.json` and `verify.npz` into it.
+
+    With fresh chips `fresh_chips.csv` goes into it too.
 
     Args:
         run: a run folder.
         images: how many held-out images, or all; None is what the configuration says.
         ngspice: the simulator.
         reporter: where progress goes.
+        fresh: chips of the same weights to read as well.
 
     Raises:
         InputError: this is no run, or it has fewer held-out images.
@@ -124,20 +139,56 @@ def verify_run(
             chip, x, ngspice, jobs=jobs(config), title=f"spiceloop {run.name}", on_progress=progress
         )
     codes["spice"] = read.codes
+    reads = None
+    if fresh is not None:
+        reads = read_fresh(
+            chip, x, labels, fresh, ngspice, reporter, seed=config.study.seed,
+            sample=config.study.sample, jobs=jobs(config),
+        )  # fmt: skip
     accuracy_float = _float_accuracy(run, chip, split, count)
     arrays = {"labels": labels, **{f"codes_{name}": value for name, value in codes.items()}}
     for layer, drops in enumerate(read.ir_drop):
         for tile, drop in enumerate(drops):
             arrays[f"layer_{layer}.tile_{tile}.ir_drop"] = drop
+    if reads is not None:
+        arrays["fresh_samples"] = reads.chips.samples
+        arrays["fresh_accuracy"] = reads.chips.accuracy
+        arrays["fresh_without_answer"] = reads.chips.without_answer
     # Two files: the second names the first, so that halves of two verifications never pass as one.
     sha256 = runfolder.write_npz(run / "verify.npz", arrays)
     wall_s = sum(wall for _, wall in reporter.stages)
     result = summarise(
         codes, labels, read, accuracy_float=accuracy_float, wall_s=wall_s, arrays_sha256=sha256
     )
-    result = dataclasses.replace(result, note=note)
+    result = dataclasses.replace(
+        result,
+        note=note,
+        held_out=len(split.test_y),
+        sample=config.study.sample,
+        trained=record.made_by == "train",
+        fresh=None if reads is None or fresh is None else fresh_record(reads, fresh.accuracy_min),
+        simulations=(*result.simulations, *(() if reads is None else reads.simulations)),
+    )
+    _write_table(run, result, reporter)
     runfolder.write_json(run / "verify.json", dataclasses.asdict(result))
     return result
+
+
+def _write_table(run: Path, result: Verification, reporter: Reporter) -> None:
+    """`fresh_chips.csv`; that of an earlier verification, which this one replaces, goes."""
+    path = run / "fresh_chips.csv"
+    if result.fresh is not None:
+        table = fresh_csv(
+            result.fresh, images=result.images, sample=result.sample,
+            exact=result.accuracy_exact, spice=result.accuracy_spice, failed=result.failed,
+        )  # fmt: skip
+        write_text_atomic(path, table)
+    elif path.exists():
+        path.unlink()
+        reporter.say(
+            f"spiceloop: {path} was of the verification that this one replaces and is removed;"
+            " --chips draws them again"
+        )
 
 
 def _check_fits(run: Path, chip: Chip, split: Split) -> None:

@@ -12,12 +12,17 @@ from xml.etree import ElementTree
 
 import numpy as np
 import pytest
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.lines import Line2D
+from matplotlib.patches import Patch, Rectangle, StepPatch
+from matplotlib.transforms import Bbox
 
 from compact_models.errors import InputError
-from tests.report.synthetic import HOSTILE, hostile, report_data, tile
+from tests.report.synthetic import HOSTILE, fresh, hostile, report_data, tile, writing
 from workflows.report import FIDELITIES, ReportData, build_report
 from workflows.report.figures import find_figures
 from workflows.report.statistics import quantile_of_all, wilson_interval
+from workflows.report.style import RULE, figure_style
 from workflows.report.text import label, seconds, significant
 
 
@@ -374,3 +379,57 @@ def test_shapes_that_do_not_fit_are_refused(data: ReportData) -> None:
         replace(data.tiles[0], row_labels=("x0",))
     with pytest.raises(ValueError, match="one shape"):
         replace(data.curves[0], spice_y=np.zeros(3))
+
+
+@pytest.mark.parametrize("name", [entry.name for entry in find_figures()])
+def test_no_label_lies_on_what_is_drawn(name: str) -> None:
+    """Words inside a panel, keys included, against every dot, line and bar of it, in pixels.
+
+    The data are as unkind as they come: dots and curves everywhere, and failures.
+    """
+    usual, epoch, cells = report_data(n_failed=60), np.arange(15.0), np.linspace(1e-6, 1e-4, 4820)
+    pulses = np.arange(4820) % 30 + 1.0
+    shown = replace(
+        usual,
+        writing=replace(writing(), target_s=cells, achieved_s=cells[::-1].copy(), pulses=pulses),
+        codes=dict(usual.codes) | {"surrogate": -usual.codes["exact"]},
+        training={"epoch": epoch, "train_accuracy": 1 - epoch / 15, "test_accuracy": epoch / 15},
+        fresh=fresh(400),
+    )
+    module = next(entry.module for entry in find_figures() if entry.name == name)
+    with figure_style():
+        figure = module.figure(shown)
+        canvas = FigureCanvasAgg(figure)
+        canvas.draw()
+        for ax in figure.axes:
+            words = [text for text in ax.texts if text.get_text().strip()]
+            words += [key for key in (ax.get_legend(),) if key is not None]
+            marks = np.concatenate([np.empty((0, 2)), *(_points(line) for line in ax.lines)])
+            bars = [box for patch in ax.patches for box in _bars(patch)]
+            for word in words:
+                box = word.get_window_extent(canvas.get_renderer())
+                inside = (marks >= (box.x0, box.y0)) & (marks <= (box.x1, box.y1))
+                assert not inside.all(axis=1).any(), word
+                assert not any(box.overlaps(bar) for bar in bars), word
+
+
+def _bars(patch: Patch) -> list[Bbox]:
+    """What is filled for a value, in pixels; bands over a whole panel are no data."""
+    transform = patch.axes.transData
+    if isinstance(patch, StepPatch):
+        values, edges, _ = patch.get_data()
+        places = zip(edges[:-1], edges[1:], values, strict=True)
+        return [transform.transform_bbox(Bbox([[a, 0], [b, v]])) for a, b, v in places if v]
+    bar = isinstance(patch, Rectangle) and patch.get_data_transform() == transform
+    return [patch.get_window_extent()] if bar and patch.get_width() * patch.get_height() else []
+
+
+def _points(line: Line2D) -> np.ndarray:
+    """Of what carries data: dots, and places along a line, in pixels; rules are no data."""
+    if line.get_color() == RULE:
+        return np.empty((0, 2))
+    xy = line.get_transform().transform(line.get_xydata())
+    if line.get_linestyle() != "None" and len(xy) > 1:
+        at = np.linspace(0, len(xy) - 1, 40 * len(xy))
+        xy = np.column_stack([np.interp(at, np.arange(len(xy)), column) for column in xy.T])
+    return xy[np.isfinite(xy).all(axis=1)]

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from cosim.calibration.evidence import HeldOutError, MeasuredCurve
 from cosim.fidelities.spice import SimulationRecord
+from workflows.fresh_record import FreshRecord
 
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
@@ -139,6 +140,10 @@ class ReportData:
         simulations: every run of the simulator, the failed ones included.
         writing: the network in dynamic cells; None if it was not written.
         notes: sentences that a reader must know, shown near the top.
+        held_out: images that were held out; the verified ones are the first of them. 0: not known.
+        sample: which chip of the study was verified.
+        trained: whether training knew this chip's offsets and gains.
+        fresh: chips of the same weights that training never saw; None if none were read.
     """
 
     title: str
@@ -170,6 +175,10 @@ class ReportData:
     simulations: tuple[SimulationRecord, ...] = ()
     writing: WritingData | None = None
     notes: tuple[str, ...] = ()
+    held_out: int = 0
+    sample: int = 0
+    trained: bool = False
+    fresh: FreshRecord | None = None
 
     def __post_init__(self) -> None:
         """Checks that codes, labels and classes fit together."""

@@ -97,6 +97,7 @@ def render_page(
         css=Markup(css),  # noqa: S704 # a file of this package
         created=moment(printable(data.created_utc)),
         headline=headline(data),
+        which_chip=which_chip(data),
         accuracies=_accuracies(data),
         comparisons=_comparisons(data),
         failed_colour=FAILED,
@@ -110,7 +111,10 @@ def render_page(
 
 def headline(data: ReportData) -> tuple[str, ...]:
     """The result in sentences: accuracy, agreement against the control, failures."""
-    sentences = (_accuracy_words(data), _agreement_words(data), _failed(data), _written(data))
+    sentences = (
+        _accuracy_words(data), _fresh_words(data), _agreement_words(data), _failed(data),
+        _written(data),
+    )  # fmt: skip
     return tuple(s for s in sentences if s)
 
 
@@ -119,11 +123,12 @@ def _accuracy_words(data: ReportData) -> str:
     images = count(data.n_images, "image")
     if known(spice):
         words = (
-            f"As a circuit in ngspice, the network classifies {percent(spice)} of {images} right"
+            f"As a circuit in ngspice, the chip of this run classifies {percent(spice)} of {images}"
+            " right"
         )
     elif known(best := data.accuracy.get("surrogate")):
         words = (
-            f"In the surrogate, the network classifies {percent(best)} of {images} right; "
+            f"In the surrogate, the chip of this run classifies {percent(best)} of {images} right; "
             "SPICE has not been asked"
         )
     else:
@@ -131,6 +136,34 @@ def _accuracy_words(data: ReportData) -> str:
     if known(float_network):
         return f"{words}; as a floating-point program {percent(float_network)}."
     return f"{words}."
+
+
+def which_chip(data: ReportData) -> str:
+    """Of which chip and of how many images the accuracies are."""
+    of = f" of {data.held_out:,} held-out ones" if data.held_out > data.n_images else ""
+    knew = ", whose offsets and gains training knew" if data.trained else ""
+    return (
+        f"Shares of the same {count(data.n_images, 'image')}{of}, by one chip: sample"
+        f" {data.sample} of the study{knew}."
+    )
+
+
+def _fresh_words(data: ReportData) -> str:
+    if data.fresh is None:
+        return ""
+    fresh = data.fresh
+    chips = count(len(fresh.samples), "fresh chip")
+    words = (
+        f"Of the same images, {chips} of the same weights classify {percent(fresh.mean)} right in "
+        f"the mean, the worst {percent(fresh.minimum)}"
+    )
+    if fresh.accuracy_min is not None and fresh.share is not None:
+        words += (
+            f"; {fresh.good:,} of them reach {percent(fresh.accuracy_min)} (95 % interval of the "
+            f"share: {percent(fresh.share_low, 0)} to {percent(fresh.share_high, 0)})"
+        )
+    knew = "; training knew the offsets and gains of the run's own chip, and of none of these"
+    return f"{words}{knew if data.trained else ''}."
 
 
 def _agreement_words(data: ReportData) -> str:
@@ -226,4 +259,4 @@ def _outcomes(simulations: Sequence[SimulationRecord]) -> str:
     return f"{failed:,} failed of {total}: {kinds}."
 
 
-__all__ = ["MARK", "NOT_MEASURED", "ShownFigure", "headline", "render_page"]
+__all__ = ["MARK", "NOT_MEASURED", "ShownFigure", "headline", "render_page", "which_chip"]

@@ -87,3 +87,13 @@ def percent_axis(ax: Axes, axis: str = "y") -> None:
         return f"{100 * value:.6g} %"
 
     (ax.yaxis if axis == "y" else ax.xaxis).set_major_formatter(FuncFormatter(percent))
+
+
+def aside(ax: Axes, words: str) -> None:
+    """Numbers of a panel, right of its title: inside it they would lie on what is drawn."""
+    ax.set_title(words, loc="right", color=MUTED, fontsize=8.0, weight="normal")
+
+
+def key_below(ax: Axes, columns: int) -> None:
+    """The key to the lines of a panel, below it, where nothing is drawn."""
+    ax.legend(loc="upper center", bbox_to_anchor=(0.5, -0.2), ncols=columns, borderaxespad=0)

@@ -110,7 +110,7 @@ def draw_tiles(
     bar = fig.colorbar(ScalarMappable(norm, cmap), cax=scale, orientation="horizontal")
     bar.outline.set_visible(False)
     bar.ax.xaxis.set_major_formatter(FuncFormatter(lambda value, _: scale_format(value)))
-    bar.ax.xaxis.set_major_locator(MaxNLocator(6))
+    bar.ax.xaxis.set_major_locator(MaxNLocator(5))
     bar.ax.tick_params(labelcolor=MUTED, length=3)
     canvas.text(WIDTH_IN - 3.25, 0.135, scale_label, ha="right", va="center", color=MUTED)
     for item, place in zip(maps, places, strict=True):

@@ -11,8 +11,16 @@ from matplotlib.figure import Figure
 from workflows.report.data import FloatArray, ReportData
 from workflows.report.figures import Table
 from workflows.report.statistics import Pairs, has_result, pairs
-from workflows.report.style import FAILED, FIDELITY_COLOUR, FIDELITY_NAME, MUTED, RULE, WIDTH_IN
-from workflows.report.text import count, lsb
+from workflows.report.style import (
+    FAILED,
+    FIDELITY_COLOUR,
+    FIDELITY_NAME,
+    MUTED,
+    RULE,
+    WIDTH_IN,
+    aside,
+)
+from workflows.report.text import count, lsb, significant
 
 ORDER = 20
 TITLE = "Every logit: model against SPICE"
@@ -81,15 +89,9 @@ def _panel(top: Axes, bottom: Axes, model: str, found: Pairs, low: float, high: 
     if found.model.size:
         rmse = float(np.sqrt(np.mean(found.error**2)))
         worst = float(np.abs(found.error).max())
-        words: tuple[str, ...] = (
-            f"RMSE {lsb(rmse)}",
-            f"worst {lsb(worst)}",
-            f"{found.model.size:,} codes compared",
-        )
+        aside(top, f"RMSE {significant(rmse)}, worst {lsb(worst)}, n = {found.model.size:,}")
     else:
-        words = ("nothing to compare:", "no image has both results")
-    for line, word in enumerate(reversed(words)):
-        top.text(0.97, 0.05 + 0.065 * line, word, transform=top.transAxes, ha="right")
+        aside(top, "no image has both results")
     top.tick_params(labelbottom=False)
     bottom.set_xlabel("SPICE code (LSB)")
     for ax in (top, bottom):

@@ -9,7 +9,7 @@ from matplotlib.ticker import MaxNLocator
 
 from workflows.report.data import ReportData
 from workflows.report.figures import Table
-from workflows.report.style import FAILED, INK, MUTED, WIDTH_IN
+from workflows.report.style import FAILED, INK, MUTED, WIDTH_IN, key_below
 from workflows.report.text import count, label, seconds
 
 ORDER = 100
@@ -39,7 +39,7 @@ def figure(data: ReportData) -> Figure:
     """Bars of counts; dots of wall time."""
     counts = Counter(s.outcome for s in data.simulations)
     names = [*_OUTCOMES, *sorted(set(counts) - set(_OUTCOMES))]
-    fig = Figure(figsize=(WIDTH_IN, 2.7), layout="constrained")
+    fig = Figure(figsize=(WIDTH_IN, 2.9), layout="constrained")
     bars, times = fig.subplots(1, 2, width_ratios=[1, 1.25])
     places = range(len(names) - 1, -1, -1)
     for place, name in zip(places, names, strict=True):
@@ -61,11 +61,11 @@ def figure(data: ReportData) -> Figure:
         if chosen:
             x, y = zip(*chosen, strict=True)
             times.plot(x, y, mark, color=colour, markersize=5, alpha=0.75, label=name)
-    times.set_ylim(bottom=0)
+    times.set_ylim(bottom=-0.04 * times.get_ylim()[1])  # whole dots, those of no time too
     times.xaxis.set_major_locator(MaxNLocator(integer=True))
     times.set_xlabel("simulation, numbered from 0")
     times.set_ylabel("wall time (s)")
-    times.legend(loc="best")
+    key_below(times, 2)
     times.grid()
     return fig
 

@@ -8,7 +8,7 @@ from matplotlib.ticker import MaxNLocator
 
 from workflows.report.data import FloatArray, ReportData
 from workflows.report.figures import Table
-from workflows.report.style import FIDELITY_COLOUR, INK, MUTED, WIDTH_IN, percent_axis
+from workflows.report.style import FIDELITY_COLOUR, INK, MUTED, WIDTH_IN, key_below, percent_axis
 from workflows.report.text import count, percent, significant
 
 ORDER = 90
@@ -31,7 +31,13 @@ def absent(data: ReportData) -> str:
 
 def note(data: ReportData) -> str:
     """How many epochs."""
-    return f"{count(len(_epochs(data)), 'epoch')}."
+    epochs = count(len(_epochs(data)), "epoch")
+    if not data.held_out:
+        return f"{epochs}."
+    return (
+        f"{epochs}. Test images are all {data.held_out:,} held-out ones, before the cells'"
+        f" programming errors; the accuracies above are of {data.n_images:,} of them."
+    )
 
 
 def _epochs(data: ReportData) -> FloatArray:
@@ -44,7 +50,7 @@ def _epochs(data: ReportData) -> FloatArray:
 def figure(data: ReportData) -> Figure:
     """Loss to the left, accuracies to the right; the last value in words."""
     epochs = _epochs(data)
-    fig = Figure(figsize=(WIDTH_IN, 2.9), layout="constrained")
+    fig = Figure(figsize=(WIDTH_IN, 3.1), layout="constrained")
     loss, accuracy = fig.subplots(1, 2)
     mark = "o" if len(epochs) <= 40 else ""
     if "loss" in data.training:
@@ -67,7 +73,7 @@ def figure(data: ReportData) -> Figure:
             ends.append(f"{percent(float(values[-1]))} on {name}")
     accuracy.set_title("Accuracy, " + (" and ".join(ends) or "not recorded"))
     if ends:
-        accuracy.legend(loc="lower right")
+        key_below(accuracy, 2)
         percent_axis(accuracy)
     for ax in (loss, accuracy):
         ax.set_xlabel("epoch")

@@ -92,7 +92,8 @@ def figure(data: ReportData) -> Figure:
         line, column = divmod(place, across)
         axes[2 * line, column].set_axis_off()
         axes[2 * line + 1, column].set_axis_off()
-    axes[0, 0].legend(loc="best")
+    handles, names = axes[0, 0].get_legend_handles_labels()
+    fig.legend(handles, names, loc="outside upper right", ncols=2)
     return fig
 
 

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from workflows.report.data import ReportData, WritingData
 from workflows.report.figures import Table
-from workflows.report.style import FAILED, MUTED, RULE, WIDTH_IN, percent_axis
+from workflows.report.style import FAILED, MUTED, RULE, WIDTH_IN, aside, percent_axis
 from workflows.report.text import count, significant
 
 ORDER = 75
@@ -65,9 +65,7 @@ def figure(data: ReportData) -> Figure:
     pulses.stairs(share, edges, fill=True, color=_COLOUR, alpha=0.3)
     pulses.stairs(share, edges, color=_COLOUR, linewidth=1.2)
     pulses.set_title("Pulses of a cell")
-    mean = significant(float(counts.mean()), 2)
-    pulses.text(0.97, 0.93, f"mean {mean}, most {most}", transform=pulses.transAxes, ha="right",
-                va="top")  # fmt: skip
+    aside(pulses, f"mean {significant(float(counts.mean()), 2)}, most {most}")
     pulses.set_xlabel("pulses")
     pulses.xaxis.set_major_locator(MaxNLocator(integer=True))
     for ax in (errors, pulses):
@@ -99,9 +97,9 @@ def _parity(ax: Axes, writing: WritingData) -> None:
     ax.plot(target[missed], achieved[missed], "o", color=FAILED, markersize=5, markeredgewidth=0)
     ax.set_xlim(*ends)
     ax.set_ylim(*ends)
-    ax.set_title("Reached against wanted")
+    ax.set_title("Conductance")
     rms = significant(float(np.sqrt(np.mean((achieved - target) ** 2))))
-    ax.text(0.97, 0.05, f"rms error {rms} µS", transform=ax.transAxes, ha="right")
+    aside(ax, f"rms error {rms} µS")
     ax.set_xlabel("target (µS)")
     ax.set_ylabel("achieved (µS)")
     ax.grid()

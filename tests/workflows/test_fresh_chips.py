@@ -1,0 +1,174 @@
+"""Chips of the same weights that training never saw: drawn, read, counted and said."""
+
+from __future__ import annotations
+
+import csv
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from netlists.chip import Chip, another_chip
+from tests.workflows.command import names_all, refused, spiceloop
+from workflows.fresh_chips import FreshChips, FreshReads, exact_codes, fresh_chips
+from workflows.fresh_record import fresh_csv, fresh_lines, fresh_record
+from workflows.runfolder import read_chip, read_config
+
+LABELS = np.array([0, 1, 2, 1, 0])
+
+
+def answers(*predicted: list[int]) -> FreshChips:
+    return FreshChips(np.arange(4, 4 + len(predicted)), np.array(predicted), LABELS)
+
+
+CHIPS = answers([0, 1, 2, 1, 0], [0, 1, 2, 1, 1], [0, 0, 2, -1, 0], [-1] * 5)
+
+
+def test_the_statistics_of_four_chips_one_of_them_failed() -> None:
+    """5, 4, 3 and 0 images right of 5; the interval is Wilson's for 2 of 4, as published."""
+    found = fresh_record(FreshReads("exact", CHIPS, None, "", ()), 0.8)
+    assert found.samples == (4, 5, 6, 7)
+    assert found.accuracy == pytest.approx((1.0, 0.8, 0.6, 0.0))
+    assert found.without_answer == (0, 0, 1, 5)
+    assert found.mean == pytest.approx(0.6)
+    assert found.minimum == 0
+    assert found.standard_deviation == pytest.approx(0.432049, abs=1e-6)  # sqrt(0.56 / 3)
+    assert (found.good, found.share) == (2, 0.5)
+    assert (found.share_low, found.share_high) == pytest.approx((0.1500, 0.8500), abs=1e-4)
+    text = " ".join(fresh_lines(found, 5))
+    names_all(text, "4 chips", "never saw", "samples 4 to 7", "5 images", "mean 0.6000")
+    names_all(text, "minimum 0.0000", "2 of 4", "0.150 to 0.850", "6 images of 2 chips without")
+
+
+def test_one_chip_has_no_deviation_and_nothing_asked_has_no_share() -> None:
+    found = fresh_record(FreshReads("exact", answers([0, 1, 2, 1, 1]), None, "", ()), None)
+    assert (found.standard_deviation, found.good, found.share, found.share_low) == (None,) * 4
+    assert "deviation" not in " ".join(fresh_lines(found, 5))
+
+
+def test_the_judge_agrees_only_where_it_answers() -> None:
+    """Of ten images nine: the failed image of the second chip has no class to agree on."""
+    spice = answers([0, 1, 2, 1, 0], [0, 1, 2, 1, -1])
+    judge = fresh_record(FreshReads("exact", CHIPS, spice, "ngspice-46 KLU", ()), None).judge
+    assert judge is not None
+    assert judge.samples == (4, 5)
+    assert judge.accuracy == pytest.approx((1.0, 0.8))
+    assert judge.without_answer == (0, 1)
+    assert judge.agreement == pytest.approx(0.9)
+
+
+def test_chips_that_ngspice_alone_can_read_stand_in_its_columns() -> None:
+    found = fresh_record(FreshReads("ngspice-46 KLU", CHIPS, None, "", ()), None)
+    text = fresh_csv(found, images=5, sample=3, exact=None, spice=0.4, failed=1)
+    rows = list(csv.DictReader(text.splitlines()))
+    assert [row["sample"] for row in rows] == ["3", "4", "5", "6", "7"]
+    assert [row["accuracy_exact"] for row in rows] == [""] * 5
+    assert [float(row["accuracy_spice"]) for row in rows] == [0.4, 1.0, 0.8, 0.6, 0.0]
+    assert [row["without_answer_spice"] for row in rows] == ["1", "0", "0", "1", "5"]
+
+
+@pytest.fixture(scope="module")
+def chip(_trained: Path) -> Chip:
+    return read_chip(_trained, read_config(_trained))
+
+
+@pytest.mark.ngspice
+def test_a_fresh_chip_has_the_weights_and_nothing_else_of_the_trained_one(chip: Chip) -> None:
+    again, fresh = (another_chip(chip, seed=0, sample=sample) for sample in (0, 1))
+    for k in range(len(chip.plans)):
+        assert again.conductance_s[k][0] == pytest.approx(chip.conductance_s[k][0], rel=1e-12)
+        ours, theirs = chip.periphery[k], fresh.periphery[k]
+        assert np.array_equal(again.periphery[k].neuron_offset_v, ours.neuron_offset_v)
+        off = np.log(fresh.conductance_s[k][0] / chip.conductance_s[k][0])
+        assert 0.2 < off.std() / (np.sqrt(2) * chip.hardware.cell.sigma_program) < 3
+        for one, other in (
+            (ours.neuron_offset_v, theirs.neuron_offset_v),
+            (ours.adc_offset_v, theirs.adc_offset_v),
+            (ours.adc_gain, theirs.adc_gain),
+            (ours.tiles[0].r_feedback_ohm, theirs.tiles[0].r_feedback_ohm),
+            (ours.tiles[0].v_offset_v, theirs.tiles[0].v_offset_v),
+        ):
+            assert (one != other).all()
+        assert np.array_equal(chip.weights[k], fresh.weights[k])
+
+
+@pytest.mark.ngspice
+def test_a_chip_that_gives_no_answer_is_wrong_and_counted(chip: Chip) -> None:
+    x = np.linspace(0.1, 0.9, 20).reshape(5, 4)
+    told: list[tuple[int, int]] = []
+
+    def read(one: Chip, images: np.ndarray) -> np.ndarray:
+        codes = exact_codes(one, images)
+        return codes * (np.nan if len(told) == 1 else 1)
+
+    found = fresh_chips(
+        chip, x, exact_codes(chip, x).argmax(1), seed=0, samples=[0, 5, 9], read=read,
+        on_progress=lambda done, of: told.append((done, of)),
+    )  # fmt: skip
+    assert found.samples.tolist() == [0, 5, 9]
+    assert found.accuracy[0] == 1  # its own answers are the labels
+    assert (found.accuracy[1], found.without_answer.tolist()) == (0, [0, 5, 0])
+    assert told == [(1, 3), (2, 3), (3, 3)]
+
+
+@pytest.mark.ngspice
+def test_fresh_chips_of_a_run_are_said_stored_and_reported(trained: Path) -> None:
+    options = ("--chips", "4", "--spice-chips", "2", "--accuracy-min", "0.3")
+    ran = spiceloop("verify", trained, "--images", "30", *options)
+    assert ran.code == 0, ran.err
+    names_all(ran.out, "30 of 38 held out", "sample 0 of the study", "training knew")
+    names_all(ran.out, "4 chips of the same weights", "samples 1 to 4", "reach 0.3")
+    assert "--chips 30" not in ran.out
+    found = json.loads((trained / "verify.json").read_text())
+    assert (found["images"], found["held_out"], found["sample"], found["trained"]) == (
+        4,
+        75,
+        0,
+        True,
+    )
+    fresh = found["fresh"]
+    assert fresh["samples"] == [1, 2, 3, 4]
+    assert fresh["engine"] == "exact"
+    # Two independent routes to the same chips: the netlist's equations and ngspice.
+    assert fresh["judge"]["samples"] == [1, 2]
+    assert fresh["judge"]["agreement"] == 1
+    assert fresh["judge"]["accuracy"] == fresh["accuracy"][:2]
+    assert {s["deck"].partition(".")[0] for s in found["simulations"]} > {
+        "fresh_chip_1", "fresh_chip_2",
+    }  # fmt: skip
+    with np.load(trained / "verify.npz") as stored:
+        assert stored["fresh_accuracy"].tolist() == fresh["accuracy"]
+        assert stored["fresh_samples"].tolist() == [1, 2, 3, 4]
+    rows = list(csv.DictReader((trained / "fresh_chips.csv").read_text().splitlines()))
+    assert [row["fresh"] for row in rows] == ["0", "1", "1", "1", "1"]
+    assert float(rows[0]["accuracy_spice"]) == found["accuracy_spice"]
+    assert [float(row["accuracy_exact"]) for row in rows[1:]] == fresh["accuracy"]
+    assert [row["accuracy_spice"] == "" for row in rows] == [False, False, False, True, True]
+    assert spiceloop("report", trained).code == 0
+    page = (trained / "report" / "index.html").read_text()
+    names_all(page, "4 fresh chips", "whose offsets and gains training knew", "of 38 held-out")
+    names_all(page, "--chips 4 --spice-chips 2 --accuracy-min 0.3")
+    again = spiceloop("verify", trained, "--images", "1")
+    names_all(again.err, "fresh_chips.csv", "removed", "--chips")
+    names_all(again.out, "--chips 30")
+    assert json.loads((trained / "verify.json").read_text())["fresh"] is None
+    assert not (trained / "fresh_chips.csv").exists()
+
+
+@pytest.mark.ngspice
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (["--chips", "0"], ["--chips", "got 0", "1 to"]),
+        (["--chips", "3", "--spice-chips", "4"], ["--spice-chips", "got 4", "0 to 3"]),
+        (["--chips", "3", "--accuracy-min", "95"], ["--accuracy-min", "95", "0 to 1"]),
+        (["--chips", "3", "--accuracy-min", "nan"], ["--accuracy-min", "nan", "0 to 1"]),
+        (["--accuracy-min", "0.9"], ["--accuracy-min", "--chips N"]),
+        (["--spice-chips", "1"], ["--spice-chips", "--chips N"]),
+    ],
+)
+def test_options_that_ask_for_nothing_are_refused(
+    options: list[str], words: list[str], trained: Path, tmp_path: Path
+) -> None:
+    names_all(refused(tmp_path, "verify", trained, *options), *words)

@@ -1,0 +1,138 @@
+"""Accuracies of chips that training never saw, beside that of the chip that it knew."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+
+from workflows.fresh_record import FreshRecord
+from workflows.report.data import FloatArray, ReportData
+from workflows.report.figures import Table
+from workflows.report.style import FAILED, INK, MUTED, RULE, WIDTH_IN, percent_axis
+from workflows.report.text import count, known, percent
+
+ORDER = 12
+TITLE = "The verified chip among fresh ones"
+CAPTION = (
+    "Fresh chips have the same weights; programming errors, offsets and gains are drawn anew, as "
+    "further samples of the study, so training never saw them. Their mean says what the network "
+    "is worth. An image without an answer counts as wrong, and a chip of which none has one stays "
+    "in every number. The interval of the share is Wilson's, 95 %."
+)
+_COLOUR = "#1b6f87"
+_BARS = 30
+
+
+def absent(data: ReportData) -> str:
+    """Why there is nothing to draw."""
+    return "" if data.fresh is not None else "no fresh chips were read: spiceloop verify --chips"
+
+
+def note(data: ReportData) -> str:
+    """Who read how many chips, and which chip the verified one is."""
+    found = _found(data)
+    chips = count(len(found.samples), "fresh chip")
+    lost = sum(found.without_answer)
+    return (
+        f"{chips} by {found.engine}, {count(data.n_images, 'image')} each, those of the "
+        f"verification, {lost:,} without an answer. The verified chip is sample {data.sample}"
+        + (", and training knew its offsets and gains." if data.trained else ".")
+    )
+
+
+def _found(data: ReportData) -> FreshRecord:
+    if data.fresh is None:
+        raise AssertionError("asked to draw what `absent` says is not there")
+    return data.fresh
+
+
+def _verified(data: ReportData, found: FreshRecord) -> float | None:
+    """The verified chip, as computed by whoever read the fresh ones."""
+    return data.accuracy.get("exact" if found.engine == "exact" else "spice")
+
+
+def figure(data: ReportData) -> Figure:
+    """How many chips at which accuracy; the numbers beside it are the key to the lines."""
+    found, verified = _found(data), _verified(data, _found(data))
+    fig = Figure(figsize=(WIDTH_IN, 2.9), layout="constrained")
+    ax, side = fig.subplots(1, 2, width_ratios=[1.55, 1])
+    accuracy = np.array(found.accuracy)
+    marks = [m for m in (verified, found.accuracy_min) if m is not None and known(m)]
+    low, high = min([accuracy.min(), *marks]), max([accuracy.max(), *marks])
+    # A bar is of so many right images, and stands over their share.
+    images = max(data.n_images, 1)
+    step = max(round((high - low) * images / _BARS), 1) / images
+    place = np.round(accuracy / step)
+    at, chips = np.unique(place, return_counts=True)
+    ax.bar(at * step, chips, width=0.86 * step, color=_COLOUR, alpha=0.45, linewidth=0)
+    ax.axvline(found.mean, color=_COLOUR, linewidth=1.8)
+    if verified is not None and known(verified):
+        ax.axvline(verified, color=INK, linewidth=1.8, linestyle=(0, (4, 2)))
+    if found.accuracy_min is not None:
+        ax.axvline(found.accuracy_min, color=FAILED, linewidth=1.4, linestyle=(0, (1, 1.5)))
+    room = 0.06 * max(high - low, 4 * step) + step
+    ax.set_xlim(low - room, high + room)
+    ax.yaxis.set_major_locator(MaxNLocator(integer=True))
+    ax.xaxis.set_major_locator(MaxNLocator(7, steps=[1, 2, 5, 10]))
+    percent_axis(ax, "x")
+    ax.set_xlabel("accuracy of a chip")
+    ax.set_ylabel("chips")
+    ax.grid(axis="y")
+    _numbers(side, data, found, verified)
+    return fig
+
+
+def _numbers(side: Axes, data: ReportData, found: FreshRecord, verified: float | None) -> None:
+    side.set_axis_off()
+    side.set_xlim(0, 1)
+    side.set_ylim(0, 1)
+    knew = ", known to training" if data.trained else ""
+    rows: list[tuple[str, str, Any]] = [
+        (f"verified chip{knew}", percent(verified), {"color": INK, "linestyle": (0, (4, 2))}),
+        ("fresh chips, mean", percent(found.mean), {"color": _COLOUR}),
+        ("minimum", percent(found.minimum), None),
+    ]
+    if found.standard_deviation is not None:
+        rows.append(("standard deviation", percent(found.standard_deviation, 2), None))
+    if found.accuracy_min is not None and found.share is not None:
+        share = f"{found.good:,} of {len(found.samples):,}, {percent(found.share, 0)}"
+        dotted = {"color": FAILED, "linestyle": (0, (1, 1.5))}
+        rows.append((f"at or above {percent(found.accuracy_min)}", share, dotted))
+        interval = f"{percent(found.share_low, 0)} to {percent(found.share_high, 0)}"
+        rows.append(("95 % interval of that share", interval, None))
+    if found.judge is not None:
+        same = f"{percent(found.judge.agreement)}"
+        rows.append((f"{len(found.judge.samples)} in SPICE too: same class", same, None))
+    for line, (name, value, key) in enumerate(rows):
+        y = 0.93 - 0.14 * line
+        if key is not None:
+            side.plot([0, 0.07], [y, y], linewidth=1.8, **key)
+        side.text(0.1, y, name, va="center", color=INK if key else MUTED, fontsize=8.5)
+        side.text(1, y, value, va="center", ha="right", fontsize=8.5,
+                  weight="bold" if key else "normal")  # fmt: skip
+        side.plot([0, 1], [y - 0.07, y - 0.07], color=RULE, linewidth=0.5)
+
+
+def table(data: ReportData) -> Table:
+    """One line for each chip, the verified one first; nan where SPICE did not read it."""
+    found = _found(data)
+    judged: dict[int, float] = {}
+    if found.judge is not None:
+        judged = dict(zip(found.judge.samples, found.judge.accuracy, strict=True))
+    header = ("sample", "fresh", "engine", "accuracy_share", "without_answer", "spice_share",
+              "n_images")  # fmt: skip
+    verified, spice = _verified(data, found), data.accuracy.get("spice")
+    rows: list[tuple[object, ...]] = [
+        (data.sample, 0, found.engine, verified, data.failed, spice, data.n_images)
+    ]
+    columns: tuple[FloatArray | tuple[object, ...], ...] = (
+        found.samples, found.accuracy, found.without_answer,
+    )  # fmt: skip
+    for sample, accuracy, lost in zip(*columns, strict=True):
+        judge = judged.get(int(sample), float("nan"))
+        rows.append((sample, 1, found.engine, accuracy, lost, judge, data.n_images))
+    return header, rows
