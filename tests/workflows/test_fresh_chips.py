@@ -121,12 +121,8 @@ def test_fresh_chips_of_a_run_are_said_stored_and_reported(trained: Path) -> Non
     names_all(ran.out, "4 chips of the same weights", "samples 1 to 4", "reach 0.3")
     assert "--chips 30" not in ran.out
     found = json.loads((trained / "verify.json").read_text())
-    assert (found["images"], found["held_out"], found["sample"], found["trained"]) == (
-        4,
-        75,
-        0,
-        True,
-    )
+    facts = [found[key] for key in ("images", "held_out", "sample", "trained")]
+    assert facts == [30, 38, 0, True]
     fresh = found["fresh"]
     assert fresh["samples"] == [1, 2, 3, 4]
     assert fresh["engine"] == "exact"

@@ -152,7 +152,7 @@ def test_what_a_killed_verification_left_in_a_run_goes_with_the_next(trained: Pa
 def test_a_full_disk_is_found_before_training(
     small_config: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("workflows.train.calibrate", None)  # not reached
+    monkeypatch.setattr("workflows.made_run.calibrate", None)  # not reached
     monkeypatch.setattr(shutil, "disk_usage", lambda _path: SimpleNamespace(free=40_000))
     sentence = refused(tmp_path, "train", small_config, "-o", tmp_path / "run")
     names_all(sentence, "too full", "0.04 MB free", "-o")
