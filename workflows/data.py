@@ -86,7 +86,7 @@ class Split:
         }
 
     def sentences(self) -> list[str]:
-        """The same for a reader."""
+        """The same for a reader: what they are, then what a reader of results must know."""
         classes = ", ".join(self.class_names[:10]) + (", ..." if len(self.class_names) > 10 else "")
         lines = [
             f"data {self.source}: {len(self.train_y)} samples to train with,"
@@ -96,6 +96,11 @@ class Split:
             f" {self.scaling.full_scale:.4g} at the network's input, drivers"
             f" {'of both signs' if self.scaling.signed else 'from 0 up'}",
         ]
+        return lines + self.clipped()
+
+    def clipped(self) -> list[str]:
+        """How many values are beyond the drivers' range, by share; empty where none are."""
+        lines = []
         for count, x, share in (
             (self.clipped_train, self.train_x, "training"),
             (self.clipped_test, self.test_x, "held-out"),

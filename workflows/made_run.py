@@ -115,8 +115,21 @@ def write_run(
     *,
     command: str,
     made_by: Literal["train", "map"],
+    notes: Sequence[str] = (),
 ) -> RunRecord:
-    """Fills a run folder; nothing in it needs the user's Python afterwards."""
+    """Fills a run folder; nothing in it needs the user's Python afterwards.
+
+    Args:
+        folder: an empty one.
+        config: the study.
+        split: its data.
+        made: the network on its chip.
+        ngspice: the simulator, for the record and for blocks of the user's own.
+        reporter: how long each stage took.
+        command: the command line.
+        made_by: which command.
+        notes: what a reader of the results must know, one sentence each.
+    """
     plans, seed = made.chip.plans, config.study.seed
     widths = "-".join(str(n) for n in (plans[0].inputs, *(plan.outputs for plan in plans)))
     title = f"{Path(config.data.file).stem or config.data.name}, {widths}"
@@ -150,6 +163,7 @@ def write_run(
         accuracy_float=made.accuracy_float,
         accuracy_trained=made.accuracy_surrogate,
         class_names=list(split.class_names),
+        notes=list(notes),
     )
     write_json(folder / "run.json", record.model_dump())
     return record

@@ -70,12 +70,13 @@ def map_run(
             reporter.say(f"    {line}")
         with threads_for(cells(stages)):
             made = _map(config, split, stages, ngspice, reporter)
-        doubt = _doubt(made.accuracy_float, split)
-        if doubt:
-            reporter.say(f"spiceloop: {doubt}")
+        warnings = _warnings(config, made.accuracy_float, split)
+        for line in warnings:
+            reporter.say(f"spiceloop: {line}")
         record = write_run(
-            folder, config, split, made, ngspice, reporter, command=command, made_by="map"
-        )
+            folder, config, split, made, ngspice, reporter, command=command, made_by="map",
+            notes=(*warnings, *split.clipped()),
+        )  # fmt: skip
     verifying = Reporter(reporter.console)  # what a run records of a stage is its own
     try:
         result = verify_run(out, None, ngspice, verifying)
@@ -91,7 +92,7 @@ def map_run(
         "accuracy_surrogate": record.accuracy_trained,
         "test_images": len(split.test_y),
         "data": split.facts(),
-        "warning": doubt,
+        "warnings": warnings,
         "calibration_errors": [dataclasses.asdict(row) for row in made.calibration.errors],
         "config_hash": config.hash,
         "verify": dataclasses.asdict(result),
@@ -119,15 +120,23 @@ def _map(
     return Made(chip, network, reference, calibration, (), accuracy_float, accuracy)
 
 
-def _doubt(accuracy_float: float, split: Split) -> str:
-    """What is said of a network that knows nothing of its data before any chip spoils it."""
+def _warnings(config: Config, accuracy_float: float, split: Split) -> list[str]:
+    """Where the held-out samples may have been seen, or the network knows nothing of its data."""
+    said = []
+    if not config.data.test_file:
+        said.append(
+            f"the {len(split.test_y)} held-out samples are a part of {split.source}: they set no"
+            " range, but a network that was trained with all of it has seen them (--test FILE"
+            " holds out others)"
+        )
     frequent = max(Counter(split.test_y.tolist()).values()) / len(split.test_y)
     if accuracy_float > frequent:
-        return ""
+        return said
     order = ", ".join(split.class_names[:10])
-    return (
+    said.append(
         f"the network itself, in floating point, has {100 * accuracy_float:.1f} % of the held-out"
         f" samples right, no more than the most frequent class ({100 * frequent:.1f} %): are"
         f' features and their scale (now "{split.scaling.kind}") those that it was trained with,'
         f" are its outputs the classes in this order ({order}), and are its weights loaded?"
     )
+    return said

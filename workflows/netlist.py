@@ -129,11 +129,16 @@ def _of_module(target: str, config: Config, reporter: Reporter) -> _Source:
         check_fits(stages, split, target)
         origin += f"; ranges from the training share of {split.source}, held-out inputs"
         return _Source(config, _chip(config, stages, split), split.test_x, origin)
-    rng = component_rng(config.study.seed, 0, "netlist/inputs")
-    inputs = rng.uniform(0, 1, (256, stages[0].weight.shape[1]))
+    inputs = random_inputs(config, stages[0].weight.shape[1])
     study = config.study
     chip = map_network(stages, config.hardware, inputs, seed=study.seed, sample=study.sample)
     return _Source(config, chip, inputs, f"{origin}; random inputs", _RANDOM)
+
+
+def random_inputs(config: Config, features: int) -> Array:
+    """What stands for data where none are named: uniform in [0, 1], [sample, feature]."""
+    rng = component_rng(config.study.seed, 0, "netlist/inputs")
+    return rng.uniform(0, 1, (256, features))
 
 
 def _of_config(path: Path, reporter: Reporter) -> _Source:

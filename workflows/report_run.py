@@ -82,7 +82,7 @@ def report_run(run: Path) -> Path:
             for name in FIDELITIES
             if not (verified.note and name in ("ideal", "exact"))
         },
-        notes=(verified.note,) if verified.note else (),
+        notes=(*record.notes, *((verified.note,) if verified.note else ())),
         class_names=tuple(record.class_names),
         tiles=tuple(
             TileData(

@@ -60,6 +60,7 @@ class RunRecord(BaseModel):
     accuracy_float: float
     accuracy_trained: float
     class_names: list[str]
+    notes: list[str]  # what a reader of its results must know
 
 
 class _Version(BaseModel):

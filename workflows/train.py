@@ -51,7 +51,15 @@ def train_run(
         with threads_for(cells(stages)):
             trained = _train(config, split, stages, ngspice, reporter)
         record = write_run(
-            folder, config, split, trained, ngspice, reporter, command=command, made_by="train"
+            folder,
+            config,
+            split,
+            trained,
+            ngspice,
+            reporter,
+            command=command,
+            made_by="train",
+            notes=split.clipped(),
         )
     return {
         "run": str(out),

@@ -106,7 +106,7 @@ def test_a_trained_network_is_mapped_verified_and_reported_without_its_file(
     for fidelity in ("ideal", "surrogate", "exact", "spice"):
         assert verified[f"accuracy_{fidelity}"] > 0.9, fidelity
     assert verified["exact_logit_max_lsb"] == 0
-    assert found["warning"] == ""
+    assert found["warnings"] == []
     plans = json.loads((run / "plans.json").read_text())
     assert [(p["source"], p["neuron"]) for p in plans] == [("first", "relu"), ("last", "identity")]
     assert plans[0]["signed_input"]
@@ -177,9 +177,9 @@ def test_the_ranges_of_a_module_come_from_the_data_that_are_named(
     for ran in (by_config, by_option, without):
         assert ran.code == 0, ran.err
     assert span_of(tmp_path / "a") == span_of(tmp_path / "b") != span_of(tmp_path / "c")
-    deck = (tmp_path / "a" / "network.cir").read_text()
-    assert "ranges from the training share of train.csv" in deck
-    assert ".subckt driver_signed" in deck
+    origin = (tmp_path / "a" / "origin.txt").read_text()
+    assert "ranges from the training share of train.csv" in origin
+    assert ".subckt driver_signed" in (tmp_path / "a" / "network.cir").read_text()
     assert json.loads(by_config.out)["warning"] == ""
     # Without data it is said in all three places.
     words = "ranges come from uniform random inputs in [0, 1]"
@@ -251,5 +251,8 @@ def test_a_network_that_knows_nothing_of_its_data_is_doubted(own: Path, tmp_path
         "--config", own / "chip.toml", "-o", tmp_path / "run", "--json",
     )  # fmt: skip
     assert ran.code == 0, ran.err
-    assert "most frequent class" in json.loads(ran.out)["warning"]
+    seen, doubt = json.loads(ran.out)["warnings"]
+    names_all(seen, "15 held-out samples are a part of noise.npz", "--test")
+    names_all(doubt, "most frequent class")
+    assert json.loads((tmp_path / "run" / "run.json").read_text())["notes"][:2] == [seen, doubt]
     names_all(ran.err, "in this order (0, 1, 2)", "range")
