@@ -211,6 +211,7 @@ class ForeignSubcircuit:
         parameters: the parameters that an instance may set, with their defaults; an expression
             as its text.
         files: the user's own files that define it, one object for all blocks of a chip.
+        elements: how many it is worth of ours: limits of time and memory follow them.
     """
 
     name: str
@@ -219,6 +220,7 @@ class ForeignSubcircuit:
     parameters: Mapping[str, float | str] = field(default_factory=dict)
     description: str = "the user's own block"
     files: SourceFiles | None = None
+    elements: int = 10
 
 
 @dataclass(frozen=True)
@@ -276,8 +278,10 @@ class Circuit:
             if isinstance(item, Instance):
                 if item.subcircuit not in sizes:
                     block = self.subcircuit(item.subcircuit)
-                    own = block.items if isinstance(block, Subcircuit) else None
-                    sizes[item.subcircuit] = 10 if own is None else sum(self._counts(own))
+                    if isinstance(block, Subcircuit):
+                        sizes[item.subcircuit] = sum(self._counts(block.items))
+                    else:
+                        sizes[item.subcircuit] = block.elements
                 yield sizes[item.subcircuit]
             elif isinstance(item, Crossbar):
                 yield 3 * item.conductance_s.size

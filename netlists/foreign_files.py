@@ -34,6 +34,8 @@ OURS = ("r_wordline", "r_bitline", "r_driver", "v_read", "v_rail", "open_loop_ga
 _DECORATION = re.compile(r"\*[*#=\-_ ]*\Z")
 _PLAIN = re.compile(r"[^A-Za-z0-9._-]+")
 _ASSIGNMENT = re.compile(r"\s*=\s*")
+# A transistor with its model's subcircuit takes the time of some ten behavioural sources.
+_PER_ELEMENT = 10
 _LARGEST_BYTES = 500_000_000
 
 
@@ -214,6 +216,7 @@ class _Reader:
             parameters=parameters,
             description=f"{role}: the user's own, from {file.name}",
             files=files,
+            elements=_PER_ELEMENT * _elements(file.lines, name),
         )
 
     def _file(self, path: Path, text: str | None = None) -> _File:
@@ -256,6 +259,18 @@ class _Reader:
             raise InputError(
                 ".ends is missing", where=str(file.path), allowed=".subckt ... .ends, in pairs"
             )
+
+
+def _elements(lines: Sequence[_Line], name: str) -> int:
+    """Element lines of the subcircuit `name`, of those inside it too."""
+    found, depth = 0, 0
+    for line in lines:
+        words = line.card.split(maxsplit=2)
+        first = words[0].lower()
+        begins = first == ".subckt" and (depth > 0 or words[1].lower() == name)
+        depth += 1 if begins else -1 if first == ".ends" and depth else 0
+        found += first[0].isalpha() and depth > 0
+    return max(1, found)
 
 
 def _text(path: Path) -> str:

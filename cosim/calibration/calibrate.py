@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from compact_models.errors import InputError
 from cosim.calibration import cells, evidence, periphery, wires
 from cosim.calibration.evidence import HeldOutError, MeasuredCurve
 from cosim.fidelities.spice import SimulationRecord
@@ -28,6 +29,9 @@ from netlists.readout import tia
 from netlists.wires import LEAST_OHM
 
 Array = NDArray[np.float64]
+
+# The same deck twice: the same numbers to the last digits.
+_REPEATED = 1e-9
 
 
 @dataclass(frozen=True, eq=False)
@@ -80,7 +84,8 @@ def calibrate(
     converters = [periphery.converter_sweep(chip, k) for k in layers]
     own_cell = chip.hardware.blocks.get("cell")
     groups = _groups(chip)
-    total = 3 * len(layers) + (own_cell is not None) + len(groups) * (arrays + held_out)
+    twice = len(chip.hardware.blocks)
+    total = 3 * len(layers) + (own_cell is not None) + twice + len(groups) * (arrays + held_out)
     runner = _Runner(ngspice, jobs, total, on_progress)
     sweeps = [*amplifiers, *neurons, *converters]
     plots = runner.run([sweep.deck for sweep in sweeps], [len(sweep.x) for sweep in sweeps])
@@ -95,6 +100,10 @@ def calibrate(
         bench = cells.cell_sweep(chip.hardware, own_cell)
         (plot,) = runner.run([bench.deck], [len(bench.volts)])
         cell_fits = [cells.fit_cell(bench, plot, lowest=_lowest(chip, k)) for k in layers]
+        _refuse_chance("cell", bench.deck, plot, runner)
+    for role, number in (("tia", 0), ("neuron", len(layers))):
+        if role in chip.hardware.blocks:  # that of the first layer
+            _refuse_chance(role, sweeps[number].deck, plots[number], runner)
     wire_fits = _fit_groups(chip, groups, amplifier_fits, cell_fits, runner, arrays, held_out, seed)
 
     fitted = [
@@ -123,6 +132,24 @@ def calibrate(
         tuple(runner.records),
         runner.engine,
     )
+
+
+def _refuse_chance(role: str, deck: Deck, first: RawPlot, runner: _Runner) -> None:
+    """Runs a bench of the user's own block again: kits draw mismatch in the simulator.
+
+    Raises:
+        InputError: the second run says something else.
+    """
+    (again,) = runner.run([deck], [first.points])
+    off = float(np.abs(again.data - first.data).max())
+    if off > _REPEATED * float(np.abs(first.data).max()):
+        raise InputError(
+            "ngspice draws this block's values anew at every start: what is calibrated is not what"
+            " is verified",
+            where=f"the user's {role}",
+            value=f"{off:.3g} V or A between two runs of {deck.name}",
+            hint="turn the kit's statistics off, such as .param sw_stat_mismatch=0 in your file",
+        )
 
 
 Group = list[tuple[int, int]]
@@ -247,7 +274,7 @@ class _Runner:
         Raises:
             SimulationFailedError: one of them failed.
         """
-        elements = {deck.name: deck.text.count("\n") for deck in decks}
+        elements = {deck.name: deck.lines for deck in decks}
         limits = {
             deck.name: timeout_for(elements[deck.name], count, self._ngspice)
             for deck, count in zip(decks, points, strict=True)

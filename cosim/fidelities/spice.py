@@ -155,7 +155,7 @@ def _run_parts(
     ]
     elements = circuit.element_count()
     limits = {
-        deck.name: timeout_for(elements, len(part), ngspice)
+        deck.name: timeout_for(max(elements, deck.lines), len(part), ngspice)
         for deck, part in zip(decks, parts, strict=True)
     }
     return run_decks(

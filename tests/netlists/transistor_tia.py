@@ -51,6 +51,35 @@ rf in out {rf}
 """
 
 
+FOUNDRY = """\
+* A transimpedance amplifier: two-stage op-amp in GF180, 3.3 V devices, with feedback rf.
+.param sw_stat_mismatch=0 sw_stat_global=0
+.subckt my_tia in out rf=10k vos=0
+vdd vdd 0 1.65
+vss vss 0 -1.65
+vos plus 0 {vos}
+* bias: 20 uA
+rb bias vss 95k
+xb bias bias vdd vdd pmos_3p3 w=20u l=1u
+* input pair
+xt tail bias vdd vdd pmos_3p3 w=40u l=1u
+x1 n1 in tail tail pmos_3p3 w=40u l=0.5u
+x2 n2 plus tail tail pmos_3p3 w=40u l=0.5u
+x3 n1 n1 vss vss nmos_3p3 w=10u l=1u
+x4 n2 n1 vss vss nmos_3p3 w=10u l=1u
+* second stage: the driver sinks what the bit line brings
+x5 out n2 vss vss nmos_3p3 w=100u l=0.5u
+x6a out bias vdd vdd pmos_3p3 w=100u l=0.5u
+x6b out bias vdd vdd pmos_3p3 w=100u l=0.5u
+x6c out bias vdd vdd pmos_3p3 w=100u l=0.5u
+x6d out bias vdd vdd pmos_3p3 w=100u l=0.5u
+rz n2 z 500
+cc z out 2p
+rf in out {rf}
+.ends my_tia
+"""
+
+
 def write_amplifier(folder: Path) -> Path:
     """Writes `my_tia.cir` and `models.lib`; returns the former."""
     (folder / "models.lib").write_text(LIBRARY)

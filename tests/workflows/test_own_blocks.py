@@ -12,7 +12,7 @@ import pytest
 from cosim.ngspice import Ngspice
 from netlists.readout.tia import TiaSpec
 from tests.netlists.decks import printed
-from tests.netlists.transistor_tia import write_amplifier
+from tests.netlists.transistor_tia import FOUNDRY, write_amplifier
 from tests.workflows.command import names_all, refused, spiceloop
 from tests.workflows.conftest import SMALL
 from workflows import runfolder
@@ -123,6 +123,52 @@ def test_where_files_lie_does_not_matter_but_what_they_say(road: Path, tmp_path:
     assert parse_config(SMALL, where="small").hash == parse_config(
         SMALL + "[blocks]\n", where="small"
     ).hash  # fmt: skip
+
+
+# Kits that somebody has put beside the repository.
+KIT = Path(__file__).resolve().parents[3] / "shared" / "pdk" / "gf180mcu"
+
+
+@pytest.mark.ngspice
+def test_statistics_of_a_kit_are_found_before_anything_is_trained(tmp_path: Path) -> None:
+    """The simulator would draw other transistors for each of its starts."""
+    config = study(tmp_path)
+    library = tmp_path / "models.lib"
+    library.write_text(
+        library.read_text().replace(".param vth=0.5", ".param vth='0.5+agauss(0,0.01,1)*switch'")
+    )
+    own = tmp_path / "my_tia.cir"
+    text = own.read_text()
+    own.write_text(f".param switch=1\n{text}")
+    names_all(
+        refused(tmp_path, "train", config, "-o", tmp_path / "run"),
+        "the user's tia: ngspice draws this block's values anew", "sw_stat_mismatch=0",
+    )  # fmt: skip
+    own.write_text(f".param switch=0\n{text}")
+    assert spiceloop("train", config, "-o", tmp_path / "run").code == 0
+
+
+@pytest.mark.slow
+@pytest.mark.ngspice
+@pytest.mark.skipif(not KIT.is_dir(), reason="the kit is not here")
+def test_the_road_with_a_foundrys_transistors(tmp_path: Path) -> None:
+    """Three commands; op-amps of 15 BSIM4 transistors at every bit line."""
+    config = tmp_path / "study.toml"
+    config.write_text(
+        SMALL.replace("epochs = 1", "epochs = 60").replace("images = 4", "images = 38")
+        + f'[tia]\nv_rail_v = 1.4\n[blocks]\ntia = "my_tia.cir:my_tia"\n'
+        f'include = "{KIT}/design.ngspice"\nlib = "{KIT}/sm141064.ngspice typical"\n'
+    )
+    (tmp_path / "my_tia.cir").write_text(FOUNDRY)
+    run = tmp_path / "run"
+    for words in (["train", config, "-o", run], ["verify", run], ["report", run]):
+        done = spiceloop(*words)
+        assert done.code == 0, done.err
+    found = json.loads((run / "verify.json").read_text())
+    assert found["failed"] == 0
+    assert found["agreement"] == 1
+    assert found["logit_rmse_lsb"] <= 0.5
+    assert found["accuracy_spice"] > 0.8
 
 
 FACTORY = """\
