@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from compact_models.files import check_place
 from cosim.fidelities.exact import ExactModel
+from cosim.fidelities.own_blocks import refuse_own_blocks
 from cosim.fidelities.spice import read_chip
 from cosim.forward import forward
 from cosim.ngspice import Ngspice, find_ngspice
@@ -60,6 +61,7 @@ def write_chip(run: Path, ngspice: Ngspice, reporter: Reporter) -> ChipWriting:
     check_place(run / "write.json", "RUN")
     runfolder.clear_unfinished(run, reporter.say)
     chip = runfolder.read_chip(run, config)
+    refuse_own_blocks(chip.hardware, "the exact read of what was written")
     split = load_split(config.data, seed=config.study.seed)
     with reporter.stage(f"what a pulse does to {config.write.device} {config.write.parameters}"):
         plan = plan_writing(config)

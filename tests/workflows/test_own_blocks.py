@@ -68,6 +68,11 @@ def test_the_run_is_verified_by_surrogate_and_spice_alone(road: Path) -> None:
 
 
 @pytest.mark.ngspice
+def test_what_needs_the_exact_circuit_is_refused_before_it_begins(road: Path) -> None:
+    names_all(refused(road, "write-network", road), "'tia' is the user's own", "no equations")
+
+
+@pytest.mark.ngspice
 def test_transistors_compute_what_the_closed_form_of_an_amplifier_does(
     road: Path, tmp_path: Path, ngspice: Ngspice
 ) -> None:
