@@ -47,7 +47,8 @@ class Scaling:
         Args:
             values: in the user's units [sample, feature].
         """
-        share = (values - self.offset) / self.factor / self.full_scale
+        with np.errstate(over="ignore"):  # what becomes infinite clips like all that is beyond
+            share = (values - self.offset) / self.factor / self.full_scale
         held = share.clip(-1.0 if self.signed else 0.0, 1.0)
         return held, int((np.abs(share - held) > INPUT_ROUNDING).sum())
 
