@@ -16,6 +16,15 @@ from sklearn import datasets
 from sklearn.preprocessing import StandardScaler
 from torch import nn
 
+from compact_models.ohmic import OhmicCell
+from cosim.fidelities.ideal import IdealModel
+from cosim.layers.crossbar_network import CrossbarNetwork
+from netlists.adcs.quantiser import AdcSpec
+from netlists.drivers.level import DriverSpec
+from netlists.graph import LinearStage
+from netlists.hardware import Hardware
+from netlists.mapping import plan_layers
+from netlists.readout.tia import TiaSpec
 from tests.workflows.command import names_all, refused, spiceloop
 from tests.workflows.test_own_data import NAMES, iris_csv
 
@@ -151,6 +160,32 @@ def test_a_users_architecture_is_trained_from_its_own_weights(own: Path, tmp_pat
     assert verified.code == 0, verified.err
     sentence = refused(tmp_path, "train", run / "config.toml", "-o", tmp_path / "again")
     names_all(sentence, "my_net.py", "no such file")
+
+
+def test_a_chip_without_errors_computes_what_the_network_does_in_its_own_numbers() -> None:
+    """Inputs in standard deviations, beyond [-1, 1]: full drive stands for 3.7 of them."""
+    rng = np.random.default_rng(6)
+    stages = (
+        LinearStage("a", rng.normal(size=(5, 3)), rng.normal(size=5), "relu"),
+        LinearStage("b", rng.normal(size=(2, 5)), rng.normal(size=2), "identity"),
+    )
+    fine = Hardware(
+        driver=DriverSpec(dac_bits=16),
+        adc=AdcSpec(bits=16),
+        cell=OhmicCell(g_off_s=0.0),
+        tia=TiaSpec(v_rail_v=100.0),
+    )
+    seen = rng.uniform(-3.7, 3.7, (400, 3))
+    plans = plan_layers(stages, fine, seen / 3.7, full_scale=3.7)
+    assert plans[0].signed_input
+    network = CrossbarNetwork(fine, plans, stages, IdealModel(fine, plans))
+    hidden = np.maximum(seen @ stages[0].weight.T + stages[0].bias, 0)
+    wanted = hidden @ stages[1].weight.T + stages[1].bias
+    with torch.no_grad():
+        found = network(torch.from_numpy(seen / 3.7)).numpy()
+    # The ranges hold 99.9 % of what the layers give; the rest clips.
+    far = np.abs(found - wanted).max(axis=1) > 2e-3 * np.abs(wanted).max()
+    assert far.sum() <= 2
 
 
 def span_of(deck: Path) -> tuple[str, str]:
