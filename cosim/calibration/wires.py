@@ -160,7 +160,7 @@ def fit_wires(
         best = OwnCellWires(best.word, best.bit, best.weights, cell=cell.mean)
     errors, vectors, drops = [], [], []
     for k in range(fitted, len(sweeps)):
-        predicted = best.transfer_s(conductances[k])
+        predicted, _, _ = best.with_losses(conductances[k])  # the error is what is asked for
         errors.append(float((predicted - transfers[k]).norm() / transfers[k].norm()))
         vectors.append(sweeps[k].vectors_v[rows:] @ predicted.numpy() - measured[k][rows:])
         drops.append(1 - float(transfers[k].sum() / at_read[k].sum()))

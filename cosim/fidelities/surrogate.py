@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
 
+from cosim.surrogate.anchored_tile import AnchoredTile
 from cosim.surrogate.curves import Curves
-from cosim.surrogate.wires import WireModel
+from cosim.surrogate.wires import WireModel, warn_outside
 from netlists.adcs import quantiser
 from netlists.hardware import Hardware
 from netlists.mapping import LayerPlan
@@ -33,24 +34,66 @@ class FittedLayer:
     adc_offset_v: torch.Tensor
 
 
+Tile = tuple[int, int]
+"""Layer and tile, both from 0."""
+
+
 class SurrogateModel:
-    """What calibration has fitted, as stages of the forward pass."""
+    """What calibration has fitted, as stages of the forward pass.
+
+    Outside the region of its closed form it warns, once for each tile, unless the tile is anchored
+    or watched: compared with the exact solution by whoever uses it (`cosim.fidelities.watch`).
+
+    Args:
+        hardware: the chip's description.
+        plans: the layers.
+        layers: what was fitted to each.
+        anchored: tiles whose wires are anchored on their exact solution.
+        watched: somebody compares the currents with the exact ones.
+    """
 
     name = "surrogate"
 
     def __init__(
-        self, hardware: Hardware, plans: Sequence[LayerPlan], layers: Sequence[FittedLayer]
+        self,
+        hardware: Hardware,
+        plans: Sequence[LayerPlan],
+        layers: Sequence[FittedLayer],
+        *,
+        anchored: Mapping[Tile, AnchoredTile] | None = None,
+        watched: bool = False,
     ) -> None:
-        self._hardware = hardware
-        self._plans = tuple(plans)
+        self.hardware = hardware
+        self.plans = tuple(plans)
         self.layers = tuple(layers)
+        self.anchored = dict(anchored or {})
+        self.watched = watched
+        self._warned: set[Tile] = set()
+
+    def as_watched(self, anchored: Mapping[Tile, AnchoredTile] | None = None) -> SurrogateModel:
+        """The same, whose user compares it with the exact solution or has said that he cannot.
+
+        Args:
+            anchored: tiles that are anchored; None for those that are.
+        """
+        tiles = self.anchored if anchored is None else anchored
+        return SurrogateModel(self.hardware, self.plans, self.layers, anchored=tiles, watched=True)
 
     def tile_current_a(
         self, layer: int, tile: int, drive_v: torch.Tensor, conductance_s: torch.Tensor
     ) -> torch.Tensor:
         """See `LayerModel`."""
+        anchored = self.anchored.get((layer, tile))
+        if anchored is not None:
+            return anchored.current_a(drive_v, conductance_s)
         fitted = self.layers[layer].tiles[tile]
-        transfer = fitted.wires.transfer_s(conductance_s)
+        transfer, word, bit = fitted.wires.with_losses(conductance_s)
+        if not self.watched and (layer, tile) not in self._warned:
+            outside = fitted.wires.outside_by(conductance_s, word, bit)
+            if outside:
+                self._warned.add((layer, tile))
+                plan = self.plans[layer]
+                warn_outside(outside, f"{plan.name}.{plan.tiles[tile].name}")
         held = fitted.wires.offset_current_a(conductance_s, transfer, fitted.held_v)
         return drive_v @ transfer + held
 
@@ -67,8 +110,8 @@ class SurrogateModel:
         fitted = self.layers[layer]
         return quantiser.continuous_code(
             v,
-            self._hardware.adc,
-            signed=self._plans[layer].signed_output,
+            self.hardware.adc,
+            signed=self.plans[layer].signed_output,
             v_offset_v=fitted.adc_offset_v,
             gain=fitted.adc_gain,
         )

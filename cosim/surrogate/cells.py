@@ -27,7 +27,7 @@ class OwnCellWires(WireModel):
 
     def transfer_s(self, conductance_s: torch.Tensor) -> torch.Tensor:
         """See `WireModel.transfer_s`; takes programmed conductances."""
-        return self.with_losses(conductance_s)[0]
+        return super().transfer_s(conductance_s)
 
     def with_losses(
         self, conductance_s: torch.Tensor

@@ -22,6 +22,7 @@ out: autograd would pass over the array twice as often.
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from numbers import Real
@@ -40,6 +41,23 @@ THEORY = (1.0, 1.0, 1.0, 1.0)
 # taking most of it (tests/cosim/test_wire_surrogate.py): a mean loss up to the first where all
 # segments are alike, and a loss of every cell up to the second in any case.
 REGION, REGION_OF_A_CELL = 0.25, 0.4
+
+
+_MUCH = 1 / (1 - REGION_OF_A_CELL) - 1  # the same, of the current that is left
+
+
+def warn_outside(outside: str, where: str) -> None:
+    """Warns of an answer outside the region.
+
+    Args:
+        outside: what `WireModel.outside` says.
+        where: which array it is.
+    """
+    warnings.warn(
+        f"{where}: {outside}; compare with `solve_transfer`, or anchor on it (`AnchoredTransfer`)",
+        RuntimeWarning,
+        stacklevel=3,
+    )
 
 
 @dataclass(frozen=True)
@@ -62,8 +80,17 @@ class WireModel:
         return replace(self, bit=replace(self.bit, sense_ohm=held))
 
     def transfer_s(self, conductance_s: torch.Tensor) -> torch.Tensor:
-        """The transfer [..., row, col] of conductances [..., row, col], both in siemens."""
-        return self.with_losses(conductance_s)[0]
+        """The transfer [..., row, col] of conductances [..., row, col], both in siemens.
+
+        Warns outside of the region, as `outside` says; `with_losses` and compiled code do not.
+        """
+        transfer, word, bit = self.with_losses(conductance_s)
+        if torch.compiler.is_compiling():
+            return transfer
+        outside = self.outside_by(conductance_s, word, bit)
+        if outside:
+            warn_outside(outside, f"{' x '.join(map(str, conductance_s.shape))} cells")
+        return transfer
 
     def with_losses(
         self, conductance_s: torch.Tensor
@@ -102,6 +129,11 @@ class WireModel:
             + (f" {100 * REGION:.0f} % in the mean or" if alike else "")
             + f" {100 * REGION_OF_A_CELL:.0f} % of every cell's"
         )
+
+    def outside_by(self, conductance_s: torch.Tensor, word: torch.Tensor, bit: torch.Tensor) -> str:
+        """The same, quickly where no cell loses much, with what `with_losses` gave."""
+        largest = float((word + bit).amax()) if word.numel() else 0.0
+        return self.outside(conductance_s.detach()) if largest > _MUCH else ""
 
     def _first(self, conductance_s: torch.Tensor) -> torch.Tensor:
         with torch.no_grad():

@@ -2,12 +2,18 @@
 
 Every step sees fresh programming errors, drawn like those of a chip but from the training's own
 stream, so that the weights found are good on average over what programming does to them.
+
+A surrogate is watched: before the first and after each epoch its currents are compared with the
+exact ones, array by array, and what is off by more than a tolerance is anchored.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import math
+import warnings
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -17,6 +23,9 @@ from torch import nn
 
 from compact_models.spec import Spec
 from compact_models.variation import Stream
+from cosim.fidelities.surrogate import SurrogateModel
+from cosim.fidelities.watch import INPUTS, TileError, anchored, can_be_watched, tile_errors
+from cosim.forward import LayerModel
 from cosim.layers.crossbar_network import CrossbarNetwork
 
 Array = NDArray[np.float64]
@@ -30,16 +39,39 @@ class BackpropSpec(Spec):
     batch_size: int = Field(32, ge=1, le=1_000_000, description="samples per step")
     learning_rate: float = Field(5e-3, gt=0, le=10, description="of Adam, at the start")
     programming_noise: bool = Field(True, description="train with fresh programming errors")
+    surrogate_tolerance: float = Field(
+        0.01,
+        gt=0,
+        le=1,
+        description="how far an array's currents may be off `exact` in training (relative rms);"
+        " beyond it the surrogate is anchored on the exact solution",
+    )
 
 
 @dataclass(frozen=True)
 class Epoch:
-    """One line of the training history; accuracies are shares."""
+    """One line of the training history; accuracies are shares.
+
+    Errors are those of the array's currents that is furthest off its exact solution, relative and
+    rms, on inputs of the epoch and with the weights at its end; None where nothing was compared.
+
+    Attributes:
+        surrogate_error: of the surrogate as the epoch used it.
+        closed_form_error: of its closed form without anchors.
+        worst_array: which array the first is of.
+        anchored: how many arrays were anchored in the epoch.
+        anchors: how often arrays have been solved exactly for that, since the training began.
+    """
 
     epoch: int
     loss: float
     train_accuracy: float
     test_accuracy: float
+    surrogate_error: float | None = None
+    closed_form_error: float | None = None
+    worst_array: str = ""
+    anchored: int = 0
+    anchors: int = 0
 
 
 def train(
@@ -52,6 +84,7 @@ def train(
     *,
     stream: Stream,
     on_epoch: Callable[[Epoch], None] | None = None,
+    say: Callable[[str], None] | None = None,
 ) -> list[Epoch]:
     """Trains a network in place by cross entropy and returns its history.
 
@@ -64,13 +97,17 @@ def train(
         spec: how to train.
         stream: of the chip's sample; batches and programming errors are drawn from it.
         on_epoch: called after each epoch.
+        say: is told in words where arrays are anchored, and where nothing can be compared. Without
+            it that is a warning.
     """
+    say = say or _warn
     x, y = torch.from_numpy(train_x), torch.from_numpy(train_y)
     steps = -(-len(x) // spec.batch_size) * spec.epochs
     optimiser = torch.optim.Adam(network.parameters(), lr=spec.learning_rate)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, steps)
     history: list[Epoch] = []
     step = 0
+    watch(network, x[:INPUTS], spec.surrogate_tolerance, say)
     for epoch in range(spec.epochs):
         order = torch.from_numpy(stream.at("training/order", epoch).rng().permutation(len(x)))
         total, right = 0.0, 0
@@ -86,11 +123,75 @@ def train(
             total += float(loss.detach()) * len(batch)
             right += int((output.detach().argmax(1) == y[batch]).sum())
             step += 1
-        line = Epoch(epoch, total / len(x), right / len(x), accuracy(network, test_x, test_y))
+        used = network.model
+        errors = watch(network, x[order[:INPUTS]], spec.surrogate_tolerance, say)
+        right_at_test = accuracy(network, test_x, test_y)  # by what is anchored where it must be
+        line = Epoch(epoch, total / len(x), right / len(x), right_at_test, **_watched(errors, used))
         history.append(line)
         if on_epoch is not None:
             on_epoch(line)
     return history
+
+
+def watch(
+    network: CrossbarNetwork, x: torch.Tensor, tolerance: float, say: Callable[[str], None]
+) -> tuple[TileError, ...]:
+    """Compares the arrays with their exact solutions, and anchors what is off by too much.
+
+    Args:
+        network: its surrogate is replaced where tiles are anchored; other fidelities are left.
+        x: inputs of the moment [batch, in].
+        tolerance: largest error of an array's currents.
+        say: is told what was found and done.
+
+    Returns:
+        What was found, with the surrogate as it was.
+    """
+    model = network.model
+    if not isinstance(model, SurrogateModel):
+        return ()
+    if not can_be_watched(model.hardware):
+        if not model.watched:
+            say(
+                "the surrogate is not compared with exact while it trains: of cells of your own"
+                " only the held-out error of the calibration is known"
+            )
+            network.model = model.as_watched()
+        return ()
+    with torch.no_grad():
+        errors = tile_errors(model, network.target_conductances(), x)
+    network.model, passed = anchored(model, errors, tolerance)
+    if passed:
+        worst = max(passed, key=lambda one: _rank(one.used))
+        say(
+            f"{worst.name}: currents of the surrogate are off exact by {100 * worst.used:.2g} %,"
+            f" more than surrogate_tolerance ({100 * tolerance:.2g} %):"
+            f" {len(passed)} of {len(errors)} arrays are anchored on their exact solution"
+            + (" again, more often" if worst.tile in model.anchored else "")
+        )
+    return errors
+
+
+def _rank(error: float) -> float:
+    return error if math.isfinite(error) else math.inf
+
+
+def _watched(errors: Sequence[TileError], model: LayerModel) -> dict[str, Any]:
+    """What an epoch's line says of the arrays."""
+    if not errors or not isinstance(model, SurrogateModel):
+        return {}
+    worst = max(errors, key=lambda one: _rank(one.used))
+    return {
+        "surrogate_error": worst.used,
+        "closed_form_error": max((one.closed for one in errors), key=_rank),
+        "worst_array": worst.name,
+        "anchored": len(model.anchored),
+        "anchors": sum(tile.anchors for tile in model.anchored.values()),
+    }
+
+
+def _warn(text: str) -> None:
+    warnings.warn(text, RuntimeWarning, stacklevel=4)
 
 
 def programming_factors(

@@ -6,9 +6,14 @@ import numpy as np
 import torch
 from torch import nn
 
+from cosim.fidelities.surrogate import FittedLayer, FittedTile, SurrogateModel
+from cosim.surrogate.curves import fit_curves
+from cosim.surrogate.wires import wire_model
 from netlists.chip import Chip, map_network
 from netlists.graph import linear_stages, network_graph
 from netlists.hardware import Hardware, TileSpec
+from netlists.neurons.spec import neuron_by_name
+from netlists.readout import tia
 from netlists.wires import Wires
 
 
@@ -46,3 +51,45 @@ def chip_of(network: nn.Module, hardware: Hardware, inputs: np.ndarray, *, seed:
 def conductances(chip: Chip) -> list[list[torch.Tensor]]:
     """The chip's conductances as tensors."""
     return [[torch.from_numpy(g) for g in layer] for layer in chip.conductance_s]
+
+
+def surrogate_of(chip: Chip) -> SurrogateModel:
+    """The surrogate of a chip as a calibration without errors would find it, wires by theory."""
+    hardware, layers = chip.hardware, []
+    for plan, drawn in zip(chip.plans, chip.periphery, strict=True):
+        tiles = []
+        for part, amplifiers in zip(plan.tiles, drawn.tiles, strict=True):
+            feedback = torch.from_numpy(amplifiers.r_feedback_ohm)
+            offset = torch.from_numpy(amplifiers.v_offset_v)
+            reach = 3 * hardware.tia.v_rail_v / plan.r_feedback_ohm
+            current = np.linspace(-reach, reach, 401)
+            volts = tia.output_v(
+                torch.from_numpy(current)[:, None], hardware.tia, feedback, offset
+            ).numpy()
+            wires = wire_model(
+                part.rows,
+                part.cols,
+                r_wordline_ohm=hardware.wires.r_wordline_ohm,
+                r_bitline_ohm=hardware.wires.r_bitline_ohm,
+                r_driver_ohm=hardware.driver.r_driver_ohm,
+                r_sense_ohm=tia.input_resistance_ohm(hardware.tia, feedback),
+            )
+            held = tia.input_offset_v(hardware.tia, offset)
+            tiles.append(FittedTile(wires, held, fit_curves(current, volts)))
+        reach = 3 * hardware.adc.v_full_scale_v
+        into = np.linspace(-reach, reach, 2001)
+        out = neuron_by_name(plan.neuron).output_v(
+            torch.from_numpy(into)[:, None] + torch.from_numpy(drawn.neuron_offset_v),
+            hardware.neuron,
+            v_full_v=hardware.adc.v_full_scale_v,
+            span=plan.span,
+        )
+        layers.append(
+            FittedLayer(
+                tuple(tiles),
+                fit_curves(into, out.numpy()),
+                torch.from_numpy(drawn.adc_gain),
+                torch.from_numpy(drawn.adc_offset_v),
+            )
+        )
+    return SurrogateModel(hardware, chip.plans, layers)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import warnings
+
 import numpy as np
 import pytest
 import torch
@@ -9,6 +11,9 @@ import torch
 from compact_models.errors import InputError
 from cosim.nodal.transfer import solve_transfer
 from cosim.surrogate.wires import REGION, fit_weights, wire_model
+
+# Its answers outside of its region are measured here; that they come with a word is a test too.
+pytestmark = pytest.mark.filterwarnings("ignore:.*the closed form is within:RuntimeWarning")
 
 
 def _conductances(kind: str, rows: int, cols: int, seed: int) -> torch.Tensor:
@@ -401,3 +406,16 @@ def test_what_the_closed_form_cannot_take_is_named() -> None:
     ):  # fmt: skip
         with pytest.raises(InputError, match=words):
             wire_model(2, 3, **{**ohms, **change})
+
+
+def test_an_answer_outside_of_the_region_comes_with_a_warning() -> None:
+    """64 x 64 cells of 100 uS: within it at a tenth of an ohm a segment, far beyond at 20 ohm."""
+    g = torch.full((64, 64), 1e-4, dtype=torch.float64)
+    with pytest.warns(RuntimeWarning, match="64 x 64 cells: wires take about 8. % .*"):
+        wire_model(64, 64, r_wordline_ohm=20.0, r_bitline_ohm=20.0).transfer_s(g)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        inside = wire_model(64, 64, r_wordline_ohm=0.1, r_bitline_ohm=0.1)
+        inside.transfer_s(g)
+        wire_model(64, 64, r_wordline_ohm=20.0, r_bitline_ohm=20.0).with_losses(g)  # who asks knows
+    assert inside.outside(g) == ""

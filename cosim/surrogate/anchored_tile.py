@@ -1,0 +1,57 @@
+"""The currents of one tile by the closed form, anchored on its exact solution.
+
+The transfer is `AnchoredTransfer`'s. What amplifiers drive back by holding their bit lines off
+ground is the closed form's, moved by what it was off by at the anchor.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+
+from cosim.nodal.transfer import Transfer
+from cosim.surrogate.anchored import AnchoredTransfer
+from cosim.surrogate.wires import WireModel
+
+Solve = Callable[[torch.Tensor], Transfer]
+"""The exact solution for conductances [row, col]."""
+
+
+class AnchoredTile:
+    """One tile on its way through training.
+
+    Args:
+        wires: the closed form.
+        held_v: what the amplifiers hold the bit lines at, [col].
+        solve: the exact solution.
+        tolerance: largest estimated error (Frobenius, relative) without a new anchor.
+
+    Raises:
+        InputError: the tolerance is not positive.
+    """
+
+    def __init__(
+        self, wires: WireModel, held_v: torch.Tensor, solve: Solve, *, tolerance: float
+    ) -> None:
+        self.tolerance = tolerance
+        self._wires, self._held_v, self._solve = wires, held_v, solve
+        self._correction_a = torch.zeros_like(held_v)
+        self._anchored = AnchoredTransfer(wires, self._exact, tolerance=tolerance)
+
+    def _exact(self, conductance_s: torch.Tensor) -> torch.Tensor:
+        solved = self._solve(conductance_s)
+        closed = self._wires.offset_current_a(conductance_s, solved.transfer_s, self._held_v)
+        self._correction_a = -(self._held_v @ solved.sense_s) - closed
+        return solved.transfer_s
+
+    @property
+    def anchors(self) -> int:
+        """How often the tile was solved exactly."""
+        return self._anchored.anchors
+
+    def current_a(self, drive_v: torch.Tensor, conductance_s: torch.Tensor) -> torch.Tensor:
+        """Currents out of the bit lines [batch, col] for voltages [batch, row]."""
+        transfer = self._anchored.transfer_s(conductance_s)
+        held = self._wires.offset_current_a(conductance_s, transfer, self._held_v)
+        return drive_v @ transfer + held + self._correction_a
