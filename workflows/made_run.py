@@ -31,6 +31,7 @@ from workflows.deck import write_chip_deck
 from workflows.jobs import jobs
 from workflows.runfolder import RunRecord, write_chip, write_json, write_weights
 from workflows.versions import now_utc, versions
+from workflows.watched import Watched, held_out_sentences
 
 
 @dataclasses.dataclass(frozen=True)
@@ -45,6 +46,7 @@ class Made:
         history: of the training; empty where there was none.
         accuracy_float: of the reference on the held-out samples.
         accuracy_surrogate: of the network on them, before programming.
+        watched: how far the surrogate was off the exact solution.
     """
 
     chip: Chip
@@ -54,6 +56,7 @@ class Made:
     history: Sequence[Epoch]
     accuracy_float: float
     accuracy_surrogate: float
+    watched: Watched
 
 
 def sizes(stages: Sequence[LinearStage]) -> tuple[int, ...]:
@@ -102,6 +105,9 @@ def calibrated(
             f"    held-out {row.held_out:<8} {row.quantity}: median {_size(row.median)},"
             f" 95 % {_size(row.p95)}, worst {_size(row.worst)} {row.unit} (n = {row.n})"
         )
+    tolerance = config.train.surrogate_tolerance
+    for line in held_out_sentences(calibration.errors, tolerance, config.hardware):
+        reporter.say(f"    {line}")
     return periphery, calibration
 
 
@@ -162,6 +168,7 @@ def write_run(
         stages=reporter.stages,
         accuracy_float=made.accuracy_float,
         accuracy_trained=made.accuracy_surrogate,
+        surrogate=made.watched,
         class_names=list(split.class_names),
         notes=list(notes),
     )

@@ -7,6 +7,8 @@ import shlex
 from collections import Counter
 from pathlib import Path
 
+import torch
+
 from cosim.layers.crossbar_network import CrossbarNetwork
 from cosim.ngspice import Ngspice
 from cosim.training import backprop, floating
@@ -22,6 +24,7 @@ from workflows.study_checks import check_study
 from workflows.study_network import check_fits, load_module
 from workflows.threads import threads_for
 from workflows.verify import Verification, verify_run
+from workflows.watched import of_chip
 
 
 @dataclasses.dataclass(frozen=True)
@@ -94,6 +97,7 @@ def map_run(
         "data": split.facts(),
         "warnings": warnings,
         "calibration_errors": [dataclasses.asdict(row) for row in made.calibration.errors],
+        "surrogate": dataclasses.asdict(made.watched),
         "config_hash": config.hash,
         "verify": dataclasses.asdict(result),
     }
@@ -113,11 +117,19 @@ def _map(
     plans = plan_layers(stages, config.hardware, split.train_x, full_scale=split.scaling.full_scale)
     periphery, calibration = calibrated(config, plans, ngspice, reporter)
     network = CrossbarNetwork(config.hardware, plans, stages, calibration.model)
-    targets = [[g.detach().numpy() for g in layer] for layer in network.target_conductances()]
+    wanted = [[g.detach() for g in layer] for layer in network.target_conductances()]
+    network.model, watched = of_chip(
+        calibration.model,
+        wanted,
+        torch.from_numpy(split.train_x),
+        config.train.surrogate_tolerance,
+    )
+    reporter.say(f"    {watched.sentence()}")
+    targets = [[g.numpy() for g in layer] for layer in wanted]
     programmed = program(config.hardware, plans, targets, seed=seed, sample=sample)
     chip = Chip(config.hardware, plans, periphery, programmed, network.weights())
     accuracy = backprop.accuracy(network, split.test_x, split.test_y)
-    return Made(chip, network, reference, calibration, (), accuracy_float, accuracy)
+    return Made(chip, network, reference, calibration, (), accuracy_float, accuracy, watched)
 
 
 def _warnings(config: Config, accuracy_float: float, split: Split) -> list[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -82,7 +83,7 @@ def report_run(run: Path) -> Path:
             for name in FIDELITIES
             if not (verified.note and name in ("ideal", "exact"))
         },
-        notes=(*record.notes, *((verified.note,) if verified.note else ())),
+        notes=_notes(record, verified),
         class_names=tuple(record.class_names),
         tiles=tuple(
             TileData(
@@ -104,7 +105,7 @@ def report_run(run: Path) -> Path:
         calibration=calibration.errors,
         training={
             key: np.array([getattr(line, key) for line in history], dtype=np.float64)
-            for key in ("epoch", "loss", "train_accuracy", "test_accuracy")
+            for key in _columns(history)
         },
         simulations=(
             *calibration.simulations,
@@ -118,6 +119,31 @@ def report_run(run: Path) -> Path:
         fresh=verified.fresh,
     )
     return build_report(data, run / "report")
+
+
+def _columns(history: Sequence[Epoch]) -> tuple[str, ...]:
+    """What was recorded in every epoch."""
+    errors = ("surrogate_error", "closed_form_error", "anchored")
+    watched = bool(history) and all(line.surrogate_error is not None for line in history)
+    return ("epoch", "loss", "train_accuracy", "test_accuracy", *(errors if watched else ()))
+
+
+def _notes(record: runfolder.RunRecord, verified: Verification) -> tuple[str, ...]:
+    """Sentences that a reader must know."""
+    return tuple(
+        text
+        for text in (
+            *record.notes,
+            verified.note,
+            f"In training {record.surrogate.sentence()}."
+            if record.made_by == "train" and record.surrogate is not None
+            else "",
+            f"Of this chip {verified.surrogate.sentence()}."
+            if verified.surrogate is not None
+            else "",
+        )
+        if text
+    )
 
 
 def _repeat(

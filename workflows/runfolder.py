@@ -33,6 +33,7 @@ from netlists.mapping import LayerPlan, cut
 from netlists.neurons.spec import all_neurons
 from workflows.config import Config, parse_config
 from workflows.npz import read_npz
+from workflows.watched import Watched
 
 Array = NDArray[np.float64]
 T = TypeVar("T")
@@ -59,6 +60,7 @@ class RunRecord(BaseModel):
     stages: list[tuple[str, float]]
     accuracy_float: float
     accuracy_trained: float
+    surrogate: Watched | None = None
     class_names: list[str]
     notes: list[str]  # what a reader of its results must know
 

@@ -20,6 +20,7 @@ from workflows.runfolder import new_folder
 from workflows.study_checks import check_study
 from workflows.study_network import initial_stages
 from workflows.threads import threads_for
+from workflows.watched import in_training
 
 
 def train_run(
@@ -69,6 +70,7 @@ def train_run(
         "data": split.facts(),
         "epochs": config.train.epochs,
         "calibration_errors": [dataclasses.asdict(row) for row in trained.calibration.errors],
+        "surrogate": dataclasses.asdict(trained.watched),
         "config_hash": config.hash,
     }
 
@@ -120,10 +122,20 @@ def _train(
             spec,
             stream=Stream(seed, sample),
             on_epoch=lambda line: progress(line.epoch + 1, spec.epochs),
+            say=lambda line: reporter.say(f"    {line}"),
         )
+    watched = in_training(history, spec.surrogate_tolerance)
+    reporter.say(f"    {watched.sentence()}")
     targets = [[g.detach().numpy() for g in layer] for layer in network.target_conductances()]
     programmed = program(config.hardware, plans, targets, seed=seed, sample=sample)
     chip = Chip(config.hardware, plans, periphery, programmed, network.weights())
     return Made(
-        chip, network, reference, calibration, history, accuracy_float, history[-1].test_accuracy
+        chip,
+        network,
+        reference,
+        calibration,
+        history,
+        accuracy_float,
+        history[-1].test_accuracy,
+        watched,
     )

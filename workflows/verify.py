@@ -30,6 +30,7 @@ from workflows.data import Split, load_split
 from workflows.fresh_chips import FreshRequest, read_fresh
 from workflows.fresh_record import FreshRecord, fresh_csv, fresh_record
 from workflows.jobs import jobs
+from workflows.watched import Watched, of_chip
 
 Array = NDArray[np.float64]
 Labels = NDArray[np.int64]
@@ -68,6 +69,7 @@ class Verification:
     sample: int = 0
     trained: bool = True
     fresh: FreshRecord | None = None
+    surrogate: Watched | None = None
 
 
 def verify_run(
@@ -122,7 +124,13 @@ def verify_run(
             )
     x, labels = split.test_x[:count], split.test_y[:count]
     note = without_equations(chip.hardware)
-    models: tuple[LayerModel, ...] = (calibration.model,)
+    conductances = [[torch.from_numpy(g) for g in layer] for layer in chip.conductance_s]
+    surrogate, watched = of_chip(
+        calibration.model, conductances, torch.from_numpy(x), config.train.surrogate_tolerance
+    )
+    if watched.anchored or watched.error is None:
+        reporter.say(f"    {watched.sentence()}")
+    models: tuple[LayerModel, ...] = (surrogate,)
     if not note:
         models += (
             IdealModel(chip.hardware, chip.plans),
@@ -130,7 +138,6 @@ def verify_run(
         )
     codes: dict[str, Array] = {}
     with reporter.stage("surrogate" if note else "ideal, surrogate and exact"), torch.no_grad():
-        conductances = [[torch.from_numpy(g) for g in layer] for layer in chip.conductance_s]
         for model in models:
             out = forward(chip.hardware, chip.plans, conductances, model, torch.from_numpy(x))
             codes[model.name] = out.numpy()
@@ -163,6 +170,7 @@ def verify_run(
     result = dataclasses.replace(
         result,
         note=note,
+        surrogate=watched,
         held_out=len(split.test_y),
         sample=config.study.sample,
         trained=record.made_by == "train",

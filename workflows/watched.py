@@ -1,0 +1,110 @@
+"""How far the surrogate of a run is off the exact solution: what is recorded of it, and said."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+
+from cosim.calibration.evidence import HeldOutError
+from cosim.fidelities.surrogate import SurrogateModel
+from cosim.fidelities.watch import INPUTS, anchored, can_be_watched, tile_errors
+from cosim.training.backprop import Epoch
+from netlists.hardware import Hardware
+
+
+@dataclass(frozen=True)
+class Watched:
+    """The surrogate beside the exact solution; errors of currents are relative and rms.
+
+    Attributes:
+        tolerance: what was allowed; arrays that were further off were anchored.
+        error: of the array that is furthest off, of the surrogate as it was used; None where the
+            exact solution of the cells is not known.
+        closed_form_error: the same without anchors.
+        array: which array is furthest off.
+        anchored: how many arrays are anchored on their exact solution.
+    """
+
+    tolerance: float
+    error: float | None
+    closed_form_error: float | None
+    array: str
+    anchored: int
+
+    def sentence(self) -> str:
+        """What a user is told."""
+        if self.error is None or self.closed_form_error is None:
+            return (
+                "the surrogate could not be compared with exact: of cells of your own only the"
+                " held-out error of the calibration is known"
+            )
+        text = f"the surrogate's currents are within {percent(self.error)} of exact"
+        if not self.anchored:
+            return f"{text} ({self.array}, the array that is furthest off)"
+        arrays = "array is" if self.anchored == 1 else "arrays are"
+        return (
+            f"{text}: {self.anchored} {arrays} anchored on the exact solution, without which the"
+            f" closed form is off by {percent(self.closed_form_error)}, more than"
+            f" surrogate_tolerance ({percent(self.tolerance)})"
+        )
+
+
+def percent(share: float) -> str:
+    """A share with two digits; what rounding alone leaves is nothing."""
+    return "0 %" if share < 1e-12 else f"{100 * share:.2g} %"
+
+
+def in_training(history: Sequence[Epoch], tolerance: float) -> Watched:
+    """The worst that was seen at the end of an epoch."""
+    known = [line for line in history if line.surrogate_error is not None]
+    if not known:
+        return Watched(tolerance, None, None, "", 0)
+    worst = max(known, key=lambda line: line.surrogate_error or 0.0)
+    closed = max(line.closed_form_error or 0.0 for line in known)
+    return Watched(
+        tolerance, worst.surrogate_error, closed, worst.worst_array, history[-1].anchored
+    )
+
+
+def of_chip(
+    model: SurrogateModel,
+    conductance_s: Sequence[Sequence[torch.Tensor]],
+    x: torch.Tensor,
+    tolerance: float,
+) -> tuple[SurrogateModel, Watched]:
+    """The surrogate for given arrays: anchored where its closed form does not hold.
+
+    Args:
+        model: as it was calibrated.
+        conductance_s: [layer][tile] -> [row, col] in siemens.
+        x: inputs that are typical [batch, in]; some of them are taken.
+        tolerance: largest error of an array's currents.
+    """
+    some = x[:INPUTS]
+    before = tile_errors(model, conductance_s, some)
+    better, passed = anchored(model, before, tolerance)
+    after = tile_errors(better, conductance_s, some) if passed else before
+    if not after:
+        return better, Watched(tolerance, None, None, "", 0)
+    worst = max(after, key=lambda one: one.used)
+    closed = max(one.closed for one in after)
+    return better, Watched(tolerance, worst.used, closed, worst.name, len(better.anchored))
+
+
+def held_out_sentences(
+    errors: Sequence[HeldOutError], tolerance: float, hardware: Hardware
+) -> list[str]:
+    """What is said of closed forms that are off by more than the tolerance on held-out arrays."""
+    then = (
+        "arrays that turn out as far off are anchored on their exact solution"
+        if can_be_watched(hardware)
+        else "no exact solution of your cells is known, so believe spice and not the surrogate"
+    )
+    return [
+        f"{row.quantity}: off by up to {row.worst:.2g} % on arrays that it was not fitted to, more"
+        f" than surrogate_tolerance ({percent(tolerance)}): {then}"
+        for row in errors
+        if row.held_out == "arrays" and row.unit == "%" and not row.worst <= 100 * tolerance
+    ]
