@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from compact_models.errors import InputError
 from netlists.crossbar import Crossbar, CrossbarCells
 from netlists.device_array import DeviceArray
 
@@ -193,10 +194,12 @@ class SourceFiles:
     Args:
         cards: the lines that bring them in, `.include "file"` and `.lib "file" section`.
         texts: their text by plain file name. They name each other by these names.
+        subcircuits: the names that they define beside the blocks themselves.
     """
 
     cards: tuple[str, ...]
     texts: Mapping[str, str]
+    subcircuits: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True)
@@ -225,12 +228,30 @@ class ForeignSubcircuit:
 
 @dataclass(frozen=True)
 class Circuit:
-    """A whole circuit: header lines, block definitions and the top level."""
+    """A whole circuit: header lines, block definitions and the top level.
+
+    Raises:
+        InputError: a file of the user defines a subcircuit under the name of one of these blocks.
+    """
 
     title: str
     subcircuits: tuple[Subcircuit | ForeignSubcircuit, ...]
     items: tuple[Element, ...]
     header: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        """Checks the names."""
+        taken = {block.name for block in self.subcircuits}
+        for block in self.subcircuits:
+            if isinstance(block, ForeignSubcircuit) and block.files is not None:
+                twice = taken & block.files.subcircuits
+                if twice:
+                    raise InputError(
+                        "a subcircuit of this name is a block of the chip already",
+                        where=f"the files of the user's {block.name!r}",
+                        value=min(twice),
+                        hint="rename it where it is defined",
+                    )
 
     def subcircuit(self, name: str) -> Subcircuit | ForeignSubcircuit:
         """The block of that name.

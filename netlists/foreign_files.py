@@ -137,7 +137,8 @@ def read_blocks(
         ),
         *(f'.include "{name}"' for name in dict.fromkeys(mains.values())),
     ]
-    files = SourceFiles(tuple(dict.fromkeys(cards)), reader.texts())
+    others = reader.defined - {one.name.lower() for one in blocks.values()}
+    files = SourceFiles(tuple(dict.fromkeys(cards)), reader.texts(), frozenset(others))
     found = {
         role: check_block(role, reader.block(role, source, files))
         for role, source in blocks.items()
@@ -152,6 +153,7 @@ class _Reader:
     def __init__(self, reserved: set[str]) -> None:
         self._files: dict[Path, _File] = {}
         self._taken = set(reserved)
+        self.defined: set[str] = set()  # subcircuits that the deck could call
 
     def whole(self, path: Path, text: str | None = None, *, depth: int = 0) -> str:
         """Reads all of a file and what it includes; returns the name of its copy."""
@@ -243,6 +245,8 @@ class _Reader:
             _check(line, where, inside)
             words = line.card.split()
             first = words[0].lower()
+            if first == ".subckt" and inside == 0 and len(words) > 1:
+                self.defined.add(words[1].lower())
             inside += {".subckt": 1, ".ends": -1}.get(first, 0)
             if inside < depth:
                 raise InputError("an .ends without its .subckt", where=where)

@@ -159,6 +159,16 @@ def test_all_parameters_of_a_deck_are_known_to_be_taken() -> None:
     assert {one.name for one in made.shared} == set(OURS)
 
 
+@pytest.mark.parametrize("name", ["cell", "DRIVER", "layer_0", "network"])
+def test_a_library_with_the_name_of_one_of_our_blocks_is_refused(name: str, tmp_path: Path) -> None:
+    """ngspice takes one of the two, without a word."""
+    path = tmp_path / "own.cir"
+    path.write_text(f".subckt {name} a b\nr1 a b 1\n.ends\n{GOOD}")
+    chip = chip_of(small_network(), Hardware(blocks=read(path).blocks), small_inputs(3))
+    with pytest.raises(InputError, match=f"is a block of the chip already; got '{name.lower()}'"):
+        network_circuit(chip, title="t")
+
+
 def test_a_section_without_its_end(tmp_path: Path) -> None:
     (tmp_path / "kit.lib").write_text(".lib tt\n.param a=1\n.op\n")
     path = tmp_path / "own.cir"
