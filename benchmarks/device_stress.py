@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 
 from compact_models.library import all_models
 from compact_models.model import CompactModel, ParameterSet
-from cosim.devices.run_ngspice import can_compile, run_ngspice
+from cosim.devices.form import can_compile
+from cosim.devices.run_ngspice import run_ngspice
 from cosim.devices.run_torch import run_torch
 from cosim.ngspice import Ngspice, find_ngspice
 

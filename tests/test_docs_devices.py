@@ -12,7 +12,8 @@ import torch
 
 from compact_models.errors import InputError
 from compact_models.library import find_model, find_set
-from cosim.devices.run_ngspice import can_compile, run_ngspice
+from cosim.devices.form import can_compile
+from cosim.devices.run_ngspice import run_ngspice
 from cosim.devices.run_torch import run_torch
 from cosim.ngspice import find_ngspice
 

@@ -11,6 +11,7 @@ from pathlib import Path
 import torch
 
 from compact_models.errors import InputError
+from cosim.devices.form import trial_form
 from cosim.devices.osdi import find_openvaf
 from cosim.ngspice import Deck, find_ngspice, run_deck
 
@@ -38,6 +39,8 @@ class CheckResult:
         osdi: whether it can load compiled Verilog-A.
         openvaf: version of openvaf-r, the Verilog-A compiler, which is optional, or None.
         openvaf_path: where it is.
+        devices: the form in which ngspice gets dynamic devices here, and why, as a module of two
+            lines shows; what their results say too. None without an ngspice.
         smoke: outcome of a two-resistor run.
         advice: what to do, sentence by sentence.
     """
@@ -51,6 +54,7 @@ class CheckResult:
     osdi: bool
     openvaf: str | None
     openvaf_path: str
+    devices: str | None
     smoke: str
     advice: tuple[str, ...]
 
@@ -67,30 +71,23 @@ class CheckResult:
             f"torch      {self.torch}",
             f"ngspice    {simulator if self.ngspice else 'not found'} {self.ngspice_path}".rstrip(),
             f"openvaf-r  {self._compiler()}",
+            f"devices    {self.devices or 'in torch only'}",
             f"smoke      {self.smoke}",
             *self.advice,
             "usable" if self.usable else "not usable yet",
         ]
 
     def _compiler(self) -> str:
-        """The Verilog-A compiler, and what it means that it is there or not."""
+        """The Verilog-A compiler."""
         if not self.openvaf_path:
-            return (
-                "not found: devices run in ngspice as B sources, slower than compiled; optional, it"
-                ' comes with pip install "spiceloop[osdi]" (docs/devices.md)'
-            )
-        found = f"{self.openvaf or 'does not run:'} {self.openvaf_path}"
-        if self.openvaf is None:
-            return f"{found}; devices cannot be compiled, use --form b"
-        if not self.osdi:
-            return f"{found}: not used, there is no ngspice that loads compiled devices (OSDI)"
-        return f"{found}: devices run in ngspice compiled from Verilog-A"
+            return "not found; optional"
+        return f"{self.openvaf or 'does not run:'} {self.openvaf_path}"
 
 
 def check_machine() -> CheckResult:
-    """Looks at Python, torch and ngspice and runs two resistors."""
+    """Looks at Python, torch and ngspice, runs two resistors and compiles a device."""
     advice: list[str] = []
-    version, path, klu, osdi, smoke = None, "", False, False, "not run"
+    version, path, klu, osdi, smoke, devices = None, "", False, False, "not run", None
     try:
         ngspice = find_ngspice()
     except InputError as error:
@@ -105,6 +102,13 @@ def check_machine() -> CheckResult:
         elif abs(float(result.plot.signal("v(b)")[0]) - 0.75) > 1e-12:
             smoke = "invalid"
             advice.append("A two-resistor run gave a wrong voltage: install another ngspice.")
+        form, why_not = trial_form(ngspice)
+        devices = form.label
+        if why_not is not None:
+            advice.append(
+                f"{why_not.sentence()}. Till then devices are slower in ngspice, by up to ten"
+                " times; their numbers are the same (docs/devices.md)."
+            )
         if not klu:
             advice.append(
                 f"ngspice {version} has no KLU solver: everything works, arrays of 64x64 take 20"
@@ -125,6 +129,7 @@ def check_machine() -> CheckResult:
         osdi=osdi,
         openvaf=None if compiler is None else _openvaf_version(compiler),
         openvaf_path="" if compiler is None else str(compiler),
+        devices=devices,
         smoke=smoke,
         advice=tuple(advice),
     )

@@ -151,6 +151,7 @@ def _facts(found: ChipWriting, spec: WriteSpec) -> tuple[tuple[str, str], ...]:
         ("The same by the surrogate",
          f"{judged.met_surrogate} of {judged.cells} met in {judged.pulses_surrogate} pulses"),
         ("Their pulses, surrogate against SPICE, worst cell", in_words(judged.states_apart)),
+        ("The cells in SPICE", judged.form),
         ("Surrogate on pulses held out, rms", in_words(found.surrogate_nrmse, "of a step")),
     ]  # fmt: skip
     return tuple(facts)

@@ -12,6 +12,7 @@ import numpy as np
 from compact_models.errors import InputError, closest
 from compact_models.files import check_place
 from cosim.calibration.update import calibrate_update, check_levels
+from cosim.devices.form import device_form
 from cosim.ngspice import find_ngspice
 from cosim.surrogate.update import UpdateSurrogate
 from cosim.surrogate.update_level import sign_that_raises
@@ -123,7 +124,7 @@ def write_file(request: WriteRequest, reporter: Reporter) -> Answer:
         ("--amplitude-v", request.amplitude_v), ("--amplitude-down-v", request.amplitude_down_v),
     )  # fmt: skip
     rule = _rule(job.array, surrogate, gate_v, scheme)
-    engine = _engine(request.engine, surrogate)
+    engine, carried_by = _engine(request.engine, job.array, surrogate)
     with reporter.stage("writing") as on_progress:
         written = write_verify(
             job.array, job.target_s, scheme, (pulse, pulse), engine, rule, spec,
@@ -141,7 +142,7 @@ def write_file(request: WriteRequest, reporter: Reporter) -> Answer:
             },
         )
     wall_s = time.perf_counter() - started
-    return _answer(request, job, written, surrogate, spec, device, wall_s)
+    return _answer(request, job, written, surrogate, spec, device, carried_by, wall_s)
 
 
 def _scheme(request: WriteRequest) -> WriteScheme:
@@ -219,10 +220,16 @@ def _rule(
     return BehindAccess(bare, array.access, surrogate, surrogate, gates, highest_v)
 
 
-def _engine(name: str, surrogate: UpdateSurrogate) -> WriteEngine:
+def _engine(name: str, array: WritableArray, surrogate: UpdateSurrogate) -> tuple[WriteEngine, str]:
+    """What carries the array through its pulses, and its name with the form that it gives cells."""
     if name == "surrogate":
-        return surrogate_engine(surrogate)
-    return torch_engine(tolerance=_TOLERANCE) if name == "torch" else ngspice_engine(find_ngspice())
+        return surrogate_engine(surrogate), name
+    if name == "torch":
+        return torch_engine(tolerance=_TOLERANCE), name
+    ngspice = find_ngspice()
+    form = device_form(array.model, array.parameter_set, ngspice)
+    engine = ngspice_engine(ngspice, compiled=form.compiled)
+    return engine, f"{ngspice.label}, {form.label}"
 
 
 def _answer(
@@ -232,6 +239,7 @@ def _answer(
     surrogate: UpdateSurrogate,
     spec: VerifySpec,
     device: MeanDevice,
+    engine: str,
     wall_s: float,
 ) -> Answer:
     wanted, range_s = ~np.isnan(job.target_s), device.range_s
@@ -248,7 +256,7 @@ def _answer(
     summary = {
         "outcome": outcome,
         "reason": written.failed,
-        "engine": request.engine,
+        "engine": engine,
         "scheme": request.scheme,
         "energy_j": float(ledger.energy_j.sum()),
         "energy_given_j": ledger.given_j,
@@ -277,7 +285,7 @@ def _answer(
         "wall_s": wall_s,
     }
     name = f"{job.array.model.name}, {job.array.parameter_set.name}"
-    lines = [f"{name}: {outcome} {written.failed}".strip()]
+    lines = [f"{name}, {engine}: {outcome} {written.failed}".strip()]
     if not written.failed:
         to_one = worst.pulses_to_one_percent
         drift = "" if to_one is None else f", 1 % after {to_one:.3g} of them at this pace"

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from cosim.devices.form import device_form
 from cosim.ngspice import Ngspice
 from cosim.write.array_surrogate import surrogate_engine
 from cosim.write.engines import Pulsed, WriteEngine, ngspice_engine
@@ -30,6 +31,7 @@ class Judged:
 
     Attributes:
         engine: the simulator.
+        form: in which it got the cells, `DeviceForm.label`.
         cells: how many were written.
         met: within the tolerance, in the simulator.
         met_surrogate: the same by the surrogate.
@@ -42,6 +44,7 @@ class Judged:
     """
 
     engine: str
+    form: str
     cells: int
     met: int
     met_surrogate: int
@@ -71,7 +74,9 @@ def judge_group(
     wanted = np.full(target_s.shape, np.nan)
     row, col = _highest(target_s, at_once)
     wanted[row, col : col + at_once] = target_s[row, col : col + at_once]
-    known, fast = ngspice_engine(ngspice), surrogate_engine(surrogate)
+    form = device_form(fresh.model, fresh.parameter_set, ngspice)
+    known = ngspice_engine(ngspice, compiled=form.compiled)
+    fast = surrogate_engine(surrogate)
     apart: list[float] = []
 
     def watched(array: PulsedArray) -> Pulsed:
@@ -90,7 +95,8 @@ def judge_group(
     met_surrogate, pulses_surrogate, _ = written(fast)
     met, pulses, reason = written(watched)
     return Judged(
-        engine=f"ngspice-{ngspice.version}",
+        engine=ngspice.label,
+        form=form.label,
         cells=int(np.isfinite(wanted).sum()),
         met=met,
         met_surrogate=met_surrogate,

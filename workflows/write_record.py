@@ -80,8 +80,8 @@ def writing_lines(found: ChipWriting) -> list[str]:
         f" {found.accuracy_spice_written:.4f} as written, in {judged.engine}, {found.images} images"
         f" (exact {found.accuracy_target:.4f}, {found.accuracy_written:.4f}){lost}",
         f"disturb    at worst {in_words(found.worst_disturb)}, all pulses together",
-        f"judge      {judged.cells} cells of the mean device written in {judged.engine} on their"
-        f" whole tile: {apart}",
+        f"judge      {judged.cells} cells of the mean device written in {judged.engine}, as"
+        f" {judged.form}, on their whole tile: {apart}",
         f"surrogate  {in_words(found.surrogate_nrmse, 'of a step rms')} off on pulses that it was"
         " not made from",
         *([f"ended      early, {found.reason}"] if found.reason else []),

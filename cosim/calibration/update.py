@@ -20,7 +20,7 @@ from compact_models.model import CompactModel, ParameterSet
 from compact_models.variation import component_rng
 from cosim.calibration.update_layout import FULL, QUICK, Effort, lay_out
 from cosim.calibration.update_source import in_ngspice, in_torch
-from cosim.devices.run_ngspice import can_compile
+from cosim.devices.form import B_SOURCES, DeviceForm, device_form
 from cosim.devices.switching_time import switching_state
 from cosim.ngspice import Ngspice
 from cosim.surrogate.update import UpdateSurrogate
@@ -101,7 +101,7 @@ def calibrate_update(
         pulse: likewise.
         range_v: likewise.
         ngspice: likewise.
-        compiled: likewise.
+        compiled: see `update_form`.
         effort: likewise.
         report: likewise.
 
@@ -109,18 +109,38 @@ def calibrate_update(
         The surrogate with its held-out error. What the source could not solve is NaN in the table.
 
     Raises:
-        InputError: as `measure_update`.
+        InputError: as `measure_update` and `update_form`.
     """
+    form = update_form(model, parameter_set, ngspice, compiled)
     return measure_update(
         model, parameter_set, pulse, range_v,
-        ngspice=ngspice, compiled=compiled, effort=effort, report=report,
+        ngspice=ngspice, form=form, effort=effort, report=report,
     ).surrogate()  # fmt: skip
 
 
-def effort_of(ngspice: Ngspice | None, compiled: bool | None, effort: Effort | None) -> Effort:
+def update_form(
+    model: CompactModel, parameter_set: ParameterSet, ngspice: Ngspice | None, compiled: bool | None
+) -> DeviceForm:
+    """The form in which ngspice measures a device; torch has none.
+
+    Args:
+        model: the device.
+        parameter_set: its numbers.
+        ngspice: who measures; None is torch.
+        compiled: True: compiled or refused; False: B sources; None: compiled where that is
+            possible.
+
+    Raises:
+        InputError: `compiled` is True and that is not possible.
+    """
+    if ngspice is None:
+        return B_SOURCES
+    return device_form(model, parameter_set, ngspice, compiled=compiled)
+
+
+def effort_of(ngspice: Ngspice | None, form: DeviceForm, effort: Effort | None) -> Effort:
     """How fine a table is that nobody says it of: `FULL`, or `QUICK` for behavioural sources."""
-    slow = ngspice is not None and not (can_compile(ngspice) if compiled is None else compiled)
-    return effort or (QUICK if slow else FULL)
+    return effort or (FULL if ngspice is None or form.compiled else QUICK)
 
 
 def measure_update(
@@ -130,7 +150,7 @@ def measure_update(
     range_v: tuple[float, float],
     *,
     ngspice: Ngspice | None = None,
-    compiled: bool | None = None,
+    form: DeviceForm = B_SOURCES,
     effort: Effort | None = None,
     report: Report | None = None,
 ) -> MeasuredUpdate:
@@ -143,7 +163,7 @@ def measure_update(
         pulse: whose rise, width and fall hold.
         range_v: the least and the greatest level [V].
         ngspice: who measures; None is torch.
-        compiled: in ngspice, see `cosim.write.array_ngspice.pulse_array`.
+        form: in which ngspice gets the device, from `update_form`.
         effort: how fine; None is `effort_of`.
         report: called with points done and points in all.
 
@@ -152,14 +172,14 @@ def measure_update(
             model is good for.
     """
     check_levels(model, parameter_set, range_v)
-    wanted = effort_of(ngspice, compiled, effort)
+    wanted = effort_of(ngspice, form, effort)
     # Where the table needs points does not hang on energies, for which torch has to stop and look.
     guide = in_torch(model, parameter_set, pulse, looks=0, tolerance=1e-5)
     rows = lay_out(guide, range_v, wanted, thresholds_v(model, parameter_set))
     if ngspice is None:
         source = in_torch(model, parameter_set, pulse)
     else:
-        source = in_ngspice(model, parameter_set, pulse, ngspice, compiled=compiled, report=report)
+        source = in_ngspice(model, parameter_set, pulse, ngspice, form=form, report=report)
     rng = component_rng(_SEED, 0, "update surrogate, held out")
     x = rng.random(wanted.held_out)
     v = range_v[0] + (range_v[1] - range_v[0]) * rng.random(wanted.held_out)

@@ -37,9 +37,10 @@ from cosim.calibration.update import (
     check_levels,
     effort_of,
     measure_update,
+    update_form,
 )
 from cosim.calibration.update_layout import Effort
-from cosim.devices.run_ngspice import can_compile
+from cosim.devices.form import DeviceForm
 from cosim.ngspice import Ngspice
 from cosim.surrogate.update import UpdateSurrogate
 from cosim.surrogate.update_rows import Row
@@ -102,16 +103,17 @@ def cached_update(
         folder: where files are kept; made if it is missing. One that cannot be written costs a
             measurement each time.
         ngspice: likewise.
-        compiled: likewise.
+        compiled: see `update_form`.
         effort: likewise.
         report: likewise.
 
     Raises:
-        InputError: as `measure_update`.
+        InputError: as `measure_update` and `update_form`.
     """
     check_levels(model, parameter_set, range_v)
-    wanted = effort_of(ngspice, compiled, effort)
-    key = _key(model, parameter_set, pulse, range_v, wanted, ngspice, compiled)
+    form = update_form(model, parameter_set, ngspice, compiled)
+    wanted = effort_of(ngspice, form, effort)
+    key = _key(model, parameter_set, pulse, range_v, wanted, ngspice, form)
     path = folder / f"{key}.npz"
     trouble = ""
     if path.exists():
@@ -127,7 +129,7 @@ def cached_update(
     started = time.perf_counter()
     measured = measure_update(
         model, parameter_set, pulse, range_v,
-        ngspice=ngspice, compiled=compiled, effort=wanted, report=report,
+        ngspice=ngspice, form=form, effort=wanted, report=report,
     )  # fmt: skip
     took_s, when = time.perf_counter() - started, f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}"
     note = f"{trouble}calibrated in {took_s:.0f} s"
@@ -147,12 +149,11 @@ def _key(
     range_v: tuple[float, float],
     effort: Effort,
     ngspice: Ngspice | None,
-    compiled: bool | None,
+    form: DeviceForm,
 ) -> str:
     engine = f"torch {torch.__version__}"
     if ngspice is not None:
-        form = can_compile(ngspice) if compiled is None else compiled
-        engine += f", ngspice {ngspice.version}, {'compiled' if form else 'B sources'}"
+        engine += f", ngspice {ngspice.version}, {form.label}"
     parts = {
         "format": FORMAT,
         "code": code_digest(),

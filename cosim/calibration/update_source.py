@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from compact_models.emit.torch_model import torch_model
 from compact_models.model import CompactModel, ParameterSet
 from cosim.calibration.pulse_heat import missed_heat
+from cosim.devices.form import DeviceForm
 from cosim.devices.run_torch import run_torch
 from cosim.devices.switching_time import switching_state
 from cosim.ngspice import Ngspice, Outcome
@@ -142,7 +143,7 @@ def in_ngspice(
     pulse: Pulse,
     ngspice: Ngspice,
     *,
-    compiled: bool | None = None,
+    form: DeviceForm,
     report: Callable[[int, int], None] | None = None,
 ) -> Measure:
     """Pulses of one timing in ngspice, a device on each word line of a column without wires.
@@ -154,7 +155,7 @@ def in_ngspice(
         parameter_set: its numbers.
         pulse: whose timing is used.
         ngspice: from `find_ngspice`.
-        compiled: use the compiled model; None does so where that is possible.
+        form: in which it gets the device, from `device_form`.
         report: called with points done and points in all.
     """
     functions, place = torch_model(model), switching_state(model)
@@ -174,14 +175,15 @@ def in_ngspice(
             bit_v=np.zeros((1, len(times))),
             initial={o.name: s.numpy()[:, None] for o, s in zip(model.states, states, strict=True)},
         )
-        run = pulse_array(array, ngspice, compiled=compiled, steps=_STEPS)
+        run = pulse_array(array, ngspice, compiled=form.compiled, steps=_STEPS)
         if run.outcome is not Outcome.OK:
             if len(x) > 8:
                 half = len(x) // 2
                 parts = [deck(x[:half], voltage_v[:half]), deck(x[half:], voltage_v[half:])]
                 return _together(parts)
             lost = np.full(len(x), np.nan)
-            return Measured(lost, lost, str(run.result.engine), run.outcome, run.reason)
+            engine = f"{run.result.engine}, {form.label}"
+            return Measured(lost, lost, engine, run.outcome, run.reason)
         last = [torch.from_numpy(run.states[one.name][:, 0]) for one in model.states]
         after = functions.fractions(last, p)[place].numpy()
         plot = run.result.plot
@@ -192,8 +194,8 @@ def in_ngspice(
             -v * np.trapezoid(level * plot.signal(f"i(vwl_{k})"), axis)
             for k, v in enumerate(voltage_v.tolist())
         ]
-        form = "compiled" if run.compiled else "B sources"
-        return Measured(np.clip(after, 0, 1), np.array(energy), f"{run.result.engine}, {form}")
+        engine = f"{run.result.engine}, {form.label}"
+        return Measured(np.clip(after, 0, 1), np.array(energy), engine)
 
     def measure(x: Array, voltage_v: Array) -> Measured:
         # Alike voltages side by side: where nothing happens the steps of time are long.

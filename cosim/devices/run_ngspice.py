@@ -13,11 +13,11 @@ from numpy.typing import NDArray
 
 from compact_models.emit.ngspice import state_node, subcircuit
 from compact_models.emit.torch_model import torch_model
-from compact_models.emit.verilog_a import module, state_signal
+from compact_models.emit.verilog_a import state_signal
 from compact_models.errors import InputError
 from compact_models.model import CompactModel, ParameterSet
+from cosim.devices.form import DeviceForm, device_form
 from cosim.devices.lead import Start, at_start, lead_s
-from cosim.devices.osdi import compile_osdi, find_openvaf
 from cosim.devices.short_segments import with_short_refined
 from cosim.ngspice import Deck, Ngspice, Outcome, SimulationResult, run_deck, timeout_for
 
@@ -71,7 +71,7 @@ class NgspiceTrace:
         current_a: the current at those times [time].
         states: every state at those times, in its unit, by name [time].
         result: the run itself; the arrays are NaN if it did not end well.
-        compiled: the device was a compiled (OSDI) model.
+        form: in which the device was simulated.
     """
 
     time_s: Array
@@ -79,12 +79,7 @@ class NgspiceTrace:
     current_a: Array
     states: dict[str, Array]
     result: SimulationResult
-    compiled: bool
-
-
-def can_compile(ngspice: Ngspice) -> bool:
-    """True if compiled models can be made and loaded here."""
-    return ngspice.osdi and find_openvaf() is not None
+    form: DeviceForm
 
 
 def device_deck(
@@ -93,7 +88,7 @@ def device_deck(
     time_s: Array,
     voltage_v: Array,
     *,
-    compiled: bool,
+    form: DeviceForm,
     steps: int = _TRIES[0][0],
     strict: bool = True,
     parts: int = _TRIES[0][2],
@@ -105,7 +100,7 @@ def device_deck(
         parameter_set: its parameters and initial states.
         time_s: times of the stimulus, rising, [time].
         voltage_v: its voltages, straight between the times [time].
-        compiled: use the Verilog-A module, as `model.osdi` beside the deck.
+        form: compiled, as `model.osdi` beside the deck, or B sources.
         steps: the longest time step is the duration over this.
         strict: hold errors in a step far below reltol.
         parts: of a pulse that is short beside the longest step.
@@ -122,11 +117,8 @@ def device_deck(
     pairs = "\n".join(f"+ {t!r} {v!r}" for t, v in points)
     name = f"device_{model.name}"
     files: dict[str, str | bytes] = {}
-    if compiled:
-        compiler = find_openvaf()
-        if compiler is None:
-            raise AssertionError("asked for a compiled model without a compiler")
-        files["model.osdi"] = compile_osdi(module(model, parameter_set, name), compiler)
+    if form.library is not None:
+        files["model.osdi"] = form.library
         block = f".model card {name}\n.control\nset num_threads=1\npre_osdi model.osdi\n.endc\n"
         instance = "ndut p 0 card"
         states = [state_signal("ndut", x) for x in model.states]
@@ -134,7 +126,7 @@ def device_deck(
         block = subcircuit(model, parameter_set, name)
         instance = f"xdut p 0 {name}"
         states = [f"v(xdut.{state_node(x)})" for x in model.states]
-    options = (OPTIONS_COMPILED if compiled else OPTIONS) if strict else _OPTIONS_LOOSE
+    options = (OPTIONS_COMPILED if form.compiled else OPTIONS) if strict else _OPTIONS_LOOSE
     saved = ["v(p)", "i(vdut)", *states]
     text = (
         f"* {model.name}, parameter set {parameter_set.name}\n{block}"
@@ -172,18 +164,24 @@ def run_ngspice(
         ngspice: from `find_ngspice`.
         compiled: use the compiled model; None does so where that is possible.
         timeout_s: for all tries together [s]; None gives each what its points should need.
-        tell: called with a line before every try but the first.
+        tell: called with a line where the device could not be compiled, and before every try
+            but the first.
 
     Returns:
         Current and states at the times of the stimulus, or NaN with the outcome in `result`.
 
     Raises:
-        InputError: the timeout is not positive.
+        InputError: the timeout is not positive, or `compiled` is True and that is not possible.
     """
     if timeout_s is not None and not timeout_s > 0:
         raise InputError("no time to run in", where="timeout_s", value=timeout_s, allowed="> 0")
-    use_compiled = can_compile(ngspice) if compiled is None else compiled
     ends_s = math.inf if timeout_s is None else time.monotonic() + timeout_s
+    form = device_form(model, parameter_set, ngspice, compiled=compiled)
+    if form.why_not and tell is not None:
+        tell(
+            f"  not compiled, {form.why_not}: running as B sources, up to ten times slower"
+            " ('spiceloop check' says what helps)"
+        )
     for turn, (steps, strict, parts) in enumerate(_TRIES):
         if turn and tell is not None:
             tell(
@@ -195,7 +193,7 @@ def run_ngspice(
             parameter_set,
             time_s,
             voltage_v,
-            compiled=use_compiled,
+            form=form,
             steps=steps,
             strict=strict,
             parts=parts,
@@ -209,7 +207,7 @@ def run_ngspice(
     if timeout_s is not None and result.outcome is Outcome.TIMEOUT:
         reason = f"it did not finish within {timeout_s:g} s, in try {turn + 1} of {len(_TRIES)}"
         result = replace(result, reason=reason)
-    return _trace(model, parameter_set, time_s, voltage_v, result, use_compiled)
+    return _trace(model, parameter_set, time_s, voltage_v, result, form)
 
 
 def _trace(
@@ -218,12 +216,12 @@ def _trace(
     time_s: Array,
     voltage_v: Array,
     result: SimulationResult,
-    compiled: bool,
+    form: DeviceForm,
 ) -> NgspiceTrace:
     if not result.ok:
         lost = np.full(time_s.shape, np.nan)
         states = {x.name: lost for x in model.states}
-        return NgspiceTrace(time_s, voltage_v, lost, states, result, compiled)
+        return NgspiceTrace(time_s, voltage_v, lost, states, result, form)
     plot = result.plot
     begun = _start(model, parameter_set, voltage_v)
     times = _shifted(time_s, begun)
@@ -234,7 +232,7 @@ def _trace(
 
     fractions = []
     for x, first in zip(model.states, begun.fractions, strict=True):
-        if compiled:
+        if form.compiled:
             fractions.append(at_times(state_signal("ndut", x)) + float(first))
         else:
             fractions.append(at_times(f"v(xdut.{state_node(x)})"))
@@ -242,7 +240,7 @@ def _trace(
     problem = _not_a_solution(model, fractions, current_a)
     if problem:
         failed = replace(result, outcome=Outcome.INVALID, reason=problem)
-        return _trace(model, parameter_set, time_s, voltage_v, failed, compiled)
+        return _trace(model, parameter_set, time_s, voltage_v, failed, form)
     functions = torch_model(model)
     p = functions.parameters(dict(parameter_set.values))
     physical = functions.states([torch.from_numpy(s) for s in fractions], p)
@@ -257,7 +255,7 @@ def _trace(
         current_a,
         states,
         result,
-        compiled,
+        form,
     )
 
 

@@ -13,9 +13,8 @@ from numpy.typing import NDArray
 from compact_models.emit.ngspice import state_node
 from compact_models.emit.torch_model import torch_model
 from compact_models.emit.verilog_a import state_signal
+from cosim.devices.form import DeviceForm, device_form
 from cosim.devices.lead import at_start, lead_s
-from cosim.devices.osdi import compile_osdi, find_openvaf
-from cosim.devices.run_ngspice import can_compile
 from cosim.devices.short_segments import with_short_refined
 from cosim.ngspice import Deck, Ngspice, Outcome, RawPlot, SimulationResult, run_deck, timeout_for
 from cosim.write.heat import heat_j
@@ -64,7 +63,7 @@ class ArrayPulseResult:
         outcome: how the run ended.
         reason: why, if it did not end well.
         result: the run itself.
-        compiled: the cells were compiled (OSDI) models.
+        form: in which the cells were simulated.
     """
 
     states: dict[str, Array]
@@ -75,7 +74,7 @@ class ArrayPulseResult:
     outcome: Outcome
     reason: str
     result: SimulationResult
-    compiled: bool
+    form: DeviceForm
 
 
 def pulse_array(
@@ -98,10 +97,13 @@ def pulse_array(
 
     Returns:
         States and currents, or NaN with the outcome. A failed simulation is a result.
+
+    Raises:
+        InputError: `compiled` is True and that is not possible; or as `pulse_deck`.
     """
-    use_compiled = can_compile(ngspice) if compiled is None else compiled
+    form = device_form(array.model, array.parameter_set, ngspice, compiled=compiled)
     times_s = _shifted(array)
-    deck, elements = pulse_deck(array, compiled=use_compiled, steps=steps, energy=energy)
+    deck, elements = pulse_deck(array, form=form, steps=steps, energy=energy)
     solvers = (_KLU,) if array.access is None else (_KLU, ".option ")
     for finer, solver in itertools.product(_FINER, solvers):
         text = deck.text.replace(_KLU, solver)
@@ -110,17 +112,17 @@ def pulse_array(
         result = run_deck(tried, ngspice, timeout_s=timeout_for(elements, points, ngspice))
         if result.outcome is not Outcome.NO_CONVERGENCE:
             break
-    return _read(array, times_s, result, use_compiled, energy=energy)
+    return _read(array, times_s, result, form, energy=energy)
 
 
 def pulse_deck(
-    array: PulsedArray, *, compiled: bool, steps: int = _STEPS, energy: bool = False
+    array: PulsedArray, *, form: DeviceForm, steps: int = _STEPS, energy: bool = False
 ) -> tuple[Deck, int]:
     """The deck of a pulse without its analysis lines, and how many elements it has.
 
     Args:
         array: the array and what is applied to it.
-        compiled: use the compiled model.
+        form: of the cells.
         steps: the longest time step will be the duration over this.
         energy: keep the voltages of all nodes.
 
@@ -131,12 +133,9 @@ def pulse_deck(
     blocks: tuple[ForeignSubcircuit, ...] = ()
     items: list[Element] = []
     control = ""
-    if compiled:
-        compiler = find_openvaf()
-        if compiler is None:
-            raise AssertionError("asked for a compiled model without a compiler")
-        card, text = memristor.compiled(array.model, array.parameter_set)
-        files["model.osdi"] = compile_osdi(text, compiler)
+    if form.library is not None:
+        card, _ = memristor.compiled(array.model, array.parameter_set)
+        files["model.osdi"] = form.library
         items.append(card)
         cell = card.name
         # Threads would wait for each other at every cell: 50 times slower.
@@ -144,7 +143,7 @@ def pulse_deck(
     else:
         block = memristor.behavioural(array.model, array.parameter_set)
         blocks, cell = (block,), block.name
-    placed = array.device_array(cell=cell, compiled=compiled)
+    placed = array.device_array(cell=cell, compiled=form.compiled)
     times_s = _shifted(array)
     lines = np.concatenate([array.word_v, array.bit_v])
     finer_s = with_short_refined(times_s, lines, float(times_s[-1]) / steps, _SHORT_PARTS)
@@ -229,7 +228,7 @@ def _nodes(placed: DeviceArray) -> tuple[NDArray[np.str_], ...]:
 
 
 def _read(
-    array: PulsedArray, times_s: Array, result: SimulationResult, compiled: bool, *, energy: bool
+    array: PulsedArray, times_s: Array, result: SimulationResult, form: DeviceForm, *, energy: bool
 ) -> ArrayPulseResult:
     rows, cols = array.shape
     lost = np.full(array.shape, np.nan)
@@ -242,17 +241,17 @@ def _read(
         # ngspice counts a source's current from plus through it to minus.
         flowing = -np.array([plot.signal(signal) for signal in saved])
         currents = np.array([np.interp(times_s, plot.axis, one) for one in flowing])
-        placed = array.device_array(cell="cell", compiled=compiled)
+        placed = array.device_array(cell="cell", compiled=form.compiled)
         works = np.isnan(placed.stuck_s)
         names = _saved(array, placed)[rows + cols :]
         moving = np.array([plot.signal(name) for name in names])
         fractions = moving.reshape(len(states), int(works.sum()), len(plot.axis))
-        states = _physical(array, fractions[..., -1:], works, from_start=compiled)
+        states = _physical(array, fractions[..., -1:], works, from_start=form.compiled)
         if energy:
             driven = np.concatenate([array.word_v, array.bit_v])
             ends_v = np.array([np.interp(plot.axis, times_s, one) for one in driven])
             given_j = float(np.trapezoid((ends_v * flowing).sum(0), plot.axis))
-            heat = _heat(array, placed, fractions, plot, from_start=compiled)
+            heat = _heat(array, placed, fractions, plot, from_start=form.compiled)
     return ArrayPulseResult(
         {name: x[..., -1] for name, x in states.items()},
         currents[:rows],
@@ -262,7 +261,7 @@ def _read(
         result.outcome,
         result.reason,
         result,
-        compiled,
+        form,
     )
 
 

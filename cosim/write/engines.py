@@ -51,16 +51,20 @@ def torch_engine(*, tolerance: float = 1e-4) -> WriteEngine:
     return run
 
 
-def ngspice_engine(ngspice: Ngspice, *, steps: int = 200) -> WriteEngine:
+def ngspice_engine(
+    ngspice: Ngspice, *, compiled: bool | None = None, steps: int = 200
+) -> WriteEngine:
     """A transient of the whole array in ngspice.
 
     Args:
         ngspice: from `find_ngspice`.
+        compiled: see `pulse_array`; a job asks `device_form` once and tells it here, so that all
+            its pulses have one form.
         steps: the longest time step is the duration over this.
     """
 
     def run(array: PulsedArray) -> Pulsed:
-        found = pulse_array(array, ngspice, steps=steps, energy=True)
+        found = pulse_array(array, ngspice, compiled=compiled, steps=steps, energy=True)
         failed = "" if found.result.ok else f"{found.outcome}: {found.reason}"
         return Pulsed(found.states, found.energy_j, found.given_j, failed)
 

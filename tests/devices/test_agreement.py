@@ -11,7 +11,7 @@ import pytest
 
 from compact_models.library import all_models
 from compact_models.model import CompactModel, ParameterSet
-from cosim.devices.run_ngspice import can_compile
+from cosim.devices.form import can_compile
 from cosim.ngspice import find_ngspice
 from tests.devices import agreement
 from tests.devices.agreement import Run

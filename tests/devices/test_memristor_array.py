@@ -17,7 +17,7 @@ from compact_models.errors import InputError
 from compact_models.model import CompactModel
 from compact_models.variation import Lognormal, StuckCells, TruncatedNormal
 from compact_models.variation.draw import AMBIENT, Variation, draw, draw_initial
-from cosim.devices.run_ngspice import can_compile
+from cosim.devices.form import can_compile, device_form
 from cosim.devices.run_torch import run_torch
 from cosim.ngspice import Ngspice, Outcome
 from cosim.write.array_ngspice import pulse_array, pulse_deck
@@ -316,7 +316,9 @@ def test_an_array_of_devices_goes_over_to_pyspice_as_it_is() -> None:
 @pytest.mark.ngspice
 def test_a_compiled_deck_uses_one_thread(ngspice: Ngspice) -> None:
     require(ngspice, True)
-    deck, _ = pulse_deck(vteam_array(), compiled=True)
+    array = vteam_array()
+    form = device_form(array.model, array.parameter_set, ngspice, compiled=True)
+    deck, _ = pulse_deck(array, form=form)
     control = deck.text[deck.text.index(".control") : deck.text.index(".endc")]
     assert control.split("\n")[1:-1] == ["set num_threads=1", "pre_osdi model.osdi"]
 

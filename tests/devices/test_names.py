@@ -17,8 +17,8 @@ from compact_models.emit.verilog_a import module
 from compact_models.errors import InputError
 from compact_models.model import CompactModel, ParameterSet
 from compact_models.symbols import Constant, Definition, Internal, Parameter, State, V
+from cosim.devices.form import can_compile
 from cosim.devices.osdi import compile_osdi, find_openvaf
-from cosim.devices.run_ngspice import can_compile
 from cosim.ngspice import Deck, Ngspice, run_deck
 
 # Words that mean something in one of the languages, or nearly. Which of them cannot be names was

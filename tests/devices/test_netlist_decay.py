@@ -12,7 +12,8 @@ import torch
 from compact_models.emit.ngspice import subcircuit
 from compact_models.model import CompactModel
 from compact_models.symbols import Parameter, State, V
-from cosim.devices.run_ngspice import can_compile, run_ngspice
+from cosim.devices.form import can_compile
+from cosim.devices.run_ngspice import run_ngspice
 from cosim.devices.run_torch import run_torch
 from cosim.ngspice import Ngspice
 from tests.devices.small_models import FOLLOWER, g, k, v_one

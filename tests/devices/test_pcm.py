@@ -20,7 +20,8 @@ from compact_models.pcm_statistics import (
     programming_std_s,
     read_noise_part,
 )
-from cosim.devices.run_ngspice import can_compile, run_ngspice
+from cosim.devices.form import can_compile
+from cosim.devices.run_ngspice import run_ngspice
 from cosim.devices.run_torch import run_torch
 from cosim.ngspice import Ngspice
 

@@ -14,8 +14,8 @@ from compact_models.emit.ngspice import BSourcePrinter
 from compact_models.emit.torch_code import compile_function
 from compact_models.emit.verilog_a import _LIMITED_EXP, _VerilogPrinter
 from compact_models.symbols import Constant, Parameter, V
+from cosim.devices.form import can_compile
 from cosim.devices.osdi import compile_osdi, find_openvaf
-from cosim.devices.run_ngspice import can_compile
 from cosim.ngspice import Deck, find_ngspice, run_deck
 
 SYMBOLS = [sympy.Symbol(name, real=True) for name in ("qa", "qb", "qc")]

@@ -20,6 +20,7 @@ from compact_models.devices.vteam import MODEL as VTEAM
 from compact_models.errors import InputError
 from compact_models.model import CompactModel, ParameterSet
 from compact_models.variation import Stream
+from cosim.devices.form import can_compile
 from cosim.devices.pulses import (
     apply_pulses,
     asymmetry,
@@ -27,7 +28,7 @@ from cosim.devices.pulses import (
     steps,
     symmetry_point,
 )
-from cosim.devices.run_ngspice import can_compile, run_ngspice
+from cosim.devices.run_ngspice import run_ngspice
 from cosim.devices.run_torch import run_torch
 from cosim.ngspice import Ngspice
 

@@ -11,7 +11,8 @@ import torch
 from compact_models.devices.vteam import MODEL as VTEAM
 from compact_models.library import find_model, find_set
 from compact_models.model import CompactModel, ParameterSet
-from cosim.devices.run_ngspice import can_compile, device_deck, run_ngspice
+from cosim.devices.form import can_compile
+from cosim.devices.run_ngspice import device_deck, run_ngspice
 from cosim.devices.run_torch import run_torch
 from cosim.devices.short_segments import with_short_refined
 from cosim.ngspice import Ngspice, find_ngspice
@@ -108,7 +109,7 @@ def test_the_first_row_is_the_start(compiled: bool) -> None:
     np.testing.assert_allclose(found, want, atol=1e-5)
     np.testing.assert_allclose(trace.current_a, current_a, rtol=1e-5, atol=1e-12)
     # Nor has the lead moved it: so the simulator itself has it, where the stimulus begins.
-    deck = device_deck(VTEAM, QUICK, QUICK_S, QUICK_V, compiled=compiled)
+    deck = device_deck(VTEAM, QUICK, QUICK_S, QUICK_V, form=trace.form)
     source = deck.text.partition("pwl(\n")[2].partition("+ )")[0]
     points = [line.split()[1:] for line in source.splitlines()]
     begins_s = next(float(t) for t, v in points if v == "-1.0")

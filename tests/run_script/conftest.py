@@ -12,7 +12,7 @@ from tests.run_script.machines import NGSPICE, PYTHON, RUN, TOOLS, Machine
 
 @pytest.fixture
 def machine(tmp_path: Path) -> Machine:
-    """Debian 12 with Python 3.11, its own mirror, and neither ngspice nor apt-get."""
+    """Debian 12 with Python 3.11, its own mirror, and no ngspice, linker or apt-get."""
     machine = Machine(tmp_path)
     machine.bin.mkdir()
     for tool in TOOLS:

@@ -48,6 +48,7 @@ def test_arguments_pass_through_unchanged(machine: Machine) -> None:
 def test_a_fast_ngspice_is_left_alone(machine: Machine) -> None:
     machine.have_apt(candidate=39)
     machine.have_ngspice(46)
+    machine.have_linker()
     assert machine.run("setup").returncode == 0
     assert machine.calls("apt-get") == []
 
@@ -61,7 +62,7 @@ def test_debian_12_gets_ngspice_from_backports(machine: Machine) -> None:
     assert entry == ENTRY.format(
         uri="http://mirror.example.org/debian", options=f"Signed-By: {KEY}\n"
     )
-    (install,) = (call for call in machine.calls("apt-get") if " install " in call)
+    (install,) = (call for call in machine.calls("apt-get") if call.endswith(" ngspice"))
     assert install.endswith("-t bookworm-backports ngspice")
     assert " -y " in install
 
@@ -120,6 +121,45 @@ def test_without_network_the_next_step_is_named(machine: Machine) -> None:
 def test_too_old_an_ngspice_is_as_good_as_none(machine: Machine) -> None:
     machine.have_ngspice(36)
     assert "ngspice 39 or newer" in one_sentence(machine.run("setup"))
+
+
+# ------------------------------------------------------------------------------ linker ----
+
+
+def test_a_linker_is_installed_where_there_is_none(machine: Machine) -> None:
+    machine.have_apt(candidate=44)
+    finished = machine.run("setup")
+    assert finished.returncode == 0
+    (install,) = (call for call in machine.calls("apt-get") if "binutils" in call)
+    assert " -y " in install
+    assert " install --no-install-recommends binutils" in install
+    assert "linker" in finished.stderr
+    assert "warning" not in finished.stderr
+    machine.run("setup")
+    assert len([call for call in machine.calls("apt-get") if "binutils" in call]) == 1
+
+
+def test_a_machine_that_was_set_up_without_a_linker_gets_one(machine: Machine) -> None:
+    machine.have_ngspice(46)
+    assert machine.run("setup").returncode == 0
+    pip = machine.calls("pip")
+    machine.have_apt(candidate=44)
+    assert machine.run("setup").returncode == 0
+    assert [call for call in machine.calls("apt-get") if call.endswith(" binutils")]
+    assert machine.calls("pip") == pip
+
+
+@pytest.mark.parametrize("why", ["no apt-get", "no root", "offline"])
+def test_without_a_linker_all_goes_on_with_one_warning(machine: Machine, why: str) -> None:
+    machine.have_ngspice(46)
+    if why != "no apt-get":
+        machine.have_apt(candidate=44, uid=1000 if why == "no root" else 0)
+    finished = machine.run("setup", OFFLINE="binutils")
+    assert finished.returncode == 0
+    (warning,) = (line for line in finished.stderr.splitlines() if "warning" in line)
+    assert "B sources" in warning
+    assert "binutils" in warning
+    assert "ready: ngspice 46" in finished.stderr
 
 
 # ----------------------------------------------------------------------------- Python ----

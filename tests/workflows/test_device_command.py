@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from compact_models.library import all_models
-from cosim.devices.run_ngspice import can_compile
+from cosim.devices.form import can_compile
 from cosim.ngspice import Deck, find_ngspice, run_deck
 from tests.workflows.command import names_all, refused, spiceloop
 from workflows.device.stimulus import MOST_V

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from tests.devices.no_linker import LABEL, WHY_NOT, hide_linker
 from tests.workflows.command import names_all, refused, spiceloop
 from workflows.device.stimulus import write_trace
 
@@ -32,14 +33,19 @@ def test_every_try_is_told(tmp_path: Path) -> None:
 def test_the_slower_form_is_told_where_nothing_was_compiled(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("workflows.device.run.can_compile", lambda _ngspice: False)
+    hide_linker(tmp_path, monkeypatch)
     (tmp_path / "in.csv").write_text("t_s,v_v\n0,0\n1e-9,0.1\n2e-9,0\n")
     out = tmp_path / "out.csv"
     arguments = (*CALL, "--stimulus", tmp_path / "in.csv", "-o", out, "--engine", "ngspice")
     found = spiceloop(*arguments)
     assert found.code == 0, found.err
-    names_all(found.err, "running as B sources", "spiceloop check")
-    assert "B sources" not in spiceloop(*arguments, "--form", "b").err  # asked for
+    names_all(found.err, "running as B sources", WHY_NOT, "spiceloop check")
+    assert f", {LABEL}: ok" in found.out
+    asked = spiceloop(*arguments, "--form", "b", "--json")
+    assert "B sources" not in asked.err
+    assert json.loads(asked.out)["engine"].endswith(", B sources")
+    assert json.loads(spiceloop(*arguments, "--json").out)["engine"].endswith(f", {LABEL}")
+    names_all(refused(tmp_path, *arguments, "--form", "osdi"), "--form osdi: ", WHY_NOT, "binutils")
 
 
 def test_no_current_is_less_than_nothing(tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from tests.devices.no_linker import LABEL, hide_linker
 from tests.workflows.command import names_all, refused, spiceloop
 
 RNG = np.random.default_rng(5)
@@ -24,6 +25,7 @@ ARRAY = {
 }
 # A pulse that is given spares the search for one.
 PULSE = ("--amplitude-v=-0.6", "--amplitude-down-v", "1.0", "--width-s", "1e-2")
+SOFT = ("--amplitude-v", "1.5", "--amplitude-down-v=-1.5", "--width-s", "3e-7")
 RANGE_S = 1e-2 - 4e-4
 LEVELS = ("--levels", "200")
 
@@ -50,6 +52,9 @@ def test_a_loop_meets_every_target(tmp_path: Path, engine: str) -> None:
     summary = json.loads(ran.out)
     assert summary["outcome"] == "ok"
     assert summary["met"] == summary["cells"] == 11
+    name, _, form = summary["engine"].partition(", ")
+    assert name.startswith(engine)
+    assert form.startswith(("compiled (OSDI)", "B sources") if engine == "ngspice" else "")
     out = np.load(tmp_path / "out.npz")
     for name in ("conductance_s", "state", "energy_j", "pulses", "disturb"):
         assert out[name].shape == (4, 3), name
@@ -63,6 +68,26 @@ def test_a_loop_meets_every_target(tmp_path: Path, engine: str) -> None:
     assert out["energy_j"].sum() == pytest.approx(summary["energy_j"])
     assert summary["energy_given_j"] > summary["energy_j"] > summary["energy_read_j"] > 0
     assert np.abs(out["disturb"]).max() == pytest.approx(abs(summary["worst_disturb"]))
+
+
+@pytest.mark.slow  # the label of what is written compiled is held above
+@pytest.mark.ngspice
+def test_without_a_linker_it_is_written_as_b_sources_and_said_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hide_linker(tmp_path, monkeypatch)
+    small = {
+        "device": "soft_bounds", "parameters": "reram_array_om", "target": [[np.nan], [3e-5]],
+        "conductance_s": [[1e-5], [2.5e-5]],
+    }  # fmt: skip
+    arguments = call(tmp_path, "--engine", "ngspice", "--levels", "20", *SOFT, **small)
+    ran = spiceloop(*arguments, "--json")
+    assert ran.code == 0, ran.err
+    summary = json.loads(ran.out)
+    assert summary["engine"].startswith("ngspice-")
+    assert summary["engine"].endswith(f", {LABEL}")
+    assert summary["pulses"] > 0
+    assert LABEL in spiceloop(*arguments).out.splitlines()[0]
 
 
 def test_one_pulse_a_cell_gets_near_and_the_loop_nearer(tmp_path: Path) -> None:

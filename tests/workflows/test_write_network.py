@@ -22,6 +22,7 @@ from cosim.write.engines import Pulsed, WriteEngine
 from cosim.write.pulsed_array import PulsedArray
 from netlists.chip import Chip
 from netlists.pulse import Pulse
+from tests.devices.no_linker import LABEL, hide_linker
 from tests.workflows.command import names_all, refused, spiceloop
 from workflows.config import Config
 from workflows.write_plan import calibrated, plan_writing
@@ -83,7 +84,7 @@ def test_a_network_is_written(tmp_path: Path) -> None:
 
 
 @pytest.mark.ngspice
-def test_the_report_shows_what_was_reached(tmp_path: Path) -> None:
+def test_the_report_shows_what_was_reached(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "study.toml").write_text(STUDY.format(up=1.5))
     run = tmp_path / "run"
     for call in (
@@ -91,10 +92,17 @@ def test_the_report_shows_what_was_reached(tmp_path: Path) -> None:
     ):  # fmt: skip
         assert spiceloop(*call).code == 0
     assert "the network was not written" in (run / "report" / "index.html").read_text("utf-8")
-    assert spiceloop("write-network", run).code == 0
+    # Where nothing can be compiled the record and the page say so.
+    hide_linker(tmp_path, monkeypatch)
+    ran = spiceloop("write-network", run)
+    assert ran.code == 0, ran.err
+    (judge,) = (line for line in ran.out.splitlines() if line.startswith("judge "))
+    assert LABEL in judge
+    assert json.loads((run / "write.json").read_text("utf-8"))["judged"]["form"] == LABEL
     assert spiceloop("report", run).code == 0
     page = (run / "report" / "index.html").read_text("utf-8")
     assert "Writing the network into soft_bounds reram_array_om" in page
+    assert LABEL in page
     rows = (run / "report" / "figures" / "write_targets.csv").read_text("utf-8").splitlines()
     assert len(rows) == 1 + np.load(run / "write.npz")["target_s"].size
     other = np.load(run / "write.npz")

@@ -14,6 +14,7 @@ from compact_models.variation import Stream
 from cosim.calibration.update import calibrate_update
 from cosim.calibration.update_layout import FULL, QUICK
 from cosim.calibration.update_source import in_ngspice, in_torch
+from cosim.devices.form import device_form
 from cosim.ngspice import Ngspice, Outcome
 from cosim.surrogate.update import UpdateNoise, UpdateSurrogate
 from cosim.surrogate.update_rows import Row, compared, from_rows, ideal_step
@@ -93,7 +94,8 @@ def test_ngspice_and_torch_measure_the_same_pulse(ngspice: Ngspice, case: Case) 
     model = find_model(name)
     numbers = find_set(model, one)
     x, v = points(range_v, 40)
-    spice = in_ngspice(model, numbers, pulse, ngspice)(x, v)
+    form = device_form(model, numbers, ngspice)
+    spice = in_ngspice(model, numbers, pulse, ngspice, form=form)(x, v)
     ours = in_torch(model, numbers, pulse)(x, v)
     assert spice.outcome is Outcome.OK
     assert np.abs(spice.after - ours.after).max() < 2e-3

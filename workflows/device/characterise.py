@@ -108,7 +108,8 @@ def characterise_device(request: Request, reporter: Reporter) -> Answer:
     if request.out is not None and suffix is not None:
         with reporter.stage(f"drawing {request.out.name}"), figure_style():
             about = f"{model.title[:1].upper()}{model.title[1:]}. Parameter set {numbers.name}: "
-            about += f"{numbers.credit}. Model: {model.source}. Measured in {request.engine}."
+            about += f"{numbers.credit}. Model: {model.source}. "
+            about += f"Measured in {synapse.after_up.source}."
             drawn = page(synapse, f"{model.name}, {numbers.name}, as a synapse", about, notes)
             write_bytes_atomic(request.out, _encoded(drawn, suffix))
     found = {

@@ -16,7 +16,7 @@ from compact_models.errors import InputError, closest
 from compact_models.files import check_place, unwritable
 from compact_models.library import check_device_folder, find_model, find_set
 from compact_models.model import CompactModel, ParameterSet
-from cosim.devices.run_ngspice import can_compile, run_ngspice
+from cosim.devices.run_ngspice import run_ngspice
 from cosim.devices.run_torch import run_torch
 from cosim.ngspice import Outcome, find_ngspice
 from workflows.device.initial import starting_from
@@ -211,24 +211,15 @@ def _in_ngspice(
     timeout_s: float | None, tell: Callable[[str], None] | None,
 ) -> tuple[dict[str, Array], str, str, str]:  # fmt: skip
     ngspice = find_ngspice()
-    if form == "osdi" and not can_compile(ngspice):
-        raise InputError(
-            "compiled models cannot be used here",
-            where="--form",
-            value=form,
-            hint='install "spiceloop[osdi]" and ngspice 42 or later, or use --form b',
-        )
     compiled = None if form == "auto" else form == "osdi"
-    if form == "auto" and tell is not None and not can_compile(ngspice):
-        tell(
-            "  no compiled models here: running as B sources, up to ten times slower"
-            " ('spiceloop check' says what is missing)"
-        )
-    trace = run_ngspice(model, numbers, time_s, voltage_v, ngspice, compiled=compiled,
-                        timeout_s=timeout_s, tell=tell)  # fmt: skip
-    used = f"{trace.result.engine}, {'compiled (OSDI)' if trace.compiled else 'B sources'}"
+    try:
+        trace = run_ngspice(model, numbers, time_s, voltage_v, ngspice, compiled=compiled,
+                            timeout_s=timeout_s, tell=tell)  # fmt: skip
+    except InputError as error:
+        raise (error.within("--form osdi") if form == "osdi" else error) from error
+    used = f"{trace.result.engine}, {trace.form.label}"
     columns = {"i_a": trace.current_a, **trace.states}
     reason = trace.result.reason
-    if trace.result.outcome is Outcome.NO_CONVERGENCE and not trace.compiled:
+    if trace.result.outcome is Outcome.NO_CONVERGENCE and not trace.form.compiled:
         reason += "; --form osdi or --engine torch may get through where B sources do not"
     return columns, used, str(trace.result.outcome), reason
