@@ -25,4 +25,4 @@ def hide_linker(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         if program is not None:
             (programs / Path(program).name).symlink_to(program)
     monkeypatch.setenv("PATH", str(programs))
-    monkeypatch.setenv("XDG_CACHE_HOME", str(folder / "cache"))
+    monkeypatch.setenv("SPICELOOP_CACHE", str(folder / "cache"))

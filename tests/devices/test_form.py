@@ -78,7 +78,7 @@ def test_a_trial_is_of_today(
     compiler = find_openvaf()
     if compiler is None or not can_compile(ngspice):
         pytest.skip("nothing can be compiled here")
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setenv("SPICELOOP_CACHE", str(tmp_path / "cache"))
     kept = device_form(VTEAM, SINE, ngspice)
     assert kept.label == "compiled (OSDI)"
     monkeypatch.setenv("PATH", str(tmp_path))
@@ -127,7 +127,7 @@ def test_a_compiler_that_fails_is_told_of_in_words(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, script: str, what: str, words: list[str]
 ) -> None:
     monkeypatch.setattr(osdi, "_TIMEOUT_S", 0.2 if "sleep" in script else 20.0)
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setenv("SPICELOOP_CACHE", str(tmp_path / "cache"))
     with pytest.raises(InputError) as refused:
         compile_osdi("module m; endmodule\n", program(tmp_path, script))
     assert refused.value.what == what
@@ -150,7 +150,7 @@ def test_openvaf_itself_refuses_with_its_reason(
     compiler = find_openvaf()
     if compiler is None:
         pytest.skip("no openvaf-r here")
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setenv("SPICELOOP_CACHE", str(tmp_path / "cache"))
     with pytest.raises(InputError, match="refuses the Verilog-A text") as refused:
         compile_osdi("module two(p); inout p; electrical p; endmodule\n", compiler)
     assert "'electrical' was not found" in refused.value.sentence()

@@ -60,6 +60,11 @@ def condition(rng: np.random.Generator, depth: int) -> sympy.Basic:
     return sympy.Not(whole) if rng.random() < 0.4 else whole
 
 
+def _by_outputs(count: int) -> list[range]:
+    """The outputs of modules with at most 12 each: ngspice 44 takes no more than 19 nodes."""
+    return [range(k, min(k + 12, count)) for k in range(0, count, 12)]
+
+
 @cache
 def conditions() -> list[sympy.Expr]:
     """Choices whose conditions have every kind of nesting; the value tells what was chosen."""
@@ -226,30 +231,31 @@ def test_verilog_a(cases: tuple[list[sympy.Expr], np.ndarray]) -> None:
     if compiler is None or not can_compile(find_ngspice()):
         pytest.skip("no OSDI here")
     printer = _VerilogPrinter({})
-    ports = ", ".join(f"o{k}" for k in range(COUNT))
-    text = "\n".join(
-        [
-            '`include "disciplines.vams"',
-            f"module many(b, {ports});",
-            f"    inout b, {ports};",
-            f"    electrical b, {ports};",
+    modules, instances = [], []
+    for number, outputs in enumerate(_by_outputs(COUNT)):
+        ports = [f"o{k}" for k in outputs]
+        modules += [
+            f"module many{number}(b, {', '.join(ports)});",
+            f"    inout b, {', '.join(ports)};",
+            f"    electrical b, {', '.join(ports)};",
             f"    parameter real qa = {NUMBERS['qa']};",
             f"    parameter real qc = {NUMBERS['qc']};",
             "    real qb;",
             *_LIMITED_EXP,
             "    analog begin",
             "        qb = V(b);",
-            *(
-                f"        I(o{k}) <+ V(o{k}) - ({printer.doprint(e)});"
-                for k, e in enumerate(cases[0])
-            ),
+            *(f"        I(o{k}) <+ V(o{k}) - ({printer.doprint(cases[0][k])});" for k in outputs),
             "    end",
             "endmodule",
         ]
-    )
+        instances += [
+            f".model card{number} many{number}",
+            f"n{number} b {' '.join(ports)} card{number}",
+        ]
+    text = "\n".join(['`include "disciplines.vams"', *modules])
     deck = Deck(
-        f"compiled\n.model card many\n.control\nset num_threads=1\npre_osdi many.osdi\n.endc\n"
-        f"vb b 0 {NUMBERS['qb']}\nn1 b {ports.replace(',', '')} card\n"
+        "compiled\n.control\nset num_threads=1\npre_osdi many.osdi\n.endc\n"
+        f"vb b 0 {NUMBERS['qb']}\n" + "\n".join(instances) + "\n"
         ".option klu reltol=1e-9 vntol=1e-12\n.op\n.end\n",
         files={"many.osdi": compile_osdi(text, compiler)},
     )
@@ -309,34 +315,33 @@ def test_conditions_in_verilog_a() -> None:
         pytest.skip("no OSDI here")
     choices, tried = conditions(), points()
     printer = _VerilogPrinter({})
-    outputs = ", ".join(f"o{n}" for n in range(len(choices)))
-    text = "\n".join(
-        [
-            '`include "disciplines.vams"',
-            f"module many(ia, ib, ic, {outputs});",
-            f"    inout ia, ib, ic, {outputs};",
-            f"    electrical ia, ib, ic, {outputs};",
+    modules, lines = [], ["compiled"]
+    for number, outputs in enumerate(_by_outputs(len(choices))):
+        ports = [f"o{n}" for n in outputs]
+        modules += [
+            f"module many{number}(ia, ib, ic, {', '.join(ports)});",
+            f"    inout ia, ib, ic, {', '.join(ports)};",
+            f"    electrical ia, ib, ic, {', '.join(ports)};",
             "    real qa, qb, qc;",
             "    analog begin",
             *(f"        q{name} = V(i{name});" for name in "abc"),
-            *(
-                f"        I(o{n}) <+ V(o{n}) - ({printer.doprint(e)});"
-                for n, e in enumerate(choices)
-            ),
+            *(f"        I(o{n}) <+ V(o{n}) - ({printer.doprint(choices[n])});" for n in outputs),
             "    end",
             "endmodule",
         ]
-    )
-    lines = [
-        "compiled\n.model card many\n.control\nset num_threads=1\npre_osdi many.osdi\n.endc",
+        lines.append(f".model card{number} many{number}")
+        for k in range(len(tried)):
+            nodes = " ".join(f"o{k}_{n}" for n in outputs)
+            lines.append(f"n{k}_{number} a{k} b{k} c{k} {nodes} card{number}")
+    text = "\n".join(['`include "disciplines.vams"', *modules])
+    lines += [
+        ".control\nset num_threads=1\npre_osdi many.osdi\n.endc",
         ".option klu reltol=1e-9 vntol=1e-12\n.op",
     ]
     for k, row in enumerate(tried.tolist()):
         lines += [
             f"v{k}_{name} {name}{k} 0 {value!r}" for name, value in zip("abc", row, strict=True)
         ]
-        nodes = " ".join(f"o{k}_{n}" for n in range(len(choices)))
-        lines.append(f"n{k} a{k} b{k} c{k} {nodes} card")
     deck = Deck("\n".join([*lines, ".end", ""]), files={"many.osdi": compile_osdi(text, compiler)})
     result = run_deck(deck, find_ngspice(), timeout_s=60)
     assert result.ok, result.reason

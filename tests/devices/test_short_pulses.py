@@ -114,8 +114,11 @@ def test_the_first_row_is_the_start(compiled: bool) -> None:
     points = [line.split()[1:] for line in source.splitlines()]
     begins_s = next(float(t) for t, v in points if v == "-1.0")
     plot = trace.result.plot
-    there = -np.interp(begins_s, plot.signal("time"), plot.signal("i(vdut)"))
-    assert there == pytest.approx(current_a[0], rel=1e-3)
+    # Or at its next point of time: not every ngspice keeps one where a source has its corner.
+    first = int(np.searchsorted(plot.signal("time"), begins_s))
+    assert plot.signal("time")[first] < 2 * begins_s
+    assert plot.signal("v(p)")[first] == pytest.approx(-1.0, abs=1e-12)
+    assert -plot.signal("i(vdut)")[first] == pytest.approx(current_a[0], rel=1e-4)
 
 
 @pytest.mark.ngspice
