@@ -61,7 +61,7 @@ def condition(rng: np.random.Generator, depth: int) -> sympy.Basic:
 
 
 def _by_outputs(count: int) -> list[range]:
-    """The outputs of modules with at most 12 each: ngspice 44 takes no more than 19 nodes."""
+    """The outputs of modules with at most 12 each: ngspice 44 takes no more than 18 nodes."""
     return [range(k, min(k + 12, count)) for k in range(0, count, 12)]
 
 
