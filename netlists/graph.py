@@ -31,6 +31,8 @@ _TRANSPARENT_MODULES = (nn.Flatten, nn.Dropout, nn.Identity)
 _TRANSPARENT_CALLS = frozenset({"flatten", "view", "reshape", "contiguous", "squeeze", "float"})
 _FUNCTIONS = {"relu": "relu", "relu_": "relu", "tanh": "tanh", "sigmoid": "sigmoid"}
 
+_SOFTMAX = "leave it out if it stands at the end: the largest output stays the largest"
+
 
 @dataclass(frozen=True, eq=False)
 class LinearStage:
@@ -196,7 +198,11 @@ def _describe(node: fx.Node, modules: dict[str, nn.Module]) -> dict[str, object]
     if node.target in (operator.getitem, getattr):
         what = "indexing"
     raise InputError(
-        "this layer has no circuit", where=f"network.{path}", value=what, allowed=supported()
+        "this layer has no circuit",
+        where=f"network.{path}",
+        value=what,
+        allowed=supported(),
+        hint=_SOFTMAX if "softmax" in what else "",
     )
 
 
@@ -212,6 +218,8 @@ def _instead(module: nn.Module) -> str:
             "torch.nn.utils.parametrize.remove_parametrizations leaves the weight that acts in a"
             " plain Linear"
         )
+    if isinstance(module, nn.Softmax | nn.LogSoftmax):
+        return _SOFTMAX
     if isinstance(module, nn.Linear):
         return "what is derived from Linear may compute anything: use torch.nn.Linear itself"
     return ""

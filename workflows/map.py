@@ -64,7 +64,7 @@ def map_run(
     file, _, name = target.rpartition(":")
     module = f"{Path(file).resolve()}:{name}" if ".py:" in target else target
     with new_folder(out, reporter.say) as folder:
-        stages = linear_stages(network_graph(load_module(module)))
+        stages = linear_stages(network_graph(load_module(module, seed=config.study.seed)))
         config = config.model_copy(update={"network": NetworkSpec(module=module)})
         split = load_split(config.data, seed=config.study.seed)
         check_fits(stages, split, target)

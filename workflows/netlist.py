@@ -122,7 +122,7 @@ def _of_run(run: Path) -> _Source:
 
 def _of_module(target: str, config: Config, reporter: Reporter) -> _Source:
     check_study(config)
-    stages = linear_stages(network_graph(load_module(target)))
+    stages = linear_stages(network_graph(load_module(target, seed=config.study.seed)))
     origin = f"{target}, weights as its factory returned them"
     if named_data(config):
         split = _split(config, reporter)

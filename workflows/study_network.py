@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import networkx as nx
+import torch
 from torch import nn
 
 from compact_models.errors import InputError
@@ -37,7 +38,7 @@ def initial_stages(config: Config, split: Split, reporter: Reporter) -> tuple[Li
     """
     spec = config.network
     if spec.module:
-        graph = network_graph(load_module(spec.module))
+        graph = network_graph(load_module(spec.module, seed=config.study.seed))
         if any(node["kind"] == "batch_norm" for _, node in graph.nodes(data=True)):
             reporter.say(
                 "    BatchNorm1d is folded into the Linear before it, with the statistics that it"
@@ -91,11 +92,12 @@ def check_fits(stages: tuple[LinearStage, ...], split: Split, where: str) -> Non
     )
 
 
-def load_module(target: str) -> nn.Module:
+def load_module(target: str, *, seed: int) -> nn.Module:
     """Runs the user's file; the network that its factory returns, or that stands in it.
 
     Args:
         target: `MODULE.py:NAME`, a function that returns a torch module, or a module.
+        seed: of the study: what torch draws there, fresh weights, comes from it.
 
     Raises:
         InputError: there is no such file or name, or it gives no torch module.
@@ -107,7 +109,9 @@ def load_module(target: str) -> nn.Module:
             where=target,
             allowed="MODULE.py:NAME, where NAME is a function that returns a torch module",
         )
-    network = call_factory(target)
+    with torch.random.fork_rng(devices=[]):  # the caller's random state stays as it was
+        torch.manual_seed(seed)
+        network = call_factory(target)
     if not isinstance(network, nn.Module):
         raise InputError(
             "the factory returned no torch module", where=target, value=type(network).__name__

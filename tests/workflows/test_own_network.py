@@ -27,6 +27,7 @@ from netlists.mapping import plan_layers
 from netlists.readout.tia import TiaSpec
 from tests.workflows.command import names_all, refused, spiceloop
 from tests.workflows.test_own_data import NAMES, iris_csv
+from workflows.study_network import load_module
 
 IRIS = datasets.load_iris()
 NET = """\
@@ -229,6 +230,17 @@ def test_a_module_that_stands_in_its_file_is_taken(own: Path, tmp_path: Path) ->
     ran = spiceloop("netlist", own / "my_net.py:net", "-o", tmp_path / "deck", "--json")
     assert ran.code == 0, ran.err
     assert json.loads(ran.out)["layers"] == 2
+
+
+def test_fresh_weights_come_from_the_studys_seed(own: Path) -> None:
+    before = torch.get_rng_state()
+
+    def first(seed: int) -> torch.Tensor:
+        return load_module(f"{own}/my_net.py:Net", seed=seed).get_parameter("first.weight")
+
+    assert torch.equal(first(3), first(3))
+    assert not torch.equal(first(3), first(4))
+    assert torch.equal(torch.get_rng_state(), before)
 
 
 DATA = ["--data", "{own}/train.csv", "--label", "kind"]
