@@ -161,7 +161,7 @@ def test_all_parameters_of_a_deck_are_known_to_be_taken() -> None:
 
 @pytest.mark.parametrize("name", ["cell", "DRIVER", "layer_0", "network"])
 def test_a_library_with_the_name_of_one_of_our_blocks_is_refused(name: str, tmp_path: Path) -> None:
-    """ngspice takes one of the two, without a word."""
+    """ngspice would leave one of the two out, and say so only in its log."""
     path = tmp_path / "own.cir"
     path.write_text(f".subckt {name} a b\nr1 a b 1\n.ends\n{GOOD}")
     chip = chip_of(small_network(), Hardware(blocks=read(path).blocks), small_inputs(3))
