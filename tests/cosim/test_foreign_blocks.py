@@ -346,5 +346,5 @@ def test_every_method_of_the_wires_takes_programmed_conductances() -> None:
     assert half.outside(100 * g) == plain.outside(50 * g) != ""
     methods = {name for name in vars(WireModel) if not name.startswith("_")}
     # These take no conductances, or ask the others.
-    methods -= {*WireModel.__dataclass_fields__, "with_sense", "trained", "outside"}
+    methods -= {*WireModel.__dataclass_fields__, "with_sense", "trained", "outside", "outside_by"}
     assert methods <= set(vars(OwnCellWires))
