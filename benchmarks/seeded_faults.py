@@ -76,8 +76,8 @@ FAULTS = (
     Fault(
         "bit lines of the netlist with the resistance of word lines",
         "netlists/dialects/ngspice.py",
-        "number(array.wires.r_bitline_ohm)",
-        "number(array.wires.r_wordline_ohm)",
+        "for ohm in (wires.r_wordline_ohm, wires.r_bitline_ohm)",
+        "for ohm in (wires.r_wordline_ohm, wires.r_wordline_ohm)",
     ),
     Fault(
         "the closed form of the wires without its sneak paths",

@@ -18,6 +18,7 @@ from compact_models.errors import InputError, closest
 from cosim.bench import sweep_deck
 from cosim.kirchhoff import ArrayVoltages, check_array
 from cosim.ngspice import Ngspice, Outcome, RawPlot, find_ngspice, run_decks, timeout_for
+from cosim.nodal.lines import as_ohm
 from cosim.nodal.transfer import solve_transfer
 from cosim.passive import impossible_current
 from cosim.surrogate.wires import wire_model
@@ -28,7 +29,7 @@ Array = NDArray[np.float64]
 # Node voltages of a sweep are held in memory at once: 256 MB of doubles a deck.
 _MAX_VALUES = 32_000_000
 
-_IDEAL = "V @ G"
+_IDEAL, _CLOSED = "V @ G", "closed-form wires, second order"
 
 
 @dataclass(frozen=True, eq=False)
@@ -115,16 +116,18 @@ def read_array(
 
 def _impossible(array: ReadArray, input_v: Array, answer: _Answer) -> str:
     """Why no circuit can give these currents; empty if one can."""
-    wires = array.crossbar.wires
-    ideal = answer.engine == _IDEAL  # knows no resistance
+    crossbar, wires = array.crossbar, array.crossbar.wires
+    first, last = np.zeros(crossbar.rows), np.zeros(crossbar.cols)
+    if answer.engine != _IDEAL:  # which knows no resistance
+        shape = crossbar.conductance_s.shape
+        first = array.driver_ohm + np.broadcast_to(wires.r_wordline_ohm, shape)[:, 0]
+        last = array.sense_ohm + np.broadcast_to(wires.r_bitline_ohm, shape)[-1]
     wrong = impossible_current(
         torch.from_numpy(answer.current_a),
         torch.from_numpy(input_v),
-        torch.from_numpy(array.crossbar.conductance_s),
-        r_first_ohm=torch.tensor(0.0 if ideal else array.r_driver_ohm + wires.r_wordline_ohm),
-        r_last_ohm=torch.from_numpy(
-            0.0 * array.sense_ohm if ideal else array.sense_ohm + wires.r_bitline_ohm
-        ),
+        torch.from_numpy(crossbar.conductance_s),
+        r_first_ohm=torch.from_numpy(first),
+        r_last_ohm=torch.from_numpy(last),
     )
     return f"{answer.engine} gave {wrong}" if wrong else ""
 
@@ -144,29 +147,36 @@ def _ideal(array: ReadArray, input_v: Array, _ngspice: Ngspice | None, _jobs: in
 
 def _surrogate(array: ReadArray, input_v: Array, _ngspice: Ngspice | None, _jobs: int) -> _Answer:
     crossbar = array.crossbar
+    if array.has_opens:
+        return _Answer(
+            np.full((len(input_v), crossbar.cols), np.nan),
+            _CLOSED,
+            Outcome.INVALID,
+            "the closed form knows no opens: use exact or spice",
+        )
     model = wire_model(
         crossbar.rows,
         crossbar.cols,
-        r_wordline_ohm=crossbar.wires.r_wordline_ohm,
-        r_bitline_ohm=crossbar.wires.r_bitline_ohm,
-        r_driver_ohm=array.r_driver_ohm,
-        r_sense_ohm=torch.from_numpy(array.sense_ohm.copy()),
+        r_wordline_ohm=as_ohm(crossbar.wires.r_wordline_ohm),
+        r_bitline_ohm=as_ohm(crossbar.wires.r_bitline_ohm),
+        r_driver_ohm=as_ohm(array.r_driver_ohm),
+        r_sense_ohm=as_ohm(array.r_sense_ohm),
     )
     conductance = torch.from_numpy(crossbar.conductance_s)
     outside = model.outside(conductance)
     note = f"{outside}: use exact" if outside else ""
     current = input_v @ model.with_losses(conductance)[0].numpy()
-    return _Answer(current, "closed-form wires, second order", note=note)
+    return _Answer(current, _CLOSED, note=note)
 
 
 def _exact(array: ReadArray, input_v: Array, _ngspice: Ngspice | None, _jobs: int) -> _Answer:
     crossbar = array.crossbar
     transfer = solve_transfer(
         torch.from_numpy(crossbar.conductance_s),
-        r_wordline_ohm=crossbar.wires.r_wordline_ohm,
-        r_bitline_ohm=crossbar.wires.r_bitline_ohm,
-        r_driver_ohm=array.r_driver_ohm,
-        r_sense_ohm=torch.from_numpy(array.sense_ohm.copy()),
+        r_wordline_ohm=as_ohm(crossbar.wires.r_wordline_ohm),
+        r_bitline_ohm=as_ohm(crossbar.wires.r_bitline_ohm),
+        r_driver_ohm=as_ohm(array.r_driver_ohm),
+        r_sense_ohm=as_ohm(array.r_sense_ohm),
     )
     current = transfer.current_a(torch.from_numpy(input_v)).numpy()
     return _Answer(current, "nodal solver")
@@ -230,7 +240,7 @@ def _voltages(array: ReadArray, plot: RawPlot) -> ArrayVoltages:
         if name.startswith(("w_", "b_")):
             return f"v(xtile_0.{name})"
         # Nodes of merged wires are the tile's ports; without a driver those are the inputs.
-        if name.startswith("wl_") and array.r_driver_ohm == 0:
+        if name.startswith("wl_") and array.driver_ohm[int(name.removeprefix("wl_"))] == 0:
             return f"v(in_{name.removeprefix('wl_')})"
         return f"v({name})"
 

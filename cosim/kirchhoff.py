@@ -99,19 +99,24 @@ def check_array(
     left_over = np.zeros(len(cell))
     limit = TOLERANCE
     voltage = max(float(np.abs(v.wordline).max()), float(np.abs(v.bitline).max()))
-    if wires.r_wordline_ohm > 0:
-        nodes = np.concatenate([v.wordline[:, :, None], v.word], axis=2)
-        along = -np.diff(nodes, axis=2) / wires.r_wordline_ohm
-        onward = np.concatenate([along[:, :, 1:], np.zeros_like(along[:, :, :1])], axis=2)
-        left_over = np.maximum(left_over, np.abs(along - onward - cell).max(axis=(1, 2)))
-        limit += _ROUNDING * voltage / wires.r_wordline_ohm / largest
+    # Every line from its far end to its driver or sense node, [point, line, node].
+    shape = conductance_s.shape
+    for ohm, nodes, cells in (
+        (
+            np.broadcast_to(wires.r_wordline_ohm, shape)[:, ::-1],
+            np.concatenate([v.wordline[:, :, None], v.word], axis=2)[:, :, ::-1],
+            -cell[:, :, ::-1],
+        ),
+        (
+            np.broadcast_to(wires.r_bitline_ohm, shape).T,
+            np.concatenate([v.bit, v.bitline[:, None, :]], axis=1).transpose(0, 2, 1),
+            cell.transpose(0, 2, 1),
+        ),
+    ):
+        if (ohm > 0).any():
+            left_over = np.maximum(left_over, _left_over(nodes, cells, ohm))
+            limit += _ROUNDING * voltage / float(ohm[ohm > 0].min()) / largest
     out = cell.sum(axis=1)
-    if wires.r_bitline_ohm > 0:
-        nodes = np.concatenate([v.bit, v.bitline[:, None, :]], axis=1)
-        along = -np.diff(nodes, axis=1) / wires.r_bitline_ohm
-        before = np.concatenate([np.zeros_like(along[:, :1]), along[:, :-1]], axis=1)
-        left_over = np.maximum(left_over, np.abs(before + cell - along).max(axis=(1, 2)))
-        limit += _ROUNDING * voltage / wires.r_bitline_ohm / largest
     if sense_a is None:
         return KirchhoffCheck(left_over / largest, limit, out)
     most = max(float(np.abs(sense_a).max()), largest)
@@ -120,20 +125,39 @@ def check_array(
     return KirchhoffCheck(left_over / largest, limit, out, differing, TOLERANCE + rounding)
 
 
+def _left_over(nodes: Array, cells: Array, ohm: Array) -> Array:
+    """Largest current that is left over at a node, [point]; nodes that a short joins are one.
+
+    Args:
+        nodes: voltages from the far end of a line to its end, [point, line, cell + 1].
+        cells: currents into the line, [point, line, cell].
+        ohm: of the segment after every cell, [line, cell]; infinite for an open.
+    """
+    short = ohm == 0
+    along = -np.diff(nodes, axis=2) / np.where(short, np.inf, ohm)
+    missing = along - cells.cumsum(axis=2)  # what all cells up to here leave over
+    if short.any():  # a short carries whatever it must: its node's balance is the next one's
+        for k in range(missing.shape[2]):
+            before = missing[:, :, k - 1] if k else 0.0
+            missing[:, :, k] = np.where(short[:, k], before, missing[:, :, k])
+    at_node = np.diff(missing, axis=2, prepend=0.0)
+    return np.asarray(np.abs(at_node).max(axis=(1, 2)))
+
+
 def check_wires(wires: Wires, v: ArrayVoltages) -> KirchhoffCheck:
     """The check for cells of unknown law: currents from wire segments only.
 
     Every cell's current is measured twice, by what its word line loses and by what its bit line
     gains; in sum, what enters by the word lines leaves by the bit lines. Where the wires of one
-    direction are ideal there is one measurement and nothing to compare: the residual is then 0,
-    and without bit-line segments `current_a` is NaN.
+    direction are ideal, or one of their segments, there is one measurement and nothing to compare:
+    the residual is then 0, and without bit-line segments `current_a` is NaN.
 
     Args:
         wires: the segment resistances.
         v: the voltages to be checked.
     """
     points, cols = v.bitline.shape
-    word, bit = wires.r_wordline_ohm > 0, wires.r_bitline_ohm > 0
+    word, bit = bool(np.all(wires.r_wordline_ohm)), bool(np.all(wires.r_bitline_ohm))
     unknown = np.full((points, cols), np.nan)
     if bit:
         nodes = np.concatenate([v.bit, v.bitline[:, None, :]], axis=1)
@@ -150,6 +174,6 @@ def check_wires(wires: Wires, v: ArrayVoltages) -> KirchhoffCheck:
     total = max(float(np.abs(down[:, -1]).sum(axis=1).max()), tiny)
     in_sum = np.abs(along[:, :, 0].sum(axis=1) - down[:, -1].sum(axis=1)) / total
     voltage = max(float(np.abs(v.wordline).max()), float(np.abs(v.bitline).max()))
-    per_ohm = 1 / wires.r_wordline_ohm + 1 / wires.r_bitline_ohm
+    per_ohm = 1 / float(np.min(wires.r_wordline_ohm)) + 1 / float(np.min(wires.r_bitline_ohm))
     limit = TOLERANCE + _ROUNDING * voltage * per_ohm / largest
     return KirchhoffCheck(np.maximum(in_each, in_sum), limit, down[:, -1])

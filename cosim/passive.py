@@ -42,20 +42,20 @@ def impossible_current(
     # A sense node and another one may be that far from ground, to either side.
     high = drive_v.amax(-1, keepdim=True).clamp(min=0) + 2 * held_v
     low = drive_v.amin(-1, keepdim=True).clamp(max=0) - 2 * held_v
-    limit = (high - low) * of_col.max()  # of all bit lines, [batch, 1]
+    scale = TOLERANCE * (high - low) * conductance_s.sum(0).max()
     above = (current_a - high * of_col).amax(-1, keepdim=True)
     below = (low * of_col - current_a).amax(-1, keepdim=True)
-    beyond = torch.maximum(above, below) > TOLERANCE * limit
+    beyond = torch.maximum(above, below) > scale
     total = current_a.abs().sum(-1, keepdim=True)
     given = (drive_v.abs() * of_row).sum(-1, keepdim=True) + 2 * held_v * of_col.sum()
-    beyond |= total > given + TOLERANCE * limit * current_a.shape[-1]
+    beyond |= total > given + scale * current_a.shape[-1]
     if not bool(beyond.any()):
         return ""
     at = int(beyond.squeeze(-1).nonzero()[0])
-    largest = float(current_a[at].abs().max())
+    largest, most = float(current_a[at].abs().max()), torch.maximum(high, -low) * of_col.max()
     return (
         f"input {at}: currents up to {largest:.3g} A, which no passive array of these cells and"
-        f" voltages can give (at most {float(limit[at]):.3g} A a bit line,"
+        f" voltages can give (at most {float(most[at]):.3g} A a bit line,"
         f" {float(given[at]):.3g} A together)"
     )
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,12 +16,13 @@ from netlists.circuit import (
     Element,
     ForeignSubcircuit,
     Instance,
+    Note,
     Resistor,
     Subcircuit,
     VoltageSource,
 )
 from netlists.crossbar import Crossbar
-from netlists.wires import ALLOWED_OHM, LEAST_OHM, MOST_OHM
+from netlists.wires import checked_ohm
 
 Array = NDArray[np.float64]
 
@@ -31,29 +33,41 @@ class ReadArray:
 
     Args:
         crossbar: cells and wires.
-        r_driver_ohm: in series at each driver.
-        r_sense_ohm: in series at each sense node, one value or [col].
+        r_driver_ohm: in series at each driver, one value or [row]; infinite where a word line
+            floats.
+        r_sense_ohm: in series at each sense node, one value or [col]; infinite where a bit line
+            floats.
 
     Raises:
-        InputError: a resistance is negative or not finite.
+        InputError: a resistance is negative or not a number, or there are not as many as lines.
     """
 
     crossbar: Crossbar
-    r_driver_ohm: float = 0.0
+    r_driver_ohm: float | Array = 0.0
     r_sense_ohm: float | Array = 0.0
 
     def __post_init__(self) -> None:
         """Checks the resistances."""
-        for name, value in (("r_driver_ohm", self.r_driver_ohm), ("r_sense_ohm", self.r_sense_ohm)):
-            array = np.asarray(value, dtype=np.float64)
-            computable = (array == 0) | ((array >= LEAST_OHM) & (array <= MOST_OHM))
-            if not computable.all():
+        for name, lines in (
+            ("r_driver_ohm", self.crossbar.rows),
+            ("r_sense_ohm", self.crossbar.cols),
+        ):
+            ohm = checked_ohm(getattr(self, name), name, 1)
+            if not isinstance(ohm, float) and ohm.shape != (lines,):
                 raise InputError(
-                    "a resistance cannot be built",
+                    "one value, or one for every line",
                     where=name,
-                    value=float(array.min()) if array.size else None,
-                    allowed=ALLOWED_OHM,
+                    value=ohm.shape,
+                    allowed=f"[{lines}]",
                 )
+            object.__setattr__(self, name, ohm)
+
+    @property
+    def driver_ohm(self) -> Array:
+        """The driver resistances, [row]."""
+        return np.broadcast_to(
+            np.asarray(self.r_driver_ohm, dtype=np.float64), (self.crossbar.rows,)
+        )
 
     @property
     def sense_ohm(self) -> Array:
@@ -61,6 +75,12 @@ class ReadArray:
         return np.broadcast_to(
             np.asarray(self.r_sense_ohm, dtype=np.float64), (self.crossbar.cols,)
         )
+
+    @property
+    def has_opens(self) -> bool:
+        """A segment or an end is open."""
+        ends = np.concatenate([self.driver_ohm, self.sense_ohm])
+        return self.crossbar.wires.has_opens or bool(np.isinf(ends).any())
 
 
 def array_circuit(
@@ -83,18 +103,21 @@ def array_circuit(
     tile = Subcircuit("tile_0", crossbar.ports, (crossbar,), description="the array")
     items: list[Element] = []
     words: list[str] = []
-    for row in range(crossbar.rows):
-        if array.r_driver_ohm > 0:
-            words.append(f"wl_{row}")
-            items.append(Resistor(f"rdriver_{row}", f"in_{row}", f"wl_{row}", array.r_driver_ohm))
-        else:
-            words.append(f"in_{row}")
+    for row, resistance in enumerate(array.driver_ohm.tolist()):
+        words.append(f"wl_{row}" if resistance > 0 else f"in_{row}")
+        if resistance == math.inf:
+            items.append(Note(f"rdriver_{row} is open"))
+        elif resistance > 0:
+            items.append(Resistor(f"rdriver_{row}", f"in_{row}", f"wl_{row}", resistance))
     items.append(
         Instance("xtile_0", "tile_0", (*words, *(f"bl_{col}" for col in range(crossbar.cols))))
     )
     for col, resistance in enumerate(array.sense_ohm.tolist()):
         end = f"bl_{col}"
-        if resistance > 0:
+        if resistance == math.inf:
+            end = f"sense_{col}"
+            items.append(Note(f"rsense_{col} is open"))
+        elif resistance > 0:
             end = f"sense_{col}"
             items.append(Resistor(f"rsense_{col}", f"bl_{col}", end, resistance))
         items.append(VoltageSource(f"vsense_{col}", end, "0", 0.0))

@@ -38,12 +38,26 @@ class Mesh(ABC):
         """Number of bit lines."""
 
     def word_node(self, row: int | str, col: int) -> str:
-        """The cell's end on its word line; `row` may be a mark that stands for a number."""
-        return f"w_{row}_{col}" if self.wires.r_wordline_ohm > 0 else f"wl_{row}"
+        """The cell's end on its word line.
+
+        Args:
+            row: its number, or a mark that stands for one where all segments are equal.
+            col: the number of its bit line.
+        """
+        ohm = self.wires.r_wordline_ohm
+        if not isinstance(ohm, float):
+            # What only shorts part from each other is one node, named after the nearest to the end.
+            col = int(np.flatnonzero(ohm[int(row), : col + 1]).max(initial=-1))
+            return f"w_{row}_{col}" if col >= 0 else f"wl_{row}"
+        return f"w_{row}_{col}" if ohm > 0 else f"wl_{row}"
 
     def bit_node(self, row: int | str, col: int) -> str:
         """The cell's end on its bit line; `row` likewise."""
-        return f"b_{row}_{col}" if self.wires.r_bitline_ohm > 0 else f"bl_{col}"
+        ohm = self.wires.r_bitline_ohm
+        if not isinstance(ohm, float):
+            row = int(row) + int(np.append(ohm[int(row) :, col], 1.0).nonzero()[0][0])
+            return f"b_{row}_{col}" if row < self.rows else f"bl_{col}"
+        return f"b_{row}_{col}" if ohm > 0 else f"bl_{col}"
 
     @property
     def ports(self) -> tuple[str, ...]:
@@ -60,12 +74,13 @@ class Crossbar(Mesh):
 
     Args:
         conductance_s: programmed conductances in siemens, [row, col]; 0 is an open cell.
-        wires: the segment resistances.
+        wires: the segment resistances, equal or [row, col].
         cell: the name of the cell's subcircuit, ports (wl, bl), parameter `g` in siemens.
         notes: a comment per cell, row by row ([row][col]), or empty.
 
     Raises:
-        InputError: a conductance is negative or not finite, or the shape is not [row, col].
+        InputError: a conductance is negative or not finite, or the shape is not [row, col];
+            segments of another array.
     """
 
     conductance_s: Array
@@ -76,6 +91,7 @@ class Crossbar(Mesh):
     def __post_init__(self) -> None:
         """Checks the conductances."""
         check_conductances(self.conductance_s)
+        self.wires.check_shape(self.rows, self.cols)
 
     @property
     def cells(self) -> CrossbarCells:

@@ -59,7 +59,12 @@ def design_deck(circuit: Circuit) -> DesignDeck:
     def split(block: Subcircuit) -> Iterator[Element]:
         for item in block.items:
             if isinstance(item, Crossbar):
-                yield Segments(item, _WORD, _BIT)
+                word, bit = item.wires.r_wordline_ohm, item.wires.r_bitline_ohm
+                yield Segments(
+                    item,
+                    _WORD if isinstance(word, float) else "",
+                    _BIT if isinstance(bit, float) else "",
+                )
                 yield away(f"{block.name}_cells", (item.cells,), block.name)
             elif isinstance(item, Drawn):
                 yield away(item.name, item.items, block.name)
@@ -94,5 +99,5 @@ def _wire_models(circuit: Circuit) -> Iterator[Element]:
         (_WORD, "r_wordline", wires.r_wordline_ohm, "word"),
         (_BIT, "r_bitline", wires.r_bitline_ohm, "bit"),
     ):
-        if ohm > 0:
+        if isinstance(ohm, float) and ohm > 0:  # segments that differ have their own numbers
             yield SegmentModel(model, Shared(name, ohm, f"a segment of a {line} line [ohm]"))

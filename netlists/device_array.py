@@ -56,6 +56,7 @@ class DeviceArray(Mesh):
                 value=self.stuck_s.shape,
                 allowed="[row, col], at least 1x1",
             )
+        self.wires.check_shape(self.rows, self.cols)
         impossible = ~np.isnan(self.stuck_s) & ~((self.stuck_s >= 0) & (self.stuck_s <= MOST_S))
         _refuse(impossible, self.stuck_s, "stuck_s", f"NaN, or 0 to {MOST_S:g} siemens")
         for name, values in self.parameters.items():

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Annotated
 
-from pydantic import Field, field_validator
+from pydantic import Field, PlainSerializer, PlainValidator, field_validator
 
 from compact_models.ohmic import OhmicCell
 from compact_models.spec import Spec
@@ -24,15 +25,31 @@ class TileSpec(Spec):
     max_cols: int = Field(64, ge=2, le=4096, description="bit lines of a tile, two a weight")
 
 
+def _as_wires(value: object) -> Wires:
+    if isinstance(value, Mapping) and {*value} <= {"r_wordline_ohm", "r_bitline_ohm"}:
+        return Wires(**value)
+    if not isinstance(value, Wires):
+        raise ValueError("wires are a netlists.wires.Wires, r_wordline_ohm and r_bitline_ohm")
+    return value
+
+
+def _as_numbers(wires: Wires) -> dict[str, object]:
+    ohms = {"r_wordline_ohm": wires.r_wordline_ohm, "r_bitline_ohm": wires.r_bitline_ohm}
+    return {k: v if isinstance(v, float) else v.tolist() for k, v in ohms.items()}
+
+
 class Hardware(Spec):
     """Cells, wires, drivers, amplifiers, neurons and converters of a chip.
 
     `blocks` are the user's own, by role (`netlists.foreign.ROLES`), in place of ours. Netlist,
     calibration and SPICE use them; fidelities that have no equations for them refuse them.
+
+    Wires whose segments differ are those of a whole tile, `max_rows` x `max_cols`; a smaller one is
+    built of the cells nearest to drivers and sense nodes (`Wires.near_ends`).
     """
 
     cell: OhmicCell = OhmicCell()
-    wires: Wires = Wires()
+    wires: Annotated[Wires, PlainValidator(_as_wires), PlainSerializer(_as_numbers)] = Wires()
     tile: TileSpec = TileSpec()
     driver: DriverSpec = DriverSpec()
     tia: TiaSpec = TiaSpec()

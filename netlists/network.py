@@ -114,7 +114,7 @@ def _tile(chip: Chip, layer: int, tile: int, cell: str) -> Subcircuit:
     part = plan.tiles[tile]
     array = Crossbar(
         chip.conductance_s[layer][tile],
-        chip.hardware.wires,
+        chip.hardware.wires.near_ends(part.rows, part.cols),
         cell=cell,
         notes=_weight_notes(chip, layer, part),
     )

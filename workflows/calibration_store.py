@@ -14,6 +14,7 @@ from cosim.calibration.calibrate import Calibration
 from cosim.calibration.evidence import HeldOutError, MeasuredCurve
 from cosim.fidelities.spice import SimulationRecord
 from cosim.fidelities.surrogate import FittedLayer, FittedTile, SurrogateModel
+from cosim.nodal.lines import as_ohm
 from cosim.surrogate.cells import OwnCellWires
 from cosim.surrogate.curves import Curves
 from cosim.surrogate.wires import wire_model
@@ -89,11 +90,12 @@ def read_calibration(run: Path, chip: Chip) -> Calibration:
         for t, part in enumerate(plan.tiles):
             name = f"layer_{k}.tile_{t}"
             t0, t1, t2, t3 = stored[f"{name}.wire_weights", (4,)].tolist()
+            segments = hardware.wires.near_ends(part.rows, part.cols)
             wires = wire_model(
                 part.rows,
                 part.cols,
-                r_wordline_ohm=hardware.wires.r_wordline_ohm,
-                r_bitline_ohm=hardware.wires.r_bitline_ohm,
+                r_wordline_ohm=as_ohm(segments.r_wordline_ohm),
+                r_bitline_ohm=as_ohm(segments.r_bitline_ohm),
                 r_driver_ohm=hardware.driver.r_driver_ohm,
                 r_sense_ohm=torch.from_numpy(stored[f"{name}.sense_ohm", (part.cols,)]),
                 weights=(t0, t1, t2, t3),

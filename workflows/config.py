@@ -34,6 +34,7 @@ from netlists.neurons.spec import NeuronSpec
 from netlists.readout.tia import TiaSpec
 from netlists.wires import Wires
 from workflows.own_blocks import BlocksSpec, OwnBlocks, load_blocks
+from workflows.wires_file import ReadWires, WiresSpec, load_wires
 
 # TOML has lists, a frozen parameter set holds a tuple.
 _Widths = Annotated[
@@ -205,7 +206,7 @@ class Config(Spec):
     data: DataSpec = DataSpec()
     network: NetworkSpec = NetworkSpec()
     cell: OhmicCell = OhmicCell()
-    wires: Wires = Wires()
+    wires: WiresSpec = WiresSpec()
     tile: TileSpec = TileSpec()
     driver: DriverSpec = DriverSpec()
     tia: TiaSpec = TiaSpec()
@@ -217,22 +218,39 @@ class Config(Spec):
     write: WriteSpec = WriteSpec()
     blocks: BlocksSpec = BlocksSpec()
     simulator: SimulatorSpec = SimulatorSpec()
-    # What the files of [blocks] say; `with_blocks` reads them.
+    # What the files of [blocks] and [wires] say; `with_files` reads them.
     _own: OwnBlocks | None = PrivateAttr(None)
+    _wires: ReadWires | None = PrivateAttr(None)
 
-    def with_blocks(self, folder: Path, *, where: str) -> Config:
-        """The same study with the files of its blocks read.
+    def with_files(self, folder: Path, *, where: str) -> Config:
+        """The same study with the files of its blocks and wires read.
 
         Args:
             folder: what their paths are relative to.
             where: the configuration, for messages.
 
         Raises:
-            InputError: a block cannot be used.
+            InputError: a block or a file of wires cannot be used.
         """
         made = self.model_copy()
         made._own = load_blocks(self.blocks, folder, where)
+        made._wires = load_wires(self.wires, self.tile, folder, where)
         return made
+
+    @property
+    def read_wires(self) -> ReadWires | None:
+        """Wires of single lines and segments, read; None where all are equal.
+
+        Raises:
+            InputError: there is a file of them, and nobody has read it.
+        """
+        if self.wires.file and self._wires is None:
+            raise InputError(
+                "the file of these wires has not been read",
+                where="[wires] file",
+                hint="load the configuration with load_config, or call with_files",
+            )
+        return self._wires
 
     @property
     def own_blocks(self) -> OwnBlocks | None:
@@ -245,17 +263,18 @@ class Config(Spec):
             raise InputError(
                 "the files of these blocks have not been read",
                 where="[blocks]",
-                hint="load the configuration with load_config, or call with_blocks",
+                hint="load the configuration with load_config, or call with_files",
             )
         return self._own
 
     @property
     def hardware(self) -> Hardware:
         """The chip's part of the configuration."""
-        own = self.own_blocks
+        own, read = self.own_blocks, self.read_wires
+        equal = Wires(self.wires.r_wordline_ohm, self.wires.r_bitline_ohm)
         return Hardware(
             cell=self.cell,
-            wires=self.wires,
+            wires=equal if read is None else read.wires,
             tile=self.tile,
             driver=self.driver,
             tia=self.tia,
@@ -266,18 +285,23 @@ class Config(Spec):
 
     def to_toml(self) -> str:
         """Every key with its value, as a file that reads back to the same configuration."""
-        return tomli_w.dumps(self.model_dump(mode="json"))
+        values = self.model_dump(mode="json")
+        for key in self._wires.stored if self._wires else ():
+            del values["wires"][key]
+        return tomli_w.dumps(values)
 
     @property
     def hash(self) -> str:
         """Twelve hexadecimal digits that change with every value that a trained chip depends on.
 
         `[write]` is none of these: one run can be written in many ways. Of `[blocks]` it is what
-        their files say, not where they lie.
+        their files say, not where they lie, and likewise of the file of `[wires]`.
         """
         values = self.model_dump(mode="json", exclude={"write", "blocks"})
-        own = self.own_blocks
+        del values["wires"]["file"]
+        own, read = self.own_blocks, self.read_wires
         text = tomli_w.dumps(values) + ("" if own is None else own.digest())
+        text += "" if read is None else read.digest()
         return hashlib.sha256(text.encode()).hexdigest()[:12]
 
 
@@ -307,7 +331,7 @@ def load_config(path: Path) -> Config:
     if config.network.module:
         network = {"module": str((path.parent / config.network.module).resolve())}
         config = config.model_copy(update={"network": config.network.model_copy(update=network)})
-    return config.with_blocks(path.parent, where=str(path))
+    return config.with_files(path.parent, where=str(path))
 
 
 def parse_config(text: str, *, where: str) -> Config:

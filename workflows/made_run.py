@@ -14,8 +14,9 @@ import torch
 from numpy.typing import NDArray
 
 from compact_models.errors import InputError
-from compact_models.files import write_text_atomic
+from compact_models.files import write_bytes_atomic, write_text_atomic
 from compact_models.scratch import check_room
+from compact_models.spec import Spec
 from cosim.calibration.calibrate import Calibration, calibrate
 from cosim.layers.crossbar_network import CrossbarNetwork
 from cosim.ngspice import Ngspice
@@ -32,6 +33,7 @@ from workflows.jobs import jobs
 from workflows.runfolder import RunRecord, write_chip, write_json, write_weights
 from workflows.versions import now_utc, versions
 from workflows.watched import Watched, held_out_sentences
+from workflows.wires_file import FILE
 
 
 @dataclasses.dataclass(frozen=True)
@@ -177,11 +179,15 @@ def write_run(
 
 
 def _kept(config: Config, folder: Path) -> Config:
-    """The configuration of a run, whose blocks are the run's own copies; writes these."""
-    if config.own_blocks is None:
-        return config
-    config.own_blocks.write(folder)
-    return config.model_copy(update={"blocks": config.own_blocks.kept})
+    """The configuration of a run, whose blocks and wires are the run's own copies; writes these."""
+    changes: dict[str, Spec] = {}
+    if config.own_blocks is not None:
+        config.own_blocks.write(folder)
+        changes["blocks"] = config.own_blocks.kept
+    if config.read_wires is not None:
+        write_bytes_atomic(folder / FILE, config.read_wires.copy())
+        changes["wires"] = config.wires.model_copy(update={"file": FILE})
+    return config.model_copy(update=changes)
 
 
 def module_hash(target: str) -> str:

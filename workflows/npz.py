@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -46,6 +48,13 @@ def read_npz(path: Path) -> dict[str, NDArray[np.generic]]:
         if not isinstance(array, np.ndarray):  # numpy hands out what is no .npy as bytes
             raise InputError(f"{name!r} is not an array", where=str(path))
     return arrays
+
+
+def npz_bytes(arrays: Mapping[str, NDArray[Any]]) -> bytes:
+    """Arrays as an .npz file."""
+    buffer = io.BytesIO()
+    np.savez(buffer, **arrays)  # type: ignore[arg-type]  # its stub takes `allow_pickle` from **
+    return buffer.getvalue()
 
 
 def numeric(array: NDArray[np.generic], where: str) -> Array:

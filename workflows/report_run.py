@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from compact_models.errors import InputError
 from cosim.training.backprop import Epoch
@@ -179,8 +180,16 @@ def _row_labels(plan: LayerPlan, start: int, stop: int) -> tuple[str, ...]:
     )
 
 
+def _ohms(ohm: float | NDArray[np.float64]) -> str:
+    """Of equal segments, or the range of those that differ."""
+    if isinstance(ohm, float):
+        return f"{ohm:g} ohm"
+    least, most = float(ohm.min()), float(ohm.max())
+    return f"{least:g} to {most:g} ohm, {float(ohm.mean()):.3g} in the mean, from a file"
+
+
 def _hardware(config: Config, chip: Chip) -> tuple[tuple[str, str], ...]:
-    cell, wires, tia, adc = config.cell, config.wires, config.tia, config.adc
+    cell, wires, tia, adc = config.cell, config.hardware.wires, config.tia, config.adc
     driver = config.driver
     tiles = [f"{part.rows}x{part.cols}" for plan in chip.plans for part in plan.tiles]
     feedback = [f"{plan.r_feedback_ohm / 1e3:.2f} kohm" for plan in chip.plans]
@@ -188,8 +197,8 @@ def _hardware(config: Config, chip: Chip) -> tuple[tuple[str, str], ...]:
         ("Tiles (word lines x bit lines)", ", ".join(tiles)),
         ("Cell conductance", f"{cell.g_off_s * 1e6:g} to {cell.g_on_s * 1e6:g} uS"),
         ("Programming error", f"sigma of ln G {cell.sigma_program:g}"),
-        ("Word-line segment", f"{wires.r_wordline_ohm:g} ohm"),
-        ("Bit-line segment", f"{wires.r_bitline_ohm:g} ohm"),
+        ("Word-line segment", _ohms(wires.r_wordline_ohm)),
+        ("Bit-line segment", _ohms(wires.r_bitline_ohm)),
         (
             "Driver",
             f"{driver.dac_bits}-bit DAC, {driver.v_read_v:g} V full scale,"

@@ -32,7 +32,7 @@ from netlists.crossbar import check_conductances
 from netlists.mapping import LayerPlan, cut
 from netlists.neurons.spec import all_neurons
 from workflows.config import Config, parse_config
-from workflows.npz import read_npz
+from workflows.npz import npz_bytes, read_npz
 from workflows.watched import Watched
 
 Array = NDArray[np.float64]
@@ -150,10 +150,9 @@ def write_json(path: Path, value: Any) -> None:
 
 def write_npz(path: Path, arrays: Mapping[str, NDArray[Any]]) -> str:
     """Writes arrays, whole or not at all; returns the sha256 of the file."""
-    buffer = io.BytesIO()
-    np.savez(buffer, **arrays)  # type: ignore[arg-type]  # its stub takes `allow_pickle` from **
-    write_bytes_atomic(path, buffer.getvalue())
-    return hashlib.sha256(buffer.getvalue()).hexdigest()
+    content = npz_bytes(arrays)
+    write_bytes_atomic(path, content)
+    return hashlib.sha256(content).hexdigest()
 
 
 def check_together(path: Path, sha256: str, command: str) -> None:
@@ -240,7 +239,7 @@ def read_config(run: Path) -> Config:
         config = parse_config(path.read_text(encoding="utf-8"), where=str(path))
     except (OSError, UnicodeDecodeError) as error:
         raise not_a_run(path, str(error)) from error
-    config = config.with_blocks(run, where=str(path))
+    config = config.with_files(run, where=str(path))
     recorded = read_record(run).config_hash
     if config.hash != recorded:
         raise InputError(

@@ -9,14 +9,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from compact_models.errors import InputError, closest
-from compact_models.files import check_place
+from compact_models.files import check_place, write_text_atomic
 from cosim.array_read import ArrayCurrents, read_array
 from cosim.ngspice import Outcome
 from netlists.array import ReadArray
 from netlists.crossbar import Crossbar, check_conductances
-from netlists.wires import ALLOWED_OHM, Wires, zero_or_buildable
+from netlists.wires import Wires
 from workflows.npz import numeric, read_npz
 from workflows.runfolder import write_npz
+from workflows.wires_file import SEGMENTS, ends, segments
 
 Array = NDArray[np.float64]
 
@@ -29,22 +30,45 @@ def solve_file(array_file: Path, out: Path, fidelity: str) -> ArrayCurrents:
     """Solves the array in a file and writes `current_a` [batch, col].
 
     Args:
-        array_file: .npz with conductance_s [row, col], input_v [batch, row], r_wordline_ohm,
-            r_bitline_ohm and optionally r_driver_ohm and r_sense_ohm.
-        out: .npz to write; nothing is written unless the outcome is ok.
+        array_file: .npz with conductance_s [row, col], input_v [batch, row]; r_wordline_ohm and
+            r_bitline_ohm, one value, one for every line or one for every segment [row, col]; and
+            optionally r_driver_ohm and r_sense_ohm, one value or one for every line. In arrays
+            infinity is an open.
+        out: .npz or .csv to write; nothing is written unless the outcome is ok.
         fidelity: ideal, surrogate, exact or spice.
 
     Raises:
         InputError: the file does not hold what it should, or `out` cannot be written.
     """
     check_place(out, "-o")
+    if out.suffix.lower() not in _WRITERS:
+        raise InputError(
+            "a result has no such form",
+            where="-o",
+            value=str(out),
+            allowed="a name that ends in .npz or .csv",
+        )
     if out.exists() and array_file.exists() and out.samefile(array_file):
         raise InputError("the result would replace the array", where="-o", value=str(out))
     array, input_v = load_array(array_file)
     result = read_array(array, input_v, fidelity, jobs=len(os.sched_getaffinity(0)))
     if result.outcome is Outcome.OK:
-        write_npz(out, {"current_a": result.current_a})
+        _WRITERS[out.suffix.lower()](out, result.current_a)
     return result
+
+
+def _write_npz(out: Path, current_a: Array) -> None:
+    write_npz(out, {"current_a": current_a})
+
+
+def _write_csv(out: Path, current_a: Array) -> None:
+    """A line for every input, with all digits."""
+    lines = [",".join(["input", *(f"bl_{col} [A]" for col in range(current_a.shape[1]))])]
+    lines += [",".join([str(k), *map(repr, row)]) for k, row in enumerate(current_a.tolist())]
+    write_text_atomic(out, "\n".join(lines) + "\n")
+
+
+_WRITERS = {".npz": _write_npz, ".csv": _write_csv}
 
 
 def load_array(path: Path) -> tuple[ReadArray, Array]:
@@ -66,11 +90,6 @@ def load_array(path: Path) -> tuple[ReadArray, Array]:
         if name not in stored:
             raise InputError(f"the key {name!r} is missing", where=where, value=sorted(stored))
     values = {name: numeric(array, f"{where}: {name}") for name, array in stored.items()}
-    resistances = {
-        name: _resistance(values.get(name, np.zeros(())), f"{where}: {name}")
-        for name in known
-        if name.startswith("r_")
-    }
     check_conductances(values["conductance_s"], f"{where}: conductance_s")
     input_v = values["input_v"]
     rows = values["conductance_s"].shape[0]
@@ -88,26 +107,19 @@ def load_array(path: Path) -> tuple[ReadArray, Array]:
             where=f"{where}: input_v{index}",
             value=float(input_v[tuple(index)]),
         )
+    cells = values["conductance_s"]
+    none = np.zeros(())
     crossbar = Crossbar(
-        values["conductance_s"],
+        cells,
         Wires(
-            r_wordline_ohm=resistances["r_wordline_ohm"], r_bitline_ohm=resistances["r_bitline_ohm"]
+            *(
+                segments(values[name], name, where, (cells.shape[0], cells.shape[1]))
+                for name in SEGMENTS
+            )
         ),
     )
-    array = ReadArray(crossbar, resistances["r_driver_ohm"], resistances["r_sense_ohm"])
-    return array, input_v
-
-
-def _resistance(array: Array, where: str) -> float:
-    if array.size != 1:
-        raise InputError(
-            "not one number", where=where, value=array.shape, allowed="a scalar",
-            hint="cosim.nodal.transfer.solve_transfer takes one per line or segment",
-        )  # fmt: skip
-    value = float(array.reshape(()))
-    try:
-        return zero_or_buildable(value)
-    except ValueError as error:
-        raise InputError(
-            "a resistance cannot be built", where=where, value=value, allowed=ALLOWED_OHM
-        ) from error
+    at_ends = (
+        ends(values.get(name, none), name, where, lines)
+        for name, lines in zip(("r_driver_ohm", "r_sense_ohm"), cells.shape, strict=True)
+    )
+    return ReadArray(crossbar, *at_ends), input_v

@@ -24,6 +24,7 @@ from cosim.write.polarity import check_polarity
 from cosim.write.verify import MeanDevice, VerifySpec
 from cosim.write.writable import WritableArray
 from netlists.pulse import Pulse
+from netlists.wires import Wires
 from netlists.write_schemes import WriteScheme, write_schemes
 from workflows.config import Config
 
@@ -63,6 +64,7 @@ def plan_writing(config: Config) -> WritePlan:
         InputError: as `check_writing`; or pulses of one sign move nothing, or do the opposite.
     """
     scheme, wanted = chosen_scheme(config), config.write
+    _equal_wires(config)
     update = calibrated(config)
     surrogate = update.surrogate
     for end, words in ((0, "lowest"), (-1, "highest")):
@@ -93,9 +95,11 @@ def check_writing(config: Config) -> None:
     """Refuses a `[write]` that no network could be written by.
 
     Raises:
-        InputError: an unknown device, set or scheme, or pulses that the device cannot be given.
+        InputError: an unknown device, set or scheme, pulses that the device cannot be given, or
+            segments that differ.
     """
     chosen_scheme(config)
+    _equal_wires(config)
     _device(config)
     _range_v(config)
 
@@ -177,10 +181,17 @@ def _bare(config: Config, shape: tuple[int, ...]) -> WritableArray:
     return WritableArray(
         model=model,
         parameter_set=numbers,
-        wires=config.wires,
+        wires=_equal_wires(config),
         states={x.name: np.full(shape, numbers.initial[x.name]) for x in model.states},
         r_driver_ohm=config.driver.r_driver_ohm,
     )
+
+
+def _equal_wires(config: Config) -> Wires:
+    try:
+        return Wires(*config.hardware.wires.equal_ohm("writing"))
+    except InputError as error:
+        raise _at(error, "[wires] file") from error
 
 
 def _device(config: Config) -> tuple[CompactModel, ParameterSet]:

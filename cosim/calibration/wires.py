@@ -16,6 +16,7 @@ from compact_models.variation import Stream
 from cosim.bench import sweep_deck
 from cosim.calibration.cells import CellFit
 from cosim.ngspice import Deck, RawPlot
+from cosim.nodal.lines import as_ohm
 from cosim.surrogate.cells import OwnCellWires, effective_s
 from cosim.surrogate.wires import WireModel, fit_weights, wire_model
 from netlists.array import ReadArray, array_circuit
@@ -102,7 +103,9 @@ def wire_sweeps(
             [v_read * np.eye(rows), v_read * rng.uniform(lowest, 1, (HELD_OUT_VECTORS, rows))]
         )
         array = ReadArray(
-            Crossbar(conductance, hardware.wires), hardware.driver.r_driver_ohm, sense_ohm
+            Crossbar(conductance, hardware.wires.near_ends(rows, cols)),
+            hardware.driver.r_driver_ohm,
+            sense_ohm,
         )
         title = f"spiceloop: calibration array {index} of {path}"
         deck = sweep_deck(
@@ -140,13 +143,14 @@ def fit_wires(
     transfers = [torch.from_numpy(current[:rows] / v_read) for current in measured]
     conductances = [torch.from_numpy(sweep.conductance_s) for sweep in sweeps]
     fitted = len(sweeps) - held_out
+    wires = hardware.wires.near_ends(rows, cols)
 
     def model(weights: tuple[float, float, float, float]) -> WireModel:
         return wire_model(
             rows,
             cols,
-            r_wordline_ohm=hardware.wires.r_wordline_ohm,
-            r_bitline_ohm=hardware.wires.r_bitline_ohm,
+            r_wordline_ohm=as_ohm(wires.r_wordline_ohm),
+            r_bitline_ohm=as_ohm(wires.r_bitline_ohm),
             r_driver_ohm=hardware.driver.r_driver_ohm,
             r_sense_ohm=torch.from_numpy(sense_ohm),
             weights=weights,

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import torch
 
 from cosim.fidelities.own_blocks import refuse_own_blocks
+from cosim.nodal.lines import as_ohm
 from cosim.nodal.transfer import Transfer, solve_transfer
 from netlists.adcs import quantiser
 from netlists.chip import LayerPeriphery
@@ -69,11 +70,11 @@ class ExactModel:
         return seen[1]
 
     def _solve(self, layer: int, tile: int, conductance_s: torch.Tensor) -> Transfer:
-        wires = self._hardware.wires
+        wires = self._hardware.wires.near_ends(*conductance_s.shape)
         return solve_transfer(
             conductance_s,
-            r_wordline_ohm=wires.r_wordline_ohm,
-            r_bitline_ohm=wires.r_bitline_ohm,
+            r_wordline_ohm=as_ohm(wires.r_wordline_ohm),
+            r_bitline_ohm=as_ohm(wires.r_bitline_ohm),
             r_driver_ohm=self._hardware.driver.r_driver_ohm,
             r_sense_ohm=tia.input_resistance_ohm(self._hardware.tia, self._feedback[layer][tile]),
         )

@@ -208,7 +208,7 @@ class _Gathered:
         for layer, plan in enumerate(self._chip.plans):
             for tile in range(len(plan.tiles)):
                 conductance = self._chip.conductance_s[layer][tile]
-                wires = self._chip.hardware.wires
+                wires = self._chip.hardware.wires.near_ends(*conductance.shape)
                 v = tile_voltages(self._chip, layer, tile, plot)
                 if "cell" in self._chip.hardware.blocks:
                     check = check_wires(wires, v)
@@ -251,7 +251,8 @@ class _Gathered:
 
 def tile_voltages(chip: Chip, layer: int, tile: int, plot: RawPlot) -> ArrayVoltages:
     """The node voltages of one tile in a raw plot."""
-    array = Crossbar(chip.conductance_s[layer][tile], chip.hardware.wires)
+    conductance = chip.conductance_s[layer][tile]
+    array = Crossbar(conductance, chip.hardware.wires.near_ends(*conductance.shape))
     outside = f"xnetwork.xlayer_{layer}"
     inside = f"{outside}.xtile_{tile}"
 

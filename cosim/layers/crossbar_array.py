@@ -12,6 +12,7 @@ from torch import nn
 
 from compact_models.errors import InputError
 from cosim.layers.fingerprint import KEY, refuse_another
+from cosim.nodal.lines import Ohm
 from cosim.nodal.transfer import solve_transfer
 from cosim.surrogate.anchored import AnchoredTransfer
 from cosim.surrogate.wires import wire_model
@@ -23,10 +24,10 @@ _TYPES = (torch.float32, torch.float64)
 class _Wires:
     """What stands between the cells; solves arrays of any precision in double."""
 
-    r_wordline_ohm: float
-    r_bitline_ohm: float
-    r_driver_ohm: float
-    r_sense_ohm: float | torch.Tensor
+    r_wordline_ohm: Ohm
+    r_bitline_ohm: Ohm
+    r_driver_ohm: Ohm
+    r_sense_ohm: Ohm
 
     def __call__(self, conductance_s: torch.Tensor) -> torch.Tensor:
         solved = solve_transfer(conductance_s.to(torch.float64), **vars(self))
@@ -54,9 +55,9 @@ class CrossbarArray(nn.Module):
             precision the closed form is that exact; anchors are solved in double precision.
         g_off_s: conductance at level 0 [S].
         g_on_s: conductance at level 1 [S].
-        r_wordline_ohm: of a word-line segment, finite.
-        r_bitline_ohm: of a bit-line segment, finite.
-        r_driver_ohm: in series at each driver, finite.
+        r_wordline_ohm: of a word-line segment, finite, one value or [row, col].
+        r_bitline_ohm: of a bit-line segment, finite, one value or [row, col].
+        r_driver_ohm: in series at each driver, finite, one value or [row].
         r_sense_ohm: in series at each sense node, finite, one value or [col].
         tolerance: largest estimated error of the transfer, relative, in the Frobenius norm.
 
@@ -71,10 +72,10 @@ class CrossbarArray(nn.Module):
         *,
         g_off_s: float,
         g_on_s: float,
-        r_wordline_ohm: float,
-        r_bitline_ohm: float,
-        r_driver_ohm: float = 0.0,
-        r_sense_ohm: float | torch.Tensor = 0.0,
+        r_wordline_ohm: Ohm,
+        r_bitline_ohm: Ohm,
+        r_driver_ohm: Ohm = 0.0,
+        r_sense_ohm: Ohm = 0.0,
         tolerance: float = 1e-3,
     ) -> None:
         super().__init__()
@@ -104,12 +105,15 @@ class CrossbarArray(nn.Module):
                 value=(g_off_s, g_on_s),
                 allowed="0 <= g_off_s < g_on_s",
             )
-        if isinstance(r_sense_ohm, torch.Tensor):
-            r_sense_ohm = r_sense_ohm.detach().clone()  # nobody else writes to these
         self.g_off_s, self.g_on_s, self.tolerance = float(g_off_s), float(g_on_s), tolerance
         with torch.inference_mode(False):  # wherever it is made, it can be trained
             self.level = nn.Parameter(level.detach().clone())
-            self._wires = _Wires(r_wordline_ohm, r_bitline_ohm, r_driver_ohm, r_sense_ohm)
+            self._wires = _Wires(
+                _fixed("r_wordline_ohm", r_wordline_ohm),
+                _fixed("r_bitline_ohm", r_bitline_ohm),
+                _fixed("r_driver_ohm", r_driver_ohm),
+                _fixed("r_sense_ohm", r_sense_ohm),
+            )
             self._anchored = self._closed_form()
         self._before = 0
         self._kept: tuple[torch.Tensor, torch.Tensor] | None = None
@@ -222,6 +226,21 @@ class CrossbarArray(nn.Module):
         """Brings levels that have left their range back to its edge; after an optimiser's step."""
         with torch.no_grad():
             self.level.clamp_(0.0, 1.0)
+
+
+def _fixed(name: str, ohm: Ohm) -> Ohm:
+    """A resistance that nobody else writes to."""
+    if not isinstance(ohm, torch.Tensor):
+        return ohm
+    if ohm.requires_grad:
+        raise InputError(
+            "the layer trains levels, not resistances",
+            where=name,
+            value="a tensor that requires gradients",
+            allowed="one without: .detach() it",
+            hint="solve_transfer has gradients by resistances, and so has the closed form",
+        )
+    return ohm.detach().clone()
 
 
 def _check_levels(level: torch.Tensor) -> None:

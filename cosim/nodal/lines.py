@@ -11,12 +11,19 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TypedDict
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from compact_models.errors import InputError
 from cosim.in_threads import with_threads
 
 Ohm = float | torch.Tensor
+
+
+def as_ohm(value: float | NDArray[np.float64]) -> Ohm:
+    """Resistances of a netlist as the solver takes them."""
+    return value if isinstance(value, float) else torch.from_numpy(np.array(value))
 
 
 @dataclass(frozen=True)

@@ -122,10 +122,11 @@ def _run(
     stuck_s = np.full(array.shape, np.nan) if array.stuck_s is None else array.stuck_s
     works = np.isnan(stuck_s)
     p = functions.parameters(dict(array.parameter_set.values))
+    word_ohm, bit_ohm = array.wires.equal_ohm("writing")
     lines = DrivenLines.of(
         array.shape,
-        r_wordline_ohm=array.wires.r_wordline_ohm,
-        r_bitline_ohm=array.wires.r_bitline_ohm,
+        r_wordline_ohm=word_ohm,
+        r_bitline_ohm=bit_ohm,
         r_driver_ohm=array.r_driver_ohm,
     )
     driven = torch.from_numpy(array.word_v[:, None, 1] - array.bit_v[None, :, 1])

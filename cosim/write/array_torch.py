@@ -109,10 +109,11 @@ class _Run:
     def __init__(self, array: PulsedArray, tolerance: float) -> None:
         self.array = array
         self.tolerance = tolerance
+        word_ohm, bit_ohm = array.wires.equal_ohm("writing")
         self.lines = DrivenLines.of(
             array.shape,
-            r_wordline_ohm=array.wires.r_wordline_ohm,
-            r_bitline_ohm=array.wires.r_bitline_ohm,
+            r_wordline_ohm=word_ohm,
+            r_bitline_ohm=bit_ohm,
             r_driver_ohm=array.r_driver_ohm,
         )
         stuck = np.full(array.shape, np.nan) if array.stuck_s is None else array.stuck_s

@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping, Sequence
 
+import numpy as np
+
 from netlists.access import Access
 from netlists.circuit import (
     BehaviouralCurrent,
@@ -93,8 +95,7 @@ def _element(item: Element, where: str) -> list[str]:
     if isinstance(item, Note):
         return [f"* {comment(item.text)}"]
     if isinstance(item, Crossbar):
-        values = number(item.wires.r_wordline_ohm), number(item.wires.r_bitline_ohm)
-        return [*_segments_of(item, *values), *_cells(item)]
+        return [*_segments_of(item, *_values(item)), *_cells(item)]
     if isinstance(item, Segments):
         return list(_segments_of(item.array, item.word, item.bit))
     if isinstance(item, CrossbarCells):
@@ -171,8 +172,9 @@ def _device_array(array: DeviceArray) -> Iterator[str]:
     pairs = "".join(f" {name}=%r" for name in names)
     tables = [array.parameters[name].astype(float).tolist() for name in names]
     letter = array.cell_name(0, 0)[0]
-    values = number(array.wires.r_wordline_ohm), number(array.wires.r_bitline_ohm)
-    rows = zip(_wire_rows(array, *values), _place_rows(array), array.stuck_s.tolist(), strict=True)
+    rows = zip(
+        _wire_rows(array, *_values(array)), _place_rows(array), array.stuck_s.tolist(), strict=True
+    )
     for row, (wires, places, stuck) in enumerate(rows):
         # Without parameters there is nothing to zip, and still an empty tuple for every cell.
         own = zip(*(table[row] for table in tables), strict=True) if tables else [()] * array.cols
@@ -219,6 +221,13 @@ def _place_rows(array: Mesh) -> Iterator[list[str]]:
     Rows differ in their numbers only, so their text is put together once, and the numbers are put
     in by `str.replace`: in a million elements that saves the making of several million names.
     """
+    if not array.wires.equal:  # shorts make nodes one, here and there
+        for row in range(array.rows):
+            yield [
+                f"cell_{row}_{col} {array.word_node(row, col)} {array.bit_node(row, col)}"
+                for col in range(array.cols)
+            ]
+        return
     places = _CUT.join(
         f"cell_{_ROW}_{col} {array.word_node(_ROW, col)} {array.bit_node(_ROW, col)}"
         for col in range(array.cols)
@@ -233,8 +242,11 @@ def _wire_rows(array: Mesh, word: str, bit: str) -> Iterator[list[str]]:
     Args:
         array: the array.
         word: what a word-line segment is: its value, or its model.
-        bit: what a bit-line segment is.
+        bit: what a bit-line segment is; segments that differ have values of their own.
     """
+    if not array.wires.equal:
+        yield from _uneven_rows(array, word, bit)
+        return
     cols = range(array.cols)
     inside = _CUT.join(
         _segments(array, col, array.bit_node(_BELOW, col), word, bit) for col in cols
@@ -245,13 +257,49 @@ def _wire_rows(array: Mesh, word: str, bit: str) -> Iterator[list[str]]:
         yield wires.replace(_ROW, str(row)).replace(_BELOW, str(row + 1)).split(_CUT)
 
 
+def _uneven_rows(array: Mesh, word: str, bit: str) -> Iterator[list[str]]:
+    """`_wire_rows` where segments differ: a short has no element, and an open a comment."""
+
+    def segment(name: str, nodes: str, ohm: float, equal: str) -> str:
+        if ohm == math.inf:
+            return f"* {name} {nodes} is open\n"
+        return f"{name} {nodes} {equal or number(ohm)}\n" if ohm > 0 else ""
+
+    shape = array.rows, array.cols
+    words = np.broadcast_to(array.wires.r_wordline_ohm, shape).tolist()
+    bits = np.broadcast_to(array.wires.r_bitline_ohm, shape).tolist()
+    cols = range(array.cols)
+    here = [array.bit_node(0, col) for col in cols]
+    for row in range(array.rows):
+        last = row == array.rows - 1
+        below = [f"bl_{col}" if last else array.bit_node(row + 1, col) for col in cols]
+        nodes = [f"wl_{row}", *(array.word_node(row, col) for col in cols)]
+        yield [
+            segment(f"rw_{row}_{col}", f"{nodes[col]} {nodes[col + 1]}", words[row][col], word)
+            + segment(f"rb_{row}_{col}", f"{here[col]} {below[col]}", bits[row][col], bit)
+            for col in cols
+        ]
+        here = below
+
+
+def _values(array: Mesh) -> tuple[str, str]:
+    """Of equal segments of word and bit lines; empty where segments differ."""
+    wires = array.wires
+    word, bit = (
+        number(ohm) if isinstance(ohm, float) else ""
+        for ohm in (wires.r_wordline_ohm, wires.r_bitline_ohm)
+    )
+    return word, bit
+
+
 def _segments(array: Mesh, col: int, below: str, word: str, bit: str) -> str:
     """The wire segments that belong to a cell of any row: to its left and below it."""
     text = ""
-    if array.wires.r_wordline_ohm > 0:
+    r_wordline_ohm, r_bitline_ohm = array.wires.equal_ohm("a row whose text is put together once")
+    if r_wordline_ohm > 0:
         left = f"wl_{_ROW}" if col == 0 else array.word_node(_ROW, col - 1)
         text += f"rw_{_ROW}_{col} {left} {array.word_node(_ROW, col)} {word}\n"
-    if array.wires.r_bitline_ohm > 0:
+    if r_bitline_ohm > 0:
         text += f"rb_{_ROW}_{col} {array.bit_node(_ROW, col)} {below} {bit}\n"
     return text
 

@@ -19,16 +19,16 @@ from netlists.hardware import TileSpec
 from netlists.network import network_circuit
 from netlists.neurons.spec import NeuronSpec
 from netlists.readout.tia import TiaSpec
-from netlists.wires import Wires
 from tests.netlists.decks import assert_only_known_cards, cards, subcircuits
 from workflows.config import Config
+from workflows.wires_file import WiresSpec
 
 GOLDEN = Path(__file__).parent / "golden" / "two_by_two.cir"
 
 # A chip without any error, so fine that a code is the number that the network computes.
 PERFECT = Config(
     cell=OhmicCell(sigma_program=0),
-    wires=Wires(r_wordline_ohm=0, r_bitline_ohm=0),
+    wires=WiresSpec(r_wordline_ohm=0, r_bitline_ohm=0),
     driver=DriverSpec(r_driver_ohm=0, dac_bits=16),
     tia=TiaSpec(open_loop_gain=1e9, v_rail_v=100, sigma_offset_v=0, sigma_feedback=0),
     neuron=NeuronSpec(v_knee_v=1e-6, sigma_offset_v=0),
@@ -98,7 +98,7 @@ def golden_text() -> str:
     """The deck of a 2-2 network, small enough to be reviewed line by line."""
     exact = PERFECT.model_copy(
         update={
-            "wires": Wires(r_wordline_ohm=2, r_bitline_ohm=0.5),
+            "wires": WiresSpec(r_wordline_ohm=2, r_bitline_ohm=0.5),
             "driver": DriverSpec(),
             "tia": TiaSpec(sigma_offset_v=0, sigma_feedback=0),
             "adc": AdcSpec(bits=8, sigma_offset_v=0, sigma_gain=0),

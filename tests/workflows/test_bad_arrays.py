@@ -76,7 +76,20 @@ CASES: dict[str, tuple[dict[str, Any], list[str]]] = {
     ),
     "NaN resistance": ({"r_driver_ohm": np.nan}, ["r_driver_ohm", "nan"]),
     "infinite resistance": ({"r_sense_ohm": np.inf}, ["r_sense_ohm", "inf"]),
-    "two resistances": ({"r_wordline_ohm": np.ones(2)}, ["r_wordline_ohm", "(2,)", "a scalar"]),
+    "two resistances": (
+        {"r_bitline_ohm": np.ones(2)},
+        ["r_bitline_ohm", "(2,)", "[col] for every"],
+    ),
+    "segments of another array": (
+        {"r_wordline_ohm": np.ones((3, 2))},
+        ["r_wordline_ohm", "(3, 2)", "[row, col] = (2, 3)"],
+    ),
+    "a segment below what can be built": (
+        {"r_bitline_ohm": np.array([[1, 1, 1], [1, 1e-9, 1]])},
+        ["r_bitline_ohm[1, 1]", "1e-09", "infinite for an open"],
+    ),
+    "drivers of another array": ({"r_driver_ohm": np.ones(3)}, ["r_driver_ohm", "(3,)", "[row]"]),
+    "sense ends of another array": ({"r_sense_ohm": np.ones((1, 3))}, ["r_sense_ohm", "[col]"]),
     "no resistance": ({"r_wordline_ohm": np.ones(0)}, ["r_wordline_ohm", "(0,)"]),
     "complex": ({"conductance_s": np.ones((2, 3), complex)}, ["conductance_s", "complex128"]),
     "strings": ({"conductance_s": np.full((2, 3), "1e-5")}, ["conductance_s", "<U4"]),

@@ -90,9 +90,9 @@ def test_what_only_python_has_and_a_result_over_the_array_are_refused_in_words(
     error = refused(tmp_path, "solve", place, "-o", out)
     assert "one end to a line" in error
     assert "did you mean" not in error
-    np.savez(place, **(good | {"r_wordline_ohm": np.ones(2)}))
-    assert "solve_transfer takes one per line or segment" in refused(
-        tmp_path, "solve", place, "-o", out
-    )
+    np.savez(place, **good)
+    for name in ("out.txt", "out", "out.csv.gz"):
+        error = refused(tmp_path, "solve", place, "-o", tmp_path / name)
+        assert "ends in .npz or .csv" in error
     np.savez(place, **good)
     assert "would replace the array" in refused(tmp_path, "solve", place, "-o", place)
