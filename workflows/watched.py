@@ -93,18 +93,29 @@ def of_chip(
     return better, Watched(tolerance, worst.used, closed, worst.name, len(better.anchored))
 
 
+_MOST_LSB = 0.5  # what rounding brings anyway
+
+
 def held_out_sentences(
     errors: Sequence[HeldOutError], tolerance: float, hardware: Hardware
 ) -> list[str]:
-    """What is said of closed forms that are off by more than the tolerance on held-out arrays."""
+    """What is said of a calibration that is too far off on what it was not fitted to."""
     then = (
         "arrays that turn out as far off are anchored on their exact solution"
         if can_be_watched(hardware)
         else "no exact solution of your cells is known, so believe spice and not the surrogate"
     )
-    return [
+    wires = [
         f"{row.quantity}: off by up to {row.worst:.2g} % on arrays that it was not fitted to, more"
         f" than surrogate_tolerance ({percent(tolerance)}): {then}"
         for row in errors
         if row.held_out == "arrays" and row.unit == "%" and not row.worst <= 100 * tolerance
     ]
+    blocks = [
+        f"{row.quantity}: off by more than {row.median:.2g} LSB of the converter in half of its"
+        " points; training sees another block than the circuit has, so believe spice and not the"
+        " surrogate"
+        for row in errors
+        if row.unit == "LSB" and "wires" not in row.quantity and not row.median <= _MOST_LSB
+    ]
+    return [*wires, *blocks]

@@ -118,6 +118,14 @@ class CrossbarNetwork(nn.Module):
             InputError: inputs of another shape.
         """
         inputs = self.plans[0].inputs
+        if not isinstance(x, torch.Tensor):
+            raise InputError(
+                "inputs must be a tensor",
+                where="x",
+                value=type(x).__name__,
+                allowed=f"[..., {inputs}]: any batch, and one value for every input",
+                hint="take torch.from_numpy or torch.as_tensor",
+            )
         if x.ndim == 0 or x.shape[-1] != inputs:
             raise InputError(
                 "inputs do not fit the network",

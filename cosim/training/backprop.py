@@ -89,7 +89,8 @@ def train(
     """Trains a network in place by cross entropy and returns its history.
 
     Args:
-        network: the network; its model says through which fidelity gradients go.
+        network: the network; its model says through which fidelity gradients go. A surrogate is
+            replaced by one that is anchored where it must be.
         train_x: digital inputs [image, in].
         train_y: class labels [image].
         test_x: inputs that only measure.

@@ -30,14 +30,17 @@ def initial_network(
 ) -> nn.Sequential:
     """A network of Linear layers with torch's own initial weights, in double precision."""
     sizes = (features, *hidden, classes)
-    with torch.random.fork_rng(devices=[]):  # the caller's random state stays as it was
-        torch.manual_seed(seed)
-        network = nn.Sequential()
-        for index, (inputs, outputs) in enumerate(pairwise(sizes), start=1):
-            if index > 1:
-                network.add_module(f"act{index - 1}", activation())
-            linear = nn.Linear(inputs, outputs, bias=bias, dtype=torch.float64)
-            network.add_module(f"fc{index}", linear)
+    own = torch.Generator().manual_seed(seed)  # torch's own state belongs to the whole process
+    network = nn.Sequential()
+    for index, (inputs, outputs) in enumerate(pairwise(sizes), start=1):
+        if index > 1:
+            network.add_module(f"act{index - 1}", activation())
+        linear = nn.utils.skip_init(nn.Linear, inputs, outputs, bias=bias, dtype=torch.float64)
+        with torch.no_grad():
+            # As nn.Linear draws them: uniform, both up to one over the root of the inputs.
+            for values in (linear.weight, linear.bias) if bias else (linear.weight,):
+                values.uniform_(-(inputs**-0.5), inputs**-0.5, generator=own)
+        network.add_module(f"fc{index}", linear)
     return network
 
 

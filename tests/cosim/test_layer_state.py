@@ -63,6 +63,8 @@ def test_inputs_have_any_batch(fidelity: str) -> None:
     for wrong in (x[:, :5], torch.tensor(1.0)):
         with pytest.raises(InputError, match=r"\[\.\.\., 6\]"):
             network(wrong)
+    with pytest.raises(InputError, match=r"must be a tensor.*ndarray.*from_numpy"):
+        network(x.numpy())
 
 
 def _saved(module: torch.nn.Module) -> dict[str, object]:

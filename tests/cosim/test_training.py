@@ -148,3 +148,18 @@ def test_initial_networks_leave_the_callers_random_state_alone() -> None:
     torch.testing.assert_close(torch.rand(3), expected, rtol=0, atol=0)
     other = initial_network(4, (3,), 2, nn.ReLU, bias=True, seed=1)
     assert not torch.equal(network[0].weight, other[0].weight)
+
+
+@pytest.mark.parametrize("bias", [True, False])
+def test_initial_weights_are_those_of_torch(bias: bool) -> None:
+    """Layer by layer what nn.Linear draws from the same seed, in single threads or several."""
+    network = initial_network(7, (5, 3), 2, nn.Tanh, bias=bias, seed=11)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(11)
+        for name, inputs, outputs in (("fc1", 7, 5), ("fc2", 5, 3), ("fc3", 3, 2)):
+            wanted = nn.Linear(inputs, outputs, bias=bias, dtype=torch.float64)
+            ours = network.get_submodule(name)
+            assert isinstance(ours, nn.Linear)
+            torch.testing.assert_close(ours.weight, wanted.weight, rtol=1e-12, atol=0)
+            if bias:
+                torch.testing.assert_close(ours.bias, wanted.bias, rtol=1e-12, atol=0)

@@ -194,6 +194,8 @@ def report_data(n_images: int = 200, n_failed: int = 3, seed: int = 1) -> Report
             "loss": 2.2 * np.exp(-epoch / 3.5) + 0.06,
             "train_accuracy": 1 - 0.75 * np.exp(-epoch / 2.6),
             "test_accuracy": 0.97 - 0.72 * np.exp(-epoch / 2.6),
+            "surrogate_error": 0.004 + 0.0001 * epoch,
+            "closed_form_error": 0.03 + 0.001 * epoch,
         },
         simulations=(
             *(

@@ -160,6 +160,8 @@ def test_csv_holds_the_numbers_of_the_data(data: ReportData, folder: Path) -> No
         np.testing.assert_array_equal([float(r["surrogate_y"]) for r in mine], curve.surrogate_y)
     _, rows = read(folder / "figures" / "training.csv")
     np.testing.assert_array_equal([float(r["loss"]) for r in rows], data.training["loss"])
+    errors = [float(r["surrogate_error_share"]) for r in rows]
+    np.testing.assert_array_equal(errors, data.training["surrogate_error"])
 
 
 def test_failed_images_stay_in_every_count(data: ReportData, folder: Path, page: Page) -> None:

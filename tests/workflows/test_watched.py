@@ -74,8 +74,14 @@ def test_a_calibration_past_the_tolerance_is_not_silent() -> None:
         HeldOutError("wires 5x4: transfer", "arrays", 2, 0.9, 0.9, 0.9, "%"),
         HeldOutError("wires 3x4: currents", "vectors", 2, 9, 9, 9, "LSB"),
         HeldOutError("wires 7x4: transfer", "arrays", 2, 0.9, 0.9, float("nan"), "%"),
+        HeldOutError("layer_0 amplifiers", "vectors", 99, 1.7, 3.0, 8.0, "LSB"),
+        HeldOutError("layer_0 converters", "vectors", 99, 0.0, 0.0, 1.0, "LSB"),
     ]
     found = held_out_sentences(errors, 0.01, Hardware())
-    assert [line.partition(":")[0] for line in found] == ["wires 3x4", "wires 7x4"]
+    assert [line.partition(":")[0] for line in found] == [
+        "wires 3x4",
+        "wires 7x4",
+        "layer_0 amplifiers",
+    ]
     assert "off by up to 1.5 %" in found[0]
     assert "anchored on their exact solution" in found[0]

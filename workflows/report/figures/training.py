@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
@@ -15,7 +16,8 @@ ORDER = 90
 TITLE = "Training history"
 CAPTION = (
     "Loss and accuracy after each epoch of training, at the fidelity that the training used. A "
-    "growing gap between the two accuracies means overfitting."
+    "growing gap between the two accuracies means overfitting. Where the surrogate was compared "
+    "with exact, its error is that of the array whose currents are furthest off (relative, rms)."
 )
 _ACCURACIES = (
     ("train_accuracy", "training images", FIDELITY_COLOUR["surrogate"], "--"),
@@ -48,10 +50,12 @@ def _epochs(data: ReportData) -> FloatArray:
 
 
 def figure(data: ReportData) -> Figure:
-    """Loss to the left, accuracies to the right; the last value in words."""
+    """Loss to the left, accuracies to the right, the surrogate's error below; values in words."""
     epochs = _epochs(data)
-    fig = Figure(figsize=(WIDTH_IN, 3.1), layout="constrained")
-    loss, accuracy = fig.subplots(1, 2)
+    watched = "surrogate_error" in data.training
+    fig = Figure(figsize=(WIDTH_IN, 5.4 if watched else 3.1), layout="constrained")
+    panels = fig.subplot_mosaic("LA;EE" if watched else "LA")
+    loss, accuracy = panels["L"], panels["A"]
     mark = "o" if len(epochs) <= 40 else ""
     if "loss" in data.training:
         values = data.training["loss"]
@@ -70,17 +74,42 @@ def figure(data: ReportData) -> Figure:
                 epochs, values, color=colour, linestyle=dashes, marker=mark, markersize=3.5,
                 label=name,
             )  # fmt: skip
-            ends.append(f"{percent(float(values[-1]))} on {name}")
-    accuracy.set_title("Accuracy, " + (" and ".join(ends) or "not recorded"))
+            ends.append(f"{percent(float(values[-1]))} ({name.split()[0]})")
+    accuracy.set_title("Accuracy, " + (", ".join(ends) or "not recorded"))
     if ends:
         key_below(accuracy, 2)
         percent_axis(accuracy)
-    for ax in (loss, accuracy):
+    if watched:
+        _draw_errors(panels["E"], epochs, data, mark)
+    for ax in panels.values():
         ax.set_xlabel("epoch")
         ax.xaxis.set_major_locator(MaxNLocator(integer=True))
         ax.tick_params(labelcolor=MUTED)
         ax.grid()
     return fig
+
+
+def _draw_errors(ax: Axes, epochs: FloatArray, data: ReportData, mark: str) -> None:
+    """How far the surrogate is off exact, and its closed form without anchors."""
+    lines = (
+        ("closed_form_error", "without anchors", MUTED, "--"),
+        ("surrogate_error", "as it was used", FIDELITY_COLOUR["surrogate"], "-"),
+    )
+    used, closed = data.training["surrogate_error"], data.training.get("closed_form_error")
+    drawn = lines[1:] if closed is None or np.array_equal(used, closed) else lines
+    for key, name, colour, dashes in drawn:
+        ax.plot(
+            epochs, 100 * data.training[key], color=colour, linestyle=dashes, marker=mark,
+            markersize=3.5, label=name,
+        )  # fmt: skip
+    ax.set_ylim(bottom=0)
+    ax.set_ylabel("error of currents [%]")
+    if len(drawn) > 1:
+        key_below(ax, 2)
+    worst = 100 * float(np.max(used))
+    ax.set_title(
+        f"Surrogate off exact by {significant(worst)} % at most, in the array that is furthest off"
+    )
 
 
 def table(data: ReportData) -> Table:
@@ -92,6 +121,9 @@ def table(data: ReportData) -> Table:
         column = np.full(len(epochs), np.nan)
         column[: np.size(data.training[key])] = data.training[key]
         padded.append(column)
-    units = {"train_accuracy": "train_accuracy_share", "test_accuracy": "test_accuracy_share"}
+    units = {
+        key: f"{key}_share"
+        for key in ("train_accuracy", "test_accuracy", "surrogate_error", "closed_form_error")
+    }
     header = ("epoch", *(units.get(key, key) for key in keys))
     return header, zip(epochs, *padded, strict=True)
