@@ -24,7 +24,7 @@ _CARDS = (
 )  # fmt: skip
 _INCLUDES = (".include", ".inc", ".incl")
 # What changes the devices of a library and not the accuracy of the deck.
-_OPTIONS = ("scale", "tnom", "temp")
+_OPTIONS = ("scale", "tnom", "temp", "parser")  # the last is for another simulator
 _CONTROL = (".control", ".endc", ".exec", ".shell", "shell", "system")
 # Code models of ngspice that start a program, and those that read a file which would be left behind
 _PROGRAMS = ("d_process", "d_cosim")
