@@ -18,11 +18,17 @@ from workflows.device.usage import OPTIONS
 
 pytestmark = pytest.mark.ngspice
 
+SLOW = pytest.mark.slow
 DYNAMIC = [
     (model.name, numbers.name)
     for model in package_models().values()
     if model.states
     for numbers in model.parameter_sets
+]
+# One set of each model; the others differ in numbers, not in equations.
+USUAL = [
+    (name, chosen) if name not in dict(DYNAMIC[:k]) else pytest.param(name, chosen, marks=SLOW)
+    for k, (name, chosen) in enumerate(DYNAMIC)
 ]
 PARTS = np.array([0.0, 0.25, 0.75, 1.0])  # of a period, for a triangle
 
@@ -59,8 +65,8 @@ def deck_of(
     return Deck("\n".join(lines), name=name, files={"cell.cir": text}, value_limit=1e12)
 
 
-@pytest.mark.parametrize("uic", [False, True])
-@pytest.mark.parametrize(("name", "chosen"), DYNAMIC)
+@pytest.mark.parametrize("uic", [False, pytest.param(True, marks=SLOW)])
+@pytest.mark.parametrize(("name", "chosen"), USUAL)
 def test_the_comments_are_enough(
     name: str, chosen: str, uic: bool, tmp_path: Path, ngspice: Ngspice
 ) -> None:
@@ -99,7 +105,7 @@ def test_the_sky130_cell_behind_a_resistance(tmp_path: Path, ngspice: Ngspice) -
 
 
 @pytest.mark.parametrize("form", ["b", "verilog-a"])
-@pytest.mark.parametrize(("name", "chosen"), DYNAMIC)
+@pytest.mark.parametrize(("name", "chosen"), USUAL)
 def test_an_operating_point_is_where_it_starts(
     name: str, chosen: str, form: str, tmp_path: Path, ngspice: Ngspice
 ) -> None:

@@ -18,7 +18,7 @@ from netlists.graph import LinearStage
 from netlists.network import network_circuit
 from tests.netlists.decks import assert_only_known_cards
 from tests.workflows.command import spiceloop
-from tests.workflows.drawn import documents
+from tests.workflows.drawn import NOT_BUILDABLE, documents
 from workflows.config import parse_config
 
 quiet = settings(
@@ -46,8 +46,8 @@ def build(document: dict[str, Any]) -> str:
         )
         circuit = network_circuit(chip, title="drawn")
         text = sweep_deck(circuit, ["in_0", "in_1", "in_2"], INPUTS, name="drawn").text
-    except InputError:
-        return "refused later"
+    except InputError as error:
+        return "refused later" if error.what in NOT_BUILDABLE else error.what
     assert_only_known_cards(text)
     return "yes"
 
@@ -77,24 +77,29 @@ def test_values_inside_their_bounds_build(document: dict[str, Any]) -> None:
     assert answer in (("yes", "refused later") if good else ("no",))
 
 
+SOME_IMAGES_FAIL = {4}
+"""Chips of which ngspice, or the checks of what it gives, refuse an image."""
+
+
 @pytest.mark.slow
 @pytest.mark.ngspice
 @pytest.mark.parametrize("number", range(10))
-def test_a_random_chip_trains_and_verifies_or_fails_in_words(number: int, tmp_path: Path) -> None:
+def test_a_random_chip_trains_and_verifies(number: int, tmp_path: Path) -> None:
     rng = np.random.default_rng([7, number])
     document = chip(rng)
     config = tmp_path / "chip.toml"
     config.write_text(tomli_w.dumps(document))
-    for call in (["train", config, "-o", tmp_path / "run"], ["verify", tmp_path / "run"]):
-        ran = spiceloop(*call, "--json")
-        answer = json.loads(ran.out)
-        assert "Traceback" not in ran.err
-        if ran.code == 0:
-            continue
-        assert ran.code == 1, (document, answer)
-        assert "error" in answer or answer["failed"] > 0, (document, answer)
-        assert call[0] == "verify" or sorted(tmp_path.iterdir()) == [config]
-        break
+    trained = spiceloop("train", config, "-o", tmp_path / "run", "--json")
+    assert trained.code == 0, (document, trained.err)
+    verified = spiceloop("verify", tmp_path / "run", "--json")
+    answer = json.loads(verified.out)
+    if number in SOME_IMAGES_FAIL:
+        assert verified.code == 1
+        assert answer["failed"] > 0
+        return
+    assert verified.code == 0, (document, answer)
+    assert answer["agreement"] == 1
+    assert answer["exact_logit_max_lsb"] <= 1  # a code may fall on the edge of a step
 
 
 def chip(rng: np.random.Generator) -> dict[str, Any]:
