@@ -216,7 +216,7 @@ class _Reader:
             ports=ports,
             text="",
             parameters=parameters,
-            description=f"{role}: the user's own, from {file.name}",
+            description=f"the user's own {role}, {name} of {file.name}",
             files=files,
             elements=_PER_ELEMENT * _elements(file.lines, name),
         )

@@ -190,7 +190,7 @@ def _ohms(ohm: float | NDArray[np.float64]) -> str:
 
 def _hardware(config: Config, chip: Chip) -> tuple[tuple[str, str], ...]:
     cell, wires, tia, adc = config.cell, config.hardware.wires, config.tia, config.adc
-    driver = config.driver
+    driver, own = config.driver, chip.hardware.blocks
     tiles = [f"{part.rows}x{part.cols}" for plan in chip.plans for part in plan.tiles]
     feedback = [f"{plan.r_feedback_ohm / 1e3:.2f} kohm" for plan in chip.plans]
     return (
@@ -206,9 +206,10 @@ def _hardware(config: Config, chip: Chip) -> tuple[tuple[str, str], ...]:
         ),
         (
             "Transimpedance amplifier",
-            f"gain {tia.open_loop_gain:g}, offset sigma {tia.sigma_offset_v * 1e3:g} mV,"
-            f" rails +-{tia.v_rail_v:g} V",
+            ("" if "tia" in own else f"gain {tia.open_loop_gain:g}, ")
+            + f"offset sigma {tia.sigma_offset_v * 1e3:g} mV, rails +-{tia.v_rail_v:g} V",
         ),
+        *((f"Own block: {role}", one.description) for role, one in own.items()),
         ("Feedback resistor by layer", ", ".join(feedback)),
         ("ADC", f"{adc.bits} bit, {adc.v_full_scale_v:g} V full scale"),
     )

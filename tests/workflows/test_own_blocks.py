@@ -65,6 +65,8 @@ def test_the_run_is_verified_by_surrogate_and_spice_alone(road: Path) -> None:
     assert found["logit_max_lsb"] <= 1
     page = (road / "report" / "index.html").read_text()
     assert "exact and ideal have no equations" in page
+    assert "the user&#39;s own tia, my_tia of my_tia.cir" in page
+    assert "gain 10000" not in page
 
 
 @pytest.mark.ngspice
