@@ -40,13 +40,17 @@ class Settling:
     Attributes:
         start_a: currents out of the bit lines before the step [A], [batch, col].
         final_a: currents long after it [A], [batch, col].
-        elmore_s: the first moment of the change, the integral of (final - current) over (final -
-            start) [s], [batch, col]; charge that a step sends at once through cells between a
-            driver and a sense node counts. NaN where nothing changes.
+        first_moment_s: the integral of (final - current) over (final - start) [s], [batch, col];
+            charge that a step sends at once through cells between a driver and a sense node counts.
+            Negative where a current overshoots what it ends at for longer than it is on its way:
+            `elmore_s` is it where it is a delay. NaN where nothing changes.
         time_constant_s: of the slowest exponential that is above the band at t = 0 [s], [batch,
             col]; 0 where there is none.
         settling_s: the last time at which the current is outside the band around its final value
             [s], [batch, col]; 0 where it never is, infinite where the band is 0.
+        monotonic: whether the current stays between its start and its end, to within `accuracy` of
+            the line's largest current, and no charge comes through cells at once, [batch, col];
+            False where that is not known.
         converged: whether waveform and settling time stand still as the model grows, [batch, col].
         estimate: by how much the waveform still changed, as a part of the largest current of the
             line, [batch, col].
@@ -58,14 +62,24 @@ class Settling:
 
     start_a: torch.Tensor
     final_a: torch.Tensor
-    elmore_s: torch.Tensor
+    first_moment_s: torch.Tensor
     time_constant_s: torch.Tensor
     settling_s: torch.Tensor
+    monotonic: torch.Tensor
     converged: torch.Tensor
     estimate: torch.Tensor
     order: torch.Tensor
     rate: torch.Tensor
     amplitude_a: torch.Tensor
+
+    @property
+    def elmore_s(self) -> torch.Tensor:
+        """Elmore's delay [s], [batch, col]: the first moment of the change of a current.
+
+        NaN where a current does not go straight from its start to its end (`monotonic`): there the
+        first moment is no delay, and may be negative. `settling_s` is when it is there.
+        """
+        return self.first_moment_s.masked_fill(~self.monotonic, torch.nan)
 
     def current_a(self, times_s: torch.Tensor) -> torch.Tensor:
         """Currents out of the bit lines [A], [batch, col, time].
@@ -140,9 +154,10 @@ class _One:
 
     start: Array
     final: Array
-    elmore: Array
+    moment: Array
     time_constant: Array
     settling: Array
+    monotonic: NDArray[np.bool_]
     converged: NDArray[np.bool_]
     estimate: Array
     order: int
@@ -158,12 +173,12 @@ def _settle(
     late = -(array.y_out @ integral) - array.charges(nodes, step_v)
     change = array.currents(nodes, step_v)
     with np.errstate(divide="ignore", invalid="ignore"):
-        elmore = np.where(change != 0, late / change, np.nan)
+        moment = np.where(change != 0, late / change, np.nan)
     if not missing.any():
         none = Modes(np.empty(0), np.empty((len(final), 0)))
         zero = np.zeros_like(final)
         known = np.ones(len(final), bool)
-        return _One(start, final, elmore, zero, zero, known, zero, 0, none)
+        return _One(start, final, moment, zero, zero, known, known, zero, 0, none)
     # Time constants weighted with their charge and once more with themselves.
     slowness = float(integral @ (array.c @ integral)) / float(integral @ missing)
     largest = np.maximum(np.abs(start), np.abs(final))
@@ -174,14 +189,26 @@ def _settle(
     return _One(
         start,
         final,
-        elmore,
+        moment,
         slow.max(1, initial=0.0) + unknown,
         settling + unknown,
+        converged & _monotonic(modes, start, final, slowness, accuracy) & ~(moment < 0),
         converged,
         estimate,
         model.order,
         Modes(modes.rate, modes.current_a + unknown[:, None]),
     )
+
+
+def _monotonic(
+    modes: Modes, start: Array, final: Array, slowness_s: float, accuracy: float
+) -> NDArray[np.bool_]:
+    """Whether the waveform of every line stays between its two ends."""
+    times = slowness_s * np.concatenate([[0.0], np.geomspace(_EARLIEST, 100.0, 400)])
+    wave = final[:, None] + evaluate(modes.current_a, modes.rate, times)
+    low, high = np.minimum(start, final), np.maximum(start, final)
+    slack = accuracy * np.maximum(np.maximum(np.abs(start), np.abs(final)), np.abs(wave).max(1))
+    return np.asarray((wave.min(1) >= low - slack) & (wave.max(1) <= high + slack))
 
 
 def _grown(
@@ -230,9 +257,10 @@ def _gathered(ones: list[_One]) -> Settling:
     return Settling(
         start_a=together("start"),
         final_a=together("final"),
-        elmore_s=together("elmore"),
+        first_moment_s=together("moment"),
         time_constant_s=together("time_constant"),
         settling_s=together("settling"),
+        monotonic=together("monotonic"),
         converged=together("converged"),
         estimate=together("estimate"),
         order=torch.tensor([one.order for one in ones]),

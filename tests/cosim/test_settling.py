@@ -234,7 +234,7 @@ def test_the_first_moment_is_the_area_above_the_waveform(change: Any) -> None:
     wanted = dense_waveform(elements(**given), volts[0], COLS, times)
     final = found.final_a[0].numpy()
     area = np.trapezoid(final[:, None] - wanted, times, axis=1)
-    moment = found.elmore_s[0].numpy() * final
+    moment = found.first_moment_s[0].numpy() * final
     flows = final != 0
     assert np.isnan(moment[~flows]).all()
     # What the trapezoids miss.
@@ -245,8 +245,24 @@ def test_charge_through_cells_counts_in_the_first_moment() -> None:
     """One cell between a driver and a sense node: its capacitance is charged at once."""
     one = torch.ones(1, 1, dtype=torch.float64)
     found = solve_settling(1e-4 * one, Lines(0.0, 0.0), Capacitances(0, 0, 1e-15), 0.2 * one)
-    assert float(found.elmore_s) == pytest.approx(-1e-15 / 1e-4, rel=1e-12)
+    assert float(found.first_moment_s) == pytest.approx(-1e-15 / 1e-4, rel=1e-12)
     assert float(found.settling_s) == 0.0
+
+
+def test_a_delay_is_never_negative_and_says_where_there_is_none() -> None:
+    """Two rows of opposite signs: the near one arrives first, and the current comes back."""
+    both = torch.full((2, 1), 1e-4, dtype=torch.float64)
+    lines = Lines(0.0, torch.tensor([[5e3], [1.0]], dtype=torch.float64))
+    charged = Capacitances(0.0, torch.tensor([[1e-12], [1e-15]], dtype=torch.float64))
+    volts = torch.tensor([[-0.19, 0.2], [0.1, 0.2]], dtype=torch.float64)
+    found = solve_settling(both, lines, charged, volts)
+    assert found.monotonic.flatten().tolist() == [False, True]
+    peak = float(found.current_a(torch.linspace(0, 1e-9, 50, dtype=torch.float64))[0, 0].max())
+    assert peak > 1.5 * float(found.final_a[0, 0]) > 0
+    assert float(found.first_moment_s[0, 0]) < 0
+    assert bool(found.elmore_s[0].isnan().all())
+    torch.testing.assert_close(found.elmore_s[1], found.first_moment_s[1], rtol=0, atol=0)
+    assert float(found.elmore_s[1, 0]) > 0
 
 
 def test_one_capacitance_is_one_exponential() -> None:
@@ -257,6 +273,7 @@ def test_one_capacitance_is_one_exponential() -> None:
     assert found.order.tolist() == [1]
     for value, wanted in (
         (found.final_a, 0.25e-3),
+        (found.first_moment_s, tau),
         (found.elmore_s, tau),
         (found.time_constant_s, tau),
         (found.settling_s, tau * np.log(1000)),
@@ -302,7 +319,7 @@ def test_a_vector_does_not_depend_on_its_batch() -> None:
     volts[1] *= 1e-3
     together, alone = solved(given, volts), solved(given, volts[2:])
     assert torch.equal(together.settling_s[2], alone.settling_s[0])
-    assert torch.equal(together.elmore_s[2], alone.elmore_s[0])
+    assert torch.equal(together.first_moment_s[2], alone.first_moment_s[0])
 
 
 def test_far_lines_settle_later() -> None:
@@ -324,7 +341,7 @@ def test_without_capacitance_it_has_settled_at_once() -> None:
         given[name][:] = 0.0
     found = solved(given, volts)
     assert bool(found.converged.all())
-    for zero in (found.settling_s, found.elmore_s, found.time_constant_s, found.order):
+    for zero in (found.settling_s, found.first_moment_s, found.time_constant_s, found.order):
         assert not bool(zero.any())
     at_once = found.current_a(torch.tensor([0.0, 1e-9]))
     torch.testing.assert_close(at_once, found.final_a[..., None].expand_as(at_once))
@@ -354,7 +371,7 @@ def test_what_does_not_converge_is_said_to(monkeypatch: pytest.MonkeyPatch) -> N
     assert bool(torch.isnan(found.time_constant_s).all())
     assert bool(torch.isnan(found.current_a(torch.tensor([1e-11]))).all())
     assert bool((found.estimate > 1e-10).all())
-    torch.testing.assert_close(found.elmore_s, good.elmore_s)
+    torch.testing.assert_close(found.first_moment_s, good.first_moment_s)
     torch.testing.assert_close(found.final_a, good.final_a)
 
 
