@@ -6,12 +6,16 @@ import re
 from pathlib import Path
 from typing import Any
 
+import pytest
 import torch
+
+from tests.workflows.command import spiceloop
 
 PAGE = Path(__file__).parents[1] / "docs" / "exact.md"
 
 
-def test_the_page_runs() -> None:
+def test_the_page_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)  # it writes a file
     text = PAGE.read_text(encoding="utf-8")
     scope: dict[str, Any] = {}
     for block in re.findall(r"```python\n(.*?)```", text, re.DOTALL):
@@ -25,4 +29,9 @@ def test_the_page_runs() -> None:
     assert float(broken[7].abs().max()) < 1e-15
     assert bool(torch.isfinite(scope["trained"].grad).all())
     assert bool(scope["read"].converged.all())
+    assert scope["at_exact"].outcome == "ok"
+    assert spiceloop("solve", "array.npz", "-o", "currents.csv").code == 0
+    title, line = Path("currents.csv").read_text().splitlines()
+    assert title == "input,bl_0 [A],bl_1 [A],bl_2 [A]"
+    assert [float(x) for x in line.split(",")] == [0, *scope["at_exact"].current_a[0]]
     assert float(scope["state"].power_w.min()) > 0

@@ -261,9 +261,10 @@ def solve(
 ) -> None:
     r"""Bit-line currents of one array for a batch of input voltages.
 
-    The file has conductance_s \[row, col], input_v \[batch, row], r_wordline_ohm, r_bitline_ohm
-    and, if you like, r_driver_ohm and r_sense_ohm, one number each; the result current_a
-    \[batch, col].
+    The file has conductance_s \[row, col], input_v \[batch, row], r_wordline_ohm and r_bitline_ohm
+    (one number, one a line, or one a segment: \[row, col]) and, if you like, r_driver_ohm and
+    r_sense_ohm (one number or one a line). The result, current_a \[batch, col] in A, is .npz or
+    .csv.
     """
 
     def work(_reporter: Reporter) -> tuple[dict[str, Any], list[str], int]:

@@ -58,6 +58,52 @@ def test_a_resistance_of_zero_makes_two_nodes_one(word: float, bit: float) -> No
     assert all(float(card.split()[3]) > 0 for card in resistors)
 
 
+def test_segments_that_differ_hang_where_the_conventions_say() -> None:
+    """A short is no element and makes nodes one; an open is no element and parts them."""
+    word = np.array([[1.5, 0.0, 3.0], [0.0, 0.0, 6.5]])
+    bit = np.array([[0.25, 0.0, np.inf], [1.25, 2.5, 0.0]])
+    array = ReadArray(
+        Crossbar(G, Wires(word, bit)), np.array([50.0, 0.0]), np.array([0.0, np.inf, 7.0])
+    )
+    found = subcircuits(render(array_circuit(array, title="test")))
+    cells = {re.sub(r"g=(\S+)", lambda g: f"g={float(g[1]):g}", card) for card in found["tile_0"]}
+    assert cells == {
+        ".subckt tile_0 wl_0 wl_1 bl_0 bl_1 bl_2",
+        "rw_0_0 wl_0 w_0_0 1.5", "rw_0_2 w_0_0 w_0_2 3.0", "rw_1_2 wl_1 w_1_2 6.5",
+        "rb_0_0 b_0_0 b_1_0 0.25", "rb_1_0 b_1_0 bl_0 1.25", "rb_1_1 b_1_1 bl_1 2.5",
+        "xcell_0_0 w_0_0 b_0_0 cell g=1e-06",
+        "xcell_0_1 w_0_0 b_1_1 cell g=2e-06",
+        "xcell_0_2 w_0_2 b_0_2 cell g=3e-06",
+        "xcell_1_0 wl_1 b_1_0 cell g=4e-06",
+        "xcell_1_1 wl_1 b_1_1 cell g=5e-06",
+        "xcell_1_2 w_1_2 bl_2 cell g=6e-06",
+    }  # fmt: skip
+    assert set(found[""]) == {
+        "xtile_0 wl_0 in_1 bl_0 bl_1 bl_2 tile_0", "rdriver_0 in_0 wl_0 50.0",
+        "rsense_2 bl_2 sense_2 7.0",
+        "vsense_0 bl_0 0 0.0", "vsense_1 sense_1 0 0.0", "vsense_2 sense_2 0 0.0",
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("value", "words"),
+    [
+        (np.full((2, 3), -1.0), r"r_wordline_ohm\[0, 0\]: 6 of 6 .*-1\.0"),
+        (np.full((3, 2), 1.0), r"r_wordline_ohm: one value.*\(3, 2\).*\(2, 3\)"),
+        (np.ones(3), r"r_wordline_ohm: not resistances.*\(3,\)"),
+        ([[1.0, 2.0, 3.0]], r"r_wordline_ohm: .*got 'list'"),
+        ("5", r"r_wordline_ohm: .*got '5'"),
+        (True, "r_wordline_ohm: .*got True"),
+        (np.inf, "r_wordline_ohm: .*got inf"),
+        (1e-9, "r_wordline_ohm: .*1e-06 to 1e"),
+    ],
+)
+def test_wires_that_are_none_are_refused_in_our_words(value: object, words: str) -> None:
+    with pytest.raises(InputError, match=words) as caught:
+        Crossbar(G, Wires(value))  # type: ignore[arg-type]
+    assert "pydantic" not in str(caught.value)
+
+
 def test_an_open_cell_is_left_out_and_its_wires_stay() -> None:
     open_one = G.copy()
     open_one[0, 1] = 0.0

@@ -10,7 +10,7 @@ import pytest
 from typer.testing import CliRunner
 
 from tests.cosim.nodal_reference import nodal_currents
-from tests.workflows.command import refused
+from tests.workflows.command import refused, spiceloop
 from workflows.cli import app
 
 WIRES = {"r_wordline_ohm": 4.0, "r_bitline_ohm": 3.0, "r_driver_ohm": 20.0, "r_sense_ohm": 2.0}
@@ -96,3 +96,91 @@ def test_what_only_python_has_and_a_result_over_the_array_are_refused_in_words(
         assert "ends in .npz or .csv" in error
     np.savez(place, **good)
     assert "would replace the array" in refused(tmp_path, "solve", place, "-o", place)
+
+
+# Rows and columns unlike, every segment and every end of its own.
+LAYOUT: dict[str, np.ndarray] = {
+    "conductance_s": np.array([[1e-3, 2e-4, 5e-4], [3e-4, 8e-4, 1e-4]]),
+    "input_v": np.array([[0.2, 0.1], [-0.1, 0.15]]),
+    "r_wordline_ohm": np.array([[10.0, 200.0, 0.0], [30.0, 4.0, 500.0]]),
+    "r_bitline_ohm": np.array([[7.0, 80.0, 9.0], [100.0, 0.0, 20.0]]),
+    "r_driver_ohm": np.array([50.0, 300.0]),
+    "r_sense_ohm": np.array([5.0, 60.0, 0.0]),
+}
+
+
+def _nodes_by_hand(file: dict[str, np.ndarray]) -> np.ndarray:
+    """Kirchhoff's law at every node; a short is 1 nohm, which costs six digits."""
+    g, volts = file["conductance_s"], file["input_v"]
+    rows, cols = g.shape
+    word = np.arange(g.size).reshape(g.shape)
+    bit = g.size + word
+    matrix = np.zeros((2 * g.size, 2 * g.size))
+    driven = np.zeros((2 * g.size, rows))
+    at_ends = np.zeros(cols)
+
+    def join(a: int, b: int, siemens: float) -> None:
+        matrix[[a, b], [a, b]] += siemens
+        matrix[[a, b], [b, a]] -= siemens
+
+    for i in range(rows):
+        for j in range(cols):
+            join(word[i, j], bit[i, j], g[i, j])
+            if j:
+                join(word[i, j - 1], word[i, j], 1 / max(file["r_wordline_ohm"][i, j], 1e-9))
+            if i:
+                join(bit[i - 1, j], bit[i, j], 1 / max(file["r_bitline_ohm"][i - 1, j], 1e-9))
+        first = 1 / (file["r_wordline_ohm"][i, 0] + file["r_driver_ohm"][i])
+        matrix[word[i, 0], word[i, 0]] += first
+        driven[word[i, 0], i] = first
+    for j in range(cols):
+        at_ends[j] = 1 / max(file["r_bitline_ohm"][-1, j] + file["r_sense_ohm"][j], 1e-9)
+        matrix[bit[-1, j], bit[-1, j]] += at_ends[j]
+    nodes = np.linalg.solve(matrix, driven @ volts.T)
+    return np.asarray((nodes[bit[-1]] * at_ends[:, None]).T)
+
+
+@pytest.mark.ngspice
+@pytest.mark.usefixtures("ngspice")
+def test_a_resistance_for_every_line_and_segment(tmp_path: Path) -> None:
+    """Shorts among them; beside a nodal matrix, and ngspice beside the solver."""
+    path = tmp_path / "array.npz"
+    np.savez(path, **LAYOUT)
+    _, exact = _solve(path, "exact")
+    assert exact == pytest.approx(_nodes_by_hand(LAYOUT), rel=1e-5)
+    _, spice = _solve(path, "spice")
+    assert spice == pytest.approx(exact, rel=1e-9)
+    said, near = _solve(path, "surrogate")
+    assert said["note"] == ""
+    assert near == pytest.approx(exact, rel=0.02)
+    np.savez(path, **{k: 4 * v if k[:2] == "r_" else v for k, v in LAYOUT.items()})
+    said, _ = _solve(path, "surrogate")
+    assert "use exact" in str(said["note"])
+    np.savez(path, **{**LAYOUT, "r_wordline_ohm": np.array([[10, np.inf, 1], [30.0, 4, 500]])})
+    _, exact = _solve(path, "exact")
+    assert _solve(path, "spice")[1] == pytest.approx(exact, rel=1e-9)
+    ran = spiceloop("solve", path, "-o", tmp_path / "o.npz", "--fidelity", "surrogate")
+    assert (ran.code, "knows no opens: use exact or spice" in ran.out) == (1, True)
+    assert not (tmp_path / "o.npz").exists()
+
+
+def test_one_resistance_a_line(tmp_path: Path) -> None:
+    path = tmp_path / "array.npz"
+    word, bit = np.array([20.0, 300.0]), np.array([5.0, 70.0, 900.0])
+    np.savez(path, **{**LAYOUT, "r_wordline_ohm": word, "r_bitline_ohm": bit})
+    _, lines = _solve(path, "exact")
+    written = {
+        "r_wordline_ohm": np.repeat(word[:, None], 3, axis=1),
+        "r_bitline_ohm": np.repeat(bit[None], 2, axis=0),
+    }
+    assert lines == pytest.approx(_nodes_by_hand({**LAYOUT, **written}), rel=1e-5)
+
+
+def test_csv_has_a_title_with_units_and_all_digits(tmp_path: Path) -> None:
+    array = _file(tmp_path)
+    _, current = _solve(array, "exact")
+    assert spiceloop("solve", array, "-o", tmp_path / "out.CSV").code == 0
+    title, *lines = (tmp_path / "out.CSV").read_text().splitlines()
+    assert title.split(",")[:3] == ["input", "bl_0 [A]", "bl_1 [A]"]
+    table = np.array([[float(x) for x in line.split(",")] for line in lines])
+    assert np.array_equal(table, np.column_stack([np.arange(5), current]))
