@@ -18,6 +18,7 @@ from pathlib import Path
 from types import ModuleType
 
 import benchmarks
+from compact_models.errors import InputError
 from compact_models.files import write_text_atomic
 from cosim.ngspice import find_ngspice
 from workflows.report.style import figure_style
@@ -37,15 +38,23 @@ def main() -> None:
     unknown = set(arguments.names) - set(names)
     if unknown:
         parser.error(f"unknown benchmark {sorted(unknown)}; there are {', '.join(names)}")
+    missed: list[str] = []
     for name in arguments.names or names:
         module = importlib.import_module(f"benchmarks.{name}")
-        part, rows = _measured(name, module)
+        try:
+            part, rows = _measured(name, module)
+        except InputError as error:  # a tool that this one needs is not on this machine
+            sys.stderr.write(f"{name} was not measured: {error.sentence()}\n")
+            missed.append(name)
+            continue
         sys.stdout.write(part + "\n")
         sys.stdout.flush()
         if arguments.write:  # at once: the next one may take an hour, or be stopped
             target = _DOCS / getattr(module, "PAGE", "results.md")
             write_text_atomic(target, with_section(target.read_text(encoding="utf-8"), part))
             _draw(module, rows)
+    if missed:
+        sys.exit(2)
 
 
 def _draw(module: ModuleType, rows: list[list[str]]) -> None:

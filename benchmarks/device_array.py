@@ -7,7 +7,8 @@ import statistics
 import numpy as np
 
 from compact_models.devices.vteam import MODEL
-from cosim.devices.osdi import compile_osdi, find_openvaf
+from cosim.devices.form import require_compiler
+from cosim.devices.osdi import compile_osdi
 from cosim.ngspice import Deck, SimulationResult, find_ngspice, run_deck
 from cosim.write.array_ngspice import OPTIONS, pulse_array
 from cosim.write.pulsed_array import PulsedArray
@@ -55,9 +56,7 @@ _OWN_OPTIONS = ".option klu method=gear"
 def rows() -> tuple[list[str], list[list[str]]]:
     """Runs all decks in turn."""
     ngspice = find_ngspice()
-    compiler = find_openvaf()
-    assert ngspice.osdi, "this needs ngspice 42 or later"
-    assert compiler is not None, "this needs the extra spiceloop[osdi]"
+    compiler = require_compiler(ngspice)
     rng = np.random.default_rng(0)
     shape = np.array([0.0, 1.0, 1.0, 0.0])
     word_v = rng.uniform(0.1, 0.3, (_N, 1)) * shape

@@ -67,7 +67,7 @@ def device_form(
         return B_SOURCES
     try:
         text = memristor.compiled(model, parameter_set)[1]
-        return DeviceForm(compile_osdi(text, _compiler(ngspice)))
+        return DeviceForm(compile_osdi(text, require_compiler(ngspice)))
     except InputError as error:
         if compiled:
             raise
@@ -77,7 +77,7 @@ def device_form(
 def trial_form(ngspice: Ngspice) -> tuple[DeviceForm, InputError | None]:
     """The form of a device of two lines, compiled anew, and why it is not compiled."""
     try:
-        return DeviceForm(try_compiler(_compiler(ngspice))), None
+        return DeviceForm(try_compiler(require_compiler(ngspice))), None
     except InputError as error:
         return DeviceForm(None, error.what), error
 
@@ -87,7 +87,12 @@ def can_compile(ngspice: Ngspice) -> bool:
     return trial_form(ngspice)[0].compiled
 
 
-def _compiler(ngspice: Ngspice) -> Path:
+def require_compiler(ngspice: Ngspice) -> Path:
+    """The Verilog-A compiler for an ngspice that loads what it makes; it has not been tried.
+
+    Raises:
+        InputError: one of the two is missing.
+    """
     if not ngspice.osdi:
         raise InputError(
             f"ngspice {ngspice.version} loads no compiled devices",

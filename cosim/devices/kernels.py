@@ -9,9 +9,11 @@ from __future__ import annotations
 
 import os
 import shutil
+import sysconfig
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache, partial
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -72,9 +74,10 @@ def compiled(functions: TorchModel) -> Kernels:
     """
     if not find_compiler():
         raise InputError(
-            "compiled kernels need a C++ compiler and there is none",
+            "compiled kernels need a C++ compiler and Python's headers, and one is missing",
             where="kernels",
-            hint="install g++, name one in the variable CXX, or use cosim.devices.kernels.eager",
+            hint="install g++ and python3-dev, name a compiler in the variable CXX, or use "
+            "cosim.devices.kernels.eager",
         )
     plain = eager(functions)
     fast_linearised, fast_step = _compiled(
@@ -188,6 +191,8 @@ def _compile(function: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def find_compiler() -> str | None:
-    """The C++ compiler that `torch.compile` finds; None if there is none."""
+    """The C++ compiler that `torch.compile` finds; None without one or without Python's headers."""
+    if not (Path(sysconfig.get_path("include")) / "Python.h").exists():
+        return None
     named = os.environ.get("CXX")
     return next((x for x in (named, "g++", "clang++") if x and shutil.which(x)), None)

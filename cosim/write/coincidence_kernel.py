@@ -95,10 +95,11 @@ def run_samples(
     """
     if compiled and not find_compiler():
         raise InputError(
-            "compiled updates need a C++ compiler and there is none",
+            "compiled updates need a C++ compiler and Python's headers, and one is missing",
             where="compiled",
             value=True,
-            hint="install g++, name one in the variable CXX, or use compiled=False",
+            hint="install g++ and python3-dev, name a compiler in the variable CXX, or use "
+            "compiled=False",
         )
     short = -len(words) % TOGETHER
     words, bits = (torch.nn.functional.pad(one, (0, 0, 0, short)) for one in (words, bits))
