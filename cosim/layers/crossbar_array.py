@@ -198,12 +198,12 @@ class CrossbarArray(nn.Module):
         if torch.is_grad_enabled() and self.level.requires_grad:
             _check_levels(self.level)
             return self._anchored.transfer_s(self.conductance_s())
-        # By content: what is done to `level.data` is not in its version.
-        if self._kept is None or not torch.equal(self._kept[0], self.level):
-            _check_levels(self.level)
-            with torch.inference_mode(False), torch.no_grad():
-                transfer = self._anchored.transfer_s(self.conductance_s())
-                self._kept = self.level.detach().clone(), transfer
+        # By content: what is done to `level.data` is not in its version, nor is another range.
+        with torch.inference_mode(False), torch.no_grad():
+            conductance = self.conductance_s()
+            if self._kept is None or not torch.equal(self._kept[0], conductance):
+                _check_levels(self.level)
+                self._kept = conductance, self._anchored.transfer_s(conductance)
         return self._kept[1]
 
     def forward(self, drive_v: torch.Tensor) -> torch.Tensor:

@@ -73,3 +73,16 @@ def test_resistances_that_were_given_are_not_those_that_are_written_to_later() -
     sense.numpy()[:] = 1e4
     torch.testing.assert_close(array.program(g).transfer_s, wanted, rtol=1e-12, atol=0)
     torch.testing.assert_close(layer.transfer_s().detach(), wanted, rtol=1e-9, atol=0)
+
+
+def test_another_range_is_another_array() -> None:
+    """The layer keeps its transfer without gradients; a new range is not in its levels."""
+    level = torch.rand(4, 3, dtype=torch.float64, generator=torch.Generator().manual_seed(2))
+    ohms = {"r_wordline_ohm": 9.0, "r_bitline_ohm": 4.0}
+    layer = CrossbarArray(level, g_off_s=0.0, g_on_s=1e-4, **ohms)
+    with torch.no_grad():
+        before = layer.transfer_s()
+        assert layer.transfer_s() is before
+        layer.g_on_s = 3e-4
+        wanted = solve_transfer(3e-4 * level, **ohms).transfer_s
+        torch.testing.assert_close(layer.transfer_s(), wanted, rtol=1e-3, atol=0)
