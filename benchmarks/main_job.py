@@ -9,8 +9,7 @@ from pathlib import Path
 from rich.console import Console
 
 from cosim.ngspice import find_ngspice
-from netlists.wires import Wires
-from workflows.config import Config, DataSpec, NetworkSpec, StudySpec, VerifySpec
+from workflows.config import Config, DataSpec, NetworkSpec, StudySpec, VerifySpec, WiresSpec
 from workflows.console import Reporter
 from workflows.train import train_run
 from workflows.verify import verify_run
@@ -53,7 +52,7 @@ def _case(r_ohm: float, seed: int, data: str, network: dict[str, object]) -> lis
         study=StudySpec(seed=seed),
         data=DataSpec.model_validate({"name": data}),
         network=NetworkSpec.model_validate(network),
-        wires=Wires(r_wordline_ohm=r_ohm, r_bitline_ohm=r_ohm),
+        wires=WiresSpec(r_wordline_ohm=r_ohm, r_bitline_ohm=r_ohm),
         verify=VerifySpec(images=200),
     )
     ngspice = find_ngspice()

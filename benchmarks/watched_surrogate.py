@@ -15,8 +15,7 @@ from cosim.ngspice import find_ngspice
 from cosim.nodal.transfer import solve_transfer
 from cosim.surrogate.wires import wire_model
 from cosim.training.backprop import BackpropSpec
-from netlists.wires import Wires
-from workflows.config import CalibrationSpec, Config, NetworkSpec, VerifySpec
+from workflows.config import CalibrationSpec, Config, NetworkSpec, VerifySpec, WiresSpec
 from workflows.console import Reporter
 from workflows.train import train_run
 from workflows.verify import verify_run
@@ -47,7 +46,7 @@ def _case(r_ohm: float, tolerance: float) -> list[str]:
     config = Config(
         network=NetworkSpec(hidden=(32,), bias=False),
         cell=OhmicCell(g_off_s=5e-5, g_on_s=1e-4),
-        wires=Wires(r_wordline_ohm=r_ohm, r_bitline_ohm=r_ohm),
+        wires=WiresSpec(r_wordline_ohm=r_ohm, r_bitline_ohm=r_ohm),
         calibration=CalibrationSpec(),
         train=BackpropSpec(epochs=10, surrogate_tolerance=tolerance),
         verify=VerifySpec(images=100),

@@ -17,6 +17,26 @@ from netlists.neurons.spec import neuron_by_name
 from netlists.readout import tia
 
 
+def solve_tile(
+    hardware: Hardware, conductance_s: torch.Tensor, sense_ohm: torch.Tensor
+) -> Transfer:
+    """The exact solution of one tile behind a chip's wires and drivers.
+
+    Args:
+        hardware: the chip's description.
+        conductance_s: [row, col].
+        sense_ohm: in series at the sense nodes, [col].
+    """
+    wires = hardware.wires.near_ends(*conductance_s.shape)
+    return solve_transfer(
+        conductance_s,
+        r_wordline_ohm=as_ohm(wires.r_wordline_ohm),
+        r_bitline_ohm=as_ohm(wires.r_bitline_ohm),
+        r_driver_ohm=hardware.driver.r_driver_ohm,
+        r_sense_ohm=sense_ohm,
+    )
+
+
 class ExactModel:
     """Wires by the nodal solver, every instance by its own equation.
 
@@ -70,14 +90,8 @@ class ExactModel:
         return seen[1]
 
     def _solve(self, layer: int, tile: int, conductance_s: torch.Tensor) -> Transfer:
-        wires = self._hardware.wires.near_ends(*conductance_s.shape)
-        return solve_transfer(
-            conductance_s,
-            r_wordline_ohm=as_ohm(wires.r_wordline_ohm),
-            r_bitline_ohm=as_ohm(wires.r_bitline_ohm),
-            r_driver_ohm=self._hardware.driver.r_driver_ohm,
-            r_sense_ohm=tia.input_resistance_ohm(self._hardware.tia, self._feedback[layer][tile]),
-        )
+        sense_ohm = tia.input_resistance_ohm(self._hardware.tia, self._feedback[layer][tile])
+        return solve_tile(self._hardware, conductance_s, sense_ohm)
 
     def amplify_v(self, layer: int, tile: int, current_a: torch.Tensor) -> torch.Tensor:
         """See `LayerModel`."""

@@ -12,10 +12,10 @@ from dataclasses import dataclass
 
 import torch
 
+from cosim.fidelities.exact import solve_tile
 from cosim.fidelities.surrogate import SurrogateModel, Tile
 from cosim.forward import forward
-from cosim.nodal.lines import as_ohm
-from cosim.nodal.transfer import Transfer, solve_transfer
+from cosim.nodal.transfer import Transfer
 from cosim.surrogate.anchored_tile import AnchoredTile
 from netlists.hardware import Hardware
 
@@ -98,14 +98,7 @@ class _Solve:
     sense_ohm: torch.Tensor
 
     def __call__(self, conductance_s: torch.Tensor) -> Transfer:
-        wires = self.hardware.wires.near_ends(*conductance_s.shape)
-        return solve_transfer(
-            conductance_s,
-            r_wordline_ohm=as_ohm(wires.r_wordline_ohm),
-            r_bitline_ohm=as_ohm(wires.r_bitline_ohm),
-            r_driver_ohm=self.hardware.driver.r_driver_ohm,
-            r_sense_ohm=self.sense_ohm,
-        )
+        return solve_tile(self.hardware, conductance_s, self.sense_ohm)
 
 
 class _Compared:

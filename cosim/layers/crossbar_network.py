@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
 from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from pydantic import BaseModel
 from torch import nn
 
 from compact_models.errors import InputError
@@ -69,12 +69,12 @@ class CrossbarNetwork(nn.Module):
 
     def get_extra_state(self) -> dict[str, Any]:
         """Of `nn.Module`: the hardware and the plans that the weights in the state belong to."""
-        blocks = {role: asdict(block) for role, block in self.hardware.blocks.items()}
+        parts = {name: getattr(self.hardware, name) for name in type(self.hardware).model_fields}
         described = {
-            "hardware": {**self.hardware.model_dump(mode="json", exclude={"blocks"}), **blocks},
-            "plans": [asdict(plan) for plan in self.plans],
+            name: part.model_dump() if isinstance(part, BaseModel) else part
+            for name, part in parts.items()
         }
-        return plain(described)
+        return plain({"hardware": described, "plans": self.plans})
 
     def set_extra_state(self, state: object) -> None:
         """Of `nn.Module`: refuses the state of a network on another chip.

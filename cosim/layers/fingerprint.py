@@ -8,7 +8,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from dataclasses import fields, is_dataclass
 from typing import Any
+
+import numpy as np
 
 from compact_models.errors import InputError
 
@@ -48,8 +51,17 @@ def refuse_another(state: object, own: Mapping[str, Any], where: str) -> None:
 
 def plain(values: Mapping[str, Any]) -> dict[str, Any]:
     """The values as JSON has them, to the last digit: lists for tuples."""
-    found: dict[str, Any] = json.loads(json.dumps(values, default=str))
+    found: dict[str, Any] = json.loads(json.dumps(values, default=_told))
     return found
+
+
+def _told(value: object) -> Any:
+    """What JSON has no word for: arrays by all their numbers."""
+    if isinstance(value, np.ndarray):
+        return value.tolist()
+    if is_dataclass(value) and not isinstance(value, type):
+        return {one.name: getattr(value, one.name) for one in fields(value)}
+    return dict(value) if isinstance(value, Mapping) else str(value)
 
 
 def _flat(value: Any, name: str = "") -> dict[str, Any]:

@@ -6,6 +6,7 @@ import copy
 import io
 from dataclasses import replace
 
+import numpy as np
 import pytest
 import torch
 
@@ -15,6 +16,7 @@ from cosim.fidelities.ideal import IdealModel
 from cosim.layers.crossbar_array import CrossbarArray
 from cosim.layers.crossbar_network import CrossbarNetwork
 from netlists.graph import linear_stages, network_graph
+from netlists.wires import Wires
 from tests.cosim.chips import chip_of, small_hardware, small_inputs, small_network
 
 
@@ -125,3 +127,18 @@ def test_a_state_of_another_chip_is_refused() -> None:
     network.plans = (longer, network.plans[1])
     with pytest.raises(InputError, match=r"plans\[0\]\.r_feedback_ohm"):
         network.load_state_dict(network_of().state_dict())
+
+
+def test_a_state_behind_other_segments_is_refused() -> None:
+    """One segment of many is another; so is a state that was saved and read again."""
+    network = network_of()
+    wires = np.full((4, 6), 5.0)
+    own = network.hardware.model_copy(update={"wires": Wires(wires, 0.6 * wires)})
+    network.hardware = own
+    state = _saved(network)
+    network.load_state_dict(state)
+    other = wires.copy()
+    other[2, 3] = np.nextafter(5.0, 6.0)
+    network.hardware = own.model_copy(update={"wires": Wires(other, 0.6 * wires)})
+    with pytest.raises(InputError, match=r"hardware\.wires\.r_wordline_ohm\[2\]\[3\]"):
+        network.load_state_dict(state)
