@@ -219,6 +219,7 @@ def verify(
         from cosim.ngspice import find_ngspice
         from workflows.demo import verification_lines
         from workflows.fresh_chips import fresh_request
+        from workflows.fresh_record import unanswered
         from workflows.verify import verify_run
 
         fresh = fresh_request(chips, spice_chips, accuracy_min)
@@ -229,7 +230,8 @@ def verify(
             *([] if fresh else [f"next: spiceloop verify {place} --chips 30, chips drawn anew"]),
             f"next: spiceloop report {place}",
         ]
-        return dataclasses.asdict(result), lines, 1 if result.failed else 0
+        failed = result.failed or unanswered(result.fresh)
+        return dataclasses.asdict(result), lines, 1 if failed else 0
 
     run_command(json, work)
 

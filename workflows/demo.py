@@ -12,7 +12,7 @@ from cosim.training.backprop import BackpropSpec
 from workflows.config import Config, VerifySpec
 from workflows.console import Reporter
 from workflows.fresh_chips import FreshRequest
-from workflows.fresh_record import fresh_lines
+from workflows.fresh_record import fresh_lines, unanswered
 from workflows.report_run import report_run
 from workflows.runfolder import refuse_existing
 from workflows.train import train_run
@@ -120,7 +120,8 @@ def _reported(
         f"report     {page}",
         f"time       {total:.0f} s",
     ]
-    failed = verified.result.failed + (0 if written is None else without_answer(written))
+    failed = verified.result.failed + unanswered(verified.result.fresh)
+    failed += 0 if written is None else without_answer(written)
     return summary, lines, 1 if failed else 0
 
 

@@ -104,7 +104,7 @@ def fresh_lines(found: FreshRecord, images: int) -> list[str]:
         spread = f", standard deviation {found.standard_deviation:.4f}"
     lines = [
         f"fresh      {chips} chips of the same weights that training never saw"
-        f" (samples {found.samples[0]} to {found.samples[-1]}), by {found.engine}, the same"
+        f" (samples {found.samples[0]} to {found.samples[-1]}), {_by_whom(found)}, the same"
         f" {images} images: mean {found.mean:.4f}, minimum {found.minimum:.4f}{spread}"
         + _lost(found.without_answer)
     ]
@@ -122,6 +122,20 @@ def fresh_lines(found: FreshRecord, images: int) -> list[str]:
             + _lost(judge.without_answer)
         )
     return lines
+
+
+def unanswered(found: FreshRecord | None) -> int:
+    """Images of fresh chips without an answer, in ngspice too."""
+    if found is None:
+        return 0
+    judged = 0 if found.judge is None else sum(found.judge.without_answer)
+    return sum(found.without_answer) + judged
+
+
+def _by_whom(found: FreshRecord) -> str:
+    if found.engine == "exact":
+        return "by exact"
+    return f"all of them in {found.engine}, since exact has no equations for the user's own blocks"
 
 
 def _lost(without_answer: Sequence[int]) -> str:

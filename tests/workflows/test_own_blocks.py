@@ -42,12 +42,15 @@ def road(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A run that was trained, verified and reported, whose sources are gone."""
     folder = tmp_path_factory.mktemp("own")
     config = study(folder / "sources")
-    for words in (["train", config, "-o", folder / "run"], ["verify", folder / "run"]):
+    for words in (
+        ["train", config, "-o", folder / "run"], ["verify", folder / "run", "--chips", "2"],
+    ):  # fmt: skip
         done = spiceloop(*words)
         assert done.code == 0, done.err
         shutil.rmtree(folder / "sources", ignore_errors=True)
     assert "ideal -   surrogate 0" in done.out
     assert "exact and ideal have no equations for the user's own block (tia my_tia)" in done.out
+    names_all(done.out, "2 chips of the same weights", "all of them in ngspice")
     assert spiceloop("report", folder / "run").code == 0
     return folder / "run"
 
@@ -63,6 +66,10 @@ def test_the_run_is_verified_by_surrogate_and_spice_alone(road: Path) -> None:
     assert found["accuracy_ideal"] is found["accuracy_exact"] is found["control_agreement"] is None
     assert found["agreement"] == 1
     assert found["logit_max_lsb"] <= 1
+    assert found["fresh"]["engine"].startswith("ngspice-")
+    assert (found["fresh"]["samples"], found["fresh"]["judge"]) == ([1, 2], None)
+    assert found["fresh"]["without_answer"] == [0, 0]
+    assert sum("fresh_chip_2" in one["deck"] for one in found["simulations"]) >= 1
     page = (road / "report" / "index.html").read_text()
     assert "exact and ideal have no equations" in page
     assert "the user&#39;s own tia, my_tia of my_tia.cir" in page
