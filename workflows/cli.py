@@ -306,8 +306,15 @@ def write(
         str, typer.Option("--engine", help="torch, ngspice or surrogate (the fastest)")
     ] = "torch",
     levels: Annotated[
-        int, typer.Option("--levels", help="conductances to tell apart: half a step is met")
+        int,
+        typer.Option(
+            "--levels", help="to tell apart from least to greatest target: half a step is met"
+        ),
     ] = 32,
+    tolerance_s: Annotated[
+        float | None,
+        typer.Option("--tolerance-s", help="in place of --levels: what a cell may be off, S"),
+    ] = None,
     most_pulses: Annotated[
         int, typer.Option("--max-pulses", help="of the loop, for one cell in one round")
     ] = 50,
@@ -338,7 +345,7 @@ def write(
 
         request = WriteRequest(
             array, target, scheme, bias, engine, out, levels, most_pulses, order, read_v,
-            amplitude_v, amplitude_down_v, width_s, gate_v,
+            amplitude_v, amplitude_down_v, width_s, gate_v, tolerance_s,
         )  # fmt: skip
         return write_file(request, reporter)
 

@@ -8,12 +8,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from compact_models.errors import InputError, closest
 from compact_models.files import check_place
-from cosim.calibration.update import calibrate_update, check_levels
+from cosim.calibration.update import check_levels
+from cosim.calibration.update_cache import CalibratedUpdate, cached_update, updates_folder
 from cosim.devices.form import device_form
-from cosim.ngspice import find_ngspice
+from cosim.ngspice import Outcome, find_ngspice
 from cosim.surrogate.update import UpdateSurrogate
 from cosim.surrogate.update_level import sign_that_raises
 from cosim.write.amplitudes import AmplitudeRule, Predicted, quiet_rule
@@ -24,6 +26,7 @@ from cosim.write.default_pulses import EDGE, default_pulses
 from cosim.write.engines import WriteEngine, ngspice_engine, torch_engine
 from cosim.write.ledger import worst_disturb
 from cosim.write.polarity import check_polarity
+from cosim.write.unmet import counted, in_words
 from cosim.write.verify import MeanDevice, VerifySpec, Written, check_targets, write_verify
 from cosim.write.writable import WritableArray
 from netlists.pulse import Pulse
@@ -37,7 +40,9 @@ VERIFY = "verify"
 _HEADROOM = 1.6  # of the highest level a rule may use, over the default pulse
 _MOST = 3.0  # times a set's amplitude: what its model is good for
 _GATE_V = 3.0
-_TOLERANCE = 1e-3  # of a state, in a step of time: a tenth of a level in a hundred
+_TOLERANCE = 1e-3  # of a state, in a step of time
+_OF_TOLERANCE = 0.1  # of what a cell may be off, likewise: few states of a wide range are asked for
+_OF_TARGET = 0.1  # of a target: what is no further off is near it, however near others are
 Answer = tuple[dict[str, Any], list[str], int]
 
 
@@ -52,7 +57,9 @@ class WriteRequest:
         bias: the scheme of the loop.
         engine: `torch`, `ngspice` or `surrogate`, which is the fastest and knows bare cells only.
         out: .npz to write.
-        levels: how many conductances are told apart: a target is met within half of a step.
+        levels: how many conductances are told apart between the least and the greatest target: a
+            target is met within half of a step.
+        tolerance_s: how far from its target a cell may be [S]; None is what `levels` says.
         most_pulses: for one cell in one round of the loop.
         order: row, column or cell.
         read_v: at which conductances are read [V].
@@ -76,6 +83,7 @@ class WriteRequest:
     amplitude_down_v: float | None = None
     width_s: float | None = None
     gate_v: float | None = None
+    tolerance_s: float | None = None
 
 
 def write_file(request: WriteRequest, reporter: Reporter) -> Answer:
@@ -83,7 +91,7 @@ def write_file(request: WriteRequest, reporter: Reporter) -> Answer:
 
     Returns:
         The summary, its lines, and 0 if every cell is within its tolerance (of the loop; one
-        pulse a cell is done whatever it reached), else 1.
+        pulse a cell is outcome `one_pulse` and 0 whatever it reached), else 1.
 
     Raises:
         InputError: a file, a name or a number cannot be used.
@@ -109,7 +117,7 @@ def write_file(request: WriteRequest, reporter: Reporter) -> Answer:
     gate_v = (request.gate_v or _GATE_V) if scheme.access == "transistor" else None
     device = MeanDevice.of(job.array, request.read_v)
     spec = VerifySpec(
-        tolerance_s=device.range_s / (2 * (request.levels - 1)),
+        tolerance_s=_tolerance_s(request, job.target_s),
         read_v=request.read_v,
         most_pulses=request.most_pulses if request.scheme == VERIFY else 1,
         rounds=2 if request.scheme == VERIFY else 1,
@@ -118,13 +126,15 @@ def write_file(request: WriteRequest, reporter: Reporter) -> Answer:
         gate_lower_v=gate_v,
     )
     check_targets(job.array, job.target_s, scheme, spec)
-    pulse, surrogate = _calibrated(request, job.array, reporter)
+    pulse, update = _calibrated(request, job.array, reporter)
+    surrogate = update.surrogate
     check_polarity(
         device, surrogate,
         ("--amplitude-v", request.amplitude_v), ("--amplitude-down-v", request.amplitude_down_v),
     )  # fmt: skip
     rule = _rule(job.array, surrogate, gate_v, scheme)
-    engine, carried_by = _engine(request.engine, job.array, surrogate)
+    part = spec.tolerance_s / device.range_s
+    engine, carried_by = _engine(request.engine, job.array, surrogate, part)
     with reporter.stage("writing") as on_progress:
         written = write_verify(
             job.array, job.target_s, scheme, (pulse, pulse), engine, rule, spec,
@@ -139,10 +149,11 @@ def write_file(request: WriteRequest, reporter: Reporter) -> Answer:
                 "energy_j": written.ledger.energy_j,
                 "pulses": written.ledger.pulses,
                 "disturb": written.ledger.disturb,
+                "unmet": written.unmet,
             },
         )
     wall_s = time.perf_counter() - started
-    return _answer(request, job, written, surrogate, spec, device, carried_by, wall_s)
+    return _answer(request, job, written, update, spec, device, carried_by, wall_s)
 
 
 def _scheme(request: WriteRequest) -> WriteScheme:
@@ -176,6 +187,8 @@ def _check_numbers(request: WriteRequest) -> None:
         ("--read-v", request.read_v, 0 < abs(request.read_v) < np.inf, "not 0 V"),
         ("--gate-v", request.gate_v, request.gate_v is None or abs(request.gate_v) < 100,
          "a voltage below 100 V"),
+        ("--tolerance-s", request.tolerance_s,
+         request.tolerance_s is None or 0 < request.tolerance_s < np.inf, "> 0 S"),
     ):  # fmt: skip
         if not good:
             raise InputError("cannot be used", where=name, value=value, allowed=allowed)
@@ -183,7 +196,7 @@ def _check_numbers(request: WriteRequest) -> None:
 
 def _calibrated(
     request: WriteRequest, array: WritableArray, reporter: Reporter
-) -> tuple[Pulse, UpdateSurrogate]:
+) -> tuple[Pulse, CalibratedUpdate]:
     """The pulse, and what one pulse does to the device at every level that may be needed."""
     model, numbers = array.model, array.parameter_set
     up_v, down_v, width_s = request.amplitude_v, request.amplitude_down_v, request.width_s
@@ -205,7 +218,9 @@ def _calibrated(
     levels = [max(-most_v, min(most_v, headroom * one.amplitude_v)) for one in (up, down)]
     with reporter.stage("calibrating the update surrogate"):
         range_v = (min(levels), max(levels))
-        return up, calibrate_update(model, numbers, up, range_v)
+        update = cached_update(model, numbers, up, range_v, folder=updates_folder())
+    reporter.say(f"    {update.note}")
+    return up, update
 
 
 def _rule(
@@ -220,42 +235,91 @@ def _rule(
     return BehindAccess(bare, array.access, surrogate, surrogate, gates, highest_v)
 
 
-def _engine(name: str, array: WritableArray, surrogate: UpdateSurrogate) -> tuple[WriteEngine, str]:
-    """What carries the array through its pulses, and its name with the form that it gives cells."""
+def _tolerance_s(request: WriteRequest, target_s: NDArray[np.float64]) -> float:
+    """How far from its target a cell may be [S].
+
+    Raises:
+        InputError: so far that targets could not be told apart, nor from where cells begin.
+    """
+    wanted_s = target_s[~np.isnan(target_s)]
+    low_s, high_s = float(wanted_s.min()), float(wanted_s.max())
+    span_s = high_s - low_s or high_s
+    if request.tolerance_s is None:
+        if not span_s > 0:
+            raise InputError(
+                "targets of 0 S have no levels between them", where="--levels",
+                value=request.levels, hint="give --tolerance-s",
+            )  # fmt: skip
+        return span_s / (2 * (request.levels - 1))
+    most_s = max(span_s / 2, _OF_TARGET * low_s)
+    if request.tolerance_s > most_s:
+        raise InputError(
+            f"a cell may be so far off that the targets, {low_s:.4g} to {high_s:.4g} S, are not"
+            " told apart",
+            where="--tolerance-s",
+            value=request.tolerance_s,
+            allowed=f"up to {most_s:.3g} S",
+            hint=f"--levels {request.levels} asks for {span_s / (2 * (request.levels - 1)):.3g} S",
+        )
+    return request.tolerance_s
+
+
+def _engine(
+    name: str, array: WritableArray, surrogate: UpdateSurrogate, tolerance: float
+) -> tuple[WriteEngine, str]:
+    """What carries the array through its pulses, and its name with the form that it gives cells.
+
+    `tolerance` is what a cell may be off, over the device's range.
+    """
     if name == "surrogate":
         return surrogate_engine(surrogate), name
     if name == "torch":
-        return torch_engine(tolerance=_TOLERANCE), name
+        return torch_engine(tolerance=min(_TOLERANCE, _OF_TOLERANCE * tolerance)), name
     ngspice = find_ngspice()
     form = device_form(array.model, array.parameter_set, ngspice)
     engine = ngspice_engine(ngspice, compiled=form.compiled)
     return engine, f"{ngspice.label}, {form.label}"
 
 
+def _outcome(
+    request: WriteRequest, written: Written, spec: VerifySpec, cells: int
+) -> tuple[str, str]:
+    """How it ended, and why; the reason is empty only where every cell is met by the loop."""
+    if written.failed:
+        kind, _, why = written.failed.partition(": ")
+        if why and kind in tuple(Outcome):
+            return kind, why
+        return str(Outcome.NO_CONVERGENCE), written.failed
+    met = int(written.within.sum())
+    off = f"{cells - met} of {cells} cells are off by more than {spec.tolerance_s * 1e6:.3g} uS"
+    if request.scheme != VERIFY:
+        said = off if met < cells else f"all {cells} cells are within the tolerance"
+        return "one_pulse", f"one predicted pulse a cell and no second try; {said}"
+    if met == cells:
+        return "ok", ""
+    return "not_reached", f"{off} ({in_words(counted(written.unmet))})"
+
+
 def _answer(
     request: WriteRequest,
     job: WriteJob,
     written: Written,
-    surrogate: UpdateSurrogate,
+    update: CalibratedUpdate,
     spec: VerifySpec,
     device: MeanDevice,
     engine: str,
     wall_s: float,
 ) -> Answer:
-    wanted, range_s = ~np.isnan(job.target_s), device.range_s
+    surrogate = update.surrogate
+    wanted = ~np.isnan(job.target_s)
     off_s = np.abs(written.conductance_s - job.target_s)[wanted]
     ledger, worst = written.ledger, worst_disturb(written.ledger)
-    met = int(written.within.sum())
-    outcome = "ok" if not written.failed else written.failed.partition(":")[0]
-    if outcome == "ok" and request.scheme == VERIFY and met < wanted.sum():
-        outcome = "not_reached"
-    raising = sign_that_raises(surrogate)
-    worst_error = float(off_s.max() / range_s)
-    rms_error = float(np.sqrt((off_s**2).mean()) / range_s)
-    tolerance = spec.tolerance_s / range_s
+    met, cells = int(written.within.sum()), int(wanted.sum())
+    outcome, reason = _outcome(request, written, spec, cells)
+    worst_s, rms_s = float(off_s.max()), float(np.sqrt((off_s**2).mean()))
     summary = {
         "outcome": outcome,
-        "reason": written.failed,
+        "reason": reason,
         "engine": engine,
         "scheme": request.scheme,
         "energy_j": float(ledger.energy_j.sum()),
@@ -266,33 +330,36 @@ def _answer(
         "steps": ledger.steps,
         "reads": ledger.reads,
         "latency_s": written.latency_s,
-        "worst_error": None if written.failed else worst_error,
-        "rms_error": None if written.failed else rms_error,
-        "tolerance": tolerance,
+        "worst_error_s": None if written.failed else worst_s,
+        "rms_error_s": None if written.failed else rms_s,
+        "tolerance_s": spec.tolerance_s,
+        "device_range_s": device.range_s,
         "met": met,
-        "cells": int(wanted.sum()),
+        "cells": cells,
+        "unmet": counted(written.unmet),
         "worst_disturb": worst.moved,
         "worst_disturb_cell": [worst.row, worst.col],
         "worst_disturb_pulses": worst.pulses,
         "pulses_to_one_percent": worst.pulses_to_one_percent,
         "surrogate_nrmse": None if surrogate.held_out is None else surrogate.held_out.nrmse,
+        "surrogate_note": update.note,
         "pulse": {
             "rise_s": surrogate.pulse.rise_s,
             "width_s": surrogate.pulse.width_s,
             "fall_s": surrogate.pulse.fall_s,
-            "raises_state": raising,
+            "raises_state": sign_that_raises(surrogate),
         },
         "wall_s": wall_s,
     }
     name = f"{job.array.model.name}, {job.array.parameter_set.name}"
-    lines = [f"{name}, {engine}: {outcome} {written.failed}".strip()]
+    lines = [f"{name}, {engine}: {outcome}" + (f": {reason}" if reason else "")]
     if not written.failed:
         to_one = worst.pulses_to_one_percent
         drift = "" if to_one is None else f", 1 % after {to_one:.3g} of them at this pace"
         lines += [
-            f"{met} of {wanted.sum()} cells within {100 * tolerance:.2g} % of the range;"
-            f" largest error {100 * worst_error:.2g} %,"
-            f" rms {100 * rms_error:.2g} %",
+            f"{met} of {cells} cells within {spec.tolerance_s * 1e6:.3g} uS of their targets"
+            f" ({100 * spec.tolerance_s / device.range_s:.2g} % of the device's range);"
+            f" largest error {worst_s * 1e6:.3g} uS, rms {rms_s * 1e6:.3g} uS",
             f"{summary['pulses']} pulses on cells, at most {summary['most_pulses']} on one,"
             f" in {ledger.steps} steps and {ledger.reads} reads: {written.latency_s:.3g} s",
             f"heat in the cells {summary['energy_j']:.3g} J by pulses and"
@@ -303,7 +370,7 @@ def _answer(
         ]
     else:
         lines.append(f"no result was written to {request.out}")
-    return summary, lines, 0 if outcome == "ok" else 1
+    return summary, lines, 0 if outcome in ("ok", "one_pulse") else 1
 
 
 def _too_coarse(
@@ -322,10 +389,10 @@ def _too_coarse(
     coarse = missed & (step_s > 2 * spec.tolerance_s)
     if not coarse.any():
         return []
-    levels = int(device.range_s / step_s.max()) + 1
+    span_s = float(np.ptp(job.target_s[wanted])) or float(job.target_s[wanted].max())
+    levels = int(span_s / step_s.max()) + 1
     return [
         f"{coarse.sum()} of the {missed.sum()} cells not met: the smaller step of this device there"
-        f" is up to {100 * step_s[coarse].max() / device.range_s:.2g} % of the range, more than"
-        f" twice the tolerance, whatever the amplitude; up to {max(levels, 2)} levels can be"
-        " promised for these targets"
+        f" is up to {step_s[coarse].max() * 1e6:.3g} uS, more than twice the tolerance, whatever"
+        f" the amplitude; up to {max(levels, 2)} levels can be promised for these targets"
     ]

@@ -12,6 +12,7 @@ from compact_models.errors import InputError, closest
 from cosim.write.amplitudes import AmplitudeRule, History, LearningRule
 from cosim.write.engines import WriteEngine
 from cosim.write.ledger import Ledger, add_reading, apply_pulse
+from cosim.write.unmet import Unmet, codes_of_round, no_codes
 from cosim.write.writable import WritableArray
 from netlists.pulse import Pulse
 from netlists.write_schemes import WriteScheme
@@ -88,6 +89,8 @@ class Written:
         array: with its states.
         conductance_s: of every memristor by itself [S], [row, col].
         within: where that is within the tolerance of its target, [row, col].
+        unmet: why a cell that has a target is not: a value of `Unmet`; empty for all others,
+            [row, col].
         ledger: what it cost, and what it did to other cells.
         latency_s: pulses and reads one after the other.
         failed: why it ended early; empty if it did not.
@@ -96,6 +99,7 @@ class Written:
     array: WritableArray
     conductance_s: Array
     within: NDArray[np.bool_]
+    unmet: NDArray[np.str_]
     ledger: Ledger
     latency_s: float
     failed: str
@@ -135,6 +139,8 @@ def write_verify(
     goal = mean.place(np.where(wanted, target_s, mean.least_s))
     ledger = Ledger.of(array.shape)
     share = np.ones(target_s.size)
+    codes = no_codes(target_s.size)
+    one_pulse = spec.most_pulses == spec.rounds == 1
     missed = wanted
     for turn in range(spec.rounds):
         # What its neighbours have kept from its target in one round is written with fewer of them.
@@ -145,7 +151,7 @@ def write_verify(
             target, end = target_s.ravel()[cells], goal.ravel()[cells]
             streak, last = (np.zeros(len(cells), dtype=np.int64) for _ in range(2))
             turned, amplitude = np.zeros(len(cells), dtype=np.bool_), np.zeros(len(cells))
-            part, before = share[cells], end
+            part, before, moved = share[cells], end, np.full(len(cells), np.nan)
             for tried in range(spec.most_pulses):
                 table = array.conductance_of(group, spec.read_v)
                 add_reading(ledger, table, spec.read_v, spec.read_s, lines=1)
@@ -159,6 +165,7 @@ def write_verify(
                     known = part[pulsed]
                     seen = rule.seen(before[pulsed], now[pulsed], amplitude[pulsed], known)
                     part[pulsed] = known + (_DAMPED if tried > _STUBBORN else 1.0) * (seen - known)
+                moved = np.where(pulsed, np.abs(now - before), moved)
                 before = now
                 aim = _aims(mean, now, end, target > reading, turned, streak)
                 direction = np.where(todo, np.sign(aim - now), 0).astype(np.int64)
@@ -176,8 +183,10 @@ def write_verify(
                             array, scheme, chosen, pulse, engine, ledger, gate_v=gate_v
                         )
                     if ledger.failed:
-                        return _result(array, target_s, wanted, ledger, spec)
+                        codes[cells] = Unmet.ENDED_EARLY.value
+                        return _result(array, target_s, wanted, ledger, spec, codes)
             share[cells] = part
+            codes[cells] = codes_of_round(todo, turned, moved, one_pulse=one_pulse)
             if report is not None:
                 report(turn * len(groups) + k + 1, spec.rounds * len(groups))
         reading = array.conductance_s(spec.read_v)
@@ -185,7 +194,7 @@ def write_verify(
         missed = wanted & (np.abs(reading - target_s) > spec.tolerance_s)
         if not missed.any():
             break
-    return _result(array, target_s, wanted, ledger, spec)
+    return _result(array, target_s, wanted, ledger, spec, codes)
 
 
 def check_targets(
@@ -219,11 +228,13 @@ def _result(
     wanted: NDArray[np.bool_],
     ledger: Ledger,
     spec: VerifySpec,
+    codes: NDArray[np.str_],
 ) -> Written:
     reading = array.conductance_s(spec.read_v)
     within = wanted & (np.abs(reading - target_s) <= spec.tolerance_s)
     latency_s = ledger.time_s + ledger.reads * spec.read_s
-    return Written(array, reading, within, ledger, latency_s, ledger.failed)
+    unmet = np.where(wanted & ~within, codes.reshape(array.shape), Unmet.MET.value)
+    return Written(array, reading, within, unmet, ledger, latency_s, ledger.failed)
 
 
 def _aims(

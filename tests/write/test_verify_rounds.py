@@ -13,6 +13,7 @@ from cosim.ngspice import Ngspice
 from cosim.write.amplitudes import History, Predicted
 from cosim.write.engines import Pulsed, WriteEngine, ngspice_engine, torch_engine
 from cosim.write.pulsed_array import PulsedArray
+from cosim.write.unmet import WORDS, Unmet, counted, in_words
 from cosim.write.verify import VerifySpec, Written, write_verify
 from cosim.write.writable import WritableArray
 from netlists.pulse import Pulse
@@ -88,6 +89,50 @@ def test_a_later_round_reads_only_what_is_off() -> None:
     # Three readings of the row that is written, one of the row that is left alone: no group of it
     # holds a cell that is wanted; and the whole array at the end.
     assert found.ledger.reads == 3 + 2
+
+
+def moving(*, others: float = 0.0, breaks_at: int = 99) -> WriteEngine:
+    """An engine in which selected cells move a tenth of their range, and half-selected `others`."""
+    pulses = iter(range(1, 100))
+
+    def engine(array: PulsedArray) -> Pulsed:
+        across = array.word_v[:, None, 1] - array.bit_v[None, :, 1]
+        low, high = MODEL.bounds(dict(NUMBERS.values))["w"] or (0.0, 0.0)
+        part = np.where(np.abs(across) > 0.7, 0.1, np.where(across != 0, others, 0.0))
+        after = np.clip(array.start("w") + (high - low) * np.sign(across) * part, low, high)
+        failed = "no voltages were found" if next(pulses) == breaks_at else ""
+        return Pulsed({"w": after}, np.zeros(array.shape), 0.0, failed)
+
+    return engine
+
+
+@pytest.mark.parametrize(
+    ("engine", "places", "pulses", "reasons"),
+    [
+        (starving(0)[1], (0.7, 0.5), 4, ("stays", "")),
+        (moving(), (0.95, 0.6), 3, ("on_its_way", "")),
+        (moving(), (0.55, 0.35), 4, ("passes", "passes")),
+        (moving(others=0.05), (0.7, 0.8), 8, ("disturbed", "")),
+        (moving(breaks_at=2), (0.6, 0.7), 4, ("", "ended_early")),
+        (moving(breaks_at=1), (0.6, 0.7), 4, ("ended_early", "ended_early")),
+        (moving(), (0.8, 0.6), 1, ("one_pulse", "")),
+    ],
+    ids=["stays", "on its way", "passes", "disturbed", "ends", "ends at once", "one pulse"],
+)
+def test_every_cell_that_is_off_says_why(
+    engine: WriteEngine, places: tuple[float, float], pulses: int, reasons: tuple[str, str]
+) -> None:
+    start = array_of(1, 2, 0.5)
+    target_s = start.at_fractions(np.array([places])).conductance_s(0.1)
+    near_s = start.at_fractions(np.array([[0.5, 0.51]])).conductance_s(0.1)
+    spec = VerifySpec(tolerance_s=float(np.ptp(near_s)), most_pulses=pulses, rounds=1, order="cell")
+    found = write_verify(start, target_s, find_scheme("v2"), (PULSE, PULSE), engine, always, spec)
+    assert tuple(found.unmet[0]) == reasons
+    assert (found.within[0] == (found.unmet[0] == "")).all()
+    assert bool(found.failed) == ("ended_early" in reasons)
+    counts = counted(found.unmet)
+    assert sum(counts.values()) == int((~found.within).sum())
+    assert all(WORDS[Unmet(one)] in in_words(counts) for one in reasons if one)
 
 
 class Wavering:
