@@ -4,18 +4,23 @@ from __future__ import annotations
 
 import math
 import shlex
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from compact_models.errors import InputError
+from cosim.write.unmet import Unmet, counted
 from netlists.chip import Chip
 from workflows import runfolder
 from workflows.config import Config, WriteSpec
+from workflows.npz import read_npz
 from workflows.report import WritingData
 from workflows.report.text import percent, significant
-from workflows.write_record import ChipWriting, in_words
+from workflows.write_record import ChipWriting, in_words, ratio_words
+from workflows.written_cells import reason
 
 Array = NDArray[np.float64]
 
@@ -46,7 +51,7 @@ def writing_data(run: Path, found: ChipWriting, config: Config, chip: Chip) -> W
         InputError: a file is not what it should be.
     """
     runfolder.check_together(run / "write.npz", found.arrays_sha256, "write-network")
-    stored = runfolder.Stored(run / "write.npz")
+    stored, whole = runfolder.Stored(run / "write.npz"), read_npz(run / "write.npz")
     cells = (found.cells,)
     tiles = [(plan.name, part) for plan in chip.plans for part in plan.tiles]
     places = tuple(
@@ -57,8 +62,12 @@ def writing_data(run: Path, found: ChipWriting, config: Config, chip: Chip) -> W
     )
     if len(places) != found.cells:
         raise stored.wrong(f"it has {found.cells} cells and the chip {len(places)}")
-    arrays = {name: stored[name, cells] for name in ("target_s", "achieved_s", "pulses")}
-    _check(run / "write.json", found, config, arrays)
+    arrays = {name: stored[name, cells] for name in ("target_s", "achieved_s")}
+    arrays["pulses"] = _column(stored, whole, "pulses", found.cells, "i").astype(np.float64)
+    codes = _column(stored, whole, "unmet", found.cells, "U")
+    if not set(codes.tolist()) <= set(Unmet):
+        raise stored.wrong("unmet holds a word that is none of the reasons")
+    _check(run / "write.json", found, config, arrays, counted(codes))
     return WritingData(
         device=found.device,
         levels=found.levels,
@@ -71,11 +80,28 @@ def writing_data(run: Path, found: ChipWriting, config: Config, chip: Chip) -> W
         accuracy_target=found.accuracy_spice_target,
         accuracy_written=found.accuracy_spice_written,
         places=places,
+        reasons=tuple(reason(code) for code in codes.tolist()),
         facts=_facts(found, config.write),
     )
 
 
-def _check(path: Path, found: ChipWriting, config: Config, arrays: dict[str, Array]) -> None:
+def _column(
+    stored: runfolder.Stored, whole: Mapping[str, NDArray[Any]], name: str, length: int, kind: str
+) -> NDArray[Any]:
+    """A column that is of numpy's kind `i` or `U`."""
+    column = whole.get(name)
+    if column is None or column.shape != (length,) or column.dtype.kind != kind:
+        raise stored.wrong(f"{name} is no column of {length} cells")
+    return column
+
+
+def _check(
+    path: Path,
+    found: ChipWriting,
+    config: Config,
+    arrays: dict[str, Array],
+    unmet: dict[str, int],
+) -> None:
     """Holds what `write.json` says against the arrays and the configuration."""
     spec = config.write
     again = f"run: spiceloop write-network {shlex.quote(str(path.parent))}"
@@ -111,6 +137,11 @@ def _check(path: Path, found: ChipWriting, config: Config, arrays: dict[str, Arr
                 allowed=str(want),
                 hint=again,
             )
+    if found.unmet != unmet or sum(unmet.values()) != found.cells - found.met:
+        raise InputError(
+            "this contradicts write.npz", where=f"{path}: unmet", value=found.unmet,
+            allowed=str(unmet), hint=again,
+        )  # fmt: skip
     for name in ("accuracy_spice_target", "accuracy_spice_written"):
         right = getattr(found, name) * found.images
         if not (0 <= right <= found.images and math.isclose(right, round(right), abs_tol=1e-6)):
@@ -125,6 +156,8 @@ def _check(path: Path, found: ChipWriting, config: Config, arrays: dict[str, Arr
 def _facts(found: ChipWriting, spec: WriteSpec) -> tuple[tuple[str, str], ...]:
     judged = found.judged
     by_spice = f"{judged.met} of {judged.cells} met in {judged.pulses} pulses"
+    if judged.reason:
+        by_spice += f"; a run failed: {judged.reason}"
     facts = [
         ("Cells met", f"{found.met:,} of {found.cells:,}"),
         *([("Ended early", found.reason)] if found.reason else []),
@@ -137,9 +170,10 @@ def _facts(found: ChipWriting, spec: WriteSpec) -> tuple[tuple[str, str], ...]:
          f" {significant(spec.width_s * 1e9)} ns"),
         ("Spread of switching voltages, of steps",
          f"{100 * spec.sigma_switching:g} %, {100 * spec.sigma_step:g} %"),
-        ("Pulses", f"{found.pulses:,}, at most {found.most_pulses} on a cell"),
+        ("Pulses, by the surrogate", f"{found.pulses:,}, at most {found.most_pulses} on a cell"),
+        ("In SPICE, over the surrogate", ratio_words(judged)),
         ("Time on the chip", f"{significant(found.latency_s * 1e3)} ms"),
-        ("Heat in the cells", f"{significant(found.energy_j * 1e9)} nJ"),
+        ("Heat in the cells, by the surrogate", f"{significant(found.energy_j * 1e9)} nJ"),
         ("From the drivers", f"{significant(found.energy_given_j * 1e9)} nJ"),
         ("Heat in the cells by readings", f"{significant(found.energy_read_j * 1e9)} nJ"),
         ("Worst disturb, all pulses together", in_words(found.worst_disturb)),
@@ -147,7 +181,7 @@ def _facts(found: ChipWriting, spec: WriteSpec) -> tuple[tuple[str, str], ...]:
         ("Accuracy in SPICE as written", percent(found.accuracy_spice_written)),
         ("Images without an answer in SPICE, counted as wrong",
          f"{found.failed_target} with the targets, {found.failed_written} as written"),
-        ("Some cells of the mean device, written in SPICE", judged.reason or by_spice),
+        ("Some cells of the mean device, written in SPICE", by_spice),
         ("The same by the surrogate",
          f"{judged.met_surrogate} of {judged.cells} met in {judged.pulses_surrogate} pulses"),
         ("Their pulses, surrogate against SPICE, worst cell", in_words(judged.states_apart)),

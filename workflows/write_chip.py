@@ -17,13 +17,16 @@ import torch
 from numpy.typing import NDArray
 
 from compact_models.files import check_place
+from cosim.devices.form import device_form
 from cosim.fidelities.exact import ExactModel
 from cosim.fidelities.own_blocks import refuse_own_blocks
 from cosim.fidelities.spice import read_chip
 from cosim.forward import forward
 from cosim.ngspice import Ngspice, find_ngspice
 from cosim.write.array_surrogate import draw_spread, surrogate_engine
+from cosim.write.engines import ngspice_engine
 from cosim.write.ledger import worst_disturb
+from cosim.write.unmet import counted
 from cosim.write.verify import Written, write_verify
 from netlists.chip import Chip
 from netlists.mapping import tile_targets
@@ -32,9 +35,11 @@ from workflows.config import Config
 from workflows.console import Reporter
 from workflows.data import load_split
 from workflows.jobs import jobs
-from workflows.write_judge import judge_group
+from workflows.kept_tiles import KeptTiles, tile_key
+from workflows.write_judge import Judged, judge_group, judged_together, places_to_judge
 from workflows.write_plan import WritePlan, fresh_tile, plan_writing
 from workflows.write_record import ChipWriting, exit_code, writing_lines
+from workflows.written_cells import cell_table, write_cells
 
 Array = NDArray[np.float64]
 
@@ -46,7 +51,10 @@ def write_chip_run(run: Path, reporter: Reporter) -> tuple[dict[str, Any], list[
 
 
 def write_chip(run: Path, ngspice: Ngspice, reporter: Reporter) -> ChipWriting:
-    """Writes the network of a run into dynamic cells; `write.json` and `write.npz` go into the run.
+    """Writes the network of a run into dynamic cells.
+
+    `write.json`, `write.npz` and `write.csv` go into the run. A tile that an earlier call finished
+    before it was killed is not written again.
 
     Args:
         run: a run folder.
@@ -65,14 +73,11 @@ def write_chip(run: Path, ngspice: Ngspice, reporter: Reporter) -> ChipWriting:
     split = load_split(config.data, seed=config.study.seed)
     with reporter.stage(f"what a pulse does to {config.write.device} {config.write.parameters}"):
         plan = plan_writing(config)
+    reporter.say(f"    {plan.update.note}")
     targets = chip_targets(chip)
-    written = write_tiles(config, plan, targets, reporter)
-    with reporter.stage("some cells of it in ngspice") as progress:
-        first = targets[0][0]
-        judged = judge_group(
-            fresh_tile(config, first), first, plan, ngspice,
-            lambda pulses: progress(pulses, max(pulses, 2 * plan.spec.at_once)),
-        )  # fmt: skip
+    kept = KeptTiles.of(run)
+    written = write_tiles(config, plan, targets, reporter, kept)
+    judged = _judge(config, plan, targets, ngspice, reporter)
     x, labels = split.test_x[: config.verify.images], split.test_y[: config.verify.images]
     meant = dataclasses.replace(chip, conductance_s=tuple(tuple(layer) for layer in targets))
     made = dataclasses.replace(
@@ -87,10 +92,8 @@ def write_chip(run: Path, ngspice: Ngspice, reporter: Reporter) -> ChipWriting:
     all_written = [one for layer in written for one in layer]
     counts = np.concatenate([one.ledger.pulses.ravel() for one in all_written])
     flat = [_flat(one) for one in (meant, made)]
-    sha256 = runfolder.write_npz(
-        run / "write.npz",
-        {"target_s": flat[0], "achieved_s": flat[1], "pulses": counts.astype(float)},
-    )
+    cells = cell_table(chip, targets, written)
+    sha256 = write_cells(run, cells)
     off = flat[1] - flat[0]
     ledgers = [one.ledger for one in all_written]
     held_out = plan.surrogate.held_out
@@ -121,18 +124,49 @@ def write_chip(run: Path, ngspice: Ngspice, reporter: Reporter) -> ChipWriting:
         failed_target=_without_answer(reads[0].codes),
         failed_written=_without_answer(reads[1].codes),
         simulations=reads[0].simulations + reads[1].simulations,
+        unmet=counted(cells["unmet"]),
         reason=_why_it_ended(written),
         surrogate_nrmse=None if held_out is None else held_out.nrmse,
+        surrogate_note=plan.update.note,
         judged=judged,
         wall_s=sum(wall for _, wall in reporter.stages[begun_stages:]),
         arrays_sha256=sha256,
     )
     runfolder.write_json(run / "write.json", dataclasses.asdict(result))
+    kept.clear()
     return result
 
 
+def _judge(
+    config: Config,
+    plan: WritePlan,
+    targets: list[list[Array]],
+    ngspice: Ngspice,
+    reporter: Reporter,
+) -> Judged:
+    """A few groups of cells written in ngspice too."""
+    places = places_to_judge(targets, plan.spec.at_once)
+    fresh = [fresh_tile(config, targets[place.layer][place.tile]) for place in places]
+    form = device_form(fresh[0].model, fresh[0].parameter_set, ngspice)
+    known = ngspice_engine(ngspice, compiled=form.compiled)
+    groups = []
+    with reporter.stage("some cells of it in ngspice") as progress:
+        for k, place in enumerate(places):
+            target = targets[place.layer][place.tile]
+
+            def on_pulse(done: int = k) -> None:
+                progress(done, len(places))
+
+            groups.append(judge_group(fresh[k], target, place, plan, known, on_pulse))
+    return judged_together(ngspice.label, form.label, groups)
+
+
 def write_tiles(
-    config: Config, plan: WritePlan, targets: list[list[Array]], reporter: Reporter
+    config: Config,
+    plan: WritePlan,
+    targets: list[list[Array]],
+    reporter: Reporter,
+    kept: KeptTiles | None = None,
 ) -> list[list[Written]]:
     """Every tile, [layer][tile], from cells that are all off.
 
@@ -141,18 +175,27 @@ def write_tiles(
         plan: how.
         targets: conductances [S], [layer][tile] -> [row, col].
         reporter: where progress goes.
+        kept: where finished tiles are, and go; None keeps none.
 
     Raises:
-        InputError: the device cannot hold these conductances.
+        InputError: the device cannot hold these conductances, or a tile cannot be kept.
     """
+    paths = [[f"layer_{k}.tile_{t}" for t in range(len(layer))] for k, layer in enumerate(targets)]
+    keys = [
+        [tile_key(config, plan, target, path) for target, path in zip(*pair, strict=True)]
+        for pair in zip(targets, paths, strict=True)
+    ]
+    if kept is not None:
+        kept.only([key for layer in keys for key in layer])
+    resumed = 0
     lines = sum(len(target) for layer in targets for target in layer)
     pulses = (plan.surrogate.pulse, plan.surrogate.pulse)
     found: list[list[Written]] = []
     done = 0
     with reporter.stage("writing the network into its cells") as progress:
-        for layer in targets:
+        for k, layer in enumerate(targets):
             tiles: list[Written] = []
-            for target in layer:
+            for t, target in enumerate(layer):
 
                 def report(
                     groups: int, of: int, begun: int = done, rows: int = len(target)
@@ -166,17 +209,25 @@ def write_tiles(
                     sigma_step=config.write.sigma_step,
                     seed=config.study.seed,
                     sample=config.study.sample,
-                    path=f"layer_{len(found)}.tile_{len(tiles)}",
+                    path=paths[k][t],
                 )
-                engine = surrogate_engine(plan.surrogate, spread=spread)
-                tiles.append(
-                    write_verify(
+                one = None if kept is None else kept.found(keys[k][t], fresh)
+                if one is not None:
+                    resumed += 1
+                else:
+                    engine = surrogate_engine(plan.surrogate, spread=spread)
+                    one = write_verify(
                         fresh, target, plan.scheme, pulses, engine, plan.rule, plan.spec,
                         report=report,
-                    )
-                )  # fmt: skip
+                    )  # fmt: skip
+                    if kept is not None:
+                        kept.keep(keys[k][t], one)
+                tiles.append(one)
                 done += len(target)
             found.append(tiles)
+    if resumed:
+        whole = sum(len(layer) for layer in targets)
+        reporter.say(f"    {resumed} of {whole} tiles had been written by a call that was stopped")
     return found
 
 

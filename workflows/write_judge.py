@@ -1,81 +1,190 @@
-"""A few cells of a tile written by ngspice itself, beside what the update surrogate says of it.
+"""Some cells of a network written by ngspice itself, beside what the update surrogate says of them.
 
-Thousands of pulses go through the surrogate. Here the same loop writes one group of cells with
+Thousands of pulses go through the surrogate. Here the same loop writes a few groups of cells with
 every pulse a transient of the whole tile, and every one of these pulses is given to the surrogate
-too: how far it is off is known in all cells, half-selected ones included.
+too: how far it is off is known in all cells, half-selected ones included. How many times the pulses
+and the heat of the surrogate the simulator needed for the same cells stands beside the totals.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from cosim.devices.form import device_form
-from cosim.ngspice import Ngspice
 from cosim.write.array_surrogate import surrogate_engine
-from cosim.write.engines import Pulsed, WriteEngine, ngspice_engine
+from cosim.write.engines import Pulsed, WriteEngine
 from cosim.write.pulsed_array import PulsedArray
-from cosim.write.verify import write_verify
+from cosim.write.verify import Written, write_verify
 from cosim.write.writable import WritableArray
 from workflows.write_plan import WritePlan
 
 Array = NDArray[np.float64]
 
+_LAYERS = 3  # of which the hardest group is judged; a chip of many would take minutes
+Ratio = tuple[float, float]
+
 
 @dataclass(frozen=True)
-class Judged:
-    """The same cells, written by both.
+class GroupPlace:
+    """Cells of a row that are written at once: layer, tile, row and first column."""
+
+    layer: int
+    tile: int
+    row: int
+    col: int
+
+
+@dataclass(frozen=True)
+class JudgedGroup:
+    """The same cells of the mean device, written by both.
 
     Attributes:
-        engine: the simulator.
-        form: in which it got the cells, `DeviceForm.label`.
+        place: where they are.
         cells: how many were written.
         met: within the tolerance, in the simulator.
         met_surrogate: the same by the surrogate.
-        pulses: steps that the loop took in the simulator.
+        pulses: pulses on these cells in the simulator.
         pulses_surrogate: the same by the surrogate.
+        energy_j: heat of these pulses in all cells of the tile, in the simulator [J].
+        energy_surrogate_j: the same by the surrogate [J].
         states_apart: the largest difference of a state after one and the same pulse, over all of
             these pulses and all cells of the tile, as a fraction of the state's range; None if
             the simulator had no answer.
-        reason: why a run failed; empty if none did.
+        reason: why the run failed; empty if it did not.
     """
 
-    engine: str
-    form: str
+    place: GroupPlace
     cells: int
     met: int
     met_surrogate: int
     pulses: int
     pulses_surrogate: int
+    energy_j: float
+    energy_surrogate_j: float
     states_apart: float | None
     reason: str
+
+
+@dataclass(frozen=True)
+class Judged:
+    """All groups together; see `JudgedGroup`.
+
+    Attributes:
+        engine: the simulator.
+        form: in which it got the cells, `DeviceForm.label`.
+        groups: one by one.
+        cells: of all groups.
+        met: likewise.
+        met_surrogate: likewise.
+        pulses: likewise.
+        pulses_surrogate: likewise.
+        energy_j: likewise [J].
+        energy_surrogate_j: likewise [J].
+        pulses_ratio: the simulator's pulses over the surrogate's, the least and the greatest of
+            the groups whose runs did not fail; None if there is none.
+        energy_ratio: the same of the heat.
+        states_apart: the largest one.
+        reason: why the first run that failed did; empty if none did.
+    """
+
+    engine: str
+    form: str
+    groups: tuple[JudgedGroup, ...]
+    cells: int
+    met: int
+    met_surrogate: int
+    pulses: int
+    pulses_surrogate: int
+    energy_j: float
+    energy_surrogate_j: float
+    pulses_ratio: Ratio | None
+    energy_ratio: Ratio | None
+    states_apart: float | None
+    reason: str
+
+
+def judged_together(engine: str, form: str, groups: Sequence[JudgedGroup]) -> Judged:
+    """The groups and what they say together.
+
+    Args:
+        engine: the simulator.
+        form: in which it got the cells.
+        groups: one at least.
+    """
+    done = [one for one in groups if not one.reason]
+    pulses = [(one.pulses, one.pulses_surrogate) for one in done]
+    energies = [(one.energy_j, one.energy_surrogate_j) for one in done]
+    return Judged(
+        engine=engine,
+        form=form,
+        groups=tuple(groups),
+        cells=sum(one.cells for one in groups),
+        met=sum(one.met for one in groups),
+        met_surrogate=sum(one.met_surrogate for one in groups),
+        pulses=sum(one.pulses for one in groups),
+        pulses_surrogate=sum(one.pulses_surrogate for one in groups),
+        energy_j=sum(one.energy_j for one in groups),
+        energy_surrogate_j=sum(one.energy_surrogate_j for one in groups),
+        pulses_ratio=_ratio(pulses),
+        energy_ratio=_ratio(energies),
+        states_apart=max(
+            (one.states_apart for one in groups if one.states_apart is not None), default=None
+        ),
+        reason=next((one.reason for one in groups if one.reason), ""),
+    )
+
+
+def _ratio(pairs: Sequence[tuple[float, float]]) -> Ratio | None:
+    found = [ours / theirs for ours, theirs in pairs if theirs > 0]
+    return (min(found), max(found)) if found else None
+
+
+def places_to_judge(targets: Sequence[Sequence[Array]], at_once: int) -> list[GroupPlace]:
+    """Groups of a network: the hardest and the middle one of the first tile of some layers.
+
+    Hard is a group whose targets are highest: its cells take most from each other. Of the largest
+    of these tiles, which takes a simulator longest, it is the hardest one only.
+
+    Args:
+        targets: conductances [S], [layer][tile] -> [row, col].
+        at_once: cells of a row that are written at once.
+    """
+    chosen = sorted({*range(min(_LAYERS - 1, len(targets))), len(targets) - 1})
+    largest = max(chosen, key=lambda k: targets[k][0].size)
+    places = []
+    for k in chosen:
+        order = _by_target(targets[k][0], at_once)
+        middle = order[len(order) // 2]
+        for row, col in [order[-1]] if k == largest and len(chosen) > 1 else [order[-1], middle]:
+            places.append(GroupPlace(k, 0, row, col))
+    return list(dict.fromkeys(places))
 
 
 def judge_group(
     fresh: WritableArray,
     target_s: Array,
+    place: GroupPlace,
     plan: WritePlan,
-    ngspice: Ngspice,
-    on_pulse: Callable[[int], None],
-) -> Judged:
-    """Writes the group of a row whose targets are highest, by the surrogate and in ngspice.
+    known: WriteEngine,
+    on_pulse: Callable[[], None],
+) -> JudgedGroup:
+    """Writes a group of cells by the surrogate and by who judges it.
 
     Args:
         fresh: the tile before it is written.
         target_s: of all of its cells, [row, col].
+        place: which group.
         plan: as for the whole tile; `at_once` cells are written.
-        ngspice: the simulator.
-        on_pulse: called with the pulses that have been simulated.
+        known: who judges.
+        on_pulse: called after every pulse that was simulated.
     """
-    at_once, surrogate = plan.spec.at_once, plan.surrogate
+    surrogate = plan.surrogate
+    cells = np.s_[place.row, place.col : place.col + plan.spec.at_once]
     wanted = np.full(target_s.shape, np.nan)
-    row, col = _highest(target_s, at_once)
-    wanted[row, col : col + at_once] = target_s[row, col : col + at_once]
-    form = device_form(fresh.model, fresh.parameter_set, ngspice)
-    known = ngspice_engine(ngspice, compiled=form.compiled)
+    wanted[cells] = target_s[cells]
     fast = surrogate_engine(surrogate)
     apart: list[float] = []
 
@@ -84,32 +193,32 @@ def judge_group(
         if not found.failed:
             ours, theirs = (fresh.after(one.states).fractions() for one in (fast(array), found))
             apart.append(float(np.nanmax(np.abs(ours - theirs))))
-        on_pulse(len(apart))
+        on_pulse()
         return found
 
-    def written(engine: WriteEngine) -> tuple[int, int, str]:
+    def written(engine: WriteEngine) -> Written:
         pulses = (surrogate.pulse, surrogate.pulse)
-        one = write_verify(fresh, wanted, plan.scheme, pulses, engine, plan.rule, plan.spec)
-        return int(one.within.sum()), one.ledger.steps, one.failed
+        return write_verify(fresh, wanted, plan.scheme, pulses, engine, plan.rule, plan.spec)
 
-    met_surrogate, pulses_surrogate, _ = written(fast)
-    met, pulses, reason = written(watched)
-    return Judged(
-        engine=ngspice.label,
-        form=form.label,
+    ours, theirs = written(fast), written(watched)
+    return JudgedGroup(
+        place=place,
         cells=int(np.isfinite(wanted).sum()),
-        met=met,
-        met_surrogate=met_surrogate,
-        pulses=pulses,
-        pulses_surrogate=pulses_surrogate,
+        met=int(theirs.within.sum()),
+        met_surrogate=int(ours.within.sum()),
+        pulses=int(theirs.ledger.pulses.sum()),
+        pulses_surrogate=int(ours.ledger.pulses.sum()),
+        energy_j=float(theirs.ledger.energy_j.sum()),
+        energy_surrogate_j=float(ours.ledger.energy_j.sum()),
         states_apart=max(apart, default=None),
-        reason=reason,
+        reason=theirs.failed,
     )
 
 
-def _highest(target_s: Array, at_once: int) -> tuple[int, int]:
-    """Row and first column of the group with the highest targets, groups as a row is cut."""
+def _by_target(target_s: Array, at_once: int) -> list[tuple[int, int]]:
+    """Row and first column of every group, groups as a row is cut, of rising targets."""
     starts = range(0, target_s.shape[1], at_once)
     sums = np.stack([target_s[:, k : k + at_once].sum(1) for k in starts], 1)
-    row, group = np.unravel_index(int(sums.argmax()), sums.shape)
-    return int(row), int(group) * at_once
+    order = np.argsort(sums, axis=None, kind="stable")
+    rows, groups = np.unravel_index(order, sums.shape)
+    return [(int(row), int(group) * at_once) for row, group in zip(rows, groups, strict=True)]

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from cosim.fidelities.spice import SimulationRecord
+from cosim.write.unmet import in_words as unmet_words
 from workflows.write_judge import Judged
 
 _NOTHING = 1e-5  # of a state's range: rounding of ramps and tables
@@ -19,6 +20,8 @@ class ChipWriting:
     simulator counts as wrong: `failed_target` and `failed_written` of them with either chip.
     `reason` says why the loop ended early on a tile; empty if it did on none. `write` is `[write]`
     of the configuration, and `pulsed` are the cells that were not where they should be at once.
+    Pulses and heat are those of the update surrogate; `judged` says how many times as much ngspice
+    needed for some of the cells. `unmet` counts the cells that are off, by the reason.
     """
 
     write: dict[str, Any]
@@ -46,8 +49,10 @@ class ChipWriting:
     failed_target: int
     failed_written: int
     simulations: tuple[SimulationRecord, ...]
+    unmet: dict[str, int]
     reason: str
     surrogate_nrmse: float | None
+    surrogate_note: str
     judged: Judged
     wall_s: float
     arrays_sha256: str
@@ -56,10 +61,12 @@ class ChipWriting:
 def writing_lines(found: ChipWriting) -> list[str]:
     """A written network in words."""
     judged = found.judged
-    apart = judged.reason or (
+    apart = (
         f"{judged.met} of {judged.cells} met in {judged.pulses} pulses, by the surrogate"
         f" {judged.met_surrogate} in {judged.pulses_surrogate}"
     )
+    if judged.reason:
+        apart += f"; a run failed: {judged.reason}"
     if judged.states_apart is not None:
         apart += f"; one pulse {in_words(judged.states_apart)} apart at worst"
     lost = ""
@@ -73,19 +80,33 @@ def writing_lines(found: ChipWriting) -> list[str]:
         f" of their targets, {found.cells - found.pulsed} of them without a pulse"
         f" ({found.levels} levels, {found.device}, {found.scheme});"
         f" largest error {found.worst_error_s * 1e6:.3g} uS, rms {found.rms_error_s * 1e6:.3g} uS",
-        f"cost       {found.pulses} pulses, at most {found.most_pulses} on a cell,"
-        f" {found.latency_s:.3g} s; heat in the cells {found.energy_j:.3g} J by pulses and"
+        *([f"off        {unmet_words(found.unmet)}; all in write.csv"] if found.unmet else []),
+        f"cost       by the surrogate: {found.pulses} pulses, at most {found.most_pulses} on a"
+        f" cell, {found.latency_s:.3g} s; heat in the cells {found.energy_j:.3g} J by pulses and"
         f" {found.energy_read_j:.3g} J by readings, {found.energy_given_j:.3g} J from the drivers",
+        f"bound      {ratio_words(judged)}",
         f"accuracy   {found.accuracy_spice_target:.4f} with the targets,"
         f" {found.accuracy_spice_written:.4f} as written, in {judged.engine}, {found.images} images"
         f" (exact {found.accuracy_target:.4f}, {found.accuracy_written:.4f}){lost}",
         f"disturb    at worst {in_words(found.worst_disturb)}, all pulses together",
-        f"judge      {judged.cells} cells of the mean device written in {judged.engine}, as"
-        f" {judged.form}, on their whole tile: {apart}",
+        f"judge      {judged.cells} cells of the mean device in {len(judged.groups)} groups written"
+        f" in {judged.engine}, as {judged.form}, on their whole tile: {apart}",
         f"surrogate  {in_words(found.surrogate_nrmse, 'of a step rms')} off on pulses that it was"
-        " not made from",
+        f" not made from; {found.surrogate_note}",
         *([f"ended      early, {found.reason}"] if found.reason else []),
     ]
+
+
+def ratio_words(judged: Judged) -> str:
+    """How many times the surrogate's pulses and heat the simulator needed for the same cells."""
+    if judged.pulses_ratio is None or judged.energy_ratio is None:
+        why = judged.reason or "none of them needed a pulse"
+        return f"not measured: {why}"
+    (few, many), (little, much) = judged.pulses_ratio, judged.energy_ratio
+    return (
+        f"{judged.cells} judged cells needed {few:.3g} to {many:.3g} times the surrogate's pulses"
+        f" and {little:.3g} to {much:.3g} times its heat in {judged.engine}, group by group"
+    )
 
 
 def without_answer(found: ChipWriting) -> int:

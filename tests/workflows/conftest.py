@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.workflows.command import spiceloop
+from tests.workflows.written_study import STUDY
 
 SMALL = """\
 [data]
@@ -59,3 +60,28 @@ def trained(_trained: Path, tmp_path: Path) -> Path:
 def verified(_verified: Path, tmp_path: Path) -> Path:
     """A copy of a trained and verified run; use it only in tests marked `ngspice`."""
     return Path(shutil.copytree(_verified, tmp_path / "run"))
+
+
+@pytest.fixture(scope="session")
+def _trained_study(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("study")
+    (folder / "study.toml").write_text(STUDY.format(up=1.5))
+    trained = spiceloop("train", folder / "study.toml", "-o", folder / "run")
+    assert trained.code == 0, trained.err
+    return folder / "run"
+
+
+@pytest.fixture
+def trained_study(_trained_study: Path, tmp_path: Path) -> Path:
+    """A copy of a run that can be written in a second; only in tests marked `ngspice`."""
+    return Path(shutil.copytree(_trained_study, tmp_path / "run"))
+
+
+@pytest.fixture(scope="session")
+def written_study(_trained_study: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """That run, verified and written, not to be changed; only in tests marked `ngspice`."""
+    run = Path(shutil.copytree(_trained_study, tmp_path_factory.mktemp("written") / "run"))
+    for call in (("verify", run), ("write-network", run)):
+        ran = spiceloop(*call)
+        assert ran.code == 0, ran.err
+    return run

@@ -6,29 +6,17 @@ import json
 import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
 
+from tests.devices.no_linker import LABEL, hide_linker
 from tests.workflows.command import names_all, refused, spiceloop
-from tests.workflows.test_write_network import STUDY
-
-
-@pytest.fixture(scope="module")
-def written(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("written")
-    (folder / "study.toml").write_text(STUDY.format(up=1.5))
-    run = folder / "run"
-    for call in (
-        ("train", folder / "study.toml", "-o", run),
-        ("verify", run),
-        ("write-network", run),
-    ):
-        assert spiceloop(*call).code == 0
-    return run
+from tests.workflows.written_study import STUDY
 
 
 @pytest.fixture
-def run(written: Path, tmp_path: Path) -> Path:
-    shutil.copytree(written, tmp_path / "run")
+def run(written_study: Path, tmp_path: Path) -> Path:
+    shutil.copytree(written_study, tmp_path / "run")
     return tmp_path / "run"
 
 
@@ -58,16 +46,33 @@ def test_what_is_no_record_is_refused(run: Path, text: str) -> None:
 
 
 @pytest.mark.ngspice
-def test_one_run_is_written_in_two_ways(run: Path) -> None:
+def test_one_run_is_written_in_two_ways(
+    run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     before = json.loads((run / "write.json").read_text())
     config = (run / "config.toml").read_text()
     (run / "config.toml").write_text(config.replace('scheme = "v3"', 'scheme = "v2"'))
     names_all(refused(run.parent, "report", run), "another [write]: scheme", "write-network")
-    assert spiceloop("write-network", run).code == 0
+    # Where nothing can be compiled the record and the page say so.
+    hide_linker(tmp_path, monkeypatch)
+    ran = spiceloop("write-network", run)
+    assert ran.code == 0, ran.err
+    (judge,) = (line for line in ran.out.splitlines() if line.startswith("judge "))
+    assert LABEL in judge
+    assert json.loads((run / "write.json").read_text("utf-8"))["judged"]["form"] == LABEL
     assert spiceloop("report", run).code == 0
+    page = (run / "report" / "index.html").read_text("utf-8")
+    assert "Writing the network into soft_bounds reram_array_om" in page
+    assert "Cells that are not met" not in page
+    assert LABEL in page
+    rows = (run / "report" / "figures" / "write_targets.csv").read_text("utf-8").splitlines()
+    assert len(rows) == 1 + np.load(run / "write.npz")["target_s"].size
     after = json.loads((run / "write.json").read_text())
     assert (before["scheme"], after["scheme"]) == ("v3", "v2")
     assert after["met"] == before["met"]
+    other = np.load(run / "write.npz")
+    np.savez(run / "write.npz", **{k: other[k] * 1.01 for k in ("target_s", "achieved_s")})
+    names_all(refused(run.parent, "report", run), "write.npz", "write.json")
 
 
 @pytest.mark.ngspice

@@ -59,6 +59,19 @@ class TileData:
             )
 
 
+@dataclass(frozen=True)
+class MissedCell:
+    """A cell that write-verify has not brought to its target: where it is [S], and why."""
+
+    tile: str
+    row: int
+    col: int
+    target_s: float
+    achieved_s: float
+    pulses: int
+    reason: str
+
+
 @dataclass(frozen=True, eq=False)
 class WritingData:
     """A network that was written into dynamic cells by write-verify.
@@ -71,6 +84,7 @@ class WritingData:
         achieved_s: `[cell]` likewise, as read at the end.
         pulses: `[cell]` pulses that were meant for it.
         places: tile, row and column of every cell.
+        reasons: why a cell is not within the tolerance, in words; empty where it is.
         engine: the simulator that gave the accuracies.
         n_images: images of the accuracies; a failed one counts as wrong.
         accuracy_target: of the circuit in SPICE with the targets.
@@ -89,6 +103,7 @@ class WritingData:
     accuracy_target: float
     accuracy_written: float
     places: tuple[tuple[str, int, int], ...]
+    reasons: tuple[str, ...]
     facts: tuple[tuple[str, str], ...]
 
     @property
@@ -100,6 +115,19 @@ class WritingData:
     def met(self) -> NDArray[np.bool_]:
         """Which cells are within the tolerance, `[cell]`."""
         return np.abs(self.error) <= self.tolerance_s
+
+    def missed(self, most: int) -> list[MissedCell]:
+        """The cells that are not, those that are furthest off first, `most` of them."""
+        off = np.flatnonzero(~self.met)
+        order = off[np.argsort(-np.abs(self.error[off]), kind="stable")]
+        return [self._missed(k) for k in order[:most].tolist()]
+
+    def _missed(self, k: int) -> MissedCell:
+        tile, row, col = self.places[k]
+        target_s, achieved_s = float(self.target_s[k]), float(self.achieved_s[k])
+        return MissedCell(
+            tile, row, col, target_s, achieved_s, int(self.pulses[k]), self.reasons[k]
+        )
 
 
 @dataclass(frozen=True, eq=False)

@@ -124,7 +124,7 @@ def table(data: ReportData) -> Table:
     writing = _writing(data)
     columns = zip(
         writing.places, writing.target_s.tolist(), writing.achieved_s.tolist(),
-        writing.pulses.tolist(), writing.met.astype(int).tolist(), strict=True,
+        writing.pulses.tolist(), writing.met.astype(int).tolist(), writing.reasons, strict=True,
     )  # fmt: skip
     rows = ((*place, *rest) for place, *rest in columns)
-    return ("tile", "row", "col", "target_s", "achieved_s", "pulses", "met"), rows
+    return ("tile", "row", "col", "target_s", "achieved_s", "pulses", "met", "reason"), rows
