@@ -87,10 +87,11 @@ def test_one_run_is_written_in_two_ways(
             {"amplitude_v = 1.5": "amplitude_v = -1.5", "down_v = -1.5": "down_v = 1.5"},
             ("[write] amplitude_v", "-1.5", "above 0 V", "opposite"),
         ),
-        (
+        pytest.param(
             {'device = "soft_bounds"': 'device = "stanford"', '"reram_array_om"': '"sky130"',
              "width_s = 3e-07": "width_s = 1e-15"},
             ("[write] amplitude_v, amplitude_down_v, width_s", "moves by its"),
+            marks=pytest.mark.slow,
         ),
     ],
 )  # fmt: skip

@@ -66,7 +66,7 @@ def fractions(array: PulsedArray, name: str, values: np.ndarray) -> np.ndarray:
         ("vteam", "sine", -1.0, 1e-7),
         ("stanford", "sky130", 2.2, 1e-7),
         ("stanford", "sky130", -2.2, 1e-7),
-        ("jart_v1b", "hfo2", 1.2, 1e-6),
+        pytest.param("jart_v1b", "hfo2", 1.2, 1e-6, marks=pytest.mark.slow),
     ],
 )
 def test_every_cell_ends_where_ngspice_has_it(

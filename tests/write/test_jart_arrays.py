@@ -21,7 +21,14 @@ from netlists.write_schemes import find_scheme
 
 
 @pytest.mark.ngspice
-@pytest.mark.parametrize(("size", "level_v", "pulses"), [(16, 1.1, 1), (4, 1.1, 3), (7, -0.9, 2)])
+@pytest.mark.parametrize(
+    ("size", "level_v", "pulses"),
+    [
+        (16, 1.1, 1),
+        pytest.param(4, 1.1, 3, marks=pytest.mark.slow),
+        pytest.param(7, -0.9, 2, marks=pytest.mark.slow),
+    ],
+)
 def test_lines_come_to_rest(ngspice: Ngspice, size: int, level_v: float, pulses: int) -> None:
     model = find_model("jart_v1b")
     numbers = find_set(model, "hfo2")
