@@ -176,6 +176,7 @@ def test_states_are_told_where_one_step_stands_for_all(
     assert why in found.no_states
 
 
+@pytest.mark.slow
 def test_a_train_shows_the_switching_of_a_cell_that_first_does_next_to_nothing() -> None:
     found = synapse("stanford", "sky130", up_v=1.86343, down_v=-1.86176, width_s=1e-9)
     # From 5 % of the gap's range on it takes some tens; in conductance it is a single pulse.

@@ -45,7 +45,9 @@ def vteam() -> UpdateSurrogate:
 
 
 @pytest.mark.ngspice
-@pytest.mark.parametrize("compiled", [None, False], ids=["osdi", "b"])
+@pytest.mark.parametrize(
+    "compiled", [None, pytest.param(False, marks=pytest.mark.slow)], ids=["osdi", "b"]
+)
 def test_vteam_in_ngspice_is_within_two_percent_and_torch_agrees(
     ngspice: Ngspice, compiled: bool | None
 ) -> None:
