@@ -180,6 +180,8 @@ def _wrong_keys(model: CompactModel, one: ParameterSet) -> Iterator[tuple[str, s
     for name, value in one.values.items():
         if not known[name].allows(value):
             yield "values", name
+    for less, _ in model.out_of_order(one.values):
+        yield "values", less.name
     for name, pair in model.bounds(one.values).items():
         if pair is None:
             continue

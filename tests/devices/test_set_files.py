@@ -66,6 +66,12 @@ def said_of(path: Path, old: str, new: str) -> tuple[str, int]:
         ),
         (
             "r_on = 61.25",
+            "r_on = 61e3",
+            "model 'vteam', parameter set 'mine': 'r_on' is above 'r_off', against their names;"
+            " got (61000.0, 1000.0); allowed: r_on <= r_off; r_on is the resistance at w_on,",
+        ),
+        (
+            "r_on = 61.25",
             'r_onn = "1"',
             "[values] r_onn: this is no finite number; got '1'; allowed: a number;"
             " did you mean 'r_on'?",

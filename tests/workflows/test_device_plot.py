@@ -62,7 +62,17 @@ def times_at(model: CompactModel, volts: list[float], first: float, last: float)
     return [float(time_s) for time_s in found]
 
 
-@pytest.mark.parametrize("name", sorted(all_models()))
+# One of each kind of equations: with a threshold and without, a step, a drift. Two states: below.
+PAGES = ("vteam", "ion_drift_biolek", "soft_bounds", "pcm")
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param(name, marks=() if name in PAGES else pytest.mark.slow)
+        for name in sorted(all_models())
+    ],
+)
 def test_every_model_has_its_page(tmp_path: Path, name: str) -> None:
     out = tmp_path / f"{name}.png"
     done = plot_device(name, None, out, QUICK)
