@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import cache
 
@@ -23,10 +24,31 @@ CASES = [
     if model.kind == "dynamic"
     for one in model.parameter_sets
 ]
-EVERY = pytest.mark.parametrize(("model_name", "set_name"), CASES)
-FIRST = pytest.mark.parametrize(
-    ("model_name", "set_name"), list({name: (name, one) for name, one in reversed(CASES)}.values())
+# One of each family of equations; what differs in a window or in numbers alone runs under --all.
+FAMILIES = (
+    ("ion_drift_biolek", "hp"),
+    ("jart_v1b", "hfo2"),
+    ("messaris", "tio2"),
+    ("stanford", "sky130"),
+    ("team_exp", "xyce"),
+    ("vteam", "sine"),
+    ("yakopcic", "oblea"),
 )
+Case = tuple[str, str]
+
+
+def each(cases: Sequence[Case], quick: Sequence[Case]) -> pytest.MarkDecorator:
+    """A test of these cases, of which only some are among the quick ones."""
+    marked = [pytest.param(*one, marks=() if one in quick else pytest.mark.slow) for one in cases]
+    return pytest.mark.parametrize(("model_name", "set_name"), marked)
+
+
+EVERY = each(CASES, FAMILIES)
+FIRST = each(
+    list({name: (name, one) for name, one in reversed(CASES)}.values()),
+    [one for one in FAMILIES if one[0] != "jart_v1b"],
+)
+SENSITIVE = each(CASES, [("vteam", "sine"), ("yakopcic", "oblea")])
 # Of the amplitude, for the switching times. At 2.2 V the field takes Stanford's barrier away before
 # the middle: the published rate goes to 1e15 ranges per second, and all that is left is an instant.
 PART_OF_AMPLITUDE = {"stanford": 0.8}
@@ -142,7 +164,7 @@ def test_every_dynamic_model_has_a_reference() -> None:
     assert dynamic == set(all_references())
 
 
-@EVERY
+@SENSITIVE
 def test_a_wrong_answer_is_told_from_a_right_one(model_name: str, set_name: str) -> None:
     # 1 % in a single parameter, the one that the current feels most, must not pass.
     model, one = found(model_name, set_name)

@@ -36,6 +36,7 @@ def leaky_switch(folder: Path) -> CompactModel:
     return find_model(str(path))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", [0, 3])
 def test_an_off_conductance_and_the_initial_state_do_each_others_work(
     tmp_path: Path, seed: int
@@ -69,6 +70,7 @@ def test_an_off_conductance_and_the_initial_state_do_each_others_work(
         assert abs(start.value) < 4 * start.stderr
 
 
+@pytest.mark.slow
 def test_a_threshold_beyond_the_data_is_looked_for_within_them() -> None:
     model = find_model("yakopcic")
     truth, start = model.parameter_set("oblea"), model.parameter_set("high_threshold")

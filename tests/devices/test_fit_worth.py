@@ -18,7 +18,7 @@ from tests.devices.agreement import reference_run, triangle
 
 Array = NDArray[np.float64]
 
-QUICK = FitOptions(starts=2, draws=8, rounds=5)
+QUICK = FitOptions(starts=1, draws=8, rounds=4)
 VTEAM = find_model("vteam")
 
 
@@ -27,10 +27,10 @@ def sweep(points: int) -> tuple[Array, Array]:
     return time_s, 0.45 * np.sin(2 * np.pi * time_s / 1e-2)
 
 
-@pytest.mark.parametrize("seed", [3, 9])
+@pytest.mark.parametrize("seed", [3, pytest.param(9, marks=pytest.mark.slow)])
 def test_noise_is_no_fit(seed: int) -> None:
-    time_s, voltage_v = sweep(61)
-    noise = 1e-6 * np.random.default_rng(seed).standard_normal(61)
+    time_s, voltage_v = sweep(31)
+    noise = 1e-6 * np.random.default_rng(seed).standard_normal(31)
     data = Sweep(time_s, voltage_v, noise)
     fit = fit_device(VTEAM, VTEAM.parameter_sets[0], data, options=QUICK)
     assert fit.outcome == "no_fit"
@@ -39,8 +39,8 @@ def test_noise_is_no_fit(seed: int) -> None:
 
 
 def test_a_resistor_is_no_memristor_unless_it_is_asked_for() -> None:
-    time_s, voltage_v = sweep(61)
-    noise = 1 + 0.01 * np.random.default_rng(1).standard_normal(61)
+    time_s, voltage_v = sweep(31)
+    noise = 1 + 0.01 * np.random.default_rng(1).standard_normal(31)
     data = Sweep(time_s, voltage_v, voltage_v / 1e3 * noise)
     start = VTEAM.parameter_sets[0]
     fit = fit_device(VTEAM, start, data, options=QUICK)
@@ -72,7 +72,7 @@ def test_chance_is_told_from_a_law() -> None:
     assert all(straight_fits(9, 8, 1.0, 20))
 
 
-@pytest.mark.parametrize("faster", [1.0, 4.0])
+@pytest.mark.parametrize("faster", [pytest.param(1.0, marks=pytest.mark.slow), 4.0])
 def test_what_only_a_bound_determines_is_named(faster: float) -> None:
     # Four times as fast it rests at its ON side for a while, as published it comes to neither end.
     one = VTEAM.parameter_set("sine")
