@@ -24,7 +24,7 @@ from pydantic import (
 
 from compact_models.errors import InputError, closest
 from compact_models.ohmic import OhmicCell
-from compact_models.spec import Spec
+from compact_models.spec import Spec, range_in_words
 from compact_models.toml_syntax import find_slip
 from cosim.training.backprop import BackpropSpec
 from netlists.adcs.quantiser import AdcSpec
@@ -415,22 +415,4 @@ def allowed_range(place: list[str]) -> str:
     if not keys:
         return ""
     properties = _section_model(keys[:-1]).model_json_schema().get("properties", {})
-    schema: dict[str, Any] = properties.get(keys[-1], {})
-    words = {
-        "exclusiveMinimum": "> {}",
-        "minimum": ">= {}",
-        "exclusiveMaximum": "< {}",
-        "maximum": "<= {}",
-    }
-    bounds = [form.format(f"{schema[k]:g}") for k, form in words.items() if k in schema]
-    if "allowed" in schema:
-        return str(schema["allowed"])
-    if "enum" in schema:
-        return f"one of {', '.join(str(choice) for choice in schema['enum'])}"
-    kind = {
-        "integer": "an integer",
-        "number": "a number",
-        "boolean": "true or false",
-        "array": "a list",
-    }.get(str(schema.get("type")), "")
-    return " ".join(part for part in (kind, " and ".join(bounds)) if part)
+    return range_in_words(properties.get(keys[-1], {}))

@@ -7,7 +7,6 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import ValidationError
 
 from compact_models.errors import InputError, closest
 from compact_models.library import find_model, find_set
@@ -143,12 +142,12 @@ def _access(stored: dict[str, NDArray[np.generic]], needs: str, where: str) -> A
         }
         try:
             return Selector(**values) if key == "selector" else Transistor(**values)
-        except ValidationError as error:
-            first = error.errors()[0]
+        except InputError as error:
             raise InputError(
-                f"no {key} has this value: {first['msg']}",
-                where=f"{where}: {key}_{first['loc'][0]}",
-                value=first["input"],
+                f"no {key} has this value: {error.what}",
+                where=f"{where}: {key}_{error.where.rpartition('.')[2]}",
+                value=error.value,
+                allowed=error.allowed,
             ) from error
     return None
 
