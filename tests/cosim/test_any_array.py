@@ -29,8 +29,8 @@ def segments(rng: np.random.Generator, shape: tuple[int, int], opens: bool) -> f
     """None, all alike, or each its own, some of them shorts and maybe opens."""
     kind = rng.integers(4)
     if kind < 2:
-        return float(10 ** rng.uniform(-1, 2)) * kind
-    each = 10 ** rng.uniform(-1, 2, shape)
+        return float(10 ** rng.uniform(-1, 3.5)) * kind
+    each = 10 ** rng.uniform(-1, 3.5, shape)
     if kind == 3:
         each[rng.random(shape) < 0.3] = 0.0
         if opens:
@@ -41,8 +41,8 @@ def segments(rng: np.random.Generator, shape: tuple[int, int], opens: bool) -> f
 def ends(rng: np.random.Generator, lines: int, opens: bool) -> float | Array:
     kind = rng.integers(3)
     if kind < 2:
-        return float(10 ** rng.uniform(0, 2.5)) * kind
-    each = rng.uniform(0, 300, lines) * (rng.random(lines) < 0.7)
+        return float(10 ** rng.uniform(0, 4)) * kind
+    each = 10 ** rng.uniform(0, 4, lines) * (rng.random(lines) < 0.7)
     return np.where(rng.random(lines) < 0.1, np.inf, each) if opens else each
 
 
@@ -118,7 +118,8 @@ def test_four_fidelities_of_any_small_array(opens: bool, ngspice: Ngspice) -> No
                 read_array(array, np.eye(len(drive.T)), f).current_a for f in ("exact", "surrogate")
             ]
             assert np.linalg.norm(own[0] - own[1]) <= 0.01 * np.linalg.norm(own[0]), k
-    assert said < 0.7 * len(arrays)
+    if not opens:
+        assert 0.1 * len(arrays) < said < 0.7 * len(arrays)
 
 
 @pytest.mark.ngspice
