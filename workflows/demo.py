@@ -61,7 +61,9 @@ def full_run(config: Config, out: Path, reporter: Reporter, *, command: str) -> 
         The JSON object, lines of text, and the exit code: 1 if an image had no answer.
     """
     ngspice = find_ngspice()
-    verified = _verified(config, out, ngspice, reporter, command, FreshRequest(chips=30))
+    verified = _verified(
+        config, out, ngspice, reporter, command, FreshRequest(chips=30, spice_chips=1)
+    )
     writing = Reporter(reporter.console)
     try:
         written = write_chip(out, ngspice, writing)
