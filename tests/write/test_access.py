@@ -38,7 +38,7 @@ def by_gates(array: PulsedArray, volts: float, gate_v: float) -> PulsedArray:
     ("name", "chosen", "volts", "access"),
     [
         # The SET takes the voltage away from the memristor: it ends at its threshold, midway.
-        ("vteam", "sine", -1.0, "selector"),
+        pytest.param("vteam", "sine", -1.0, "selector", marks=pytest.mark.slow),
         ("vteam", "sine", 1.5, "selector"),
         pytest.param("vteam", "sine", -1.0, "transistor", marks=pytest.mark.slow),
         ("stanford", "sky130", 2.2, "transistor"),

@@ -176,11 +176,8 @@ def test_each_further_pulse_of_a_streak_is_higher_up_to_the_highest(access: Acce
     np.testing.assert_array_equal(np.abs(rule_for(access)(now, goal, history(0, 2, 0.7))), size[0])
 
 
-@pytest.mark.parametrize(
-    "access",
-    [TRANSISTOR, pytest.param(SELECTOR, marks=pytest.mark.slow)],
-    ids=["transistor", "selector"],
-)
+@pytest.mark.slow
+@BOTH
 def test_an_array_is_written_with_few_pulses_and_not_by_the_bare_rule(access: Access) -> None:
     rng = np.random.default_rng(4)
     wires = Wires(r_wordline_ohm=2, r_bitline_ohm=2)

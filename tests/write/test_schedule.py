@@ -68,8 +68,8 @@ def test_two_halves_are_one_run(ngspice: Ngspice, engine: str) -> None:
     ("name", "chosen", "volts", "width_s", "count"),
     [
         ("vteam", "sine", 0.3, 2e-9, 12),
-        ("stanford", "sky130", -1.4, 1e-8, 12),
-        ("jart_v1b", "hfo2", 1.1, 1e-8, 3),
+        pytest.param("stanford", "sky130", -1.4, 1e-8, 12, marks=pytest.mark.slow),
+        pytest.param("jart_v1b", "hfo2", 1.1, 1e-8, 3, marks=pytest.mark.slow),
     ],
 )
 def test_a_train_on_a_small_array(

@@ -125,6 +125,7 @@ def test_an_abrupt_device_has_none_and_says_so() -> None:
     assert "one pulse can cover" in found.no_states
 
 
+@pytest.mark.slow
 def test_pulses_in_turn_on_a_cliff_go_where_the_integrated_device_goes() -> None:
     """Without a window ion drift runs away within one pulse, and a pair brings it back.
 

@@ -71,7 +71,9 @@ def test_vteam_in_ngspice_is_within_two_percent_and_torch_agrees(
     assert control.nrmse > 3 * by_torch.nrmse
 
 
-@pytest.mark.parametrize("case", [STANFORD, JART], ids=["stanford", "jart"])
+@pytest.mark.parametrize(
+    "case", [STANFORD, pytest.param(JART, marks=pytest.mark.slow)], ids=["stanford", "jart"]
+)
 def test_abrupt_devices_are_within_two_percent(case: Case) -> None:
     made = calibrated(case, effort=SMALL)
     held = made.held_out
