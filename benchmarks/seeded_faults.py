@@ -52,7 +52,7 @@ FAULTS = (
     Fault(
         "the chip's exact fidelity drops the drivers' resistance",
         "cosim/fidelities/exact.py",
-        "r_driver_ohm=self._hardware.driver.r_driver_ohm",
+        "r_driver_ohm=hardware.driver.r_driver_ohm",
         "r_driver_ohm=0.0",
     ),
     Fault(
