@@ -168,7 +168,8 @@ def test_a_window_that_vanishes_lets_a_state_go(
 
 @pytest.mark.parametrize(
     ("name", "wide"),
-    [("messaris_2021", 3e-4), ("team", 2e-3), ("ion_drift_biolek", 3e-4), ("yakopcic", 3e-4),
+    [("messaris_2021", 3e-4), pytest.param("team", 2e-3, marks=pytest.mark.slow),
+     ("ion_drift_biolek", 3e-4), ("yakopcic", 3e-4),
      ("team_exp", 2e-3), ("ion_drift_prodromakis", 1e-3), ("ion_drift_joglekar", 5e-3)],
 )  # fmt: skip
 def test_no_cell_of_many_passes_by_chance(name: str, wide: float) -> None:

@@ -46,7 +46,13 @@ def test_gradients_reach_the_voltage() -> None:
     assert torch.autograd.gradcheck(final, (volts,), eps=1e-6, atol=1e-4, rtol=1e-3)
 
 
-@pytest.mark.parametrize("name", PULSE_DEVICES)
+@pytest.mark.parametrize(
+    "name",
+    [  # one whose step is the same everywhere, and one whose step is curved
+        pytest.param(name, marks=() if name in ("constant_step", "exp_step") else pytest.mark.slow)
+        for name in PULSE_DEVICES
+    ],
+)
 @pytest.mark.parametrize("by_steps", [False, True])
 def test_a_threshold_at_which_the_rate_jumps_has_its_gradient(
     name: str, by_steps: bool, monkeypatch: pytest.MonkeyPatch
