@@ -24,9 +24,10 @@ def _blocks(language: str) -> list[str]:
 
 
 def test_the_readmes_configuration_is_valid() -> None:
-    network, data = (parse_config(block, where="README.md") for block in _blocks("toml"))
-    assert network.network.hidden == (48, 32)
+    data, blocks, chip = (parse_config(block, where="README.md") for block in _blocks("toml"))
     assert data.data.file.startswith("mine.")
+    assert blocks.blocks.tia == "my_tia.cir:my_tia"
+    assert chip.network.hidden == (48, 32)
 
 
 @pytest.mark.ngspice
