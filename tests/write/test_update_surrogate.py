@@ -163,7 +163,9 @@ def test_noise_is_a_function_of_seed_sample_and_path(vteam: UpdateSurrogate) -> 
     noise = UpdateNoise(0.3, Stream(1, 2).at("tile_0", 0))
     first = vteam.after(x, v, noise)
     assert torch.equal(first, vteam.after(x, v, noise))
-    assert not torch.equal(first, vteam.after(x, v, replace(noise, draw=Stream(1, 2).at("tile_1", 0))))
+    assert not torch.equal(
+        first, vteam.after(x, v, replace(noise, draw=Stream(1, 2).at("tile_1", 0)))
+    )
     steps = first - x
     mean = float(vteam.step(x, v)[0])
     assert float(steps.mean()) == pytest.approx(mean, rel=0.02)
