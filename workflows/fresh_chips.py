@@ -13,13 +13,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from compact_models.errors import InputError
-from cosim.fidelities.exact import ExactModel
+from cosim.fidelities.exact import exact_codes
 from cosim.fidelities.spice import SimulationRecord, read_chip
-from cosim.forward import forward
 from cosim.ngspice import Ngspice
 from netlists.chip import Chip, another_chip
 from workflows.console import Reporter
@@ -130,18 +128,6 @@ def fresh_chips(
         if on_progress is not None:
             on_progress(number + 1, len(samples))
     return FreshChips(np.asarray(samples, dtype=np.int64), predicted, labels)
-
-
-def exact_codes(chip: Chip, x: Array) -> Array:
-    """What the netlist's equations say of images, [image, out].
-
-    Raises:
-        InputError: the chip has blocks of the user's own.
-    """
-    model = ExactModel(chip.hardware, chip.plans, chip.periphery)
-    cells = [[torch.from_numpy(g) for g in layer] for layer in chip.conductance_s]
-    with torch.no_grad():
-        return forward(chip.hardware, chip.plans, cells, model, torch.from_numpy(x)).numpy()
 
 
 @dataclass(frozen=True, eq=False)

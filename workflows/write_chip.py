@@ -13,23 +13,20 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from compact_models.files import check_place
 from cosim.devices.form import device_form
-from cosim.fidelities.exact import ExactModel
+from cosim.fidelities.exact import exact_codes
 from cosim.fidelities.own_blocks import refuse_own_blocks
 from cosim.fidelities.spice import read_chip
-from cosim.forward import forward
 from cosim.ngspice import Ngspice, find_ngspice
 from cosim.write.array_surrogate import draw_spread, surrogate_engine
 from cosim.write.engines import ngspice_engine
 from cosim.write.ledger import worst_disturb
 from cosim.write.unmet import counted
 from cosim.write.verify import Written, write_verify
-from netlists.chip import Chip
-from netlists.mapping import tile_targets
+from netlists.chip import Chip, chip_targets
 from workflows import runfolder
 from workflows.config import Config
 from workflows.console import Reporter
@@ -117,8 +114,8 @@ def write_chip(run: Path, ngspice: Ngspice, reporter: Reporter) -> ChipWriting:
         rms_error_s=float(np.sqrt((off**2).mean())),
         worst_disturb=max((worst_disturb(one).moved for one in ledgers), key=abs),
         images=len(labels),
-        accuracy_target=_accuracy(_exact_codes(meant, x), labels),
-        accuracy_written=_accuracy(_exact_codes(made, x), labels),
+        accuracy_target=_accuracy(exact_codes(meant, x), labels),
+        accuracy_written=_accuracy(exact_codes(made, x), labels),
         accuracy_spice_target=accuracies[0],
         accuracy_spice_written=accuracies[1],
         failed_target=_without_answer(reads[0].codes),
@@ -231,19 +228,6 @@ def write_tiles(
     return found
 
 
-def chip_targets(chip: Chip) -> list[list[Array]]:
-    """The conductances that the weights stand for, [layer][tile] -> [row, col]."""
-    return [
-        [
-            g.numpy()
-            for g in tile_targets(
-                plan, torch.from_numpy(layer / plan.weight_scale), chip.hardware.cell
-            )
-        ]
-        for layer, plan in zip(chip.weights, chip.plans, strict=True)
-    ]
-
-
 def _why_it_ended(written: list[list[Written]]) -> str:
     """Why the loop ended early on a tile, the first one; empty if it did on none."""
     reasons = (
@@ -258,14 +242,6 @@ def _why_it_ended(written: list[list[Written]]) -> str:
 def _flat(chip: Chip) -> Array:
     """All of its cells, tile after tile [cell]."""
     return np.concatenate([g.ravel() for layer in chip.conductance_s for g in layer])
-
-
-def _exact_codes(chip: Chip, x: Array) -> Array:
-    """What the exact circuit says of images, [image, out]."""
-    model = ExactModel(chip.hardware, chip.plans, chip.periphery)
-    cells = [[torch.from_numpy(g) for g in layer] for layer in chip.conductance_s]
-    with torch.no_grad():
-        return forward(chip.hardware, chip.plans, cells, model, torch.from_numpy(x)).numpy()
 
 
 def _without_answer(codes: Array) -> int:

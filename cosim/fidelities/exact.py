@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from cosim.fidelities.own_blocks import refuse_own_blocks
+from cosim.forward import forward
 from cosim.nodal.lines import as_ohm
 from cosim.nodal.transfer import Transfer, solve_transfer
 from netlists.adcs import quantiser
-from netlists.chip import LayerPeriphery
+from netlists.chip import Chip, LayerPeriphery
 from netlists.hardware import Hardware
 from netlists.mapping import LayerPlan
 from netlists.neurons.spec import neuron_by_name
@@ -122,3 +125,15 @@ class ExactModel:
 
 def _same(kept: torch.Tensor, now: torch.Tensor) -> bool:
     return kept.dtype == now.dtype and kept.device == now.device and torch.equal(kept, now)
+
+
+def exact_codes(chip: Chip, x: NDArray[np.float64]) -> NDArray[np.float64]:
+    """What the netlist's equations say of images [image, in]: codes [image, out].
+
+    Raises:
+        InputError: the chip has blocks of the user's own.
+    """
+    model = ExactModel(chip.hardware, chip.plans, chip.periphery)
+    cells = [[torch.from_numpy(g) for g in layer] for layer in chip.conductance_s]
+    with torch.no_grad():
+        return forward(chip.hardware, chip.plans, cells, model, torch.from_numpy(x)).numpy()

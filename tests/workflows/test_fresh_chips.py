@@ -9,9 +9,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from cosim.fidelities.exact import exact_codes
 from netlists.chip import Chip, another_chip
 from tests.workflows.command import names_all, refused, spiceloop
-from workflows.fresh_chips import FreshChips, FreshReads, exact_codes, fresh_chips
+from workflows.fresh_chips import FreshChips, FreshReads, fresh_chips
 from workflows.fresh_record import fresh_csv, fresh_lines, fresh_record
 from workflows.runfolder import read_chip, read_config
 
