@@ -13,6 +13,7 @@ from cosim.ngspice import Outcome, find_ngspice
 
 MODELS = [model.name for model in all_models().values() if model.kind == "dynamic"]
 HARDEST = ("3x 1e0 Hz", "+3x DC", "-3x 1 ns")
+LONG = {"stanford", "jart_v1b"}  # filaments: a quarter of a minute each
 
 
 def test_the_list_is_whole() -> None:
@@ -23,7 +24,9 @@ def test_the_list_is_whole() -> None:
 
 
 @pytest.mark.ngspice
-@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize(
+    "name", [pytest.param(k, marks=pytest.mark.slow) if k in LONG else k for k in MODELS]
+)
 def test_it_stands_the_hardest_stimuli(name: str) -> None:
     model = all_models()[name]
     one = model.parameter_sets[0]

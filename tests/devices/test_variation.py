@@ -117,7 +117,7 @@ def test_the_generator_never_changes() -> None:
     [
         ("exponential", 4e-7, (10, 14)),  # the matrix itself
         ("exponential", 1.2e-6, (40, 36)),  # on a torus
-        ("exponential", 2e-5, (40, 36)),  # plane waves
+        pytest.param("exponential", 2e-5, (40, 36), marks=pytest.mark.slow),  # plane waves
         ("gaussian", 8e-7, (40, 36)),
     ],
 )

@@ -46,6 +46,7 @@ def test_what_is_no_record_is_refused(run: Path, text: str) -> None:
 
 
 @pytest.mark.ngspice
+@pytest.mark.slow
 def test_one_run_is_written_in_two_ways(
     run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
