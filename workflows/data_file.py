@@ -16,13 +16,12 @@ from numpy.typing import NDArray
 
 from compact_models.errors import InputError, closest
 from workflows.csv_file import check_separator, csv_lines, csv_text
+from workflows.csv_heading import MISSING, SAY_WHICH, is_number, read_heading, read_number
 from workflows.npz import numeric, read_npz
 
 Array = NDArray[np.float64]
 
-_MISSING = ("", "na", "n/a", "nan", "null", "none", "?", "-", "missing")
 _FILL = "fill it in, or leave the whole sample out"
-_LABEL = 'say which one with [data] label = "..." or --label'
 
 
 @dataclass(frozen=True, eq=False)
@@ -149,9 +148,9 @@ def _from_csv(path: Path, label: str) -> Samples:
     first, width = lines[0], len(lines[0][1])
     check_separator(f"{path}:{first[0]}", first[1])
     names = [cell.strip() for cell in first[1]]
-    column = _label_column(path, first, label)
+    heading = read_heading([row for _, row in lines], label, f"{path}:{first[0]}")
+    headed, column = heading.headed, heading.label_column
     features = [k for k in range(width) if k != column]
-    headed = label in names or any(not _is_number(names[k]) for k in features)
     rows = lines[1:] if headed else lines
     shown = [repr(names[k]) if headed and names[k] else f"{k + 1}" for k in range(width)]
 
@@ -174,9 +173,9 @@ def _from_csv(path: Path, label: str) -> Samples:
     for index, (_, row) in enumerate(rows):
         cells = [row[k] for k in features]
         try:
-            x[index] = [_number(cell) for cell in cells]
+            x[index] = [read_number(cell) for cell in cells]
         except ValueError:
-            col = next(k for k, cell in enumerate(cells) if not _is_number(cell))
+            col = next(k for k, cell in enumerate(cells) if not is_number(cell))
             raise _no_number(cells[col].strip(), place(index, col)) from None
     _refuse_infinite(x, place)
     if headed and not names[0] and column != 0 and _counts(x[:, 0]):
@@ -191,58 +190,8 @@ def _from_csv(path: Path, label: str) -> Samples:
     return Samples(x, classes.labels, classes.names, feature_names, place, label_place)
 
 
-def _label_column(path: Path, first: tuple[int, list[str]], label: str) -> int:
-    """Where the labels stand, from the name or the number of their column."""
-    names = [cell.strip() for cell in first[1]]
-    where = f"{path}:{first[0]}"
-    if not label:
-        raise InputError(
-            "which column holds the labels is not said",
-            where=where,
-            allowed=f"one of {', '.join(names)}"[:200],
-            hint=_LABEL,
-        )
-    times = names.count(label)
-    if times == 1:
-        return names.index(label)
-    if times:
-        raise InputError(f"the column {label!r} stands there {times} times", where=where)
-    try:
-        number = int(label)
-    except ValueError:
-        raise InputError(
-            f"there is no column {label!r} for the labels",
-            where=where,
-            allowed=f"one of {', '.join(names)}"[:200],
-            hint=closest(label, names),
-        ) from None
-    if not -len(names) <= number < len(names):
-        raise InputError(
-            "there is no such column for the labels",
-            where=where,
-            value=number,
-            allowed=f"0 to {len(names) - 1}, or -1 for the last",
-        )
-    return number % len(names)
-
-
-def _number(text: str) -> float:
-    """A cell as every program reads it: Python alone takes 1_000 for a number."""
-    if "_" in text:
-        raise ValueError(text)
-    return float(text)
-
-
-def _is_number(text: str) -> bool:
-    try:
-        _number(text)
-    except ValueError:
-        return False
-    return True
-
-
 def _no_number(text: str, where: str) -> InputError:
-    if text.lower() in _MISSING:
+    if text.lower() in MISSING:
         return InputError(
             "a value is missing", where=where, value=text, allowed="a number", hint=_FILL
         )
@@ -251,7 +200,7 @@ def _no_number(text: str, where: str) -> InputError:
         where=where,
         value=text,
         allowed="a number with a decimal point",
-        hint=f"code it in numbers or leave the column out; if it is the label, {_LABEL}",
+        hint=f"code it in numbers or leave the column out; if it is the label, {SAY_WHICH}",
     )
 
 
@@ -291,7 +240,7 @@ def _classes(texts: Sequence[str], place: Callable[[int], str]) -> _Classes:
         if text.lower() in ("", "nan"):
             raise InputError("a label is missing", where=place(row), value=text, hint=_FILL)
     distinct = dict.fromkeys(texts)
-    if not all(_is_number(text) for text in distinct):
+    if not all(is_number(text) for text in distinct):
         return _Classes(list(texts), tuple(sorted(distinct)))
     for text in distinct:
         value = float(text)

@@ -15,6 +15,7 @@ from compact_models.errors import InputError
 from tests.workflows.command import names_all, refused, spiceloop
 from workflows.config import DataSpec, parse_config
 from workflows.data import Split, load_split
+from workflows.data_file import read_samples
 
 IRIS = datasets.load_iris()
 NAMES = ["setosa", "versicolor", "virginica"]
@@ -65,6 +66,46 @@ def test_a_table_without_names_has_its_label_counted(tmp_path: Path) -> None:
     assert own.class_names == ("a b", "c")
     assert own.feature_names == ()
     assert len(own.train_y) + len(own.test_y) == 8
+
+
+HEADS: dict[str, tuple[str, str, list[list[float]], list[str]]] = {
+    # First line and label; the features and the labels that are right.
+    "a class called as its column's number": (
+        "8,0.1,0.5,4\n4,0.2,0.6,8\n", "3", [[8, 0.1, 0.5], [4, 0.2, 0.6]], ["4", "8"]),
+    "a number that stands elsewhere in the line": (
+        "3,0.1,0.5,4\n4,0.2,0.6,8\n", "0", [[0.1, 0.5, 4], [0.2, 0.6, 8]], ["3", "4"]),
+    "the label's number in the label's own cell": (
+        "0,-0.79,2.5\n1,0.3,0.4\n", "0", [[-0.79, 2.5], [0.3, 0.4]], ["0", "1"]),
+    "pixels, most of them 0": (
+        "0,0,0,0,5\n0,3,0,0,2\n", "0", [[0, 0, 0, 5], [3, 0, 0, 2]], ["0", "0"]),
+    "two cells of the label's number": (
+        "1,7,1,0.5\n2,0,1,0.2\n", "1", [[1, 1, 0.5], [2, 1, 0.2]], ["7", "0"]),
+    "a class in words": ("5.1,3.5,setosa\n4.9,3.1,setosa\n7.0,3.2,virginica\n", "2",
+                         [[5.1, 3.5], [4.9, 3.1], [7.0, 3.2]], ["setosa", "setosa", "virginica"]),
+    "each class in words once, as in a test file": (
+        "5.1,3.5,setosa\n7.0,3.2,virginica\n", "-1", [[5.1, 3.5], [7.0, 3.2]],
+        ["setosa", "virginica"]),
+    "one line of names": ("a,b,kind\n1,2,0\n3,5,1\n", "-1", [[1, 2], [3, 5]], ["0", "1"]),
+    "names that are numbers, the label's in words": (
+        "400,410,kind\n1,2,u\n3,5,v\n", "kind", [[1, 2], [3, 5]], ["u", "v"]),
+    "the same, the label counted": (
+        "400,410,420,kind\n1,2,9,u\n3,5,7,v\n", "3", [[1, 2, 9], [3, 5, 7]], ["u", "v"]),
+    "the same, over numbers": ("4,7,y\n1,2,0\n3,5,1\n", "2", [[1, 2], [3, 5]], ["0", "1"]),
+    "a name that is the column's number": (
+        "a,b,2\n1,2,0\n3,5,1\n", "2", [[1, 2], [3, 5]], ["0", "1"]),
+    "of two meanings, counted from the end": (
+        "a,0,b\n1,2,6\n3,5,7\n", "-3", [[2, 6], [5, 7]], ["1", "3"]),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("content", "label", "x", "labels"), HEADS.values(), ids=HEADS)
+def test_a_sample_in_the_first_line_is_no_line_of_names(
+    content: str, label: str, x: list[list[float]], labels: list[str], tmp_path: Path
+) -> None:
+    (tmp_path / "own.csv").write_text(content)
+    samples = read_samples(tmp_path / "own.csv", label)
+    assert samples.x.tolist() == x
+    assert samples.labels == labels
 
 
 LABELS: dict[str, tuple[Any, tuple[str, ...], list[int]]] = {
@@ -168,6 +209,12 @@ BAD: dict[str, tuple[str | bytes, str, list[str]]] = {
     "a label that is not there": (CSV, "kinds", ["own.csv:1", "'kinds'", "'kind'"]),
     "a column beyond": (CSV, "3", ["own.csv:1", "0 to 2"]),
     "a label twice": ("kind,b,kind\n1,2,3\n", "kind", ["own.csv:1", "2 times"]),
+    "a number that is two columns": ("a,0,b\n1,2,3\n", "0", ["own.csv:1", "-2 for the one of this"
+                                     " name, -3 for the one of this number"]),
+    "a class for a column": ("1,yes\n2,no\n3,yes\n", "yes", ["own.csv:1", "is a sample", "0 to 1"]),
+    "a value for a column": ("0.1,4.9,1\n2,3,0\n", "4.9", ["own.csv:1", "is a sample", "number"]),
+    "columns counted": ("0,1,2\n0.5,0.1,7\n", "2", ["own.csv:1", "names in words", "a sample"]),
+    "missing in the first line": ("NA,0.2,1\n0.3,0.4,0\n", "2", ["own.csv:1: column 1", "missing"]),
     "a blank": (CSV + "0.5,,yes\n", "kind", ["own.csv:4: column 'b'", "missing", "fill it in"]),
     "NA": (CSV + "NA,0.1,yes\n", "kind", ["own.csv:4: column 'a'", "missing", "'NA'"]),
     "nan": (CSV + "nan,0.1,yes\n", "kind", ["own.csv:4: column 'a'", "missing", "nan"]),
