@@ -37,6 +37,10 @@ Label = Annotated[str, typer.Option("--label", help="column of labels: its name,
 Scale = Annotated[
     str, typer.Option("--scale", help="none, minmax, standard or range: docs/own_network.md")
 ]
+Images = Annotated[
+    str | None,
+    typer.Option("--images", help="held-out images, or all \\[default: as configured]"),
+]
 Out = Annotated[Path, typer.Option("-o", "--out", help="where the result goes")]
 
 
@@ -165,6 +169,7 @@ def map_network(
     config: Annotated[
         Path | None, typer.Option("--config", help="the chip, and data that are not named here")
     ] = None,
+    images: Images = None,
     json: Json = False,
 ) -> None:
     """Put a trained network of yours on a chip and verify it; RUN is like that of train."""
@@ -178,8 +183,13 @@ def map_network(
 
         chip = Config() if config is None else load_config(config)
         study = needs_data(with_data(chip, OwnData(data, test, label, scale)))
-        mapped = map_run(module, study, out, find_ngspice(), reporter, command=_command())
+        mapped = map_run(
+            module, study, out, find_ngspice(), reporter, command=_command(), images=_count(images)
+        )
+        found = mapped.summary
         lines = [
+            f"held out   floating point {found['right_float']} of {found['test_images']} right,"
+            f" chip through the surrogate, before programming, {found['right_surrogate']}",
             *verification_lines(mapped.result),
             f"next: spiceloop report {shlex.quote(str(out))}",
         ]
@@ -191,10 +201,7 @@ def map_network(
 @app.command()
 def verify(
     run: Annotated[Path, typer.Argument(help="run folder")],
-    images: Annotated[
-        str | None,
-        typer.Option("--images", help="held-out images, or all \\[default: as configured]"),
-    ] = None,
+    images: Images = None,
     chips: Annotated[
         int | None,
         typer.Option("--chips", help="fresh chips too: the same weights, all else drawn anew"),
@@ -423,7 +430,7 @@ def _count(images: str | None) -> int | Literal["all"] | None:
             "neither a number nor all",
             where="--images",
             value=images,
-            hint="see 'spiceloop verify --help'",
+            allowed="a number, or all",
         ) from None
 
 

@@ -36,6 +36,10 @@ class Split:
         clipped_train: values of the training share beyond what drivers give.
         clipped_test: values of the held-out share likewise.
         source: what the data are called in messages.
+        raw_train_x: the training share in the user's units, [sample, feature].
+        raw_test_x: the held-out share likewise.
+        test_rows: which sample of the held-out file, or of the file that was cut, each held-out
+            sample is, from 0, [sample].
     """
 
     train_x: Array
@@ -48,6 +52,9 @@ class Split:
     clipped_train: int
     clipped_test: int
     source: str
+    raw_train_x: Array
+    raw_test_x: Array
+    test_rows: NDArray[np.int64]
 
     @property
     def hash(self) -> str:
@@ -66,6 +73,11 @@ class Split:
     def network_test_x(self) -> Array:
         """The held-out share in the network's own numbers, clipped as drivers clip."""
         return self.test_x * self.scaling.full_scale
+
+    @property
+    def unclipped_test_x(self) -> Array:
+        """The held-out share as the network would see it without drivers."""
+        return self.scaling.seen(self.raw_test_x)
 
     def facts(self) -> dict[str, object]:
         """What a run keeps of its data: enough to bring another sample to its drivers."""
@@ -143,7 +155,7 @@ def load_split(spec: DataSpec, *, seed: int) -> Split:
     test_x, clipped_test = scaling.drive(test.x)
     return Split(
         train_x, train.y, test_x, test.y, samples.class_names, samples.feature_names, scaling,
-        clipped_train, clipped_test, source,
+        clipped_train, clipped_test, source, train.x, test.x, test.rows.astype(np.int64),
     )  # fmt: skip
 
 

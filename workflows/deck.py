@@ -33,6 +33,7 @@ def write_chip_deck(
     origin: tuple[str, ...],
     ngspice: Ngspice | None,
     header: tuple[str, ...] = (),
+    rows: NDArray[np.int64] | None = None,
 ) -> dict[str, object]:
     """Writes `network.cir` with `sample.inc`, what to expect of it, and where it comes from.
 
@@ -48,6 +49,7 @@ def write_chip_deck(
         origin: lines that say where the chip comes from.
         ngspice: the simulator; a chip without blocks of the user's own needs none.
         header: what a reader of the deck has to know first.
+        rows: which samples of their file the inputs are, [image]; None if of none.
 
     Returns:
         A summary: files, elements, layers, tiles, and whose codes `expected.csv` has.
@@ -86,8 +88,13 @@ def write_chip_deck(
     for name, text in circuit.files.items():
         write_text_atomic(folder / name, text)
     table = [f"# {comment(expected.note)}"] if expected.note else []
-    table.append(",".join(["index", *(f"code_{k}" for k in range(outputs))]))
-    table += [",".join([str(k), *(f"{c:g}" for c in row)]) for k, row in enumerate(expected.codes)]
+    sources = [[] for _ in expected.codes] if rows is None else [[str(row)] for row in rows]
+    from_file = [] if rows is None else ["row"]
+    table.append(",".join(["index", *from_file, *(f"code_{k}" for k in range(outputs))]))
+    table += [
+        ",".join([str(k), *source, *(f"{code:g}" for code in codes)])
+        for k, (source, codes) in enumerate(zip(sources, expected.codes, strict=True))
+    ]
     write_text_atomic(folder / "expected.csv", "\n".join(table) + "\n")
     return {
         "files": ["network.cir", SAMPLE_FILE, "expected.csv", "origin.txt", *circuit.files],

@@ -136,6 +136,16 @@ def _which_chip(result: Verification) -> str:
     )
 
 
+def _floating(result: Verification) -> str:
+    """Floating-point accuracy; two where the drivers clip what the network would see."""
+    text = f"{result.accuracy_float:.4f}"
+    if result.accuracy_float_unclipped is None:
+        return text
+    return (
+        f"{text} with inputs clipped as the chip's, {result.accuracy_float_unclipped:.4f} without"
+    )
+
+
 def verification_lines(result: Verification) -> list[str]:
     """A verification in words."""
 
@@ -156,7 +166,7 @@ def verification_lines(result: Verification) -> list[str]:
         f"accuracy   ideal {share(result.accuracy_ideal)}"
         f"   surrogate {share(result.accuracy_surrogate)}"
         f"   exact {share(result.accuracy_exact)}   spice {share(result.accuracy_spice)}"
-        f"   (floating point {share(result.accuracy_float)})",
+        f"   (floating point {_floating(result)})",
         f"surrogate  agreement with spice {result.agreement:.4f}, logit error"
         f" {lsb(result.logit_rmse_lsb)} LSB rms, {lsb(result.logit_max_lsb)} LSB largest",
         f"absent     {result.note}" if result.note else control,

@@ -155,6 +155,7 @@ def write_run(
         title=f"spiceloop: {title}",
         origin=(f"config {config.hash}, seed {seed}, sample {config.study.sample}",),
         ngspice=ngspice,
+        rows=split.test_rows[:4],
     )
     record = RunRecord(
         title=title,

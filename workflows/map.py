@@ -6,9 +6,11 @@ import dataclasses
 import shlex
 from collections import Counter
 from pathlib import Path
+from typing import Literal
 
 import torch
 
+from compact_models.errors import InputError
 from cosim.layers.crossbar_network import CrossbarNetwork
 from cosim.ngspice import Ngspice
 from cosim.training import backprop, floating
@@ -20,10 +22,11 @@ from workflows.console import Reporter
 from workflows.data import Split, load_split
 from workflows.made_run import Made, calibrated, cells, check_run_fits, write_run
 from workflows.runfolder import new_folder
+from workflows.scaling import Scale, fit_scaling
 from workflows.study_checks import check_study
 from workflows.study_network import check_fits, load_module
 from workflows.threads import threads_for
-from workflows.verify import Verification, verify_run
+from workflows.verify import Verification, image_count, verify_run
 from workflows.watched import of_chip
 
 
@@ -41,7 +44,14 @@ class Mapped:
 
 
 def map_run(
-    target: str, config: Config, out: Path, ngspice: Ngspice, reporter: Reporter, *, command: str
+    target: str,
+    config: Config,
+    out: Path,
+    ngspice: Ngspice,
+    reporter: Reporter,
+    *,
+    command: str,
+    images: int | Literal["all"] | None = None,
 ) -> Mapped:
     """Puts a trained network on a chip as it is, and sends held-out samples through it.
 
@@ -55,6 +65,7 @@ def map_run(
         ngspice: the simulator.
         reporter: where progress goes.
         command: the command line, for the record.
+        images: how many held-out images are read, or all; None is what the configuration says.
 
     Raises:
         InputError: the network, the configuration or the place cannot be used.
@@ -67,13 +78,14 @@ def map_run(
         stages = linear_stages(network_graph(load_module(module, seed=config.study.seed)))
         config = config.model_copy(update={"network": NetworkSpec(module=module)})
         split = load_split(config.data, seed=config.study.seed)
+        image_count(images, config, split)
         check_fits(stages, split, target)
         check_run_fits(folder.parent, stages)
         for line in split.sentences():
             reporter.say(f"    {line}")
         with threads_for(cells(stages)):
             made = _map(config, split, stages, ngspice, reporter)
-        warnings = _warnings(config, made.accuracy_float, split)
+        warnings = _warnings(config, made, split)
         for line in warnings:
             reporter.say(f"spiceloop: {line}")
         record = write_run(
@@ -82,7 +94,7 @@ def map_run(
         )  # fmt: skip
     verifying = Reporter(reporter.console)  # what a run records of a stage is its own
     try:
-        result = verify_run(out, None, ngspice, verifying)
+        result = verify_run(out, images, ngspice, verifying)
     except KeyboardInterrupt:
         again = f"spiceloop verify {shlex.quote(str(out))}"
         reporter.say(f"spiceloop: {out} is mapped and stays; next: {again}")
@@ -92,8 +104,11 @@ def map_run(
         "module": module,
         "module_sha256": record.module_sha256,
         "accuracy_float": record.accuracy_float,
+        "accuracy_float_unclipped": _unclipped(made, split),
         "accuracy_surrogate": record.accuracy_trained,
         "test_images": len(split.test_y),
+        "right_float": _right(record.accuracy_float, split),
+        "right_surrogate": _right(record.accuracy_trained, split),
         "data": split.facts(),
         "warnings": warnings,
         "calibration_errors": [dataclasses.asdict(row) for row in made.calibration.errors],
@@ -132,7 +147,19 @@ def _map(
     return Made(chip, network, reference, calibration, (), accuracy_float, accuracy, watched)
 
 
-def _warnings(config: Config, accuracy_float: float, split: Split) -> list[str]:
+def _right(accuracy: float, split: Split) -> int:
+    """How many of all held-out samples an accuracy says."""
+    return round(accuracy * len(split.test_y))
+
+
+def _unclipped(made: Made, split: Split) -> float | None:
+    """What the network has right where no driver clips what it sees; None if none does."""
+    if not split.clipped_test:
+        return None
+    return floating.accuracy(made.reference, split.unclipped_test_x, split.test_y)
+
+
+def _warnings(config: Config, made: Made, split: Split) -> list[str]:
     """Where the held-out samples may have been seen, or the network knows nothing of its data."""
     said = []
     if not config.data.test_file:
@@ -141,14 +168,53 @@ def _warnings(config: Config, accuracy_float: float, split: Split) -> list[str]:
             " range, but a network that was trained with all of it has seen them (--test FILE"
             " holds out others)"
         )
-    frequent = max(Counter(split.test_y.tolist()).values()) / len(split.test_y)
-    if accuracy_float > frequent:
+    other = better_scale(made.reference, split)
+    if other:
+        said.append(other)
+    held_out, frequent = len(split.test_y), max(Counter(split.test_y.tolist()).values())
+    right = _right(made.accuracy_float, split)
+    if right > frequent:
         return said
     order = ", ".join(split.class_names[:10])
     said.append(
-        f"the network itself, in floating point, has {100 * accuracy_float:.1f} % of the held-out"
-        f" samples right, no more than the most frequent class ({100 * frequent:.1f} %): are"
-        f' features and their scale (now "{split.scaling.kind}") those that it was trained with,'
-        f" are its outputs the classes in this order ({order}), and are its weights loaded?"
+        f"the network itself, in floating point, has {right} of the {held_out} held-out samples"
+        f" right ({100 * right / held_out:.1f} %), no more than the most frequent class"
+        f" ({frequent}, {100 * frequent / held_out:.1f} %): are features and their scale (now"
+        f' "{split.scaling.kind}") those that it was trained with, are its outputs the classes in'
+        f" this order ({order}), and are its weights loaded?"
     )
     return said
+
+
+def better_scale(reference: torch.nn.Module, split: Split) -> str:
+    """A scale that suits the network clearly better, judged by the training share; or nothing.
+
+    Args:
+        reference: the network in floating point.
+        split: data, in the scale that it was given.
+    """
+    samples, now = len(split.train_y), split.scaling.kind
+    wrong = samples - round(
+        samples * floating.accuracy(reference, split.scaling.seen(split.raw_train_x), split.train_y)
+    )
+    fewest, best = samples, ""
+    kinds: tuple[Scale, ...] = ("minmax", "standard", "range")
+    for kind in kinds:
+        if kind == now or (kind == "range" and now == "none"):  # the network sees the same
+            continue
+        try:
+            scaling = fit_scaling(kind, split.raw_train_x, lambda row, col: f"x[{row}, {col}]")
+        except InputError:  # values that this scale cannot take
+            continue
+        seen = scaling.seen(split.raw_train_x)
+        found = samples - round(samples * floating.accuracy(reference, seen, split.train_y))
+        if found < fewest:
+            fewest, best = found, kind
+    # Half the errors, and more than a few samples: chance gives no such lead.
+    if not best or 2 * fewest > wrong or wrong - fewest < max(5, 0.05 * samples):
+        return ""
+    return (
+        f'with scale "{now}" the network, in floating point, has {samples - wrong} of {samples}'
+        f' training samples right, with scale "{best}" it would have {samples - fewest}: was it'
+        f" trained with that (--scale {best})?"
+    )

@@ -72,6 +72,7 @@ def netlist_target(
                 title="spiceloop netlist",
                 origin=(f"config {source.config.hash}; {source.origin}",),
                 header=(f"WARNING: {source.warning}",) if source.warning else (),
+                rows=None if source.rows is None else source.rows[:_VECTORS],
                 ngspice=find_ngspice() if source.config.hardware.blocks else None,
             )
     return {
@@ -85,13 +86,17 @@ def netlist_target(
 
 @dataclass(frozen=True, eq=False)
 class _Source:
-    """A chip to be written, inputs for its deck [image, in], and where both come from."""
+    """A chip to be written, inputs for its deck [image, in], and where both come from.
+
+    `rows` says which samples of their file the inputs are.
+    """
 
     config: Config
     chip: Chip
     inputs: Array
     origin: str
     warning: str = ""
+    rows: NDArray[np.int64] | None = None
 
 
 def _source(
@@ -115,9 +120,10 @@ def _source(
 def _of_run(run: Path) -> _Source:
     runfolder.read_record(run)
     config = runfolder.read_config(run)
-    inputs = load_split(config.data, seed=config.study.seed).test_x
+    split = load_split(config.data, seed=config.study.seed)
     origin = "the programmed chip of a run; held-out inputs"
-    return _Source(config, runfolder.read_chip(run, config), inputs, origin)
+    chip = runfolder.read_chip(run, config)
+    return _Source(config, chip, split.test_x, origin, rows=split.test_rows)
 
 
 def _of_module(target: str, config: Config, reporter: Reporter) -> _Source:
@@ -128,7 +134,8 @@ def _of_module(target: str, config: Config, reporter: Reporter) -> _Source:
         split = _split(config, reporter)
         check_fits(stages, split, target)
         origin += f"; ranges from the training share of {split.source}, held-out inputs"
-        return _Source(config, _chip(config, stages, split), split.test_x, origin)
+        chip = _chip(config, stages, split)
+        return _Source(config, chip, split.test_x, origin, rows=split.test_rows)
     inputs = random_inputs(config, stages[0].weight.shape[1])
     study = config.study
     chip = map_network(stages, config.hardware, inputs, seed=study.seed, sample=study.sample)
@@ -149,7 +156,8 @@ def _of_config(path: Path, reporter: Reporter) -> _Source:
     with threads_for(cells(initial)):
         stages = float_stages(config, split, initial, reporter)
     origin = f"{path}, weights trained in floating point; held-out inputs"
-    return _Source(config, _chip(config, stages, split), split.test_x, origin)
+    chip = _chip(config, stages, split)
+    return _Source(config, chip, split.test_x, origin, rows=split.test_rows)
 
 
 def _split(config: Config, reporter: Reporter) -> Split:

@@ -41,14 +41,23 @@ class Scaling:
     full_scale: float
     signed: bool
 
+    def seen(self, values: Array) -> Array:
+        """What the network sees [sample, feature], nothing clipped.
+
+        Args:
+            values: in the user's units [sample, feature].
+        """
+        with np.errstate(over="ignore"):  # what becomes infinite clips like all that is beyond
+            return np.asarray((values - self.offset) / self.factor, dtype=np.float64)
+
     def drive(self, values: Array) -> tuple[Array, int]:
         """Shares of the read voltage [sample, feature], and how many of them had to be clipped.
 
         Args:
             values: in the user's units [sample, feature].
         """
-        with np.errstate(over="ignore"):  # what becomes infinite clips like all that is beyond
-            share = (values - self.offset) / self.factor / self.full_scale
+        with np.errstate(over="ignore"):
+            share = self.seen(values) / self.full_scale
         held = share.clip(-1.0 if self.signed else 0.0, 1.0)
         return held, int((np.abs(share - held) > INPUT_ROUNDING).sum())
 

@@ -25,6 +25,7 @@ from netlists.chip import Chip
 from netlists.graph import LinearStage
 from workflows import runfolder
 from workflows.calibration_store import read_calibration
+from workflows.config import Config
 from workflows.console import Reporter
 from workflows.data import Split, load_split
 from workflows.fresh_chips import FreshRequest, read_fresh
@@ -42,6 +43,8 @@ class Verification:
 
     Failed images count as wrong and as not agreeing; errors in LSB are over the others. None is
     what a fidelity without equations for the user's own blocks cannot say; `note` says so.
+    `accuracy_float` has inputs clipped as the drivers clip them, `accuracy_float_unclipped` has
+    not; it is None where nothing that is held out clips.
     `images` of the `held_out` ones were read, by the chip that is `sample` of the study; `trained`
     says that training knew this chip's offsets and gains. `fresh` are chips that it never saw.
     """
@@ -70,6 +73,7 @@ class Verification:
     trained: bool = True
     fresh: FreshRecord | None = None
     surrogate: Watched | None = None
+    accuracy_float_unclipped: float | None = None
 
 
 def verify_run(
@@ -109,19 +113,7 @@ def verify_run(
             allowed=f"{record.data_hash}, as run.json says",
             hint="bring the data back, or train again",
         )
-    count = config.verify.images if images is None else images
-    if count == "all":
-        count = len(split.test_y)
-    if not 1 <= count <= len(split.test_y):
-        if images is None:
-            count = len(split.test_y)
-        else:
-            raise InputError(
-                "there are not that many held-out images",
-                where="--images",
-                value=count,
-                allowed=f"1 to {len(split.test_y)}",
-            )
+    count = image_count(images, config, split)
     x, labels = split.test_x[:count], split.test_y[:count]
     note = without_equations(chip.hardware)
     conductances = [[torch.from_numpy(g) for g in layer] for layer in chip.conductance_s]
@@ -152,8 +144,13 @@ def verify_run(
             chip, x, labels, fresh, ngspice, reporter, seed=config.study.seed,
             sample=config.study.sample, jobs=jobs(config),
         )  # fmt: skip
-    accuracy_float = _float_accuracy(run, chip, split, count)
-    arrays = {"labels": labels, **{f"codes_{name}": value for name, value in codes.items()}}
+    reference = _reference(run, chip)
+    accuracy_float = float_accuracy(reference, split.network_test_x[:count], labels)
+    unclipped = None
+    if split.clipped_test:
+        unclipped = float_accuracy(reference, split.unclipped_test_x[:count], labels)
+    arrays: dict[str, NDArray[np.generic]] = {"labels": labels, "row": split.test_rows[:count]}
+    arrays |= {**{f"codes_{name}": value for name, value in codes.items()}}
     for layer, drops in enumerate(read.ir_drop):
         for tile, drop in enumerate(drops):
             arrays[f"layer_{layer}.tile_{tile}.ir_drop"] = drop
@@ -171,6 +168,7 @@ def verify_run(
         result,
         note=note,
         surrogate=watched,
+        accuracy_float_unclipped=unclipped,
         held_out=len(split.test_y),
         sample=config.study.sample,
         trained=record.made_by == "train",
@@ -180,6 +178,30 @@ def verify_run(
     _write_table(run, result, reporter)
     runfolder.write_json(run / "verify.json", dataclasses.asdict(result))
     return result
+
+
+def image_count(images: int | Literal["all"] | None, config: Config, split: Split) -> int:
+    """How many held-out images are read.
+
+    Args:
+        images: a number, or all; None is what the configuration says, or all if there are fewer.
+        config: the study.
+        split: its data.
+
+    Raises:
+        InputError: there are fewer than the number says.
+    """
+    held_out = len(split.test_y)
+    if images == "all":
+        return held_out
+    if images is None:
+        return min(config.verify.images, held_out)
+    if not 1 <= images <= held_out:
+        raise InputError(
+            "there are not that many held-out images", where="--images", value=images,
+            allowed=f"1 to {held_out}",
+        )  # fmt: skip
+    return images
 
 
 def _write_table(run: Path, result: Verification, reporter: Reporter) -> None:
@@ -210,7 +232,8 @@ def _check_fits(run: Path, chip: Chip, split: Split) -> None:
         )
 
 
-def _float_accuracy(run: Path, chip: Chip, split: Split, count: int) -> float:
+def _reference(run: Path, chip: Chip) -> torch.nn.Module:
+    """The run's network in floating point."""
     blank = [
         LinearStage(
             plan.source,
@@ -228,7 +251,7 @@ def _float_accuracy(run: Path, chip: Chip, split: Split, count: int) -> float:
         raise InputError(
             "these weights do not fit the layers of the run", where=str(run / "model_float.pt")
         ) from error
-    return float_accuracy(network, split.network_test_x[:count], split.test_y[:count])
+    return network
 
 
 def summarise(

@@ -56,7 +56,9 @@ def road(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def table(path: Path) -> np.ndarray:
-    return np.loadtxt(path, delimiter=",", comments=("#", "index"))[:, 1:]
+    named = np.genfromtxt(path, delimiter=",", names=True, comments="#", ndmin=1)
+    codes = [name for name in named.dtype.names if name.startswith("code_")]
+    return np.stack([named[name] for name in codes], axis=1)
 
 
 @pytest.mark.ngspice

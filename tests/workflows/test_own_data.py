@@ -142,6 +142,17 @@ def test_labels_of_every_kind(
     np.testing.assert_array_equal(own.test_y, np.array(index)[places])
 
 
+@pytest.mark.parametrize("test_file", [False, True])
+def test_every_held_out_sample_knows_its_place_in_its_file(test_file: bool, tmp_path: Path) -> None:
+    train = iris_csv(tmp_path / "own.csv", slice(0, None, 3) if test_file else slice(None))
+    held_out = slice(1, None, 3) if test_file else slice(None)
+    keys = {"test_file": str(iris_csv(tmp_path / "test.csv", held_out))} if test_file else {}
+    own = split_of(train, label="kind", scale="standard", seed=3, **keys)
+    assert len(set(own.test_rows.tolist())) == len(own.test_y) == (50 if test_file else 38)
+    np.testing.assert_array_equal(own.raw_test_x, IRIS.data[held_out][own.test_rows])
+    np.testing.assert_array_equal(own.test_y, IRIS.target[held_out][own.test_rows])
+
+
 def test_standard_scale_is_scikit_learns_of_the_training_share_and_clips_are_counted(
     tmp_path: Path,
 ) -> None:
@@ -162,6 +173,7 @@ def test_standard_scale_is_scikit_learns_of_the_training_share_and_clips_are_cou
     assert own.clipped_test == int((np.abs(z_test) > own.scaling.full_scale).sum()) >= 1
     expected = z_test.clip(-own.scaling.full_scale, own.scaling.full_scale)
     assert sorted(map(tuple, own.network_test_x.round(9))) == sorted(map(tuple, expected.round(9)))
+    np.testing.assert_allclose(own.unclipped_test_x, z_test[own.test_rows], rtol=1e-12)
     assert own.scaling.signed
     assert any("held-out values" in line and "clip" in line for line in own.sentences())
 

@@ -7,7 +7,7 @@ import re
 import shutil
 import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pytest
@@ -19,14 +19,18 @@ from torch import nn
 from compact_models.ohmic import OhmicCell
 from cosim.fidelities.ideal import IdealModel
 from cosim.layers.crossbar_network import CrossbarNetwork
+from cosim.training.floating import network_of
 from netlists.adcs.quantiser import AdcSpec
 from netlists.drivers.level import DriverSpec
-from netlists.graph import LinearStage
+from netlists.graph import LinearStage, linear_stages, network_graph
 from netlists.hardware import Hardware
 from netlists.mapping import plan_layers
 from netlists.readout.tia import TiaSpec
 from tests.workflows.command import names_all, refused, spiceloop
 from tests.workflows.test_own_data import NAMES, iris_csv
+from workflows.config import DataSpec
+from workflows.data import load_split
+from workflows.map import better_scale
 from workflows.study_network import load_module
 
 IRIS = datasets.load_iris()
@@ -84,15 +88,20 @@ def own(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def float_accuracy(folder: Path) -> float:
-    """Of the network in torch on the held-out flowers, without anything of ours."""
+# Far beyond every flower: what it is depends on whether the drivers clip it.
+OUTLIER = [6.0, 3.0, -30.0, 2.3]
+
+
+def float_answers(folder: Path, clip: float) -> list[int]:
+    """Of the network in torch on the held-out flowers and the outlier, without anything of ours."""
     scope: dict[str, Any] = {"__file__": str(folder / "my_net.py")}
     exec(NET, scope)  # noqa: S102 - our own text above
     net = scope["make"]().eval()
-    z = StandardScaler().fit(IRIS.data[::2]).transform(IRIS.data[1::2])
+    x = np.vstack([IRIS.data[1::2], OUTLIER])
+    z = StandardScaler().fit(IRIS.data[::2]).transform(x).clip(-clip, clip)
     with torch.no_grad():
-        answer = net(torch.from_numpy(z).float()).argmax(1).numpy()
-    return float((answer == IRIS.target[1::2]).mean())
+        answers: list[int] = net(torch.from_numpy(z).float()).argmax(1).tolist()
+    return answers
 
 
 @pytest.mark.ngspice
@@ -101,17 +110,34 @@ def test_a_trained_network_is_mapped_verified_and_reported_without_its_file(
     own: Path, tmp_path: Path
 ) -> None:
     run, folder = tmp_path / "run", Path(shutil.copytree(own, tmp_path / "own"))
+    with (folder / "test.csv").open("a") as stream:
+        stream.write("6,3,versicolor,-30,2.3\n")
+    kinds = np.append(IRIS.target[1::2], 1)
     ran = spiceloop(
         "map", folder / "my_net.py:make", "--data", folder / "train.csv", "--test",
         folder / "test.csv", "--label", "kind", "--scale", "standard", "--config",
-        folder / "chip.toml", "-o", run, "--json",
+        folder / "chip.toml", "-o", run, "--images", "all", "--json",
     )  # fmt: skip
     assert ran.code == 0, ran.err
     found = json.loads(ran.out)
     verified = found["verify"]
-    assert verified["images"] == found["test_images"] == 75
+    assert verified["images"] == found["test_images"] == 76
     # The trained network itself, not what is left of it, is the reference.
-    assert found["accuracy_float"] == verified["accuracy_float"] == float_accuracy(own) > 0.9
+    clipped = np.array(float_answers(own, found["data"]["full_scale"])) == kinds
+    free = np.array(float_answers(own, np.inf)) == kinds
+    assert (clipped[-1], free[-1]) == (True, False)
+    for of in (found, verified):
+        assert of["accuracy_float"] == clipped.mean() > 0.9
+        assert of["accuracy_float_unclipped"] == free.mean()
+    assert found["right_float"] == clipped.sum()
+    # Samples are shuffled: each says where it stands in the user's file.
+    arrays = np.load(run / "verify.npz")
+    assert sorted(arrays["row"]) == list(range(76)) != arrays["row"].tolist()
+    np.testing.assert_array_equal(arrays["labels"], kinds[arrays["row"]])
+    deck = np.genfromtxt(run / "netlist" / "expected.csv", delimiter=",", names=True)
+    assert deck.dtype.names == ("index", "row", "code_0", "code_1", "code_2")
+    assert deck["row"].tolist() == arrays["row"][:4].tolist()
+    np.testing.assert_array_equal(deck["code_1"], arrays["codes_exact"][:4, 1])
     assert found["accuracy_surrogate"] > 0.9
     for fidelity in ("ideal", "surrogate", "exact", "spice"):
         assert verified[f"accuracy_{fidelity}"] > 0.9, fidelity
@@ -132,6 +158,12 @@ def test_a_trained_network_is_mapped_verified_and_reported_without_its_file(
     again = spiceloop("verify", run, "--images", "5", "--json")
     assert again.code == 0, again.err
     assert json.loads(again.out)["images"] == 5
+    words = spiceloop("verify", run, "--images", "76").out
+    names_all(
+        words,
+        f"(floating point {clipped.mean():.4f} with inputs clipped as the chip's,"
+        f" {free.mean():.4f} without)",
+    )
     page = spiceloop("report", run)
     assert page.code == 0, page.err
     text = (run / "report" / "index.html").read_text()
@@ -255,6 +287,9 @@ REFUSED: dict[str, tuple[str, list[str], list[str]]] = {
     "other features": ("netlist {own}/my_net.py:make",
                        ["--data", "{own}/train.csv", "--label", "0", "--scale", "range"],
                        ["column 'kind'", "text", "'setosa'"]),
+    "too many images": ("map {own}/my_net.py:make",
+                        [*DATA, "--scale", "standard", "--images", "20"],
+                        ["--images", "20", "1 to 19"]),
     "a label and no data": ("netlist {own}/my_net.py:make", ["--label", "kind"], ["--data FILE"]),
     "data for a configuration": ("netlist {own}/chip.toml", DATA, ["MODULE.py:FACTORY"]),
     "a file without its factory": ("map {own}/my_net.py", DATA, ["my_net.py:NAME"]),
@@ -286,6 +321,24 @@ def test_what_cannot_be_mapped_is_refused(
     names_all(refused(tmp_path, command, *filled, "-o", tmp_path / "out"), *words)
 
 
+@pytest.mark.parametrize(
+    ("scale", "better"), [("range", "standard"), ("minmax", "standard"), ("standard", "")]
+)
+def test_another_scale_that_suits_the_network_clearly_better_is_named(
+    scale: Literal["range", "minmax", "standard"], better: str, own: Path
+) -> None:
+    data = DataSpec(file=str(own / "train.csv"), label="kind", scale=scale)
+    split = load_split(data, seed=0)
+    reference = network_of(
+        linear_stages(network_graph(load_module(f"{own}/my_net.py:make", seed=0)))
+    )
+    said = better_scale(reference, split)
+    if not better:
+        assert said == ""
+    else:
+        names_all(said, f'scale "{scale}"', "of 56 training samples", f"--scale {better}")
+
+
 @pytest.mark.slow
 @pytest.mark.ngspice
 @pytest.mark.usefixtures("ngspice")
@@ -300,6 +353,6 @@ def test_a_network_that_knows_nothing_of_its_data_is_doubted(own: Path, tmp_path
     assert ran.code == 0, ran.err
     seen, doubt = json.loads(ran.out)["warnings"]
     names_all(seen, "15 held-out samples are a part of noise.npz", "--test")
-    names_all(doubt, "most frequent class")
+    names_all(doubt, "of the 15 held-out samples right", "most frequent class (5, 33.3 %)")
     assert json.loads((tmp_path / "run" / "run.json").read_text())["notes"][:2] == [seen, doubt]
     names_all(ran.err, "in this order (0, 1, 2)", "range")
