@@ -7,7 +7,7 @@ which carries the name of the engine that made it.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -25,6 +25,7 @@ from cosim.surrogate.wires import wire_model
 from netlists.array import ReadArray, array_circuit
 
 Array = NDArray[np.float64]
+Bools = NDArray[np.bool_]
 
 # Node voltages of a sweep are held in memory at once: 256 MB of doubles a deck.
 _MAX_VALUES = 32_000_000
@@ -244,15 +245,20 @@ def _voltages(array: ReadArray, plot: RawPlot) -> ArrayVoltages:
             return f"v(in_{name.removeprefix('wl_')})"
         return f"v({name})"
 
-    def cells(of: Callable[[int, int], str]) -> Array:
-        names = [node(of(row, col)) for row in rows for col in cols]
-        return plot.matrix(names).reshape(-1, crossbar.rows, crossbar.cols)
+    def read(names: Sequence[str], bare: Bools) -> Array:
+        """[point, ...]: 0 V where no element touches a node, which the plot then does not have."""
+        found = np.zeros((plot.points, bare.size))
+        there = np.flatnonzero(~bare).tolist()
+        found[:, there] = plot.matrix([node(names[k]) for k in there])
+        return found.reshape(-1, *bare.shape)
 
+    pieces = array.pieces
+    places = [(row, col) for row in rows for col in cols]
     return ArrayVoltages(
-        wordline=plot.matrix([node(f"wl_{row}") for row in rows]),
-        word=cells(crossbar.word_node),
-        bit=cells(crossbar.bit_node),
-        bitline=plot.matrix([node(f"bl_{col}") for col in cols]),
+        wordline=read([f"wl_{row}" for row in rows], pieces.bare_wordline),
+        word=read([crossbar.word_node(*place) for place in places], pieces.bare_word),
+        bit=read([crossbar.bit_node(*place) for place in places], pieces.bare_bit),
+        bitline=read([f"bl_{col}" for col in cols], pieces.bare_bitline),
     )
 
 

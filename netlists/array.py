@@ -22,6 +22,7 @@ from netlists.circuit import (
     VoltageSource,
 )
 from netlists.crossbar import Crossbar
+from netlists.pieces import Pieces, find_pieces
 from netlists.wires import checked_ohm
 
 Array = NDArray[np.float64]
@@ -82,6 +83,11 @@ class ReadArray:
         ends = np.concatenate([self.driver_ohm, self.sense_ohm])
         return self.crossbar.wires.has_opens or bool(np.isinf(ends).any())
 
+    @property
+    def pieces(self) -> Pieces:
+        """What of it hangs on nothing; nothing where nothing is open."""
+        return find_pieces(self.crossbar, np.isfinite(self.driver_ohm), np.isfinite(self.sense_ohm))
+
 
 def array_circuit(
     array: ReadArray,
@@ -92,6 +98,8 @@ def array_circuit(
 ) -> Circuit:
     """The circuit of an array: inputs `in_<row>`, currents through the sources `vsense_<col>`.
 
+    Pieces that hang on nothing are tied to 0 V, each by one resistor in which no current can flow.
+
     Args:
         array: the array.
         title: first line of the deck.
@@ -100,7 +108,15 @@ def array_circuit(
     """
     block = ohmic.subcircuit() if cell is None else cell
     crossbar = dataclasses.replace(array.crossbar, cell=block.name)
-    tile = Subcircuit("tile_0", crossbar.ports, (crossbar,), description="the array")
+    ties: list[Element] = [
+        item
+        for k, node in enumerate(array.pieces.floating if array.has_opens else ())
+        for item in (
+            Note(f"{node} and what it is joined with hang on nothing: 0 V"),
+            Resistor(f"rtie_{k}", node, "0", 1.0),
+        )
+    ]
+    tile = Subcircuit("tile_0", crossbar.ports, (crossbar, *ties), description="the array")
     items: list[Element] = []
     words: list[str] = []
     for row, resistance in enumerate(array.driver_ohm.tolist()):

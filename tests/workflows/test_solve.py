@@ -184,3 +184,37 @@ def test_csv_has_a_title_with_units_and_all_digits(tmp_path: Path) -> None:
     assert title.split(",")[:3] == ["input", "bl_0 [A]", "bl_1 [A]"]
     table = np.array([[float(x) for x in line.split(",")] for line in lines])
     assert np.array_equal(table, np.column_stack([np.arange(5), current]))
+
+
+INF = np.inf
+HANGING = {
+    # name: cells, word-line segments, bit-line segments, drivers, who feeds bit line 0
+    "word side": ([[2e-5, 0]], [[4, INF]], [[3, 3]], [20], 0),
+    "bit side": ([[0, 0], [2e-5, 0]], [[4, 4]] * 2, [[INF, 3], [3, 3]], [20, 20], 1),
+    "driver port": ([[0, 0], [2e-5, 0]], [[INF, 4], [4, 4]], [[3, 3]] * 2, [INF, 20], 1),
+    "a piece": ([[5e-5, 7e-5], [2e-5, 0]], [[4, INF], [4, 4]], [[INF, 3], [3, 3]], [INF, 20], 1),
+    "a whole row": ([[5e-5, 7e-5], [2e-5, 0]], [[4, 4]] * 2, [[INF] * 2, [3, 3]], [INF, 20], 1),
+}
+
+
+@pytest.mark.ngspice
+@pytest.mark.usefixtures("ngspice")
+@pytest.mark.parametrize("case", HANGING)
+def test_what_opens_and_cells_of_0_s_leave_hanging_on_nothing_costs_no_current(
+    tmp_path: Path, case: str
+) -> None:
+    """One path of current is left, so Ohm's law has the answer."""
+    g, word, bit, driver, row = HANGING[case]
+    v = np.array([[0.15, -0.1][: len(g)], [0.05, 0.2][: len(g)]])
+    array = _file(
+        tmp_path, conductance_s=np.array(g, float), input_v=v,
+        r_wordline_ohm=np.array(word, float), r_bitline_ohm=np.array(bit, float),
+        r_driver_ohm=np.array(driver, float), r_sense_ohm=2.0,
+    )  # fmt: skip
+    bit_lines = 3 * (len(g) - row)
+    expected = np.zeros((2, 2))
+    expected[:, 0] = v[:, row] / (20 + 4 + 1 / 2e-5 + bit_lines + 2)
+    for fidelity in ("exact", "spice"):
+        summary, current = _solve(array, fidelity)
+        assert summary["outcome"] == "ok", summary["reason"]
+        np.testing.assert_allclose(current, expected, rtol=1e-9, atol=1e-18)
