@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import codecs
 import csv
 import io
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from compact_models.errors import InputError
@@ -12,8 +14,36 @@ from compact_models.errors import InputError
 _SEPARATORS = {";": "semicolons", "\t": "tabs", "|": "bars", " ": "spaces"}
 
 
-def csv_text(path: Path, what: str) -> str:
-    """What is in the file, without the mark that spreadsheets put before it."""
+@dataclass(frozen=True)
+class FileText:
+    """What a text file says.
+
+    Attributes:
+        text: without the mark that some programs put before it.
+        encoding: by which its bytes were read: UTF-8, UTF-16 or cp1252.
+    """
+
+    text: str
+    encoding: str
+
+    def read_as(self) -> str:
+        """In words, how it was read; empty where nothing had to be assumed."""
+        return {
+            "UTF-8": "",
+            "UTF-16": "read as UTF-16, as its first bytes say",
+            "cp1252": "read as cp1252 (Latin-1), for it is no UTF-8",
+        }[self.encoding]
+
+
+def csv_text(path: Path, what: str) -> FileText:
+    """What is in the file: in UTF-8; in UTF-16 where its mark says so; else in cp1252.
+
+    Instruments write micro and umlauts in the code page of an office machine, of which Latin-1 is
+    a part. Any byte but five is a letter there, so that it is the last that is tried, and said.
+
+    Raises:
+        InputError: it cannot be read, or is no text; the message names the line.
+    """
     if path.is_dir():
         raise InputError(
             f"this is a folder, the {what} is a CSV file", where=str(path), hint="name a file in it"
@@ -26,21 +56,36 @@ def csv_text(path: Path, what: str) -> str:
         raise InputError(
             f"the {what} cannot be read ({error.strerror})", where=str(path)
         ) from error
-    binary = data.find(0)
+    found = _decoded(data)
+    if isinstance(found, FileText):
+        return found
+    line = data.count(b"\n", 0, found) + 1
+    raise InputError(
+        f"the {what} is no text",
+        where=f"{path}:{line}",
+        value=data[found : found + 4],
+        hint="save it as CSV with commas, in UTF-8",
+    )
+
+
+def _decoded(data: bytes) -> FileText | int:
+    """The text, or where the first byte is that stands in none."""
+    if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        try:
+            text = data.decode("utf-16")
+        except UnicodeDecodeError as error:
+            return error.start
+        return FileText(text, "UTF-16") if "\0" not in text else 2 + 2 * text.index("\0")
+    if b"\0" in data:
+        return data.index(b"\0")
     try:
-        text = data.decode("utf-8-sig")
+        return FileText(data.decode("utf-8-sig"), "UTF-8")
+    except UnicodeDecodeError:
+        pass
+    try:
+        return FileText(data.decode("cp1252"), "cp1252")
     except UnicodeDecodeError as error:
-        binary = error.start if binary < 0 else min(binary, error.start)
-        text = ""
-    if binary >= 0:
-        line = data.count(b"\n", 0, binary) + 1
-        raise InputError(
-            f"the {what} is no text in UTF-8",
-            where=f"{path}:{line}",
-            value=data[binary : binary + 4],
-            hint="save it as CSV with commas, in UTF-8",
-        )
-    return text
+        return error.start
 
 
 def csv_lines(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from sklearn.model_selection import train_test_split
 from compact_models.errors import InputError
 from compact_models.variation import component_rng
 from workflows.config import DataSpec
+from workflows.csv_file import FileText
 from workflows.data_file import Samples, read_samples
 from workflows.scaling import Scaling, check_shares, fit_scaling
 
@@ -40,6 +42,7 @@ class Split:
         raw_test_x: the held-out share likewise.
         test_rows: which sample of the held-out file, or of the file that was cut, each held-out
             sample is, from 0, [sample].
+        texts: the text files that they were read from, by name, and how.
     """
 
     train_x: Array
@@ -55,6 +58,7 @@ class Split:
     raw_train_x: Array
     raw_test_x: Array
     test_rows: NDArray[np.int64]
+    texts: Mapping[str, FileText]
 
     @property
     def hash(self) -> str:
@@ -94,6 +98,7 @@ class Split:
             "signed": self.scaling.signed,
             "clipped_train_values": self.clipped_train,
             "clipped_test_values": self.clipped_test,
+            "encodings": {name: one.encoding for name, one in self.texts.items()},
             "hash": self.hash,
         }
 
@@ -108,7 +113,8 @@ class Split:
             f" {self.scaling.full_scale:.4g} at the network's input, drivers"
             f" {'of both signs' if self.scaling.signed else 'from 0 up'}",
         ]
-        return lines + self.clipped()
+        read_as = [f"{name}: {one.read_as()}" for name, one in self.texts.items() if one.read_as()]
+        return read_as + lines + self.clipped()
 
     def clipped(self) -> list[str]:
         """How many values are beyond the drivers' range, by share; empty where none are."""
@@ -156,7 +162,13 @@ def load_split(spec: DataSpec, *, seed: int) -> Split:
     return Split(
         train_x, train.y, test_x, test.y, samples.class_names, samples.feature_names, scaling,
         clipped_train, clipped_test, source, train.x, test.x, test.rows.astype(np.int64),
+        _texts(spec, train, test),
     )  # fmt: skip
+
+
+def _texts(spec: DataSpec, train: _Share, test: _Share) -> dict[str, FileText]:
+    named = ((spec.file, train.of.read), (spec.test_file, test.of.read))
+    return {Path(file).name: read for file, read in named if file and read is not None}
 
 
 @dataclass(frozen=True, eq=False)
@@ -237,7 +249,7 @@ def _same_columns(samples: Samples, held_out: Samples, spec: DataSpec) -> Sample
     order = [theirs.index(name) for name in ours]
     return Samples(
         held_out.x[:, order], held_out.labels, held_out.class_names, ours,
-        lambda row, col: held_out.place(row, order[col]), held_out.label_place,
+        lambda row, col: held_out.place(row, order[col]), held_out.label_place, held_out.read,
     )  # fmt: skip
 
 

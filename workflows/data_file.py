@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from compact_models.errors import InputError, closest
-from workflows.csv_file import check_separator, csv_lines, csv_text
+from workflows.csv_file import FileText, check_separator, csv_lines, csv_text
 from workflows.csv_heading import MISSING, SAY_WHICH, is_number, read_heading, read_number
 from workflows.npz import numeric, read_npz
 
@@ -35,6 +35,7 @@ class Samples:
         feature_names: one per column of x; empty where the file has no names.
         place: names a value by its row and column, for errors.
         label_place: names a label by its row.
+        read: how text was read; None of what is none.
     """
 
     x: Array
@@ -43,6 +44,7 @@ class Samples:
     feature_names: tuple[str, ...]
     place: Callable[[int, int], str]
     label_place: Callable[[int], str]
+    read: FileText | None = None
 
 
 def read_samples(path: Path, label: str) -> Samples:
@@ -140,7 +142,8 @@ def _label_texts(y: NDArray[np.generic], where: str) -> list[str]:
 
 
 def _from_csv(path: Path, label: str) -> Samples:
-    lines = csv_lines(csv_text(path, "data file"), path, "data file")
+    found = csv_text(path, "data file")
+    lines = csv_lines(found.text, path, "data file")
     if not lines:
         raise InputError(
             "the data file is empty", where=str(path), hint="write a sample a line, and its label"
@@ -187,7 +190,7 @@ def _from_csv(path: Path, label: str) -> Samples:
     texts = [row[column].strip() for _, row in rows]
     classes = _classes(texts, label_place)
     feature_names = tuple(names[k] for k in features) if headed else ()
-    return Samples(x, classes.labels, classes.names, feature_names, place, label_place)
+    return Samples(x, classes.labels, classes.names, feature_names, place, label_place, found)
 
 
 def _no_number(text: str, where: str) -> InputError:

@@ -80,7 +80,7 @@ def test_a_table_is_read_as_its_user_says(tmp_path: Path, name: str) -> None:
     np.testing.assert_allclose(sweep.current_a, I_A, rtol=3e-16)
     # The last row's line is the last of the file.
     assert table.lines[-1] == len(text.splitlines())
-    time_s, voltage_v = read_stimulus(
+    time_s, voltage_v, _ = read_stimulus(
         path,
         ",".join(x for x in (columns or "").split(",") if x[:1] in "tv") or None,
         [x for unit in units for x in unit.split(",") if x[:1] in "tv"],

@@ -58,6 +58,20 @@ def test_the_label_is_named_or_counted(label: str, tmp_path: Path) -> None:
     assert parse_config(config.to_toml(), where="again") == config
 
 
+def test_a_table_in_the_code_page_of_an_office_is_read_and_said(tmp_path: Path) -> None:
+    own, held_out = tmp_path / "own.csv", tmp_path / "held.csv"
+    kinds = ["rot", "gr\u00fcn", "gr\u00fcn"] * 3
+    text = "l\u00e4nge,art\n" + "".join(f"{k},{kind}\n" for k, kind in enumerate(kinds))
+    own.write_bytes(text.encode("cp1252"))
+    held_out.write_text(text, encoding="utf-8")
+    split = split_of(own, label="art", scale="minmax", test_file=str(held_out))
+    assert split.class_names == ("gr\u00fcn", "rot")
+    assert split.feature_names == ("l\u00e4nge",)
+    assert split.sentences()[0] == "own.csv: read as cp1252 (Latin-1), for it is no UTF-8"
+    assert not any("held.csv" in line for line in split.sentences())
+    assert split.facts()["encodings"] == {"own.csv": "cp1252", "held.csv": "UTF-8"}
+
+
 def test_a_table_without_names_has_its_label_counted(tmp_path: Path) -> None:
     """As the set lies in the archive at Irvine: texts in the last column, no line of names."""
     path = tmp_path / "iris.data"
@@ -241,7 +255,7 @@ BAD: dict[str, tuple[str | bytes, str, list[str]]] = {
     "only labels": ("kind\nyes\nno\n", "kind", ["nothing to learn"]),
     "only names": ("a,kind\n", "kind", ["nothing to learn"]),
     "empty": ("", "kind", ["own.csv", "empty"]),
-    "no text": (b"\xff\xfe\x00a", "kind", ["own.csv:1", "UTF-8"]),
+    "no text": (b"\xff\x00a", "kind", ["own.csv:1", "UTF-8"]),
     "measured labels": ("a,y\n0.1,0.25\n0.2,3\n", "y", ["own.csv:2: column 'y'", "classes"]),
     "one class": ("a,y\n0.1,k\n0.2,k\n", "y", ["one class"]),
     "each its own": ("a,y\n0.1,k\n0.2,l\n0.3,m\n", "y", ["too few", "(k)", "another label"]),

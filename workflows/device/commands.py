@@ -122,6 +122,7 @@ def run(
         )  # fmt: skip
         done = result.outcome == "ok"
         lines = [
+            *([f"{stimulus.name}: {result.read_as}"] if result.read_as else []),
             f"{result.model}, {result.parameter_set}: {result.source}",
             f"starts from {result.initial_text}",
             f"{result.engine}: {ended(result.outcome, result.reason)}, {result.points} points,"

@@ -134,6 +134,8 @@ def fit_file(request: FitRequest, reporter: Reporter) -> tuple[dict[str, Any], l
         write_fit_plot(request.plot, used, fit, f"{model.name} fitted to {request.measured.name}")
     result = _document(fit, measured, used, model, start, request)
     result |= {
+        "encoding": table.encoding,
+        "read_as": table.read_as(),
         "columns": {
             one.quantity.key: {"column": one.name, "unit": one.unit.text} for one in table.columns
         },

@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from compact_models.errors import InputError, closest
+from workflows.csv_heading import MISSING
 from workflows.device.columns import Choice, Column, Layout, column, find, unit_row
 from workflows.device.text_rows import (
     SEPARATORS,
@@ -32,7 +33,10 @@ Array = NDArray[np.float64]
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?", re.ASCII | re.IGNORECASE)
 _WITH_COMMA = re.compile(r"[+-]?\d*,\d+(e[+-]?\d+)?", re.ASCII | re.IGNORECASE)
 _PREAMBLE = 1000  # lines in which the table must have begun
+_INFINITE = ("inf", "infinity")
 _TIMES = {2: "twice"}
+_MISSING = {*MISSING, *(f"{sign}{text}" for sign in ("", "+", "-") for text in _INFINITE)} - {""}
+_SHOWN = 40  # letters of a line
 
 
 @dataclass(frozen=True)
@@ -45,6 +49,8 @@ class NumberTable:
         lines: the number of every row's line.
         values: [row, quantity].
         as_written: the same in the file's units.
+        encoding: by which the file's bytes were read.
+        notes: in words, what else had to be assumed of the file.
     """
 
     layout: Layout
@@ -52,15 +58,17 @@ class NumberTable:
     lines: list[int]
     values: Array
     as_written: Array
+    encoding: str
+    notes: tuple[str, ...]
 
     def read_as(self) -> str:
-        """What each column was taken for, in words; empty where nothing had to be said."""
-        if all(one.plain for one in self.columns):
-            return ""
-        return ", ".join(
+        """What file and columns were taken for, in words; empty where nothing had to be said."""
+        plain = all(one.plain for one in self.columns)
+        columns = ", ".join(
             f"{one.quantity.key} = {one.name!r}" + (f" in {one.unit.text}" if one.unit.text else "")
             for one in self.columns
         )
+        return "; ".join([*([] if plain else [columns]), *self.notes])
 
 
 @dataclass(frozen=True)
@@ -80,7 +88,7 @@ def read_table(path: Path, layouts: Sequence[Layout], choice: Choice, what: str)
 
     Args:
         path: the file; empty lines and those that start with # are left out, and so are lines
-            before the heading.
+            before the heading, and text below the table.
         layouts: what a row may be made of.
         choice: what the user says of the columns.
         what: what the file is to the user.
@@ -89,7 +97,7 @@ def read_table(path: Path, layouts: Sequence[Layout], choice: Choice, what: str)
         InputError: the file cannot be read or is empty; it has no layout, or a column twice; or a
             cell is no finite number. The message names the line.
     """
-    texts = read_lines(path, what)
+    texts, found = read_lines(path, what)
     asked = [
         layout
         for layout in layouts
@@ -102,7 +110,8 @@ def read_table(path: Path, layouts: Sequence[Layout], choice: Choice, what: str)
     )
     if head is None:
         raise _not_found(path, texts, asked, choice, what)
-    rows = list(rows_below(path, texts, head.first, head.separator, head.width, what))
+    end = _end(texts, head)
+    rows = list(rows_below(path, texts[:end], head.first, head.separator, head.width, what))
     if head.heading >= 0 and rows:
         units = unit_row(rows[0][1], head.columns)
         if units is not None:
@@ -110,13 +119,20 @@ def read_table(path: Path, layouts: Sequence[Layout], choice: Choice, what: str)
                          head.width)  # fmt: skip
             rows = rows[1:]
     as_written = np.array(
-        [list(_numbers(path, row, head)) for row in _with_points(path, rows, head)],
+        [
+            list(_numbers(path, row, head, last=row[0] == rows[-1][0]))
+            for row in _with_points(path, rows, head)
+        ],
         dtype=np.float64,
     ).reshape(-1, len(head.columns))
     values = np.stack(
         [one.unit.in_si(as_written[:, k]) for k, one in enumerate(head.columns)], axis=1
     )
-    return NumberTable(head.layout, head.columns, [line for line, _ in rows], values, as_written)
+    notes = [found.read_as(), _left_out(texts, end)]
+    return NumberTable(
+        head.layout, head.columns, [line for line, _ in rows], values, as_written,
+        found.encoding, tuple(note for note in notes if note),
+    )  # fmt: skip
 
 
 def as_number(text: str) -> float:
@@ -303,7 +319,42 @@ def _with_points(path: Path, rows: Sequence[Row], head: _Head) -> Iterator[Row]:
         yield row[0], [cell.replace(",", ".") if _may_be_number(cell) else cell for cell in row[1]]
 
 
-def _numbers(path: Path, row: Row, head: _Head) -> Iterator[float]:
+def _end(texts: Sequence[str], head: _Head) -> int:
+    """Behind the last line (from 0) that has a number in a column of the table, or a gap there.
+
+    What stands below it are an instrument's closing words. A line of the table whose values are
+    missing is none of them: it says so in a way of its own, or has as many cells as the heading.
+    """
+    for k in range(len(texts) - 1, head.first - 1, -1):
+        cells = [cell.strip() for cell in split_cells(texts[k], head.separator)]
+        if not has_cells(texts[k]):
+            continue
+        ours = [cells[one.place] for one in head.columns if one.place < len(cells)]
+        in_columns = head.separator != " " and sum(map(bool, cells)) >= head.width
+        if (
+            in_columns
+            or texts[k].count('"') % 2  # the end of a cell over several lines
+            or any(_may_be_number(cell) or cell.lower() in _MISSING for cell in ours)
+        ):
+            return k + 1
+    return len(texts)
+
+
+def _left_out(texts: Sequence[str], end: int) -> str:
+    """What stands below the table, in words; empty where nothing does."""
+    below = [(k, text.strip()) for k, text in enumerate(texts) if k >= end and has_cells(text)]
+    if not below:
+        return ""
+    line, text = below[0]
+    more = "" if len(below) == 1 else f" and {len(below) - 1} more"
+    return f"text below the table is left out: line {line + 1} ({_short(text)!r}){more}"
+
+
+def _short(text: str) -> str:
+    return text if len(text) <= _SHOWN else text[: _SHOWN - 3] + "..."
+
+
+def _numbers(path: Path, row: Row, head: _Head, *, last: bool) -> Iterator[float]:
     line, cells = row
     for one in head.columns:
         text = cells[one.place].strip() if one.place < len(cells) else ""
@@ -322,6 +373,7 @@ def _numbers(path: Path, row: Row, head: _Head) -> Iterator[float]:
                 where=f"{path}:{line}",
                 value=text,
                 allowed=f"a number with a decimal point, in column {one.place + 1}",
+                hint="if this is text below the table, take the line out" if last else "",
             )
         yield value
 

@@ -40,6 +40,8 @@ class DeviceRun:
         outcome: `ok`, or how it failed.
         reason: why it failed.
         points: of the stimulus.
+        encoding: by which the stimulus was read.
+        read_as: what it was taken for, in words; empty where nothing had to be assumed.
         wall_s: time taken.
         trace: the file with the result; None where the run failed.
         set_aside: where a file of that name, from an earlier run, is now; None if there was none.
@@ -54,6 +56,8 @@ class DeviceRun:
     outcome: str
     reason: str
     points: int
+    encoding: str
+    read_as: str
     wall_s: float
     trace: str | None
     set_aside: str | None
@@ -126,7 +130,7 @@ def run_device(
     check_device_folder()
     model = find_model(name)
     numbers = starting_from(model, find_set(model, set_name), initial)
-    time_s, voltage_v = read_stimulus(stimulus, columns, units)
+    time_s, voltage_v, table = read_stimulus(stimulus, columns, units)
     if out.resolve() == stimulus.resolve():
         raise InputError("the result would replace the stimulus", where="--out", value=str(out))
     check_place(out, "--out")
@@ -151,6 +155,8 @@ def run_device(
         outcome=outcome,
         reason=reason,
         points=len(time_s),
+        encoding=table.encoding,
+        read_as=table.read_as(),
         wall_s=time.perf_counter() - started,
         trace=str(out) if done else None,
         set_aside=aside,

@@ -23,8 +23,8 @@ MOST_V = 1000.0
 
 def read_stimulus(
     path: Path, columns: str | None = None, units: Sequence[str] = ()
-) -> tuple[Array, Array]:
-    """Times [s] and voltages [V], both [time], from a text file with a table.
+) -> tuple[Array, Array, NumberTable]:
+    """Times [s] and voltages [V], both [time], and the table in a text file that has them.
 
     Args:
         path: the file.
@@ -45,7 +45,7 @@ def read_stimulus(
     check_times(path, table)
     check_voltages(path, table)
     time_s, voltage_v = (np.ascontiguousarray(column) for column in table.values.T)
-    return time_s, voltage_v
+    return time_s, voltage_v, table
 
 
 def check_times(path: Path, table: NumberTable) -> None:

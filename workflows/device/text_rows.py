@@ -8,31 +8,32 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from compact_models.errors import InputError
-from workflows.csv_file import csv_lines, csv_text
+from workflows.csv_file import FileText, csv_lines, csv_text
 
 Row = tuple[int, list[str]]  # the number of its line, and its cells
 SEPARATORS = (";", "\t", ",", " ")
 """In the order in which they are tried: where others separate, a comma may be a decimal one."""
 
 
-def read_lines(path: Path, what: str) -> list[str]:
-    """The lines of a file that has at least one cell, without their ends.
+def read_lines(path: Path, what: str) -> tuple[list[str], FileText]:
+    """The lines of a file that has at least one cell, without their ends, and how it was read.
 
     Args:
         path: the file.
         what: what it is to the user.
 
     Raises:
-        InputError: it cannot be read, is no text in UTF-8 or is empty.
+        InputError: it cannot be read, is no text or is empty.
     """
-    lines = re.split(r"\r\n|\r|\n", csv_text(path, what))
+    found = csv_text(path, what)
+    lines = re.split(r"\r\n|\r|\n", found.text)
     if not any(has_cells(line) for line in lines):
         raise InputError(
             f"the {what} is empty",
             where=str(path),
             hint="write a line of column names, then numbers",
         )
-    return lines
+    return lines, found
 
 
 def has_cells(line: str) -> bool:
