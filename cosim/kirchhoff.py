@@ -2,7 +2,8 @@
 
 Independent of any solver: currents are recomputed from node voltages by Ohm's law and must add
 up to nothing at every node inside an array. Where the cells are the user's own only the wires
-obey Ohm's law: what a cell takes from its word line must then arrive on its bit line.
+obey Ohm's law: what a cell takes from its word line must then arrive on its bit line, but for what
+a bench of the cell says that it keeps.
 """
 
 from __future__ import annotations
@@ -22,6 +23,8 @@ TOLERANCE = 1e-6
 VOID = 1e-3
 # Node voltages of a sparse LU are good to some hundred roundings of the largest.
 _ROUNDING = 1024 * np.finfo(np.float64).eps
+# A table of what cells keep is that good: straight lines between its points.
+_LOSS_SHARE = 0.05
 
 
 @dataclass(frozen=True, eq=False)
@@ -144,17 +147,20 @@ def _left_over(nodes: Array, cells: Array, ohm: Array) -> Array:
     return np.asarray(np.abs(at_node).max(axis=(1, 2)))
 
 
-def check_wires(wires: Wires, v: ArrayVoltages) -> KirchhoffCheck:
+def check_wires(wires: Wires, v: ArrayVoltages, kept_a: Array | None = None) -> KirchhoffCheck:
     """The check for cells of unknown law: currents from wire segments only.
 
     Every cell's current is measured twice, by what its word line loses and by what its bit line
-    gains; in sum, what enters by the word lines leaves by the bit lines. Where the wires of one
+    gains; in sum, what enters by the word lines leaves by the bit lines. A cell with a third way
+    for its current, such as the bulk of a transistor, keeps a part of it. Where the wires of one
     direction are ideal, or one of their segments, there is one measurement and nothing to compare:
     the residual is then 0, and without bit-line segments `current_a` is NaN.
 
     Args:
         wires: the segment resistances.
         v: the voltages to be checked.
+        kept_a: what cells keep between their ports at these voltages, as their bench says,
+            [point, row, col]; None is nothing. What such a table may be off by is no residual.
     """
     points, cols = v.bitline.shape
     word, bit = bool(np.all(wires.r_wordline_ohm)), bool(np.all(wires.r_bitline_ohm))
@@ -170,9 +176,14 @@ def check_wires(wires: Wires, v: ArrayVoltages) -> KirchhoffCheck:
     given = np.diff(down, axis=1, prepend=0.0)
     tiny = np.finfo(np.float64).tiny
     largest = max(float(np.abs(given).max()), tiny)
-    in_each = np.abs(taken - given).max(axis=(1, 2)) / largest
+    kept = np.zeros_like(given) if kept_a is None else kept_a
+    off = np.abs(taken - given - kept) - _LOSS_SHARE * np.abs(kept).max()
+    in_each = np.maximum(off, 0).max(axis=(1, 2)) / largest
     total = max(float(np.abs(down[:, -1]).sum(axis=1).max()), tiny)
-    in_sum = np.abs(along[:, :, 0].sum(axis=1) - down[:, -1].sum(axis=1)) / total
+    entering, leaving = along[:, :, 0].sum(axis=1), down[:, -1].sum(axis=1)
+    off = np.abs(entering - leaving - kept.sum(axis=(1, 2)))
+    off -= _LOSS_SHARE * np.abs(kept).sum(axis=(1, 2))
+    in_sum = np.maximum(off, 0) / total
     voltage = max(float(np.abs(v.wordline).max()), float(np.abs(v.bitline).max()))
     per_ohm = 1 / float(np.min(wires.r_wordline_ohm)) + 1 / float(np.min(wires.r_bitline_ohm))
     limit = TOLERANCE + _ROUNDING * voltage * per_ohm / largest

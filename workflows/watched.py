@@ -118,4 +118,10 @@ def held_out_sentences(
         for row in errors
         if row.unit == "LSB" and "wires" not in row.quantity and not row.median <= _MOST_LSB
     ]
-    return [*wires, *blocks]
+    cells = [
+        f"{row.quantity}: up to {row.worst:.2g} %; your cell has a third way for its current, which"
+        " the surrogate does not have: believe spice"
+        for row in errors
+        if row.held_out == "vectors" and row.unit == "%" and not row.worst <= 100 * tolerance
+    ]
+    return [*wires, *blocks, *cells]

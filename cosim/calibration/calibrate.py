@@ -121,6 +121,9 @@ def calibrate(
         errors += evidence.periphery_errors(
             chip, k, amplifier_fits[k], neuron_fits[k], converter_fits[k]
         )
+        cell = cell_fits[k]
+        if cell is not None:
+            errors += evidence.cell_errors(chip, k, cell)
         layer_sweeps = (amplifiers[k], neurons[k], converters[k])
         curves += evidence.periphery_curves(chip, k, layer_sweeps, tuple(by_layer[k]), fitted[k])
     for group, fit in zip(groups, wire_fits, strict=True):

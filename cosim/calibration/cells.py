@@ -48,10 +48,13 @@ class CellFit:
     Args:
         at_read: current at the full read voltage over that voltage.
         mean: nearest to the cell's current over the levels of the drivers, in squares.
+        kept: share of its largest current that a cell takes from its word line and does not give
+            to its bit line, [point, cell]; 0 for a two-terminal cell.
     """
 
     at_read: Curves
     mean: Curves
+    kept: Array
 
 
 def cell_sweep(hardware: Hardware, block: ForeignSubcircuit) -> CellSweep:
@@ -61,7 +64,8 @@ def cell_sweep(hardware: Hardware, block: ForeignSubcircuit) -> CellSweep:
     volts = hardware.driver.v_read_v * np.linspace(-1, 1, LEVELS)
     items: list[Element] = []
     for k, g in enumerate(conductance.tolist()):
-        items.append(Instance(f"xcell_{k}", block.name, ("drive", f"bl_{k}"), {"g": g}))
+        items.append(VoltageSource(f"vword_{k}", "drive", f"wl_{k}", 0.0))
+        items.append(Instance(f"xcell_{k}", block.name, (f"wl_{k}", f"bl_{k}"), {"g": g}))
         items.append(VoltageSource(f"vsense_{k}", f"bl_{k}", "0", 0.0))
     circuit = Circuit("spiceloop: the user's cell", (block,), tuple(items))
     deck = sweep_deck(circuit, ["drive"], volts[:, None], name="cell")
@@ -76,11 +80,14 @@ def fit_cell(sweep: CellSweep, plot: RawPlot, *, lowest: float) -> CellFit:
         plot: what ngspice made of it.
         lowest: the lowest input of the layer, -1 or 0, as a share of the read voltage.
     """
-    current = plot.matrix([f"i(vsense_{k})" for k in range(len(sweep.conductance_s))])
+    cells = range(len(sweep.conductance_s))
+    current = plot.matrix([f"i(vsense_{k})" for k in cells])
+    entering = plot.matrix([f"i(vword_{k})" for k in cells])
     used = sweep.volts >= lowest * sweep.volts[-1]
     volts = sweep.volts[used]
     mean = volts @ current[used] / (volts @ volts)
-    return CellFit(_curve(sweep, current[-1] / sweep.volts[-1]), _curve(sweep, mean))
+    kept = (entering - current)[used] / np.abs(current[used]).max(axis=0)
+    return CellFit(_curve(sweep, current[-1] / sweep.volts[-1]), _curve(sweep, mean), kept)
 
 
 def _curve(sweep: CellSweep, effective_s: Array) -> Curves:

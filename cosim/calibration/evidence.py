@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from cosim.calibration.cells import CellFit
 from cosim.calibration.periphery import AmplifierFit, BlockSweep, ConverterFit, NeuronFit
 from cosim.calibration.wires import WireFit
 from cosim.fidelities.surrogate import FittedLayer
@@ -88,6 +89,12 @@ def periphery_errors(
         _row(f"{plan.name} neurons", "vectors", neurons.error_v / lsb, "LSB"),
         _row(f"{plan.name} converters", "vectors", converters.error_lsb, "LSB"),
     ]
+
+
+def cell_errors(chip: Chip, layer: int, cell: CellFit) -> list[HeldOutError]:
+    """What a user's cell does that the surrogate's two-terminal cell does not."""
+    name = f"{chip.plans[layer].name} cells: current that the bit line does not get"
+    return [_row(name, "vectors", 100 * cell.kept, "%")]
 
 
 def wire_errors(chip: Chip, layer: int, tile: int, fit: WireFit) -> list[HeldOutError]:

@@ -16,8 +16,17 @@ from numpy.typing import NDArray
 
 from compact_models.scratch import check_room
 from cosim.bench import sweep_deck
+from cosim.cell_loss import CellLoss, loss_bench
 from cosim.kirchhoff import ArrayVoltages, check_array, check_wires
-from cosim.ngspice import Ngspice, Outcome, RawPlot, SimulationResult, run_decks, timeout_for
+from cosim.ngspice import (
+    Ngspice,
+    Outcome,
+    RawPlot,
+    SimulationResult,
+    run_deck,
+    run_decks,
+    timeout_for,
+)
 from netlists.chip import Chip
 from netlists.circuit import Circuit
 from netlists.crossbar import Crossbar
@@ -104,6 +113,7 @@ def read_chip(
     ]
     outputs = tuple(f"v(code_{k})" for k in range(chip.plans[-1].outputs))
     gathered = _Gathered(chip, np.full((len(images), len(outputs)), np.nan), ngspice.label)
+    gathered.measure_cell(ngspice)
 
     def progress(result: SimulationResult, part: Index) -> None:
         gathered.settled += len(part) if result.ok or len(part) == 1 else 0
@@ -177,8 +187,28 @@ class _Gathered:
         self.worst_residual = 0.0
         self.records: list[SimulationRecord] = []
         self._chip = chip
+        self._loss: CellLoss | None = None
         self._received = [[np.zeros(g.shape) for g in layer] for layer in chip.conductance_s]
         self._applied = [[np.zeros(len(g)) for g in layer] for layer in chip.conductance_s]
+
+    def measure_cell(self, ngspice: Ngspice) -> None:
+        """Measures what a cell of the user's own keeps; a bench that fails is a record."""
+        block = self._chip.hardware.blocks.get("cell")
+        if block is None:
+            return
+        bench = loss_bench(self._chip.hardware, block)
+        points = len(bench.word_v) * len(bench.bit_v)
+        result = run_deck(
+            bench.deck, ngspice, timeout_s=timeout_for(bench.deck.lines, points, ngspice)
+        )
+        if result.ok:
+            self._loss = CellLoss(bench, result.plot)
+        else:
+            self.records.append(
+                SimulationRecord(
+                    result.deck_name, str(result.outcome), result.reason, result.wall_s, points
+                )
+            )
 
     def take(
         self, part: Index, result: SimulationResult, images: Array, outputs: tuple[str, ...]
@@ -211,7 +241,9 @@ class _Gathered:
                 wires = self._chip.hardware.wires.near_ends(*conductance.shape)
                 v = tile_voltages(self._chip, layer, tile, plot)
                 if "cell" in self._chip.hardware.blocks:
-                    check = check_wires(wires, v)
+                    loss = self._loss
+                    kept = None if loss is None else loss.at(conductance, v.word, v.bit)
+                    check = check_wires(wires, v, kept)
                 else:
                     measured = _sense_currents(self._chip, layer, tile, plot)
                     check = check_array(conductance, wires, v, measured)

@@ -16,6 +16,7 @@ from cosim.bench import sweep_deck
 from cosim.calibration.calibrate import Calibration, calibrate
 from cosim.calibration.cells import cell_sweep, fit_cell
 from cosim.calibration.wires import wire_sweeps
+from cosim.cell_loss import CellLoss, loss_bench
 from cosim.fidelities.exact import ExactModel
 from cosim.fidelities.ideal import IdealModel
 from cosim.fidelities.spice import read_chip, tile_voltages
@@ -31,6 +32,7 @@ from netlists.network import network_circuit
 from netlists.pyspice import from_pyspice, pyspice_netlist
 from netlists.wires import Wires
 from tests.cosim.chips import chip_of, conductances
+from workflows.watched import held_out_sentences
 
 netlist = pyspice_netlist()
 
@@ -105,6 +107,16 @@ class LeakyCell(netlist.SubCircuit):
         super().__init__("leaky", "wl", "bl", g=1e-6)
         self.R("cell", "wl", "bl", "{1/g}")
         self.R("leak", "bl", "0", 1e4)
+
+
+class TeeCell(netlist.SubCircuit):
+    """A cell of two unequal halves, with a leak between them: its ports cannot be exchanged."""
+
+    def __init__(self) -> None:
+        super().__init__("tee", "wl", "bl", g=1e-6)
+        self.R("upper", "wl", "m", "{1/(4*g)}")
+        self.R("lower", "m", "bl", "{3/(4*g)}")
+        self.R("leak", "m", "0", 1e6)
 
 
 def own_chip(
@@ -211,12 +223,52 @@ def test_held_out_errors_hold_what_the_closed_form_cannot_know_of_a_cell(
 
 
 @pytest.mark.ngspice
-def test_a_cell_that_leaks_to_ground_makes_the_read_invalid(ngspice: Ngspice) -> None:
+def test_what_a_cell_keeps_is_measured_at_both_ports(ngspice: Ngspice) -> None:
+    """A T of resistors, by the voltage of its middle node."""
+    bench = loss_bench(Hardware(), from_pyspice(TeeCell, role="cell"))
+    loss = CellLoss(bench, run_deck(bench.deck, ngspice, timeout_s=60).require_ok().plot)
+    rng = np.random.default_rng(2)
+    g = np.array([[1e-6, 2.7e-5, 0.0], [9.1e-5, 4e-6, 1.3e-4]])
+    word, bit = rng.uniform(-0.2, 0.2, (4, 2, 3)), rng.uniform(-0.08, 0.05, (4, 2, 3))
+    middle = (4 * word + 4 / 3 * bit) * g / (16 / 3 * g + 1e-6)
+    np.testing.assert_allclose(loss.at(g, word, bit), middle * 1e-6, rtol=2e-2, atol=1e-12)
+
+
+@pytest.mark.ngspice
+@pytest.mark.parametrize("cell", [LeakyCell, TeeCell])
+def test_a_cell_with_a_third_way_is_read_and_still_checked(cell: Any, ngspice: Ngspice) -> None:
+    """Its balance holds with what its bench says that it keeps, and finds what is wrong."""
     x = vectors(3)
-    read = read_chip(own_chip(4, 2, inputs=x, cell=LeakyCell), x, ngspice, jobs=1)
-    assert {s.outcome for s in read.simulations} == {"invalid"}
-    assert "Kirchhoff" in read.simulations[0].reason
-    assert np.isnan(read.codes).all()
+    chip = own_chip(4, 2, inputs=x, cell=cell)
+    read = read_chip(chip, x, ngspice, jobs=1)
+    assert [s.outcome for s in read.simulations] == ["ok"], read.simulations
+    assert np.isfinite(read.codes).all()
+    bench = loss_bench(chip.hardware, chip.hardware.blocks["cell"])
+    loss = CellLoss(bench, run_deck(bench.deck, ngspice, timeout_s=60).require_ok().plot)
+    v, g, wires = measured(chip, x, ngspice), chip.conductance_s[0][0], chip.hardware.wires
+    kept = loss.at(g, v.word, v.bit)
+    assert check_wires(wires, v, kept).ok.all()
+    assert not check_wires(wires, v).ok.any()
+    assert not check_wires(wires, v, -kept).ok.any()
+    wrong = v.bit.copy()
+    wrong[1, 2, 1] += 1e-4
+    moved = dataclasses.replace(v, bit=wrong)
+    assert check_wires(wires, moved, kept).ok.tolist() == [True, False, True]
+
+
+@pytest.mark.ngspice
+def test_calibration_says_what_cells_keep(ngspice: Ngspice) -> None:
+    x = vectors(3)
+    tee = calibrated(own_chip(4, 2, inputs=x, cell=TeeCell), ngspice)
+    # With its bit line at ground a T of g keeps 1e-6 / (4 g / 3) of what it gives.
+    assert worst(tee, "bit line does not get") == pytest.approx(100 * 0.75 / (1.5 * 100 / 96))
+    series = calibrated(own_chip(4, 2, inputs=x, cell=SeriesCell), ngspice)
+    assert worst(series, "bit line does not get") < 1e-4
+    said = held_out_sentences(tee.errors, 0.01, Hardware())
+    assert any("cells" in line and "third way" in line for line in said)
+    assert not any(
+        "third way" in line for line in held_out_sentences(series.errors, 0.01, Hardware())
+    )
 
 
 def measured(chip: Chip, x: np.ndarray, ngspice: Ngspice) -> ArrayVoltages:
