@@ -31,6 +31,11 @@ _TRANSPARENT_MODULES = (nn.Flatten, nn.Dropout, nn.Identity)
 _TRANSPARENT_CALLS = frozenset({"flatten", "view", "reshape", "contiguous", "squeeze", "float"})
 _FUNCTIONS = {"relu": "relu", "relu_": "relu", "tanh": "tanh", "sigmoid": "sigmoid"}
 
+_ARITHMETIC = frozenset({"add", "sub", "mul", "truediv", "div", "neg", "subtract", "multiply"})
+_SCALING = (
+    'an input is scaled by [data] scale or --scale: "standard" subtracts its mean and divides by'
+    ' its standard deviation, "minmax" brings it to [0, 1]; leave that out of the network'
+)
 _SOFTMAX = "leave it out if it stands at the end: the largest output stays the largest"
 
 
@@ -202,8 +207,23 @@ def _describe(node: fx.Node, modules: dict[str, nn.Module]) -> dict[str, object]
         where=f"network.{path}",
         value=what,
         allowed=supported(),
-        hint=_SOFTMAX if "softmax" in what else "",
+        hint=_SOFTMAX if "softmax" in what else _SCALING if _scales(node) else "",
     )
+
+
+def _scales(node: fx.Node) -> bool:
+    """Whether it computes with the network's input, or is a number that such a node uses."""
+    if node.op == "get_attr":
+        return any(_scales(user) for user in node.users)
+    name = str(getattr(node.target, "__name__", node.target))
+    if name not in _ARITHMETIC:
+        return False
+    return any(one.op == "placeholder" or _scales(one) for one in _computed(node))
+
+
+def _computed(node: fx.Node) -> list[fx.Node]:
+    """What a node computes with, without stored numbers."""
+    return [one for one in node.all_input_nodes if one.op != "get_attr"]
 
 
 def _instead(module: nn.Module) -> str:
@@ -254,6 +274,7 @@ def linear_stages(graph: nx.DiGraph) -> tuple[LinearStage, ...]:
                     where=f"network.{node['path']}",
                     value=_type_name(type(node["module"])),
                     allowed="Linear, BatchNorm1d, activation, in this order",
+                    hint="" if stages else _SCALING,
                 )
             stages.append(_folded(stages.pop(), node["path"], node["module"]))
         elif node["kind"] == "activation" and node["neuron"] != "identity":

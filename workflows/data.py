@@ -114,7 +114,8 @@ class Split:
             f" {'of both signs' if self.scaling.signed else 'from 0 up'}",
         ]
         read_as = [f"{name}: {one.read_as()}" for name, one in self.texts.items() if one.read_as()]
-        return read_as + lines + self.clipped()
+        alike = _alike(self.class_names)
+        return [*read_as, *lines, *([alike] if alike else []), *self.clipped()]
 
     def clipped(self) -> list[str]:
         """How many values are beyond the drivers' range, by share; empty where none are."""
@@ -203,7 +204,8 @@ def _cut(
             value=f"{len(y)} samples, {counts.min()} in the smallest class ({rarest}) of {classes},"
             f" {test} for testing",
             allowed="at least 2 of each class, and as many on each side as there are classes",
-            hint="if these are no classes, name another label" if classes > len(y) / 2 else "",
+            hint=_alike(samples.class_names)
+            or ("if these are no classes, name another label" if classes > len(y) / 2 else ""),
         )
     train_rows, test_rows = train_test_split(
         np.arange(len(y)), test_size=test, random_state=seed % 2**32, stratify=y
@@ -262,8 +264,19 @@ def _indices(samples: Samples, names: tuple[str, ...]) -> Labels:
                 where=samples.label_place(row),
                 value=label,
                 allowed=", ".join(names),
+                hint=_alike((label, *names)),
             )
     return np.array([known[label] for label in samples.labels], dtype=np.int64)
+
+
+def _alike(names: tuple[str, ...]) -> str:
+    """Two classes that are one but for a slip of the pen; empty if there are none."""
+    seen: dict[str, str] = {}
+    for name in names:
+        other = seen.setdefault("".join(name.casefold().split()), name)
+        if other != name:
+            return f"{other!r} and {name!r} differ in case or blanks alone: write them alike"
+    return ""
 
 
 def _one_class(source: str, names: tuple[str, ...]) -> InputError:

@@ -140,7 +140,9 @@ def write_run(
     """
     plans, seed = made.chip.plans, config.study.seed
     widths = "-".join(str(n) for n in (plans[0].inputs, *(plan.outputs for plan in plans)))
-    title = f"{Path(config.data.file).stem or config.data.name}, {widths}"
+    title = f"{Path(config.data.file).name or config.data.name}, {widths}"
+    if config.network.module:
+        title = f"{Path(config.network.module).name} on {title}"
     write_text_atomic(folder / "config.toml", _kept(config, folder).to_toml())
     write_chip(folder, made.chip)
     write_weights(folder / "model.pt", made.network)

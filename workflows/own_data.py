@@ -69,4 +69,12 @@ def with_data(config: Config, own: OwnData) -> Config:
     if own.test is not None:
         values["test_file"] = str(own.test.resolve())
     values |= {key: value for key, value in (("label", own.label), ("scale", own.scale)) if value}
-    return config.model_copy(update={"data": checked_data(values, where="--data")})
+    try:
+        data = checked_data(values, where="--data")
+    except InputError as error:
+        if not own.scale or "[data] scale" not in error.where:
+            raise
+        raise InputError(
+            error.what, where="--scale", value=error.value, allowed=error.allowed, hint=error.hint
+        ) from error
+    return config.model_copy(update={"data": data})

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import shlex
+import tomllib
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
+import tomli_w
 from numpy.typing import NDArray
 
 from compact_models.errors import InputError
@@ -54,7 +56,7 @@ def report_run(run: Path) -> Path:
         created_utc=record.created_utc,
         command=record.command,
         repeat_commands=_repeat(run, record, verified, written=written is not None),
-        config_toml=config.to_toml(),
+        config_toml=_used(record, config),
         config_hash=record.config_hash,
         versions=record.versions,
         seeds=record.seeds,
@@ -120,6 +122,16 @@ def report_run(run: Path) -> Path:
         fresh=verified.fresh,
     )
     return build_report(data, run / "report")
+
+
+def _used(record: runfolder.RunRecord, config: Config) -> str:
+    """The configuration without the keys that played no part in this run."""
+    values = tomllib.loads(config.to_toml())
+    if record.module:
+        values["network"] = {"module": values["network"]["module"]}
+    if record.made_by == "map":
+        values["train"] = {"surrogate_tolerance": values["train"]["surrogate_tolerance"]}
+    return tomli_w.dumps(values)
 
 
 def _columns(history: Sequence[Epoch]) -> tuple[str, ...]:

@@ -136,10 +136,12 @@ def refuse_existing(path: Path, *, allow_empty: bool = False) -> None:
     if allow_empty and path.is_dir() and not path.is_symlink() and not any(path.iterdir()):
         return
     if path.exists() or path.is_symlink():
+        another = "choose another name with -o"
+        if (path / "run.json").is_file() and not (path / "verify.json").exists():
+            verify = f"spiceloop verify {shlex.quote(str(path))}"
+            another = f"it is a run that is not verified yet: {verify}; or {another}"
         raise InputError(
-            "this exists already and is not written over",
-            where=str(path),
-            hint="choose another name with -o",
+            "this exists already and is not written over", where=str(path), hint=another
         )
 
 
@@ -268,7 +270,7 @@ def read_record(run: Path) -> RunRecord:
             where=str(run / "run.json"),
             value=version.schema_version,
             allowed=str(SCHEMA_VERSION),
-            hint="train again with this version",
+            hint="train or map again with this version",
         )
     record: RunRecord = read_json(run / "run.json", RunRecord)
     return record
@@ -276,7 +278,7 @@ def read_record(run: Path) -> RunRecord:
 
 def not_a_run(path: Path, reason: str, command: str = "train") -> InputError:
     """The refusal of a file of a run; `command` is the one that writes it."""
-    hint = "give a folder that `spiceloop train` has written"
+    hint = "give a folder that `spiceloop train` or `spiceloop map` has written"
     if command != "train":
         hint = f"run: spiceloop {command} {shlex.quote(str(path.parent))}"
     return InputError(f"this file of a run cannot be used ({reason})", where=str(path), hint=hint)

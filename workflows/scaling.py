@@ -118,6 +118,6 @@ def check_shares(values: Array, place: Place) -> None:
             where=place(row, col),
             value=float(values[row, col]),
             allowed="values in [0, 1] or [-1, 1]",
-            hint='[data] scale = "minmax" or "standard" scales x by its training share; "range"'
-            " keeps what a trained network sees",
+            hint='scale "minmax" or "standard" scales x by its training share, "range" keeps what a'
+            " trained network sees: [data] scale, or --scale",
         )

@@ -144,7 +144,7 @@ def refuse_stored_network(target: str) -> None:
             " weights alone say no layers",
             where=target,
             allowed="MODULE.py:FACTORY, CONFIG.toml or a run folder",
-            hint=_LOADING.format(name=target),
+            hint=_LOADING.format(name=str(path.resolve())),
         )
 
 

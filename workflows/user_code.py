@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import importlib.util
+import inspect
 import sys
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -37,11 +39,16 @@ def call_factory(target: str) -> Any:
     sys.path.insert(0, str(path.resolve().parent))
     try:
         # Stdout is for results: what the user's code prints there goes to stderr.
-        with contextlib.redirect_stdout(sys.stderr):
+        with contextlib.redirect_stdout(sys.stderr), warnings.catch_warnings():
+            # What torch's own code warns of is between torch and itself; the user's stays.
+            warnings.filterwarnings("ignore", module=r"torch(\.|$)")
+            warnings.filterwarnings("ignore", message=r"torch\.")
             spec.loader.exec_module(module)
             found = getattr(module, factory, None)
             if not callable(found):
-                names = [k for k, v in vars(module).items() if callable(v) and k[:1] != "_"]
+                names = [
+                    k for k, v in vars(module).items() if _offers(v, spec.name) and k[0] != "_"
+                ]
                 raise InputError(
                     f"it has no factory {factory!r}", where=file, allowed=", ".join(names) or "none"
                 )
@@ -51,8 +58,35 @@ def call_factory(target: str) -> Any:
         raise
     except (Exception, SystemExit) as error:  # the user's code may raise anything, and exit
         raise InputError(
-            f"the user's code failed ({type(error).__name__}: {error})", where=target
+            f"the user's code failed ({type(error).__name__}: {error})",
+            where=target,
+            hint=_beside(error, path),
         ) from error
     finally:
         sys.path[:] = paths
         del sys.modules[spec.name]
+
+
+def _offers(value: object, module: str) -> bool:
+    """Whether it is a network, or what stands in the user's file can be called as it is."""
+    if isinstance(value, nn.Module):
+        return True
+    if not callable(value) or getattr(value, "__module__", "") != module:
+        return False
+    try:
+        inspect.signature(value).bind()
+    except (TypeError, ValueError):
+        return False
+    return True
+
+
+def _beside(error: BaseException, path: Path) -> str:
+    """What to do where a file was not found that the user's code names by itself."""
+    if not isinstance(error, FileNotFoundError) or not isinstance(error.filename, str):
+        return ""
+    name = Path(error.filename).name
+    there = "lies there" if path.with_name(name).is_file() else f"is {name} beside {path.name}"
+    return (
+        "a relative path begins in the folder where the command was called;"
+        f' Path(__file__).with_name("{name}") {there}'
+    )

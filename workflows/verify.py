@@ -111,7 +111,7 @@ def verify_run(
             where=config.data.file or config.data.name,
             value=split.hash,
             allowed=f"{record.data_hash}, as run.json says",
-            hint="bring the data back, or train again",
+            hint="bring the data back, or train or map again",
         )
     count = image_count(images, config, split)
     x, labels = split.test_x[:count], split.test_y[:count]

@@ -258,6 +258,9 @@ BAD: dict[str, tuple[str | bytes, str, list[str]]] = {
     "no text": (b"\xff\x00a", "kind", ["own.csv:1", "UTF-8"]),
     "measured labels": ("a,y\n0.1,0.25\n0.2,3\n", "y", ["own.csv:2: column 'y'", "classes"]),
     "one class": ("a,y\n0.1,k\n0.2,k\n", "y", ["one class"]),
+    "one class in two spellings": (
+        "a,y\n" + "0.1,zinc\n0.2,iron\n" * 4 + "0.3,ZINC\n", "y",
+        ["too few", "(ZINC)", "'ZINC' and 'zinc' differ in case or blanks alone"]),
     "each its own": ("a,y\n0.1,k\n0.2,l\n0.3,m\n", "y", ["too few", "(k)", "another label"]),
     "raw units": ("a,y\n" + "0.1,k\n500,l\n" * 4, "y", ["own.csv:3: column 'a'", "500", '"range"']),
 }  # fmt: skip
@@ -276,6 +279,7 @@ def test_a_bad_table_is_refused_with_file_line_and_column(
 
 TEST: dict[str, tuple[str, list[str]]] = {
     "a class never seen": ("a,b,kind\n0.1,0.2,maybe\n", ["test.csv:2", "'maybe'", "no, yes"]),
+    "a class spelt otherwise": ("a,b,kind\n0.1,0.2,Y es\n", ["test.csv:2", "'Y es' and 'yes'"]),
     "another column": ("a,c,kind\n0.1,0.2,yes\n", ["test.csv", "lacks b"]),
     "fewer columns": ("a,kind\n0.1,yes\n", ["test.csv", "other columns"]),
     "beyond what drivers give": ("a,b,kind\n0.1,2.5,yes\n", ["test.csv:2: column 'b'", "2.5"]),

@@ -54,6 +54,30 @@ def make():
 
 net = Net()
 one_output = nn.Sequential(nn.Linear(4, 1))
+
+def sized(width):
+    return nn.Sequential(nn.Linear(4, width))
+
+def astray():
+    return torch.load("net.pt")
+
+def lost():
+    return torch.load("weights.pt")
+
+class Scaled(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.register_buffer("m", torch.ones(4))
+        self.last = nn.Linear(4, 3)
+
+    def forward(self, x):
+        return self.last((x - self.m) / 2)
+
+normed = nn.Sequential(nn.BatchNorm1d(4), nn.Linear(4, 3))
+
+def quantised():
+    plain = nn.Sequential(nn.Linear(4, 3))
+    return torch.ao.quantization.quantize_dynamic(plain, {nn.Linear}, dtype=torch.qint8)
 """
 CHIP = "[calibration]\narrays = 1\nheld_out_arrays = 1\n"
 
@@ -153,6 +177,18 @@ def test_a_trained_network_is_mapped_verified_and_reported_without_its_file(
     assert record["module"] == f"{folder}/my_net.py:make"
     assert len(record["module_sha256"]) == 64
     assert record["class_names"] == NAMES
+    # Stopped before its verification it is there, and the same command says how to go on.
+    bare = Path(shutil.copytree(run, tmp_path / "bare"))
+    (bare / "verify.json").unlink()
+    again_words = refused(
+        tmp_path, "map", folder / "my_net.py:make", "--data", folder / "train.csv", "--label",
+        "kind", "--scale", "standard", "-o", bare,
+    )  # fmt: skip
+    names_all(again_words, f"{bare}: this exists already", f"spiceloop verify {bare}")
+    assert "verify" not in refused(
+        tmp_path, "map", folder / "my_net.py:make", "--data", folder / "train.csv", "--label",
+        "kind", "--scale", "standard", "-o", run,
+    )  # fmt: skip
     for name in ("my_net.py", "net.pt"):
         (folder / name).unlink()
     again = spiceloop("verify", run, "--images", "5", "--json")
@@ -168,6 +204,9 @@ def test_a_trained_network_is_mapped_verified_and_reported_without_its_file(
     assert page.code == 0, page.err
     text = (run / "report" / "index.html").read_text()
     assert f"spiceloop map {folder}/my_net.py:make --config" in text
+    assert record["title"] == "my_net.py:make on train.csv, 4-6-3"
+    assert "surrogate_tolerance" in text  # of the training; nothing else of it played a part
+    assert not re.search("^(hidden|activation|epochs|learning_rate) = ", text, re.MULTILINE)
     assert "virginica" in text
     assert spiceloop("netlist", run, "-o", tmp_path / "deck").code == 0
 
@@ -281,7 +320,7 @@ REFUSED: dict[str, tuple[str, list[str], list[str]]] = {
     "raw units": ("map {own}/my_net.py:make", DATA, ["train.csv:2", "5.1", '"standard"']),
     "raw units for a deck": ("netlist {own}/my_net.py:make", DATA, ["train.csv:2", "5.1"]),
     "no such scale": ("map {own}/my_net.py:make", [*DATA, "--scale", "log"],
-                      ["--data", "[data] scale", "'log'", "minmax, standard, range"]),
+                      ["--scale: ", "'log'", "minmax, standard, range"]),
     "one output": ("map {own}/my_net.py:one_output", [*DATA, "--scale", "range"],
                    ["one_output", "4 inputs, 1 outputs", "3 outputs", "setosa, versicolor"]),
     "other features": ("netlist {own}/my_net.py:make",
@@ -290,6 +329,18 @@ REFUSED: dict[str, tuple[str, list[str], list[str]]] = {
     "too many images": ("map {own}/my_net.py:make",
                         [*DATA, "--scale", "standard", "--images", "20"],
                         ["--images", "20", "1 to 19"]),
+    "a factory that is not there": ("netlist {own}/my_net.py:mke", [],
+                                    ["'mke'", "allowed: Net, make, net, one_output, astray, lost,"
+                                     " Scaled, normed, quantised"]),
+    "a path from elsewhere": ("netlist {own}/my_net.py:astray", [],
+                              ["FileNotFoundError", 'with_name("net.pt") lies there']),
+    "a file that is nowhere": ("netlist {own}/my_net.py:lost", [],
+                               ["FileNotFoundError", '"weights.pt") is weights.pt beside']),
+    "inputs scaled by itself": ("netlist {own}/my_net.py:Scaled", [],
+                                ["'m'", "[data] scale or --scale", "subtracts its mean"]),
+    "inputs normalised by itself": ("netlist {own}/my_net.py:normed", [],
+                                    ["here is none", "[data] scale or --scale"]),
+    "quantised": ("netlist {own}/my_net.py:quantised", [], ["before its quantisation"]),
     "a label and no data": ("netlist {own}/my_net.py:make", ["--label", "kind"], ["--data FILE"]),
     "data for a configuration": ("netlist {own}/chip.toml", DATA, ["MODULE.py:FACTORY"]),
     "a file without its factory": ("map {own}/my_net.py", DATA, ["my_net.py:NAME"]),

@@ -19,8 +19,8 @@ ORDER = 40
 TITLE = "Confusion matrix of the circuit in SPICE"
 CAPTION = (
     "Rows are the true classes, columns the class with the largest SPICE code; right answers lie "
-    "on the diagonal. Numbers are images, the shade is the share of the row. The last column "
-    "holds images without a SPICE result."
+    "on the diagonal. Numbers are images, the shade is the share of the row. Images without a "
+    "SPICE result stand in a column of their own."
 )
 _MOST_NUMBERS = 26  # classes; beyond, numbers would not be readable
 _MISTAKES = 8
@@ -44,7 +44,7 @@ def note(data: ReportData) -> str:
 
 
 def figure(data: ReportData) -> Figure:
-    """A matrix, the failed images in a column set apart, the commonest mistakes in words."""
+    """A matrix, failed images, if any, in a column set apart, the commonest mistakes in words."""
     counts = confusion(data)
     n = len(data.class_names)
     share = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
@@ -63,21 +63,23 @@ def figure(data: ReportData) -> Figure:
         ax.spines[:].set_visible(False)
         return ax
 
-    main, failed = axes(left, n), axes(left + cell * n + 0.14, 1)
+    main, right = axes(left, n), left + cell * n + 0.75
     _cells(main, share[:, :-1], counts[:, :-1], _SHADES)
-    _cells(failed, share[:, -1:], counts[:, -1:], _FAILED_SHADES)
+    if counts[:, -1].any():
+        failed, right = axes(left + cell * n + 0.14, 1), right + cell
+        _cells(failed, share[:, -1:], counts[:, -1:], _FAILED_SHADES)
+        failed.set_yticks([])
+        failed.set_xticks([0], ["none"])
+        failed.tick_params(labelcolor=FAILED)
     main.set_xticks(range(0, n, step), names[::step])
     if not upright:
         for word in main.get_xticklabels():
             word.set(rotation=90, rotation_mode="anchor", ha="right", va="center")
     main.set_yticks(range(0, n, step), names[::step])
-    failed.set_yticks([])
-    failed.set_xticks([0], ["none"])
     main.tick_params(labelcolor=MUTED)
-    failed.tick_params(labelcolor=FAILED)
     main.set_xlabel("SPICE's answer")
     main.set_ylabel("true class")
-    _mistakes(fig, left + cell * (n + 1) + 0.75, height, counts, names)
+    _mistakes(fig, right, height, counts, names)
     return fig
 
 
