@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import fcntl
+import itertools
 import os
 import tempfile
 from pathlib import Path
@@ -89,6 +90,33 @@ def check_place(path: Path, option: str) -> None:
             pass
     except OSError as error:
         raise unwritable(path, error, option) from error
+
+
+def set_aside(out: Path, option: str) -> str | None:
+    """Gives a file the first free name of `<file>.old`, `<file>.old2`, ...: nothing is lost.
+
+    What a command that failed did not write must not be there from an earlier run: it would read
+    like the result of this one.
+
+    Args:
+        out: where the result would have been.
+        option: by which the user gave it.
+
+    Returns:
+        Where the file is now; None if there was none.
+
+    Raises:
+        InputError: it cannot be renamed.
+    """
+    if not out.exists():
+        return None
+    tried = (out.with_name(f"{out.name}.old{k if k > 1 else ''}") for k in itertools.count(1))
+    place = next(one for one in tried if not one.exists() and not one.is_symlink())
+    try:
+        out.rename(place)
+    except OSError as error:
+        raise unwritable(place, error, option) from error
+    return str(place)
 
 
 def unwritable(path: Path, error: OSError, option: str = "-o") -> InputError:

@@ -143,7 +143,10 @@ class _Answer:
 
 
 def _ideal(array: ReadArray, input_v: Array, _ngspice: Ngspice | None, _jobs: int) -> _Answer:
-    return _Answer(input_v @ array.crossbar.conductance_s, _IDEAL)
+    note = ""
+    if array.has_opens:
+        note = f"{_IDEAL} knows neither wires nor ends, so no opens either: use exact or spice"
+    return _Answer(input_v @ array.crossbar.conductance_s, _IDEAL, note=note)
 
 
 def _surrogate(array: ReadArray, input_v: Array, _ngspice: Ngspice | None, _jobs: int) -> _Answer:

@@ -8,6 +8,7 @@ cell above it. A resistance of 0 makes two nodes one, an infinite one is an open
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from numbers import Real
 from typing import Annotated
@@ -184,4 +185,11 @@ def checked_ohm(value: object, name: str, axes: int, where: str = "") -> float |
             where=place,
             value=single if isinstance(single, Real | str | None) else type(single).__name__,
             allowed=ALLOWED_OHM,
+            hint=(
+                "infinity in an array, one for every "
+                + ("segment [row, col]" if axes == 2 else "line")
+                + ", is an open; of all of them nothing would be left"
+                if single == math.inf
+                else ""
+            ),
         ) from None

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, NoReturn
 import typer
 
 from workflows.device.commands import app as device
-from workflows.outcome import STOPPED, run_command
+from workflows.outcome import STOPPED, ended, no_result, run_command
 
 if TYPE_CHECKING:
     from workflows.console import Reporter
@@ -273,13 +273,15 @@ def solve(
     The file has conductance_s \[row, col], input_v \[batch, row], r_wordline_ohm and r_bitline_ohm
     (one number, one a line, or one a segment: \[row, col]) and, if you like, r_driver_ohm and
     r_sense_ohm (one number or one a line). The result, current_a \[batch, col] in A, is .npz or
-    .csv.
+    .csv. If the solve fails, exit code 1, there is none: one of an earlier solve is renamed to
+    FILE.old (FILE.old2, ... where that exists).
     """
 
     def work(_reporter: Reporter) -> tuple[dict[str, Any], list[str], int]:
         from workflows.solve import solve_file
 
-        result = solve_file(array, out, fidelity)
+        solved = solve_file(array, out, fidelity)
+        result = solved.currents
         summary = {
             "fidelity": result.fidelity,
             "outcome": str(result.outcome),
@@ -288,10 +290,15 @@ def solve(
             "reason": result.reason,
             "note": result.note,
             "shape": list(result.current_a.shape),
+            "set_aside": solved.set_aside,
         }
-        text = f"{result.fidelity} ({result.engine}): {result.outcome} {result.reason}".strip()
+        end = ended(str(result.outcome), result.reason)
         done = str(result.outcome) == "ok"
-        lines = [f"{text}, {result.wall_s:.3f} s", *([result.note] if result.note else [])]
+        lines = [
+            f"{result.fidelity} ({result.engine}): {end}, {result.wall_s:.3f} s",
+            *([result.note] if result.note else []),
+            *([] if done else no_result(out, solved.set_aside)),
+        ]
         return summary, lines, 0 if done else 1
 
     run_command(json, work)
@@ -345,6 +352,7 @@ def write(
 
     Each cell gets one pulse whose height the device's update surrogate says; with verify it is read
     and pulsed again until it is met. Exit code 1: the run failed, or verify has not met some cell.
+    A failed run leaves no result: one of an earlier run is renamed to FILE.old (FILE.old2, ...).
     """
 
     def work(reporter: Reporter) -> tuple[dict[str, Any], list[str], int]:

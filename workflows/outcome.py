@@ -18,6 +18,17 @@ if TYPE_CHECKING:
 STOPPED = 130  # what shells report of a program that Ctrl-C ended
 
 
+def ended(outcome: str, reason: str) -> str:
+    """An outcome with why, as part of a line: `timeout (it did not finish within 60 s)`."""
+    return f"{outcome} ({reason})" if reason else outcome
+
+
+def no_result(out: object, aside: str | None) -> list[str]:
+    """The lines about a result that was not written, and about where one of an earlier run is."""
+    moved = [f"{out} was from an earlier run: it is now {aside}"] if aside is not None else []
+    return [f"no result was written to {out}", *moved]
+
+
 def run_command(
     as_json: bool, work: Callable[[Reporter], tuple[dict[str, Any], list[str], int]]
 ) -> None:

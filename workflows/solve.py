@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from compact_models.errors import InputError, closest
-from compact_models.files import check_place, write_text_atomic
+from compact_models.files import check_place, set_aside, write_text_atomic
 from cosim.array_read import ArrayCurrents, read_array
 from cosim.ngspice import Outcome
 from netlists.array import ReadArray
@@ -26,8 +27,25 @@ _OPTIONAL = ("r_driver_ohm", "r_sense_ohm")
 _PYTHON_ONLY = ("r_driver_right_ohm", "r_sense_top_ohm")
 
 
-def solve_file(array_file: Path, out: Path, fidelity: str) -> ArrayCurrents:
+@dataclass(frozen=True, eq=False)
+class Solved:
+    """What a solve came to.
+
+    Args:
+        currents: as read.
+        set_aside: where a result of an earlier solve is now that this one failed; None if there
+            was none.
+    """
+
+    currents: ArrayCurrents
+    set_aside: str | None
+
+
+def solve_file(array_file: Path, out: Path, fidelity: str) -> Solved:
     """Solves the array in a file and writes `current_a` [batch, col].
+
+    If that fails there is no file `out` afterwards: one of an earlier solve, which would read like
+    the result of this one, gets another name.
 
     Args:
         array_file: .npz with conductance_s [row, col], input_v [batch, row]; r_wordline_ohm and
@@ -52,9 +70,10 @@ def solve_file(array_file: Path, out: Path, fidelity: str) -> ArrayCurrents:
         raise InputError("the result would replace the array", where="-o", value=str(out))
     array, input_v = load_array(array_file)
     result = read_array(array, input_v, fidelity, jobs=len(os.sched_getaffinity(0)))
-    if result.outcome is Outcome.OK:
-        _WRITERS[out.suffix.lower()](out, result.current_a)
-    return result
+    if result.outcome is not Outcome.OK:
+        return Solved(result, set_aside(out, "-o"))
+    _WRITERS[out.suffix.lower()](out, result.current_a)
+    return Solved(result, None)
 
 
 def _write_npz(out: Path, current_a: Array) -> None:

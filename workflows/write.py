@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from compact_models.errors import InputError, closest
-from compact_models.files import check_place
+from compact_models.files import check_place, set_aside
 from cosim.calibration.update import check_levels
 from cosim.calibration.update_cache import CalibratedUpdate, cached_update, updates_folder
 from cosim.devices.form import device_form
@@ -146,8 +146,9 @@ def write_file(request: WriteRequest, reporter: Reporter) -> Answer:
                 "unmet": written.unmet,
             },
         )
+    aside = set_aside(request.out, "-o") if written.failed else None
     wall_s = time.perf_counter() - started
-    asked = Asked(request.scheme, carried_by, request.out, wall_s)
+    asked = Asked(request.scheme, carried_by, request.out, wall_s, aside)
     return write_answer(asked, job, written, update, spec, device)
 
 

@@ -16,6 +16,7 @@ from cosim.write.coarse import smallest_step_s
 from cosim.write.ledger import worst_disturb
 from cosim.write.unmet import counted, in_words
 from cosim.write.verify import MeanDevice, VerifySpec, Written
+from workflows.outcome import no_result
 from workflows.write_file import WriteJob
 
 Answer = tuple[dict[str, Any], list[str], int]
@@ -31,12 +32,15 @@ class Asked:
         engine: who carried the array through its pulses, and in which form.
         out: where the result went.
         wall_s: how long it took [s].
+        set_aside: where a result of an earlier run is, now that this one failed; None if there was
+            none.
     """
 
     scheme: str
     engine: str
     out: Path
     wall_s: float
+    set_aside: str | None
 
 
 def _outcome(asked: Asked, written: Written, spec: VerifySpec, cells: int) -> tuple[str, str]:
@@ -117,6 +121,7 @@ def write_answer(
             "raises_state": sign_that_raises(surrogate),
         },
         "wall_s": asked.wall_s,
+        "set_aside": asked.set_aside,
     }
     name = f"{job.array.model.name}, {job.array.parameter_set.name}"
     lines = [f"{name}, {asked.engine}: {outcome}" + (f": {reason}" if reason else "")]
@@ -136,7 +141,7 @@ def write_answer(
             *_too_coarse(job, written, surrogate, spec, device),
         ]
     else:
-        lines.append(f"no result was written to {asked.out}")
+        lines += no_result(asked.out, asked.set_aside)
     return summary, lines, 0 if outcome in ("ok", "one_pulse") else 1
 
 

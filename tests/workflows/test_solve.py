@@ -218,3 +218,45 @@ def test_what_opens_and_cells_of_0_s_leave_hanging_on_nothing_costs_no_current(
         summary, current = _solve(array, fidelity)
         assert summary["outcome"] == "ok", summary["reason"]
         np.testing.assert_allclose(current, expected, rtol=1e-9, atol=1e-18)
+
+
+def test_a_solve_that_fails_sets_the_result_of_an_earlier_one_aside(tmp_path: Path) -> None:
+    """And says why in brackets, not run into the outcome."""
+    out, kept = tmp_path / "out.csv", []
+    opened = np.full((9, 14), 4.0)
+    opened[3, 5] = np.inf
+    for name in ("out.csv.old", "out.csv.old2"):
+        ran = spiceloop("solve", _file(tmp_path), "-o", out)
+        assert ran.code == 0, ran.err
+        kept.append(out.read_bytes())
+        call = ("solve", _file(tmp_path, r_wordline_ohm=opened), "-o", out, "--fidelity")
+        ran = spiceloop(*call, "surrogate")
+        assert ran.code == 1, ran.err
+        assert "invalid (the closed form knows no opens: use exact or spice), " in ran.out
+        assert f"no result was written to {out}" in ran.out
+        assert f"{out} was from an earlier run: it is now {tmp_path / name}" in ran.out
+        assert not out.exists()
+        assert (tmp_path / name).read_bytes() == kept[-1]
+    failed = json.loads(spiceloop(*call, "surrogate", "--json").out)
+    assert failed["set_aside"] is None
+    # The ideal one has an answer, to another question.
+    told = spiceloop(*call, "ideal")
+    assert (told.code, "knows neither wires nor ends" in told.out) == (0, True)
+    assert "use exact or spice" in told.out
+
+
+def test_the_ideal_one_speaks_of_ends_that_float_too_and_of_nothing_else(tmp_path: Path) -> None:
+    ends = np.full(9, 20.0)
+    assert _solve(_file(tmp_path, r_driver_ohm=ends), "ideal")[0]["note"] == ""
+    ends[4] = np.inf
+    assert "no opens" in str(_solve(_file(tmp_path, r_driver_ohm=ends), "ideal")[0]["note"])
+
+
+@pytest.mark.parametrize(
+    ("name", "each"), [("r_wordline_ohm", "segment [row, col]"), ("r_sense_ohm", "line")]
+)
+def test_one_infinity_is_told_from_an_open(tmp_path: Path, name: str, each: str) -> None:
+    error = refused(
+        tmp_path, "solve", _file(tmp_path, **{name: np.inf}), "-o", tmp_path / "out.npz"
+    )
+    assert f"infinity in an array, one for every {each}, is an open" in error

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import re
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
+from cosim.write.verify import Written
 from tests.devices.no_linker import LABEL, hide_linker
 from tests.workflows.command import names_all, refused, spiceloop
+from workflows import write
 
 RNG = np.random.default_rng(5)
 # VTEAM's Pt-Hf-Ti cell has thresholds of half a volt: half-selected cells stay where they are.
@@ -254,3 +258,25 @@ def test_one_pulse_has_the_bias_of_its_scheme(tmp_path: Path) -> None:
     array, target = files(tmp_path)
     call = ("write", array, target, "-o", tmp_path / "o.npz", "--scheme", "v3", "--bias", "1t1r")
     names_all(refused(tmp_path, *call), "--bias", "1t1r", "v3", "verify")
+
+
+def test_a_run_that_fails_sets_the_result_of_an_earlier_one_aside(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = write.write_verify
+
+    def failing(*given: Any, **named: Any) -> Written:
+        return dataclasses.replace(made(*given, **named), failed="timeout: it took too long")
+
+    out = tmp_path / "out.npz"
+    arguments = call(tmp_path, "--engine", "surrogate", "--scheme", "v2", *PULSE)
+    assert spiceloop(*arguments).code == 0
+    kept = out.read_bytes()
+    monkeypatch.setattr(write, "write_verify", failing)
+    ran = spiceloop(*arguments)
+    assert ran.code == 1, ran.err
+    names_all(ran.out, "timeout: it took too long", f"no result was written to {out}")
+    names_all(ran.out, f"{out} was from an earlier run: it is now {out}.old")
+    assert not out.exists()
+    assert (tmp_path / "out.npz.old").read_bytes() == kept
+    assert json.loads(spiceloop(*arguments, "--json").out)["set_aside"] is None

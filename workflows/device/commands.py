@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from workflows.outcome import run_command
+from workflows.outcome import ended, no_result, run_command
 
 if TYPE_CHECKING:
     from workflows.console import Reporter
@@ -114,7 +114,6 @@ def run(
 
     def work(reporter: Reporter) -> Answer:
         from workflows.device.run import run_device
-        from workflows.device.table import ended
 
         result = run_device(
             name, params, stimulus, engine, form, out, initial or (),
@@ -129,9 +128,7 @@ def run(
             f" {result.wall_s:.2f} s",
         ]
         if not done:
-            lines.append(f"no result was written to {out}")
-        if result.set_aside is not None:
-            lines.append(f"{out} was from an earlier run: it is now {result.set_aside}")
+            lines += no_result(out, result.set_aside)
         return dataclasses.asdict(result), lines, 0 if done else 1
 
     run_command(json, work)

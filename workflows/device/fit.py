@@ -34,7 +34,8 @@ from workflows.device.fit_watch import watching
 from workflows.device.initial import starting_from
 from workflows.device.measured import check_voltage_changes, read_measured
 from workflows.device.picture import check_picture
-from workflows.device.table import aligned, ended
+from workflows.device.table import aligned
+from workflows.outcome import ended
 from workflows.threads import threads_for
 
 if TYPE_CHECKING:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import math
 import time
 from collections.abc import Callable, Sequence
@@ -13,7 +12,7 @@ import numpy as np
 import torch
 
 from compact_models.errors import InputError, closest
-from compact_models.files import check_place, unwritable
+from compact_models.files import check_place, set_aside
 from compact_models.library import check_device_folder, find_model, find_set
 from compact_models.model import CompactModel, ParameterSet
 from cosim.devices.run_ngspice import run_ngspice
@@ -144,7 +143,7 @@ def run_device(
     done = outcome == "ok"
     if done:
         write_trace(out, {"t_s": time_s, "v_v": voltage_v, **traces})
-    aside = None if done else _set_aside(out)
+    aside = None if done else set_aside(out, "--out")
     return DeviceRun(
         model=model.name,
         parameter_set=numbers.name,
@@ -161,23 +160,6 @@ def run_device(
         trace=str(out) if done else None,
         set_aside=aside,
     )
-
-
-def _set_aside(out: Path) -> str | None:
-    """Gives a file the first free name of `<file>.old`, `<file>.old2`, ...: nothing is lost.
-
-    Raises:
-        InputError: it cannot be renamed.
-    """
-    if not out.exists():
-        return None
-    tried = (out.with_name(f"{out.name}.old{k if k > 1 else ''}") for k in itertools.count(1))
-    place = next(one for one in tried if not one.exists() and not one.is_symlink())
-    try:
-        out.rename(place)
-    except OSError as error:
-        raise unwritable(place, error, "--out") from error
-    return str(place)
 
 
 def _one_of(option: str, value: str, allowed: tuple[str, ...]) -> None:

@@ -20,11 +20,6 @@ def aligned(rows: Sequence[Sequence[str]]) -> list[str]:
     ]
 
 
-def ended(outcome: str, reason: str) -> str:
-    """An outcome with why, as part of a line: `timeout (it did not finish within 60 s)`."""
-    return f"{outcome} ({reason})" if reason else outcome
-
-
 def line_width() -> int:
     """How many characters a line on stdout may have: those of the terminal, if it is one."""
     if not sys.stdout.isatty():
