@@ -110,6 +110,8 @@ def calibrated(
     tolerance = config.train.surrogate_tolerance
     for line in held_out_sentences(calibration.errors, tolerance, config.hardware):
         reporter.say(f"    {line}")
+    for line in calibration.notes:
+        reporter.say(f"    {line}")
     return periphery, calibration
 
 

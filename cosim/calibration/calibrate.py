@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 
 from compact_models.errors import InputError
-from cosim.calibration import cells, evidence, periphery, wires
+from cosim.calibration import cells, evidence, periphery, signs, wires
 from cosim.calibration.evidence import HeldOutError, MeasuredCurve
 from cosim.fidelities.spice import SimulationRecord
 from cosim.fidelities.surrogate import FittedLayer, FittedTile, SurrogateModel
@@ -44,6 +44,7 @@ class Calibration:
         curves: a measured curve of each kind of block and layer.
         simulations: every ngspice run.
         engine: the simulator.
+        notes: sentences about blocks of the user that do other than they were asked for.
     """
 
     model: SurrogateModel
@@ -51,6 +52,7 @@ class Calibration:
     curves: tuple[MeasuredCurve, ...]
     simulations: tuple[SimulationRecord, ...]
     engine: str
+    notes: tuple[str, ...] = ()
 
 
 def calibrate(
@@ -76,6 +78,7 @@ def calibrate(
 
     Raises:
         SimulationFailedError: a calibration run failed; there is no surrogate without it.
+        InputError: a block of the user changes from start to start, or has the wrong sign.
     """
     layers = range(len(chip.plans))
     amplifier = chip.hardware.blocks.get("tia") or tia.subcircuit(chip.hardware.tia)
@@ -88,7 +91,19 @@ def calibrate(
     total = 3 * len(layers) + (own_cell is not None) + twice + len(groups) * (arrays + held_out)
     runner = _Runner(ngspice, jobs, total, on_progress)
     sweeps = [*amplifiers, *neurons, *converters]
-    plots = runner.run([sweep.deck for sweep in sweeps], [len(sweep.x) for sweep in sweeps])
+    # Before all else: a block that changes with every start has no curve to be fitted.
+    first: dict[str, RawPlot] = {}
+    bench = None if own_cell is None else cells.cell_sweep(chip.hardware, own_cell)
+    if bench is not None:
+        first["cell"] = _same_twice("cell", bench.deck, len(bench.volts), runner)
+    for role, number in (("tia", 0), ("neuron", len(layers))):
+        if role in chip.hardware.blocks:  # that of the first layer
+            sweep = sweeps[number]
+            first[sweep.deck.name] = _same_twice(role, sweep.deck, len(sweep.x), runner)
+    others = [sweep for sweep in sweeps if sweep.deck.name not in first]
+    found = runner.run([sweep.deck for sweep in others], [len(sweep.x) for sweep in others])
+    first |= {sweep.deck.name: plot for sweep, plot in zip(others, found, strict=True)}
+    plots = [first[sweep.deck.name] for sweep in sweeps]
     by_layer = [plots[k :: len(layers)] for k in layers]  # amplifier, neuron, converter of each
     amplifier_fits = [periphery.fit_amplifiers(amplifiers[k], by_layer[k][0]) for k in layers]
     neuron_fits = [periphery.fit_neurons(neurons[k], by_layer[k][1]) for k in layers]
@@ -96,14 +111,14 @@ def calibrate(
         periphery.fit_converters(converters[k], by_layer[k][2], chip, k) for k in layers
     ]
     cell_fits: list[cells.CellFit | None] = [None for _ in layers]
-    if own_cell is not None:
-        bench = cells.cell_sweep(chip.hardware, own_cell)
-        (plot,) = runner.run([bench.deck], [len(bench.volts)])
-        cell_fits = [cells.fit_cell(bench, plot, lowest=_lowest(chip, k)) for k in layers]
-        _refuse_chance("cell", bench.deck, plot, runner)
-    for role, number in (("tia", 0), ("neuron", len(layers))):
-        if role in chip.hardware.blocks:  # that of the first layer
-            _refuse_chance(role, sweeps[number].deck, plots[number], runner)
+    if bench is not None:
+        cell_fits = [cells.fit_cell(bench, first["cell"], lowest=_lowest(chip, k)) for k in layers]
+    notes: list[str] = []
+    for k in layers:
+        if "tia" in chip.hardware.blocks:
+            notes += signs.check_amplifiers(chip, k, amplifiers[k], by_layer[k][0])
+        if "neuron" in chip.hardware.blocks:
+            signs.check_neurons(chip, k, neurons[k], by_layer[k][1])
     wire_fits = _fit_groups(chip, groups, amplifier_fits, cell_fits, runner, arrays, held_out, seed)
 
     fitted = [
@@ -134,16 +149,17 @@ def calibrate(
         tuple(curves),
         tuple(runner.records),
         runner.engine,
+        tuple(notes),
     )
 
 
-def _refuse_chance(role: str, deck: Deck, first: RawPlot, runner: _Runner) -> None:
-    """Runs a bench of the user's own block again: kits draw mismatch in the simulator.
+def _same_twice(role: str, deck: Deck, points: int, runner: _Runner) -> RawPlot:
+    """Runs a bench of the user's own block twice: kits draw mismatch in the simulator.
 
     Raises:
         InputError: the second run says something else.
     """
-    (again,) = runner.run([deck], [first.points])
+    first, again = runner.run([deck, deck], [points, points])
     off = float(np.abs(again.data - first.data).max())
     if off > _REPEATED * float(np.abs(first.data).max()):
         raise InputError(
@@ -153,6 +169,7 @@ def _refuse_chance(role: str, deck: Deck, first: RawPlot, runner: _Runner) -> No
             value=f"{off:.3g} V or A between two runs of {deck.name}",
             hint="turn the kit's statistics off, such as .param sw_stat_mismatch=0 in your file",
         )
+    return first
 
 
 Group = list[tuple[int, int]]

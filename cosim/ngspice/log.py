@@ -26,6 +26,10 @@ _ERROR_LINE = re.compile(
     r"^\s*(?:(?:fatal |internal )?error(?:\s*:|\s+on line|\s+in |!)|undefined parameter \[)",
     re.IGNORECASE,
 )
+# ngspice tries one way to an operating point after the other; the solution that it ends with obeys
+# the same criteria, whichever way found it.
+_STEPPING_FAILED = re.compile(r"^Warning:.*stepping failed", re.IGNORECASE)
+_STEPPING_DONE = re.compile(r"^(?:Note|Warning):.*stepping completed", re.IGNORECASE)
 # Lines after which the numbers are not those of the circuit that was meant, the most telling first.
 _DISTRUSTED = (
     re.compile(r"^Warning:.*instance line, ignored", re.IGNORECASE),
@@ -37,7 +41,7 @@ _DISTRUSTED = (
     # An operating point by transient is where a decaying circuit happened to be, not a solution.
     re.compile(r"^Note:\s+Transient op started", re.IGNORECASE),
     _ERROR_LINE,
-    re.compile(r"^Warning:.*stepping failed", re.IGNORECASE),
+    _STEPPING_FAILED,
     re.compile(r"^\s*run simulation\(s\) aborted", re.IGNORECASE),
     re.compile(r"^\s*Simulation interrupted", re.IGNORECASE),
 )
@@ -86,10 +90,13 @@ def distrusted_line(log_text: str, deck_text: str, tolerated: tuple[str, ...]) -
     """
     lines = log_text.splitlines()
     accepted = [piece.lower() for piece in tolerated]
+    done = max((n for n, line in enumerate(lines) if _STEPPING_DONE.match(line)), default=-1)
     suspects = [
         number
         for number, line in enumerate(lines)
-        if _ANY_DISTRUSTED.match(line) and not any(piece in line.lower() for piece in accepted)
+        if _ANY_DISTRUSTED.match(line)
+        and not any(piece in line.lower() for piece in accepted)
+        and not (number < done and _STEPPING_FAILED.match(line))
     ]
     for pattern in _DISTRUSTED:
         for number in suspects:

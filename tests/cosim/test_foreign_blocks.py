@@ -271,6 +271,59 @@ def test_calibration_says_what_cells_keep(ngspice: Ngspice) -> None:
     )
 
 
+class WrongSignAmp(netlist.SubCircuit):
+    """A current meter whose output rises."""
+
+    def __init__(self) -> None:
+        super().__init__("wrong_sign", "inp", "outp", rf=1e4)
+        self.V("x", "inp", "0", 0)
+        self.B("out", "outp", "0", v="{rf}*I(Vx)")
+
+
+class FixedGainAmp(netlist.SubCircuit):
+    """An amplifier with a feedback resistor of its own."""
+
+    def __init__(self) -> None:
+        super().__init__("fixed_gain", "inp", "outp")
+        self.V("x", "inp", "0", 0)
+        self.B("out", "outp", "0", v="-321*I(Vx)")
+
+
+class FallingNeuron(netlist.SubCircuit):
+    """An inverter."""
+
+    def __init__(self) -> None:
+        super().__init__("falling", "a", "y", vos=0.0)
+        self.B("out", "y", "0", v="-0.4*tanh(5*(V(a)+{vos}))")
+
+
+@pytest.mark.ngspice
+@pytest.mark.parametrize(
+    ("blocks", "words"),
+    [
+        ({"tia": WrongSignAmp}, ("user's tia, layer_0", "rises with the current", "which is -rf")),
+        ({"neuron": FallingNeuron}, ("user's neuron, layer_0", "got '-0.789 V", "output falls")),
+    ],
+)
+def test_a_block_of_the_wrong_sign_is_refused(
+    blocks: dict[str, Any], words: tuple[str, ...], ngspice: Ngspice
+) -> None:
+    with pytest.raises(InputError) as refused:
+        calibrated(own_chip(4, 2, 2, inputs=vectors(3), **blocks), ngspice)
+    for word in words:
+        assert word in str(refused.value), refused.value
+
+
+@pytest.mark.ngspice
+def test_a_gain_other_than_rf_is_said_with_both_numbers(ngspice: Ngspice) -> None:
+    chip = own_chip(4, 2, inputs=vectors(3), tia=FixedGainAmp)
+    (said,) = calibrated(chip, ngspice).notes
+    assert "gives -321 V/A" in said
+    asked = chip.plans[0].r_feedback_ohm
+    assert float(said.split("-rf = ")[1].split()[0]) == pytest.approx(-asked, rel=0.05)
+    assert calibrated(own_chip(4, 2, inputs=vectors(3), tia=OpAmpLoop), ngspice).notes == ()
+
+
 def measured(chip: Chip, x: np.ndarray, ngspice: Ngspice) -> ArrayVoltages:
     circuit = network_circuit(chip, title="a chip")
     deck = sweep_deck(circuit, [f"in_{k}" for k in range(x.shape[1])], x, name="chip")

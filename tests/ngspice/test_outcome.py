@@ -96,6 +96,13 @@ def test_a_measure_beyond_the_limit_is_invalid() -> None:
     assert "'gain' = 1e+32" in verdict.reason
 
 
-def test_failed_stepping_is_reported_although_the_run_went_on() -> None:
-    log = "Warning: Dynamic gmin stepping failed\nNote: Source stepping completed\n"
-    assert classify(DECK, GOOD, log, plots(1.0), "", {}).outcome is Outcome.INVALID
+def test_failed_stepping_counts_unless_another_way_got_there() -> None:
+    failed, done = "Warning: Dynamic gmin stepping failed\n", "Note: Source stepping completed\n"
+    started = "Note: Transient op started\n"
+    for log, outcome in (
+        (failed + done, Outcome.OK),
+        (failed + failed + done, Outcome.OK),
+        (done + failed, Outcome.INVALID),
+        (failed + started + done, Outcome.INVALID),
+    ):
+        assert classify(DECK, GOOD, log, plots(1.0), "", {}).outcome is outcome, log
