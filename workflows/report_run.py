@@ -148,6 +148,11 @@ def _notes(record: runfolder.RunRecord, verified: Verification) -> tuple[str, ..
         for text in (
             *record.notes,
             verified.note,
+            ""
+            if verified.accuracy_float_unclipped is None
+            else "The floating-point program gets inputs clipped as the drivers clip them; without"
+            f" clipping it has {100 * verified.accuracy_float_unclipped:.1f} % of these images"
+            " right.",
             f"In training {record.surrogate.sentence()}."
             if record.made_by == "train" and record.surrogate is not None
             else "",

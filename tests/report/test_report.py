@@ -21,7 +21,8 @@ from compact_models.errors import InputError
 from tests.report.synthetic import HOSTILE, fresh, hostile, report_data, tile, writing
 from workflows.report import FIDELITIES, ReportData, build_report
 from workflows.report.figures import find_figures
-from workflows.report.statistics import quantile_of_all, wilson_interval
+from workflows.report.figures.confusion import figure as draw
+from workflows.report.statistics import has_result, quantile_of_all, wilson_interval
 from workflows.report.style import RULE, figure_style
 from workflows.report.text import label, seconds, significant
 
@@ -177,6 +178,17 @@ def test_failed_images_stay_in_every_count(data: ReportData, folder: Path, page:
     top = max(float(r["cumulative_share"]) for r in rows)
     assert top == pytest.approx(0.985)
     assert {r["n_without_result"] for r in rows} == {"30"}
+
+
+def test_failed_images_have_a_column_only_where_there_are_some(data: ReportData) -> None:
+    def ticks(of: ReportData) -> list[list[str]]:
+        return [[word.get_text() for word in ax.get_xticklabels()] for ax in draw(of).axes]
+
+    answered = has_result(data.codes["spice"])
+    codes = {name: values[answered] for name, values in data.codes.items()}
+    whole = replace(data, codes=codes, labels=data.labels[answered])
+    assert ticks(data) == [list(data.class_names), ["none"]]
+    assert ticks(whole) == [list(data.class_names)]
 
 
 def test_each_failed_simulation_is_listed(page: Page) -> None:
