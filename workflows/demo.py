@@ -11,6 +11,7 @@ from cosim.ngspice import Ngspice, find_ngspice
 from cosim.training.backprop import BackpropSpec
 from workflows.config import Config, VerifySpec
 from workflows.console import Reporter
+from workflows.failures import failure_lines
 from workflows.fresh_chips import FreshRequest
 from workflows.fresh_record import fresh_lines, unanswered
 from workflows.report_run import report_run
@@ -162,6 +163,7 @@ def verification_lines(result: Verification) -> list[str]:
     return [
         f"images     {result.images} of {result.held_out} held out, {result.failed} failed,"
         f" engine {result.engine}",
+        *failure_lines(result.failures),
         _which_chip(result),
         f"accuracy   ideal {share(result.accuracy_ideal)}"
         f"   surrogate {share(result.accuracy_surrogate)}"

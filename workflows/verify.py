@@ -28,6 +28,7 @@ from workflows.calibration_store import read_calibration
 from workflows.config import Config
 from workflows.console import Reporter
 from workflows.data import Split, load_split
+from workflows.failures import Failure, failures
 from workflows.fresh_chips import FreshRequest, read_fresh
 from workflows.fresh_record import FreshRecord, fresh_csv, fresh_record
 from workflows.jobs import jobs
@@ -47,6 +48,7 @@ class Verification:
     not; it is None where nothing that is held out clips.
     `images` of the `held_out` ones were read, by the chip that is `sample` of the study; `trained`
     says that training knew this chip's offsets and gains. `fresh` are chips that it never saw.
+    `failures` has the failed images by reason.
     """
 
     images: int
@@ -74,6 +76,7 @@ class Verification:
     fresh: FreshRecord | None = None
     surrogate: Watched | None = None
     accuracy_float_unclipped: float | None = None
+    failures: tuple[Failure, ...] = ()
 
 
 def verify_run(
@@ -311,6 +314,7 @@ def summarise(
         wall_s=wall_s,
         arrays_sha256=arrays_sha256,
         simulations=read.simulations,
+        failures=failures(read.simulations),
     )
 
 

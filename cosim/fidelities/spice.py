@@ -126,7 +126,7 @@ def read_chip(
         results = _run_parts(circuit, images, parts, outputs, ngspice, jobs, progress)
         for part, result in zip(parts, results, strict=True):
             if (
-                gathered.take(part, result, images[part], outputs) in _WORTH_HALVING
+                gathered.take(part, result, images[part], outputs) in WORTH_HALVING
                 and len(part) > 1
             ):
                 waiting += np.array_split(part, 2)
@@ -140,7 +140,7 @@ def read_chip(
 
 
 # A deck that timed out or crashed would only do so again, for longer.
-_WORTH_HALVING = (Outcome.NO_CONVERGENCE, Outcome.INVALID)
+WORTH_HALVING = (Outcome.NO_CONVERGENCE, Outcome.INVALID)
 
 
 def _run_parts(

@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from cosim.fidelities.spice import ChipRead
+from cosim.fidelities.spice import ChipRead, SimulationRecord
+from workflows.demo import verification_lines
 from workflows.verify import Verification, summarise
 
 NAN = np.nan
@@ -63,3 +64,37 @@ def test_when_all_fails_there_are_no_errors_to_report() -> None:
     assert found.agreement == 0
     assert found.logit_rmse_lsb is None
     assert found.control_logit_rmse_lsb is None
+
+
+def test_failed_images_are_counted_by_reason() -> None:
+    """A deck that was cut in two is not: of its images only those that failed alone are."""
+    law = "Kirchhoff's current law is broken in layer_1.tile_0: {} of the largest current"
+    other = law.replace("tile_0", "tile_1")
+
+    def record(outcome: str, reason: str, points: int = 1) -> SimulationRecord:
+        return SimulationRecord("images", outcome, reason, 1.0, points)
+
+    simulations = (
+        record("invalid", law.format("9.0e-05"), 40),
+        record("timeout", "stopped after 60 s", 3),
+        record("ok", "", 20),
+        *(record("invalid", law.format(f"{k}.5e-05")) for k in range(1, 18)),
+        record("invalid", other.format("2.0e-03")),
+        record("no_convergence", "doAnalyses: iteration limit reached"),
+        record("crashed", "killed by signal 9, SIGKILL"),
+    )
+    read = ChipRead(SPICE, (), 0.0, "ngspice-46 KLU", simulations)
+    found = summarise(
+        dict.fromkeys(("surrogate", "spice"), SPICE), LABELS, read,
+        accuracy_float=1.0, wall_s=1.0, arrays_sha256="00",
+    )  # fmt: skip
+    assert [(one.images, one.outcome) for one in found.failures[:2]] == [
+        (17, "invalid"), (3, "timeout"),
+    ]  # fmt: skip
+    assert sum(one.images for one in found.failures) == 23
+    lines = verification_lines(found)
+    assert lines[1].strip() == f"17 failed: invalid ({law.format('1.5e-05')})"
+    assert lines[2].strip() == "3 failed: timeout (stopped after 60 s)"
+    assert "tile_1" in lines[3]
+    assert lines[5].strip() == "1 failed for another reason: see verify.json"
+    assert not any("failed:" in line for line in verification_lines(_summary()))
