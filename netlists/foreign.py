@@ -78,7 +78,7 @@ def check_block(role: str, block: ForeignSubcircuit) -> ForeignSubcircuit:
             where=where,
             value=sorted(block.parameters),
             allowed=f"parameters {', '.join((*place.required, *place.optional))} and more",
-            hint=f"declare it with a default: SubCircuit(..., {missing[0]}=1e-6)",
+            hint=_declaration(block, missing[0]),
         )
     for name, value in block.parameters.items():
         check_identifier(name, f"a parameter of {where}")
@@ -87,6 +87,16 @@ def check_block(role: str, block: ForeignSubcircuit) -> ForeignSubcircuit:
     if block.files is None:  # otherwise `foreign_files` has read every line of them
         _check_text(block, where)
     return block
+
+
+def _declaration(block: ForeignSubcircuit, parameter: str) -> str:
+    """How a block's author declares a parameter, in the language that he wrote it in."""
+    if block.files is None:
+        return f"declare it with a default: SubCircuit(..., {parameter}=1e-6)"
+    return (
+        "declare it with a default and use it:"
+        f" .subckt {block.name} {' '.join(block.ports)} {parameter}=1e-6"
+    )
 
 
 def _check_ports(place: Role, ports: tuple[str, ...], where: str) -> None:

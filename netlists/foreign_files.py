@@ -16,6 +16,7 @@ from pathlib import Path
 from compact_models.errors import InputError, closest
 from netlists.circuit import ForeignSubcircuit, SourceFiles
 from netlists.foreign import check_block
+from netlists.foreign_names import declared, unknown
 
 _CARDS = (
     ".subckt", ".ends", ".model", ".param", ".params", ".func", ".global", ".nodeset",
@@ -143,6 +144,8 @@ def read_blocks(
         role: check_block(role, reader.block(role, source, files))
         for role, source in blocks.items()
     }
+    for source in blocks.values():
+        reader.check_names(source)
     sources = {role: BlockSource(Path(mains[role]), block.name) for role, block in found.items()}
     return ReadBlocks(found, sources, copies)
 
@@ -221,6 +224,25 @@ class _Reader:
             elements=_PER_ELEMENT * _elements(file.lines, name),
         )
 
+    def check_names(self, source: BlockSource) -> None:
+        """Holds that expressions of a block, in its own file, use names that are declared.
+
+        Raises:
+            InputError: nothing that has been read declares a name; the message says the line.
+        """
+        file = self._file(source.path, source.text)
+        cards = [line.card for one in self._files.values() for line in one.lines]
+        names = declared(cards) | frozenset(OURS)
+        for line in _inside(file.lines, source.name.lower()):
+            for name in unknown(line.card, names):
+                raise InputError(
+                    f"nobody declares the parameter {name!r}",
+                    where=f"{file.path}, line {line.number}",
+                    value=line.card,
+                    allowed="parameters behind .subckt or .param, here or in a library",
+                    hint=closest(name, names) or f"declare it behind .subckt: {name}=VALUE",
+                )
+
     def _file(self, path: Path, text: str | None = None) -> _File:
         key = path if text is not None else path.resolve()
         if key not in self._files:
@@ -267,14 +289,19 @@ class _Reader:
 
 def _elements(lines: Sequence[_Line], name: str) -> int:
     """Element lines of the subcircuit `name`, of those inside it too."""
-    found, depth = 0, 0
+    return max(1, sum(line.card[0].isalpha() for line in _inside(lines, name)))
+
+
+def _inside(lines: Sequence[_Line], name: str) -> Iterator[_Line]:
+    """The lines of the subcircuit `name`, with its header."""
+    depth = 0
     for line in lines:
         words = line.card.split(maxsplit=2)
         first = words[0].lower()
         begins = first == ".subckt" and (depth > 0 or words[1].lower() == name)
         depth += 1 if begins else -1 if first == ".ends" and depth else 0
-        found += first[0].isalpha() and depth > 0
-    return max(1, found)
+        if depth > 0:
+            yield line
 
 
 def _text(path: Path) -> str:

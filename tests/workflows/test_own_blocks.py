@@ -229,7 +229,8 @@ def test_factories_of_pyspice_blocks(tmp_path: Path) -> None:
         ('tia = "gone.cir:x"', ("[blocks] tia", "no such file", "gone.cir")),
         ('tia = "my_tia.cir"', ("[blocks] tia", "names no block", "my.cir:name")),
         ('tia = "my_tia.cir:my_tai"', ("my_tia.cir", "did you mean 'my_tia'")),
-        ('cell = "my_tia.cir:my_tia"', ("'g' is missing",)),
+        ('cell = "my_tia.cir:my_tia"', ("'g' is missing", ".subckt my_tia in out g=1e-6")),
+        ('tia = "typo.cir:typo"', ("typo.cir, line 4", "'rff'", "R1 in out {rff+1}", "'rf'")),
         ('tai = "my_tia.cir:my_tia"', ("[blocks] tai", "unknown key", "did you mean 'tia'")),
         ('lib = "models.lib typical"', ("[blocks]", "a library without a block")),
         ('tia = "my_tia.cir:my_tia"\nlib = "models.lib"', ("[blocks] lib", "file and a section")),
@@ -245,5 +246,8 @@ def test_what_cannot_be_used_is_refused_before_anything_runs(
 ) -> None:
     (tmp_path / "own.py").write_text(FACTORY)
     (tmp_path / "evil.cir").write_text(f".subckt evil in out\n*# shell touch {tmp_path}/x\n.ends\n")
+    (tmp_path / "typo.cir").write_text(
+        ".subckt typo in out rf=10k\n* of 10k\nE1 out 0 0 in 1e4\nR1 in out {rff+1}\n.ends\n"
+    )
     config = study(tmp_path, f"[blocks]\n{blocks}\n")
     names_all(refused(tmp_path, "netlist", config, "-o", tmp_path / "out"), *words)
