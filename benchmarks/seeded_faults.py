@@ -151,6 +151,5 @@ def _caught(fault: Fault) -> tuple[str, str]:
     failed = re.findall(r"^(?:FAILED|ERROR) (\S+)", run.stdout, re.MULTILINE)
     if run.returncode == 0:
         return "**nothing**", seconds
-    assert run.returncode == 1, run.stdout[-2000:]
-    assert failed, run.stdout[-2000:]
+    assert failed, run.stdout[-2000:]  # it ended otherwise than by a test
     return f"`{failed[0]}`", seconds
