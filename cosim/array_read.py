@@ -18,6 +18,7 @@ from compact_models.errors import InputError, closest
 from cosim.bench import sweep_deck
 from cosim.kirchhoff import ArrayVoltages, check_array
 from cosim.ngspice import Ngspice, Outcome, RawPlot, find_ngspice, run_decks, timeout_for
+from cosim.ngspice.result import KEEP
 from cosim.nodal.lines import as_ohm
 from cosim.nodal.transfer import solve_transfer
 from cosim.passive import impossible_current
@@ -215,7 +216,8 @@ def _spice(array: ReadArray, input_v: Array, ngspice: Ngspice | None, jobs: int)
         for part, result in zip(some, results, strict=True):
             engine = result.engine
             if not result.ok:
-                return _Answer(current, engine, result.outcome, result.reason)
+                keep = "" if result.kept else f"{KEEP}=FOLDER keeps the deck of a failed run"
+                return _Answer(current, engine, result.outcome, result.reason, keep)
             measured = result.plot.matrix(signals)
             broken = _law_broken(array, result.plot, measured)
             if broken:

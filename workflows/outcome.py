@@ -37,6 +37,7 @@ def run_command(
     from compact_models.scratch import clear_scratch
     from cosim.memory import keep_freed_memory
     from cosim.ngspice import SimulationFailedError
+    from cosim.ngspice.kept import kept_decks
     from workflows.console import Reporter, print_json, printable
 
     keep_freed_memory()  # a command has the process to itself
@@ -46,6 +47,7 @@ def run_command(
             f"spiceloop: removed from {removed[0].parent} what commands that were killed left:"
             f" {', '.join(path.name for path in removed)}"
         )
+    kept = kept_decks()
     try:
         result, lines, code = work(reporter)
     except InputError as error:
@@ -66,6 +68,9 @@ def run_command(
         if as_json:
             print_json({"error": "stopped"})
         sys.exit(STOPPED)
+    if new := kept_decks() - kept:
+        folder = min(new).parent.parent
+        reporter.say(f"spiceloop: decks of {len(new)} failed ngspice runs are kept in {folder}")
     try:
         if as_json:
             print_json(result)

@@ -53,6 +53,12 @@ _NOISE = re.compile(r"^\s*(?:Note:|Simulation interrupted|Circuit:|Error: there 
 _LONGEST, _KEPT = 400, 180  # characters of a message, and of each of its ends if it is longer
 
 _LINE_NUMBER = re.compile(r"\bline (?:no\.? )?(\d+)", re.IGNORECASE)
+_FLATTENED = re.compile(r"(?<![\w.])[a-z]\.(?:\w+\.)+(\w+)")
+# What ngspice says of the machine at the end of every run.
+_ACCOUNT = re.compile(
+    r"^\s*(?:(?:Total DRAM|DRAM currently) available|(?:Maximum|Current) ngspice program size"
+    r"|Shared ngspice pages|Text \(code\) pages|Stack|Library pages)\s*=",
+)
 _NAMED = re.compile(r"\[([^\]\s]+)\]|'([^']+)'|include file (\S+)")
 _MEASURE_TITLE = re.compile(r"^\s*Measurements for ", re.IGNORECASE)
 _MEASURE = re.compile(r"^(\S+)\s+=\s+(\S+)")
@@ -78,6 +84,23 @@ def first_error(log_text: str, deck_text: str) -> str:
         if _ERROR_LINE.match(line):
             return _with_deck_line(lines[number : number + 4], deck_text)
     return ""
+
+
+def excerpt(log_text: str, count: int) -> list[str]:
+    """The line that says what went wrong, and then the last `count` of the log.
+
+    What ngspice says of the machine's memory is left out.
+    """
+    lines = [line for line in log_text.splitlines() if line.strip() and not _ACCOUNT.match(line)]
+    first = next(
+        (k for k, line in enumerate(lines) if _ERROR_LINE.match(line) or _STUCK.match(line)), None
+    )
+    if first is None:
+        first = next((k for k, line in enumerate(lines) if _ANY_DISTRUSTED.match(line)), None)
+    rest = range(max(0, len(lines) - count), len(lines))
+    if first is None:
+        return [lines[k] for k in rest]
+    return [lines[first], *(lines[k] for k in rest if k != first)]
 
 
 def distrusted_line(log_text: str, deck_text: str, tolerated: tuple[str, ...]) -> str:
@@ -153,14 +176,22 @@ def _with_deck_line(lines: list[str], deck_text: str) -> str:
             kept.append(line.strip())
     message = _short(_one_line(" / ".join(kept)))
     place = _deck_line(kept, deck_text)
-    return f"{message} (deck line {place})" if place else message
+    if not place:
+        # Of its own flattened netlist: it is no number of a line that anybody has.
+        return _LINE_NUMBER.sub(r"\g<0> of ngspice's own flattened netlist", message, count=1)
+    text = _one_line(deck_text.splitlines()[place - 1])
+    echoed = any(_one_line(line).lower().endswith(text.lower()) for line in kept[:1])
+    echoed |= any(_one_line(line).lower() == text.lower() for line in kept)
+    shown = "" if echoed else f": {_short(text)}"
+    return f"{message} (deck line {place}{shown})"
 
 
 def _deck_line(message: list[str], deck_text: str) -> int:
     """The number of the deck line that a message is about, counted from 1; 0 if unknown.
 
-    ngspice counts wrongly after it has expanded parameters and continuation lines, so the text
-    that it echoes is looked for first and its number is the last resort.
+    ngspice counts the lines of a netlist of its own, after it has expanded parameters, blocks and
+    continuation lines, so what it echoes is looked for: the line, an element of a block by its
+    name, or what the message names.
     """
     deck = [_one_line(line).lower() for line in deck_text.splitlines()]
     whole = [_one_line(line).lower() for line in message]
@@ -170,13 +201,16 @@ def _deck_line(message: list[str], deck_text: str) -> int:
         if hits:
             return hits[-1]
     text = " ".join(whole)
+    for name in _FLATTENED.findall(text):  # q.xs.q is an element q of a block
+        hits = [place for place, line in enumerate(deck, 1) if line.split(" ")[0] == name]
+        if len(hits) == 1:
+            return hits[0]
     for groups in _NAMED.findall(text):
         word = _one_line("".join(groups))
         hits = [place for place, line in enumerate(deck, 1) if _holds(line, word)]
         if hits:
             return hits[0]
-    number = _LINE_NUMBER.search(text)
-    return int(number.group(1)) if number and int(number.group(1)) <= len(deck) else 0
+    return 0
 
 
 def _holds(line: str, word: str) -> bool:

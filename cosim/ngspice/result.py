@@ -5,8 +5,11 @@ from __future__ import annotations
 import shlex
 from dataclasses import dataclass, field
 
+from cosim.ngspice.log import excerpt
 from cosim.ngspice.outcome import Outcome
 from cosim.ngspice.raw import RawPlot
+
+KEEP = "SPICELOOP_KEEP"  # the variable that names a folder for the decks of failed runs
 
 _TAIL_LINES = 15
 
@@ -20,14 +23,17 @@ class SimulationFailedError(RuntimeError):
 
     def __init__(self, result: SimulationResult) -> None:
         self.result = result
-        lines = [line for line in result.log.splitlines() if line.strip()][-_TAIL_LINES:]
-        tail = "\n".join(f"    {line}" for line in lines) or "    (empty)"
+        tail = "\n".join(f"    {line}" for line in excerpt(result.log, _TAIL_LINES))
+        repeat = (
+            f"it is kept in {result.kept}: run the command above there"
+            if result.kept
+            else f"set {KEEP}=FOLDER, which keeps the decks of failed runs, and do the same again"
+        )
         super().__init__(
             f"{result.deck_name}: {result.outcome}: {result.reason}\n"
             f"  command: {shlex.join(result.command)}\n"
-            f"  end of the log:\n{tail}\n"
-            "  to repeat it: run_deck(deck, ngspice, timeout_s=..., keep_dir=Path('failed')), "
-            "then the command above in that folder"
+            f"  from the log:\n{tail or '    (empty)'}\n"
+            f"  to see its deck: {repeat}"
         )
 
 
@@ -45,6 +51,8 @@ class SimulationResult:
         command: the command line, to be run in the folder of the deck.
         wall_s: how long the process took.
         engine: the simulator and the solver that the run really used, e.g. "ngspice-46 KLU".
+        kept: the folder that has the deck of a failed run, its side files and the log; empty where
+            `SPICELOOP_KEEP` names none.
     """
 
     deck_name: str
@@ -56,6 +64,7 @@ class SimulationResult:
     command: tuple[str, ...] = field(repr=False)
     wall_s: float
     engine: str
+    kept: str = ""
 
     @property
     def ok(self) -> bool:

@@ -8,6 +8,7 @@ no configuration file, so that a user's `.spiceinit` changes nothing.
 from __future__ import annotations
 
 import contextlib
+import os
 import shutil
 import time
 from collections import Counter
@@ -27,10 +28,11 @@ from cosim.ngspice.deck import (
     measures_from_control,
     text_to_run,
 )
-from cosim.ngspice.outcome import ProcessEnd, classify
+from cosim.ngspice.kept import keep_failed
+from cosim.ngspice.outcome import Outcome, ProcessEnd, classify
 from cosim.ngspice.process import CancelledError, Children
 from cosim.ngspice.raw import RawFormatError, RawPlot, read_raw
-from cosim.ngspice.result import SimulationResult
+from cosim.ngspice.result import KEEP, SimulationResult
 
 _LOG_LIMIT_BYTES = 1_000_000
 _REPEATS_KEPT = 3
@@ -52,7 +54,8 @@ def run_deck(
         ngspice: from `find_ngspice`.
         timeout_s: wall time after which the run is killed, > 0; see `limits.timeout_for`.
         keep_dir: a folder in which deck, raw file and log are kept; without it they live in a
-            temporary folder that is removed.
+            temporary folder that is removed; of a failed run what was run is then copied into the
+            folder that the environment variable SPICELOOP_KEEP names, if it is set.
         children: the record in which a pool keeps its running processes.
 
     Returns:
@@ -89,9 +92,12 @@ def run_deck(
         plots, raw_problem = _read_plots(folder / RAW_FILE)
         if ended.returncode >= 0 and not ended.timed_out:
             _refuse_full_disk(folder, plots, raw_problem)
-    measures = ngspice_log.parse_measures(log_text)
-    end = ProcessEnd(ended.returncode, ended.timed_out, timeout_s)
-    verdict = classify(deck, end, log_text, plots, raw_problem, measures)
+        measures = ngspice_log.parse_measures(log_text)
+        end = ProcessEnd(ended.returncode, ended.timed_out, timeout_s)
+        verdict = classify(deck, end, log_text, plots, raw_problem, measures)
+        kept = str(keep_dir or "")
+        if keep_dir is None and verdict.outcome is not Outcome.OK and os.environ.get(KEEP):
+            kept = keep_failed(folder, Path(os.environ[KEEP]), deck.name)
     return SimulationResult(
         deck_name=deck.name,
         outcome=verdict.outcome,
@@ -102,6 +108,7 @@ def run_deck(
         command=command,
         wall_s=wall_s,
         engine=f"{ngspice.label} {ngspice_log.solver_used(log_text)}".strip(),
+        kept=kept,
     )
 
 

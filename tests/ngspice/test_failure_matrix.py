@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import subprocess
 from dataclasses import replace
+from pathlib import Path
 from typing import NamedTuple
 
 import pytest
@@ -46,6 +48,8 @@ REJECTED = [
          ("nosuch.lib", "deck line 4")),
     Case("element twice", deck("V1 a 0 1\nR1 a 0 1\nR2 a 0 1\nR1 a 0 2\n.op\n"), Outcome.CRASHED,
          ("r1 a 0 2", "already exists", "deck line 6")),
+    Case("in a block", deck(".subckt s a b\nr1 a b 1k\n+ tc=0\nq7 a\n.ends\nV1 a 0 1\nXs a 0 s\n"
+         ".op\n"), Outcome.CRASHED, ("q.xs.q7 a", "deck line 6: q7 a")),
     Case("nothing to save", deck(DIVIDER + ".save v(zz)\n.op\n"), Outcome.CRASHED,
          ("no data saved",)),
 ]  # fmt: skip
@@ -147,5 +151,30 @@ def test_numbers_of_a_failed_run_are_not_handed_out(ngspice: Ngspice) -> None:
     message = str(caught.value)
     assert "tile_3: invalid: log: Warning: singular matrix: check node a" in message
     assert f"{ngspice.path} -n -b -r out.raw deck.cir" in message
+    log = message.partition("from the log:\n")[2].splitlines()
+    assert log[0].strip() == "Warning: singular matrix:  check node a"
     assert "No. of Data Rows" in message  # the end of the log
-    assert "keep_dir" in message
+    assert "DRAM" not in message  # of the machine, not of the run
+    assert "Library pages" not in message
+    assert "set SPICELOOP_KEEP=FOLDER" in message
+
+
+def test_the_decks_of_failed_runs_are_kept_where_the_user_asks(
+    ngspice: Ngspice, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Deck, side files and log; the command in the message then runs there."""
+    monkeypatch.setenv("SPICELOOP_KEEP", str(tmp_path / "failed"))
+    bad = deck(".include r.inc\nV1 a 0 1\nV2 a 0 2\n.op\n", name="images 3/4",
+               files={"r.inc": "R1 a 0 1\n"})  # fmt: skip
+    for name in ("images_3_4", "images_3_4-2"):
+        result = run_deck(bad, ngspice, timeout_s=30)
+        place = tmp_path / "failed" / name
+        assert result.kept == str(place)
+        assert (place / "deck.cir").read_text(encoding="utf-8") == bad.text
+        assert {path.name for path in place.iterdir()} == {"deck.cir", "r.inc", "ngspice.log"}
+        assert f"kept in {place}: run the command above there" in str(SimulationFailedError(result))
+    again = subprocess.run(result.command, cwd=place, capture_output=True, check=False)
+    assert b"singular matrix" in again.stdout + again.stderr
+    good = run_deck(deck(DIVIDER + ".op\n"), ngspice, timeout_s=30)
+    assert (good.ok, good.kept) == (True, "")
+    assert len(list((tmp_path / "failed").iterdir())) == 2

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
+from cosim import array_read
 from tests.cosim.nodal_reference import nodal_currents
 from tests.workflows.command import refused, spiceloop
 from workflows.cli import app
@@ -260,3 +261,26 @@ def test_one_infinity_is_told_from_an_open(tmp_path: Path, name: str, each: str)
         tmp_path, "solve", _file(tmp_path, **{name: np.inf}), "-o", tmp_path / "out.npz"
     )
     assert f"infinity in an array, one for every {each}, is an open" in error
+
+
+@pytest.mark.ngspice
+def test_the_deck_of_a_failed_solve_is_kept_where_the_user_asks(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(array_read, "timeout_for", lambda *_: 1e-6)
+    call = ("solve", _file(tmp_path), "--fidelity", "spice", "-o", tmp_path / "out.npz")
+    ran = spiceloop(*call)
+    assert ran.code == 1
+    assert "timeout (stopped after 1e-06 s" in ran.out
+    assert "SPICELOOP_KEEP=FOLDER keeps the deck" in ran.out
+    keep = tmp_path / "failed"
+    monkeypatch.setenv("SPICELOOP_KEEP", str(keep))
+    ran = spiceloop(*call)
+    assert ran.code == 1
+    decks = list(keep.glob("*/deck.cir"))
+    assert len(decks) >= 1
+    assert ran.sentence.endswith(f"failed ngspice runs are kept in {keep}")
+    assert str(len(decks)) in ran.sentence
+    assert "xcell_8_13" in decks[0].read_text(encoding="utf-8")
+    monkeypatch.setenv("SPICELOOP_KEEP", "/proc/nowhere")
+    assert "SPICELOOP_KEEP" in refused(tmp_path, *call)
