@@ -59,7 +59,7 @@ def _row(
     spec = WriteSpec(scheme=scheme, at_once=at_once, sigma_switching=cells, sigma_step=steps)
     config = Config(write=spec)
     plan = plan_writing(config)
-    written = write_tiles(config, plan, targets, Reporter(Console(file=StringIO())))
+    written, _ = write_tiles(config, plan, targets, Reporter(Console(file=StringIO())))
     tiles = [one for layer in written for one in layer]
     wanted = [goal for layer in targets for goal in layer]
     counts = np.concatenate([one.ledger.pulses.ravel() for one in tiles])

@@ -56,8 +56,8 @@ class KeptTiles:
                 with contextlib.suppress(OSError):
                     path.unlink()
 
-    def found(self, key: str, fresh: WritableArray) -> Written | None:
-        """A finished tile; None if there is none, or none that can be read.
+    def found(self, key: str, fresh: WritableArray) -> tuple[Written, float] | None:
+        """A finished tile and how long it took [s]; None if there is none that can be read.
 
         Args:
             key: of `tile_key`.
@@ -68,8 +68,8 @@ class KeptTiles:
         except (OSError, EOFError, ValueError, KeyError, zipfile.BadZipFile):
             return None
 
-    def keep(self, key: str, written: Written) -> None:
-        """Keeps a tile that was written to its end.
+    def keep(self, key: str, written: Written, wall_s: float) -> None:
+        """Keeps a tile that was written to its end, in this time [s].
 
         Raises:
             InputError: the run folder cannot be written.
@@ -86,6 +86,7 @@ class KeptTiles:
                 "within": written.within,
                 "unmet": written.unmet,
                 "latency_s": np.array(written.latency_s),
+                "wall_s": np.array(wall_s),
                 **{name: getattr(ledger, name) for name in _TABLES},
                 **{name: np.array(getattr(ledger, name)) for name in _NUMBERS},
             },
@@ -121,7 +122,7 @@ def tile_key(config: Config, plan: WritePlan, target_s: Array, path: str) -> str
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:40]
 
 
-def _read(path: Path, fresh: WritableArray) -> Written:
+def _read(path: Path, fresh: WritableArray) -> tuple[Written, float]:
     # From memory: numpy leaves a file open whose archive is spoilt.
     with np.load(io.BytesIO(path.read_bytes()), allow_pickle=False) as stored:
         ledger = Ledger(
@@ -135,7 +136,7 @@ def _read(path: Path, fresh: WritableArray) -> Written:
             steps=int(stored["steps"]),
             reads=int(stored["reads"]),
         )
-        return Written(
+        written = Written(
             array=fresh.after({name: stored[f"state.{name}"] for name in fresh.states}),
             conductance_s=stored["conductance_s"],
             within=stored["within"],
@@ -144,3 +145,4 @@ def _read(path: Path, fresh: WritableArray) -> Written:
             latency_s=float(stored["latency_s"]),
             failed="",
         )
+        return written, float(stored["wall_s"])

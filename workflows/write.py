@@ -28,6 +28,7 @@ from netlists.pulse import Pulse
 from netlists.write_schemes import WriteScheme, find_scheme, write_schemes
 from workflows.console import Reporter
 from workflows.runfolder import write_npz
+from workflows.write_advice import Knobs
 from workflows.write_answer import VERIFY, Answer, Asked, write_answer
 from workflows.write_file import load_job
 
@@ -148,8 +149,24 @@ def write_file(request: WriteRequest, reporter: Reporter) -> Answer:
         )
     aside = set_aside(request.out, "-o") if written.failed else None
     wall_s = time.perf_counter() - started
-    asked = Asked(request.scheme, carried_by, request.out, wall_s, aside)
+    knobs = _knobs(request, scheme, pulse, shaped=job.array.model.pulse is None)
+    asked = Asked(request.scheme, carried_by, request.out, wall_s, aside, knobs)
     return write_answer(asked, job, written, update, spec, device)
+
+
+def _knobs(request: WriteRequest, scheme: WriteScheme, pulse: Pulse, *, shaped: bool) -> Knobs:
+    if request.tolerance_s is None:
+        tolerance = f"--levels below {request.levels}"
+    else:
+        tolerance = f"--tolerance-s above {request.tolerance_s:.3g}"
+    return Knobs(
+        most_pulses=f"--max-pulses above {request.most_pulses}",
+        width=f"--width-s, now {pulse.width_s:.3g}",
+        amplitudes="--amplitude-v, --amplitude-down-v",
+        tolerance=tolerance,
+        quieter="a bias that half-selects less (--bias v3)" if scheme.name == "v2" else "",
+        shaped=shaped,
+    )
 
 
 def _scheme(request: WriteRequest) -> WriteScheme:
@@ -212,9 +229,11 @@ def _calibrated(
     # A pulse device steps alike at any height: more would only disturb its neighbours.
     headroom = 1.0 if model.pulse is not None else _HEADROOM
     levels = [max(-most_v, min(most_v, headroom * one.amplitude_v)) for one in (up, down)]
-    with reporter.stage("calibrating the update surrogate"):
+    with reporter.stage("calibrating the update surrogate") as on_progress:
         range_v = (min(levels), max(levels))
-        update = cached_update(model, numbers, up, range_v, folder=updates_folder())
+        update = cached_update(
+            model, numbers, up, range_v, folder=updates_folder(), report=on_progress
+        )
     reporter.say(f"    {update.note}")
     return up, update
 

@@ -17,6 +17,7 @@ from cosim.write.ledger import worst_disturb
 from cosim.write.unmet import counted, in_words
 from cosim.write.verify import MeanDevice, VerifySpec, Written
 from workflows.outcome import no_result
+from workflows.write_advice import Knobs, next_action
 from workflows.write_file import WriteJob
 
 Answer = tuple[dict[str, Any], list[str], int]
@@ -34,6 +35,7 @@ class Asked:
         wall_s: how long it took [s].
         set_aside: where a result of an earlier run is, now that this one failed; None if there was
             none.
+        knobs: what the next call may change.
     """
 
     scheme: str
@@ -41,6 +43,7 @@ class Asked:
     out: Path
     wall_s: float
     set_aside: str | None
+    knobs: Knobs
 
 
 def _outcome(asked: Asked, written: Written, spec: VerifySpec, cells: int) -> tuple[str, str]:
@@ -87,6 +90,8 @@ def write_answer(
     ledger, worst = written.ledger, worst_disturb(written.ledger)
     met, cells = int(written.within.sum()), int(wanted.sum())
     outcome, reason = _outcome(asked, written, spec, cells)
+    unmet = counted(written.unmet)
+    advice = "" if written.failed else _next(asked, unmet)
     worst_s, rms_s = float(off_s.max()), float(np.sqrt((off_s**2).mean()))
     summary = {
         "outcome": outcome,
@@ -107,7 +112,8 @@ def write_answer(
         "device_range_s": device.range_s,
         "met": met,
         "cells": cells,
-        "unmet": counted(written.unmet),
+        "unmet": unmet,
+        "next": advice,
         "worst_disturb": worst.moved,
         "worst_disturb_cell": [worst.row, worst.col],
         "worst_disturb_pulses": worst.pulses,
@@ -139,10 +145,17 @@ def write_answer(
             f"disturb: cell [{worst.row}, {worst.col}] moved {100 * worst.moved:.2g} % of its range"
             f" in {worst.pulses} pulses for others{drift}",
             *_too_coarse(job, written, surrogate, spec, device),
+            *([f"next: {advice}"] if advice else []),
         ]
     else:
         lines += no_result(asked.out, asked.set_aside)
     return summary, lines, 0 if outcome in ("ok", "one_pulse") else 1
+
+
+def _next(asked: Asked, unmet: dict[str, int]) -> str:
+    if asked.scheme == VERIFY or not unmet:
+        return next_action(unmet, asked.knobs)
+    return f"the loop, which reads and corrects (--scheme {VERIFY} --bias {asked.scheme})"
 
 
 def _too_coarse(

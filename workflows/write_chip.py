@@ -9,6 +9,7 @@ itself, and it runs the held-out images through the chip as it was meant and as 
 from __future__ import annotations
 
 import dataclasses
+import time
 from pathlib import Path
 from typing import Any
 
@@ -68,12 +69,14 @@ def write_chip(run: Path, ngspice: Ngspice, reporter: Reporter) -> ChipWriting:
     chip = runfolder.read_chip(run, config)
     refuse_own_blocks(chip.hardware, "the exact read of what was written")
     split = load_split(config.data, seed=config.study.seed)
-    with reporter.stage(f"what a pulse does to {config.write.device} {config.write.parameters}"):
-        plan = plan_writing(config)
+    with reporter.stage(
+        f"what a pulse does to {config.write.device} {config.write.parameters}"
+    ) as on_pulse:
+        plan = plan_writing(config, on_pulse)
     reporter.say(f"    {plan.update.note}")
     targets = chip_targets(chip)
     kept = KeptTiles.of(run)
-    written = write_tiles(config, plan, targets, reporter, kept)
+    written, before_s = write_tiles(config, plan, targets, reporter, kept)
     judged = _judge(config, plan, targets, ngspice, reporter)
     x, labels = split.test_x[: config.verify.images], split.test_y[: config.verify.images]
     meant = dataclasses.replace(chip, conductance_s=tuple(tuple(layer) for layer in targets))
@@ -126,7 +129,7 @@ def write_chip(run: Path, ngspice: Ngspice, reporter: Reporter) -> ChipWriting:
         surrogate_nrmse=None if held_out is None else held_out.nrmse,
         surrogate_note=plan.update.note,
         judged=judged,
-        wall_s=sum(wall for _, wall in reporter.stages[begun_stages:]),
+        wall_s=before_s + sum(wall for _, wall in reporter.stages[begun_stages:]),
         arrays_sha256=sha256,
     )
     runfolder.write_json(run / "write.json", dataclasses.asdict(result))
@@ -164,8 +167,8 @@ def write_tiles(
     targets: list[list[Array]],
     reporter: Reporter,
     kept: KeptTiles | None = None,
-) -> list[list[Written]]:
-    """Every tile, [layer][tile], from cells that are all off.
+) -> tuple[list[list[Written]], float]:
+    """Every tile, [layer][tile], from cells that are all off; and what those kept had taken [s].
 
     Args:
         config: the study.
@@ -184,7 +187,7 @@ def write_tiles(
     ]
     if kept is not None:
         kept.only([key for layer in keys for key in layer])
-    resumed = 0
+    resumed, before_s = 0, 0.0
     lines = sum(len(target) for layer in targets for target in layer)
     pulses = (plan.surrogate.pulse, plan.surrogate.pulse)
     found: list[list[Written]] = []
@@ -208,24 +211,27 @@ def write_tiles(
                     sample=config.study.sample,
                     path=paths[k][t],
                 )
-                one = None if kept is None else kept.found(keys[k][t], fresh)
-                if one is not None:
+                before = None if kept is None else kept.found(keys[k][t], fresh)
+                if before is not None:
+                    one, took_s = before
                     resumed += 1
+                    before_s += took_s
                 else:
+                    started = time.perf_counter()
                     engine = surrogate_engine(plan.surrogate, spread=spread)
                     one = write_verify(
                         fresh, target, plan.scheme, pulses, engine, plan.rule, plan.spec,
                         report=report,
                     )  # fmt: skip
                     if kept is not None:
-                        kept.keep(keys[k][t], one)
+                        kept.keep(keys[k][t], one, time.perf_counter() - started)
                 tiles.append(one)
                 done += len(target)
             found.append(tiles)
     if resumed:
         whole = sum(len(layer) for layer in targets)
         reporter.say(f"    {resumed} of {whole} tiles had been written by a call that was stopped")
-    return found
+    return found, before_s
 
 
 def _why_it_ended(written: list[list[Written]]) -> str:

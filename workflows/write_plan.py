@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from compact_models.errors import InputError, closest
 from compact_models.library import find_model, find_set
 from compact_models.model import CompactModel, ParameterSet
-from cosim.calibration.update import MOST, check_levels
+from cosim.calibration.update import MOST, Report, check_levels
 from cosim.calibration.update_cache import CalibratedUpdate, cached_update, updates_folder
 from cosim.surrogate.update import UpdateSurrogate
 from cosim.write.amplitudes import AmplitudeRule, quiet_rule
@@ -57,7 +57,7 @@ class WritePlan:
         return self.update.surrogate
 
 
-def plan_writing(config: Config) -> WritePlan:
+def plan_writing(config: Config, report: Report | None = None) -> WritePlan:
     """What `[write]` asks for, with the update surrogate: some 20 s for `stanford`, the first time.
 
     Raises:
@@ -65,7 +65,7 @@ def plan_writing(config: Config) -> WritePlan:
     """
     scheme, wanted = chosen_scheme(config), config.write
     _equal_wires(config)
-    update = calibrated(config)
+    update = calibrated(config, report)
     surrogate = update.surrogate
     for end, words in ((0, "lowest"), (-1, "highest")):
         # Where the source had no answer at all the heat is NaN and the change says nothing.
@@ -138,7 +138,7 @@ def verify_spec(config: Config) -> VerifySpec:
     )
 
 
-def calibrated(config: Config) -> CalibratedUpdate:
+def calibrated(config: Config, report: Report | None = None) -> CalibratedUpdate:
     """What one pulse does to the device, up to what the cell that needs most may need.
 
     Raises:
@@ -148,7 +148,7 @@ def calibrated(config: Config) -> CalibratedUpdate:
     range_v, width_s = _range_v(config), config.write.width_s
     highest_v = max(config.write.amplitude_v, config.write.amplitude_down_v)
     pulse = Pulse(highest_v, width_s, EDGE * width_s, EDGE * width_s)
-    return cached_update(model, numbers, pulse, range_v, folder=updates_folder())
+    return cached_update(model, numbers, pulse, range_v, folder=updates_folder(), report=report)
 
 
 def most_gain(config: Config) -> float:

@@ -5,8 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from compact_models.library import find_model
 from cosim.fidelities.spice import SimulationRecord
 from cosim.write.unmet import in_words as unmet_words
+from workflows.write_advice import Knobs, next_action
 from workflows.write_judge import Judged
 
 _NOTHING = 1e-5  # of a state's range: rounding of ramps and tables
@@ -21,7 +23,8 @@ class ChipWriting:
     `reason` says why the loop ended early on a tile; empty if it did on none. `write` is `[write]`
     of the configuration, and `pulsed` are the cells that were not where they should be at once.
     Pulses and heat are those of the update surrogate; `judged` says how many times as much ngspice
-    needed for some of the cells. `unmet` counts the cells that are off, by the reason.
+    needed for some of the cells. `unmet` counts the cells that are off, by the reason. `wall_s` is
+    what the call took and what the tiles had taken that one before it had finished.
     """
 
     write: dict[str, Any]
@@ -81,6 +84,7 @@ def writing_lines(found: ChipWriting) -> list[str]:
         f" ({found.levels} levels, {found.device}, {found.scheme});"
         f" largest error {found.worst_error_s * 1e6:.3g} uS, rms {found.rms_error_s * 1e6:.3g} uS",
         *([f"off        {unmet_words(found.unmet)}; all in write.csv"] if found.unmet else []),
+        *([f"next       {advice}"] if (advice := _next(found)) else []),
         f"cost       by the surrogate: {found.pulses} pulses, at most {found.most_pulses} on a"
         f" cell, {found.latency_s:.3g} s; heat in the cells {found.energy_j:.3g} J by pulses and"
         f" {found.energy_read_j:.3g} J by readings, {found.energy_given_j:.3g} J from the drivers",
@@ -95,6 +99,24 @@ def writing_lines(found: ChipWriting) -> list[str]:
         f" not made from; {found.surrogate_note}",
         *([f"ended      early, {found.reason}"] if found.reason else []),
     ]
+
+
+def _next(found: ChipWriting) -> str:
+    """What of `[write]` would help, in words; a pulse device steps alike at any height."""
+    write = found.write
+    return next_action(
+        found.unmet,
+        Knobs(
+            most_pulses=f"[write] most_pulses above {write['most_pulses']}",
+            width=f"[write] width_s, now {write['width_s']:.3g}",
+            amplitudes="[write] amplitude_v, amplitude_down_v",
+            tolerance=f"[write] levels below {write['levels']}",
+            quieter='a bias that half-selects less ([write] scheme = "v3")'
+            if found.scheme == "v2"
+            else "",
+            shaped=find_model(str(write["device"])).pulse is None,
+        ),
+    )
 
 
 def ratio_words(judged: Judged) -> str:

@@ -19,7 +19,7 @@ from compact_models.errors import InputError
 from compact_models.model import CompactModel, ParameterSet
 from compact_models.variation import component_rng
 from cosim.calibration.update_layout import FULL, QUICK, Effort, lay_out
-from cosim.calibration.update_source import in_ngspice, in_torch
+from cosim.calibration.update_source import Measured, in_ngspice, in_torch
 from cosim.devices.form import B_SOURCES, DeviceForm, device_form
 from cosim.devices.switching_time import switching_state
 from cosim.ngspice import Ngspice
@@ -165,7 +165,8 @@ def measure_update(
         ngspice: who measures; None is torch.
         form: in which ngspice gets the device, from `update_form`.
         effort: how fine; None is `effort_of`.
-        report: called with points done and points in all.
+        report: called with steps done and steps in all, half of them the search for levels, which
+            may need fewer than are allowed.
 
     Raises:
         InputError: the device takes no pulses, the levels are not in order, or beyond what the
@@ -175,11 +176,26 @@ def measure_update(
     wanted = effort_of(ngspice, form, effort)
     # Where the table needs points does not hang on energies, for which torch has to stop and look.
     guide = in_torch(model, parameter_set, pulse, looks=0, tolerance=1e-5)
-    rows = lay_out(guide, range_v, wanted, thresholds_v(model, parameter_set))
+    most = (wanted.level_rounds + 1) * (wanted.state_rounds + 1)
+    rounds = 0
+
+    def searched(x: Array, voltage_v: Array) -> Measured:
+        nonlocal rounds
+        found = guide(x, voltage_v)
+        rounds += 1
+        if report is not None:
+            report(rounds, 2 * most)
+        return found
+
+    def measured(done: int, points: int) -> None:
+        if report is not None:
+            report(most + most * done // points, 2 * most)
+
+    rows = lay_out(searched, range_v, wanted, thresholds_v(model, parameter_set))
     if ngspice is None:
-        source = in_torch(model, parameter_set, pulse)
+        source = in_torch(model, parameter_set, pulse, report=measured)
     else:
-        source = in_ngspice(model, parameter_set, pulse, ngspice, form=form, report=report)
+        source = in_ngspice(model, parameter_set, pulse, ngspice, form=form, report=measured)
     rng = component_rng(_SEED, 0, "update surrogate, held out")
     x = rng.random(wanted.held_out)
     v = range_v[0] + (range_v[1] - range_v[0]) * rng.random(wanted.held_out)

@@ -103,6 +103,7 @@ def test_one_pulse_a_cell_gets_near_and_the_loop_nearer(tmp_path: Path) -> None:
     # Whoever reads the outcome alone is not told that the targets are there.
     assert summary["outcome"] == "one_pulse"
     assert "cells are off by more than" in summary["reason"]
+    assert "--scheme verify --bias v3" in summary["next"]
     assert summary["unmet"] == {"one_pulse": 12 - summary["met"]}
     before = np.abs(BEGUN - TARGET).mean()
     out = np.load(tmp_path / "out.npz")
@@ -137,6 +138,7 @@ def test_it_says_when_a_target_is_not_met(tmp_path: Path) -> None:
     assert summary["outcome"] == "not_reached"
     names_all(summary["reason"], f"{12 - summary['met']} of 12 cells are off by more than")
     names_all(summary["reason"], "used up on its way")
+    names_all(summary["next"], "--max-pulses above 1", "--width-s, now 0.01")
     unmet = np.load(tmp_path / "out.npz")["unmet"]
     off = np.abs(np.load(tmp_path / "out.npz")["conductance_s"] - TARGET) > summary["tolerance_s"]
     assert ((unmet != "") == off).all()

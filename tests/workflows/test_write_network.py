@@ -160,6 +160,11 @@ def test_what_was_finished_before_a_kill_is_not_written_again(
     with pytest.raises(KilledError):
         spiceloop("write-network", run)
     assert paths == both
+    # As if the tile that is kept had taken an hour: it stands in the time of the whole.
+    (kept,) = (run / "write.tiles").iterdir()
+    stored = dict(np.load(kept))
+    assert 0 < stored["wall_s"] < 3600
+    np.savez(kept, **{**stored, "wall_s": np.array(3600.0)})
     paths[:] = ["so that it does not die"] * 2
     ran = spiceloop("write-network", run)
     assert ran.code == 0, ran.err
@@ -168,6 +173,7 @@ def test_what_was_finished_before_a_kill_is_not_written_again(
     assert not (run / "write.tiles").exists()
     # As if nobody had ever stopped it.
     ours, theirs = (json.loads((one / "write.json").read_text()) for one in (run, written_study))
+    assert 3600 < ours["wall_s"] < 3600 + 600
     for name in set(theirs) - {"wall_s", "surrogate_note", "simulations"}:
         assert ours[name] == theirs[name], name
 
