@@ -68,6 +68,23 @@ def test_the_second_call_measures_nothing_and_has_the_same_table(
     assert [path.stat().st_size < 100_000 for path in (tmp_path / "new").iterdir()] == [True]
 
 
+def test_it_is_said_how_far_the_measurement_is(measured: MeasuredUpdate) -> None:
+    said: list[tuple[int, int]] = []
+    effort = replace(SMALL, held_out=2500)  # more than are measured at once
+
+    def report(done: int, total: int) -> None:
+        said.append((done, total))
+
+    anew = measure_update(MODEL, NUMBERS, PULSE, RANGE_V, effort=effort, report=report)
+    assert said == sorted(said)
+    assert len({total for _, total in said}) == 1
+    done, total = said[-1]
+    assert done == total
+    assert sum(total / 2 < done for done, _ in said) >= 3  # of the second half
+    for one, other in zip(anew.rows, measured.rows, strict=True):
+        np.testing.assert_array_equal(one.after, other.after)
+
+
 def other_equation() -> object:
     return replace(MODEL, current=MODEL.current * 2)
 
