@@ -11,7 +11,7 @@ from sklearn.model_selection import train_test_split
 from cosim.fidelities.exact import ExactModel
 from cosim.forward import forward
 from cosim.training import floating
-from cosim.training.backprop import BackpropSpec
+from cosim.training.backprop_spec import BackpropSpec
 from netlists.chip import Chip, map_network
 from netlists.graph import linear_stages, network_graph
 from netlists.hardware import Hardware

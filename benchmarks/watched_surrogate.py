@@ -14,7 +14,7 @@ from compact_models.ohmic import OhmicCell
 from cosim.ngspice import find_ngspice
 from cosim.nodal.transfer import solve_transfer
 from cosim.surrogate.wires import wire_model
-from cosim.training.backprop import BackpropSpec
+from cosim.training.backprop_spec import BackpropSpec
 from workflows.config import CalibrationSpec, Config, NetworkSpec, VerifySpec, WiresSpec
 from workflows.console import Reporter
 from workflows.train import train_run

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
+import subprocess
 import sys
 import tomllib
 from importlib.metadata import packages_distributions
@@ -44,6 +45,27 @@ def test_every_import_is_a_declared_dependency_and_every_dependency_is_imported(
     where = packages_distributions()
     imported = {_normal(where[name][0]) for name in _imported()}
     assert imported == declared
+
+
+_REFUSED = """
+import sys
+from workflows.cli import main
+sys.argv = ["spiceloop", "train", sys.argv[1], "-o", sys.argv[2]]
+try:
+    main()
+except SystemExit as end:
+    heavy = ("torch", "sklearn", "networkx", "sympy", "scipy.sparse", "matplotlib")
+    print(end.code, *(name for name in heavy if name in sys.modules))
+"""
+
+
+def test_a_slip_in_a_configuration_is_told_before_the_heavy_libraries_load(tmp_path: Path) -> None:
+    path = tmp_path / "study.toml"
+    path.write_text("[train]\nepoch = 3\n", encoding="utf-8")
+    called = [sys.executable, "-c", _REFUSED, str(path), str(tmp_path / "run")]
+    done = subprocess.run(called, cwd=ROOT, capture_output=True, text=True, check=True)
+    assert "[train] epoch: unknown key" in done.stderr
+    assert done.stdout.split() == ["2"]
 
 
 def test_the_lock_pins_every_dependency() -> None:

@@ -138,11 +138,13 @@ def train(
     """Train a network on a chip; RUN gets the weights, the chip and its calibration."""
 
     def work(reporter: Reporter) -> tuple[dict[str, Any], list[str], int]:
-        from cosim.ngspice import find_ngspice
         from workflows.config import load_config
+
+        loaded = load_config(config)  # a slip is told before what trains is loaded
+
+        from cosim.ngspice import find_ngspice
         from workflows.train import train_run
 
-        loaded = load_config(config)
         summary = train_run(loaded, out, find_ngspice(), reporter, command=_command())
         lines = [
             f"floating point {summary['accuracy_float']:.4f},"
@@ -175,13 +177,15 @@ def map_network(
     """Put a trained network of yours on a chip and verify it; RUN is like that of train."""
 
     def work(reporter: Reporter) -> tuple[dict[str, Any], list[str], int]:
-        from cosim.ngspice import find_ngspice
         from workflows.config import Config, load_config
+
+        chip = Config() if config is None else load_config(config)
+
+        from cosim.ngspice import find_ngspice
         from workflows.demo import verification_lines
         from workflows.map import map_run
         from workflows.own_data import OwnData, needs_data, with_data
 
-        chip = Config() if config is None else load_config(config)
         study = needs_data(with_data(chip, OwnData(data, test, label, scale)))
         mapped = map_run(
             module, study, out, find_ngspice(), reporter, command=_command(), images=_count(images)

@@ -26,7 +26,7 @@ from compact_models.errors import InputError, closest
 from compact_models.ohmic import OhmicCell
 from compact_models.spec import Spec, range_in_words
 from compact_models.toml_syntax import find_slip
-from cosim.training.backprop import BackpropSpec
+from cosim.training.backprop_spec import BackpropSpec
 from netlists.adcs.quantiser import AdcSpec
 from netlists.drivers.level import DriverSpec
 from netlists.hardware import Hardware, TileSpec

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from cosim.ngspice import Ngspice, find_ngspice
-from cosim.training.backprop import BackpropSpec
+from cosim.training.backprop_spec import BackpropSpec
 from workflows.config import Config, VerifySpec
 from workflows.console import Reporter
 from workflows.failures import failure_lines

@@ -10,8 +10,6 @@ import warnings
 from pathlib import Path
 from typing import Any
 
-from torch import nn
-
 from compact_models.errors import InputError
 
 
@@ -25,6 +23,8 @@ def call_factory(target: str) -> Any:
     Raises:
         InputError: there is no such file or factory, or the user's code failed.
     """
+    from torch import nn  # a configuration without user code is read before torch is
+
     file, _, factory = target.rpartition(":")
     path = Path(file)
     if not path.is_file():

@@ -18,34 +18,17 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from pydantic import Field
 from torch import nn
 
-from compact_models.spec import Spec
 from compact_models.variation import Stream
 from cosim.fidelities.surrogate import SurrogateModel
 from cosim.fidelities.watch import INPUTS, TileError, anchored, can_be_watched, tile_errors
 from cosim.forward import LayerModel
 from cosim.layers.crossbar_network import CrossbarNetwork
+from cosim.training.backprop_spec import BackpropSpec
 
 Array = NDArray[np.float64]
 Labels = NDArray[np.int64]
-
-
-class BackpropSpec(Spec):
-    """How to train."""
-
-    epochs: int = Field(40, ge=1, le=100_000, description="passes over the training samples")
-    batch_size: int = Field(32, ge=1, le=1_000_000, description="samples per step")
-    learning_rate: float = Field(5e-3, gt=0, le=10, description="of Adam, at the start")
-    programming_noise: bool = Field(True, description="train with fresh programming errors")
-    surrogate_tolerance: float = Field(
-        0.01,
-        gt=0,
-        le=1,
-        description="how far an array's currents may be off `exact` in training (relative rms);"
-        " beyond it the surrogate is anchored on the exact solution",
-    )
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from torch import nn
 
 from compact_models.variation import Stream
-from cosim.training.backprop import BackpropSpec
+from cosim.training.backprop_spec import BackpropSpec
 from netlists.graph import LinearStage
 from netlists.neurons.spec import neuron_by_name
 

@@ -6,12 +6,16 @@ A code of `code_full` stands for the full-scale voltage. Unsigned converters run
 
 from __future__ import annotations
 
-import torch
+from typing import TYPE_CHECKING
+
 from pydantic import Field
 
 from compact_models.spec import Spec
 from netlists.circuit import BehaviouralVoltage, Subcircuit
 from netlists.names import number
+
+if TYPE_CHECKING:  # a configuration is read before torch is
+    import torch
 
 
 class AdcSpec(Spec):
@@ -69,4 +73,4 @@ def continuous_code(
 def quantise(continuous: torch.Tensor, spec: AdcSpec, *, signed: bool) -> torch.Tensor:
     """Rounds and clips what `continuous_code` gives."""
     low, high = code_range(spec, signed=signed)
-    return torch.floor(continuous + 0.5).clamp(low, high)
+    return (continuous + 0.5).floor().clamp(low, high)

@@ -6,13 +6,17 @@ it. `code_full` is the value that stands for 1.
 
 from __future__ import annotations
 
-import torch
+from typing import TYPE_CHECKING
+
 from pydantic import Field
 
 from compact_models.spec import Spec
 from netlists.circuit import BehaviouralVoltage, Resistor, Shared, Subcircuit
 from netlists.names import number
 from netlists.wires import SeriesOhm
+
+if TYPE_CHECKING:  # a configuration is read before torch is
+    import torch
 
 # A pixel of 8/16 lies exactly between two steps of an 8-bit DAC; simulators and Python would
 # round it apart by the last bit. Half a millionth of a step settles it in both alike.
@@ -64,5 +68,5 @@ def name(*, signed: bool) -> str:
 def level(x: torch.Tensor, spec: DriverSpec, *, signed: bool) -> torch.Tensor:
     """The source voltage for digital values `x` (1 = full), any shape, in volts."""
     count = steps(spec, signed)
-    code = torch.floor(x * count + (0.5 + TIE_BREAK)).clamp(-count if signed else 0, count)
+    code = (x * count + (0.5 + TIE_BREAK)).floor().clamp(-count if signed else 0, count)
     return spec.v_read_v * code / count

@@ -9,16 +9,18 @@ from __future__ import annotations
 import importlib
 import pkgutil
 from functools import cache
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
-import torch
 from pydantic import Field
-from torch import nn
 
 import netlists.neurons
 from compact_models.errors import InputError
 from compact_models.spec import Spec
 from netlists.circuit import BehaviouralVoltage, Subcircuit
+
+if TYPE_CHECKING:  # a configuration is read before torch is
+    import torch
+    from torch import nn
 
 
 class NeuronSpec(Spec):

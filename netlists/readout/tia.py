@@ -10,7 +10,8 @@ loop itself, for benches that hold the two against each other.
 
 from __future__ import annotations
 
-import torch
+from typing import TYPE_CHECKING
+
 from pydantic import Field
 
 from compact_models.spec import Spec
@@ -22,6 +23,9 @@ from netlists.circuit import (
     Vcvs,
     VoltageSource,
 )
+
+if TYPE_CHECKING:  # a configuration is read before torch is
+    import torch
 
 
 class TiaSpec(Spec):
@@ -91,4 +95,4 @@ def output_v(
     """Output voltage for input currents [batch, col] and instance parameters [col]."""
     gain = spec.open_loop_gain
     linear = gain / (1 + gain) * (v_offset_v - r_feedback_ohm * current_a)
-    return spec.v_rail_v * torch.tanh(linear / spec.v_rail_v)
+    return spec.v_rail_v * (linear / spec.v_rail_v).tanh()
