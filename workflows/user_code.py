@@ -69,6 +69,8 @@ def call_factory(target: str) -> Any:
 
 def _offers(value: object, module: str) -> bool:
     """Whether it is a network, or what stands in the user's file can be called as it is."""
+    from torch import nn
+
     if isinstance(value, nn.Module):
         return True
     if not callable(value) or getattr(value, "__module__", "") != module:
