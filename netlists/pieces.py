@@ -30,6 +30,8 @@ class Pieces:
         bare_word: the word sides of cells that none touches, [row, col].
         bare_bit: the bit sides likewise, [row, col].
         bare_bitline: the sense ports likewise, [col].
+        live: the cells whose piece has two ends or more, drivers or sense nodes; in others no
+            current can flow, [row, col].
     """
 
     floating: tuple[str, ...]
@@ -37,6 +39,7 @@ class Pieces:
     bare_word: Bools
     bare_bit: Bools
     bare_bitline: Bools
+    live: Bools
 
 
 def find_pieces(crossbar: Crossbar, driven: Bools, sensed: Bools) -> Pieces:
@@ -64,9 +67,8 @@ def find_pieces(crossbar: Crossbar, driven: Bools, sensed: Bools) -> Pieces:
     other = np.concatenate([b[there] for (_, b), there in zip(ends, joined, strict=True)])
     graph = sp.coo_array((np.ones(len(one), bool), (one, other)), shape=(len(number),) * 2)
     count, piece = connected_components(graph, directed=False)
-    tied = np.zeros(count, bool)
-    tied[piece[wordline[driven]]] = True
-    tied[piece[bitline[sensed]]] = True
+    ties = np.bincount(piece[np.concatenate([wordline[driven], bitline[sensed]])], minlength=count)
+    tied = ties > 0
     # A short is no element: it makes two nodes one.
     elements = [joined[0] & (ohm[0] > 0), joined[1] & (ohm[1] > 0), cell]
     has_element = np.zeros(count, bool)
@@ -79,6 +81,7 @@ def find_pieces(crossbar: Crossbar, driven: Bools, sensed: Bools) -> Pieces:
         bare[word],
         bare[bit],
         bare[bitline],
+        cell & (ties[piece[word]] > 1),
     )
 
 

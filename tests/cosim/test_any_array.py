@@ -135,8 +135,14 @@ def test_read_array_takes_its_own_road_to_ngspice(opens: bool, ngspice: Ngspice)
             for found, array, drive in pieces
             if found.bare_word.any() or found.bare_bit.any()
         ]
-        assert min(len(tied), len(bare)) >= 5
-        kept += tied[:5] + bare[:5]
+        # Arrays with cells but no way through: Kirchhoff's check has only rounding to look at.
+        dead = [
+            (array, drive)
+            for found, array, drive in pieces
+            if array.crossbar.conductance_s.any() and not found.live.any()
+        ]
+        assert min(len(tied), len(bare), len(dead)) >= 5
+        kept += tied[:5] + bare[:5] + dead[:12]
     for array, drive in kept:
         spice = read_array(array, drive, "spice", ngspice=ngspice)
         assert spice.outcome == "ok", spice.reason
