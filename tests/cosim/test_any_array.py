@@ -149,3 +149,20 @@ def test_read_array_takes_its_own_road_to_ngspice(opens: bool, ngspice: Ngspice)
         exact = read_array(array, drive, "exact").current_a
         scale = float(np.abs(drive).max() * array.crossbar.conductance_s.sum())
         assert spice.current_a == pytest.approx(exact, rel=1e-9, abs=1e-12 * scale)
+
+
+@pytest.mark.ngspice
+def test_cells_without_a_way_through_carry_rounding_and_that_is_no_broken_law(
+    ngspice: Ngspice,
+) -> None:
+    """Each cell hangs at its word line alone: 1e-17 A must not be held to 1e-17 A."""
+    g = np.diag([3e-6, 5e-6, 8e-6])
+    word = np.array([[0.31, 7.0, 0.17], [3.3, 0.45, 21.0], [0.6, 130.0, 0.9]])
+    bit = np.where(np.eye(3) > 0, 0.4, np.inf)
+    ends = np.array([0.0, 33.0, 0.0]), np.array([2.0, 2.0, np.inf])
+    drive = np.array([[0.13, -0.17, 0.19], [0.07, 0.11, -0.05]])
+    read = read_array(
+        ReadArray(Crossbar(g, Wires(word, bit)), *ends), drive, "spice", ngspice=ngspice
+    )
+    assert read.outcome == "ok", read.reason
+    assert read.current_a == pytest.approx(np.zeros((2, 3)), abs=1e-15)
