@@ -17,6 +17,7 @@ from workflows.console import Reporter
 from workflows.data import Split, load_split
 from workflows.made_run import Made, calibrated, cells, check_run_fits, write_run
 from workflows.runfolder import new_folder
+from workflows.still_falling import still_falling
 from workflows.study_checks import check_study
 from workflows.study_network import initial_stages
 from workflows.threads import threads_for
@@ -51,6 +52,7 @@ def train_run(
             reporter.say(f"    {line}")
         with threads_for(cells(stages)):
             trained = _train(config, split, stages, ngspice, reporter)
+        falling = still_falling([line.loss for line in trained.history], len(split.class_names))
         record = write_run(
             folder,
             config,
@@ -60,7 +62,7 @@ def train_run(
             reporter,
             command=command,
             made_by="train",
-            notes=split.clipped(),
+            notes=[*split.clipped(), *([falling] if falling else [])],
         )
     return {
         "run": str(out),
@@ -69,6 +71,7 @@ def train_run(
         "test_images": len(split.test_y),
         "data": split.facts(),
         "epochs": config.train.epochs,
+        "still_falling": falling,
         "calibration_errors": [dataclasses.asdict(row) for row in trained.calibration.errors],
         "surrogate": dataclasses.asdict(trained.watched),
         "config_hash": config.hash,
