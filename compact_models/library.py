@@ -22,6 +22,7 @@ from compact_models.errors import InputError, closest
 from compact_models.model import CompactModel, ParameterSet
 from compact_models.set_file import read_set
 from compact_models.set_file import save_set as save_set  # scripts look for it here
+from compact_models.user_loader import UserLoader
 
 Problems = dict[Path, InputError]
 """What is wrong with which file of the device folder."""
@@ -150,8 +151,9 @@ def models_in_file(path: Path) -> tuple[CompactModel, ...]:
     """
     if not path.is_file():
         raise InputError("no such file", where=str(path))
-    spec = importlib.util.spec_from_file_location(f"spiceloop_device_{path.stem}", path)
-    if spec is None or spec.loader is None:
+    name = f"spiceloop_device_{path.stem}"
+    spec = importlib.util.spec_from_file_location(name, path, loader=UserLoader(name, path))
+    if path.suffix != ".py" or spec is None or spec.loader is None:
         raise InputError("not a Python file", where=str(path))
     module = importlib.util.module_from_spec(spec)
     try:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from compact_models.errors import InputError
+from compact_models.user_loader import UserLoader
 
 
 def call_factory(target: str) -> Any:
@@ -29,8 +30,9 @@ def call_factory(target: str) -> Any:
     path = Path(file)
     if not path.is_file():
         raise InputError("there is no such file", where=file)
-    spec = importlib.util.spec_from_file_location("spiceloop_user_module", path)
-    if spec is None or spec.loader is None:
+    name = "spiceloop_user_module"
+    spec = importlib.util.spec_from_file_location(name, path, loader=UserLoader(name, path))
+    if path.suffix != ".py" or spec is None or spec.loader is None:
         raise InputError("this file cannot be imported", where=file)
     module = importlib.util.module_from_spec(spec)
     sys.modules[spec.name] = module  # dataclasses look their module up there
