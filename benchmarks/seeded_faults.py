@@ -16,12 +16,10 @@ _ROOT = Path(__file__).resolve().parent.parent
 _COPIED = ("compact_models", "netlists", "cosim", "workflows", "tests", "benchmarks", "docs")
 _FILES = ("pyproject.toml", "README.md", "run", "requirements.lock", "LICENSE", "CHANGELOG.md")
 
-_OPTIONS = ("--ngspice", "required", "-n", "auto", "--dist", "loadfile", "-x", "-q")
-
 TITLE = "Faults that the quick suite sees"
 TEXT = """
 One fault at a time is seeded into a copy of the tree, and the tests that `./run test` runs are run
-there until the first fails. `caught by` is that test.
+there until the first fails. `caught by` is that test, which passes without the fault.
 """
 
 
@@ -126,7 +124,18 @@ def rows() -> tuple[list[str], list[list[str]]]:
 
 
 def _caught(fault: Fault) -> tuple[str, str]:
-    """The first test that fails, and the seconds until then."""
+    """The first test that fails, and the seconds until then; it must pass without the fault."""
+    started = time.perf_counter()
+    failed = _failing(fault, "-n", "auto", "--dist", "loadfile", "-x")
+    seconds = f"{time.perf_counter() - started:.0f}"
+    if not failed:
+        return "**nothing**", seconds
+    assert not _failing(None, failed[0]), f"{failed[0]} fails without the fault too"
+    return f"`{failed[0]}`", seconds
+
+
+def _failing(fault: Fault | None, *options: str) -> list[str]:
+    """The tests that fail in a copy of the tree."""
     with tempfile.TemporaryDirectory(prefix="spiceloop-fault-") as folder:
         copy = Path(folder)
         for name in _COPIED:
@@ -134,22 +143,19 @@ def _caught(fault: Fault) -> tuple[str, str]:
         for name in _FILES:
             shutil.copy2(_ROOT / name, copy / name)
         (copy / ".venv").symlink_to((_ROOT / ".venv").resolve())
-        path = copy / fault.path
-        text = path.read_text(encoding="utf-8")
-        assert text.count(fault.old) == 1, f"{fault.path} has no single {fault.old!r}"
-        path.write_text(text.replace(fault.old, fault.new), encoding="utf-8")
-        started = time.perf_counter()
+        if fault is not None:
+            path = copy / fault.path
+            text = path.read_text(encoding="utf-8")
+            assert text.count(fault.old) == 1, f"{fault.path} has no single {fault.old!r}"
+            path.write_text(text.replace(fault.old, fault.new), encoding="utf-8")
         run = subprocess.run(
-            [sys.executable, "-m", "pytest", *_OPTIONS],
+            [sys.executable, "-m", "pytest", "--ngspice", "required", "-q", *options],
             cwd=copy,
             env=os.environ | {"PYTHONPATH": folder, "OMP_NUM_THREADS": "1"},
             capture_output=True,
             text=True,
             check=False,
         )
-        seconds = f"{time.perf_counter() - started:.0f}"
     failed = re.findall(r"^(?:FAILED|ERROR) (\S+)", run.stdout, re.MULTILINE)
-    if run.returncode == 0:
-        return "**nothing**", seconds
-    assert failed, run.stdout[-2000:]  # it ended otherwise than by a test
-    return f"`{failed[0]}`", seconds
+    assert failed or run.returncode == 0, run.stdout[-2000:]  # it ended otherwise than by a test
+    return failed
