@@ -142,9 +142,10 @@ def test_updates_in_ngspice_and_in_torch_are_the_same(
     clear = np.abs(net) >= 4
     assert (net[clear] > 0).sum() >= 2
     assert (net[clear] < 0).sum() >= 2
-    assert (np.sign(moved["spice"])[clear] == np.sign(net)[clear]).all()
     if name == "constant_step":
+        assert (np.sign(moved["spice"])[clear] == np.sign(net)[clear]).all()
         steps = moved["spice"] * (high - low) / start.parameter_set.values["dw_min"]
         np.testing.assert_allclose(steps, net, atol=0.05 * np.abs(net).max())
-    else:
+    else:  # its steps up are larger than those down: no law says the sign, the order follows
         assert np.abs(moved["spice"]).max() > 0.1
+        assert np.corrcoef(moved["spice"].ravel(), net.ravel())[0, 1] > 0.95
