@@ -92,7 +92,7 @@ def test_folder_or_nothing_for_a_configuration_is_refused(tmp_path: Path) -> Non
     [
         ["solve"],
         ["solve", "a.npz"],
-        ["verify", "r", "--images", "x"],
+        ["verify", "r", "--chips", "x"],
         ["nonsense"],
         ["check", "--nonsense"],
         ["train", "-o"],
