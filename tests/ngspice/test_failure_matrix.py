@@ -49,7 +49,7 @@ REJECTED = [
     Case("element twice", deck("V1 a 0 1\nR1 a 0 1\nR2 a 0 1\nR1 a 0 2\n.op\n"), Outcome.CRASHED,
          ("r1 a 0 2", "already exists", "deck line 6")),
     Case("in a block", deck(".subckt s a b\nr1 a b 1k\n+ tc=0\nq7 a\n.ends\nV1 a 0 1\nXs a 0 s\n"
-         ".op\n"), Outcome.CRASHED, ("q.xs.q7 a", "deck line 6: q7 a")),
+         ".op\n"), Outcome.CRASHED, ("q7 a", "deck line 6")),
     Case("nothing to save", deck(DIVIDER + ".save v(zz)\n.op\n"), Outcome.CRASHED,
          ("no data saved",)),
 ]  # fmt: skip
