@@ -6,7 +6,7 @@ import statistics
 
 import numpy as np
 
-from cosim.array_read import ArrayCurrents, read_array
+from cosim.array.read_one import ArrayCurrents, read_array
 from cosim.ngspice import find_ngspice
 from netlists.array import ReadArray
 from netlists.crossbar import Crossbar

@@ -12,11 +12,11 @@ import torch
 
 from compact_models.library import find_model, find_set
 from cosim.calibration.update_cache import cached_update, updates_folder
+from cosim.driven.table_run import surrogate_engine
+from cosim.driven.writable import WritableArray
 from cosim.memory import keep_freed_memory
 from cosim.write.amplitudes import Predicted, quiet_limits_v
-from cosim.write.array_surrogate import surrogate_engine
 from cosim.write.verify import VerifySpec, write_verify
-from cosim.write.writable import WritableArray
 from netlists.pulse import Pulse
 from netlists.wires import Wires
 from netlists.write_schemes import find_scheme

@@ -9,9 +9,9 @@ import numpy as np
 from compact_models.devices.vteam import MODEL
 from cosim.devices.form import require_compiler
 from cosim.devices.osdi import compile_osdi
+from cosim.driven.ngspice_run import OPTIONS, pulse_array
+from cosim.driven.pulsed_array import PulsedArray
 from cosim.ngspice import Deck, SimulationResult, find_ngspice, run_deck
-from cosim.write.array_ngspice import OPTIONS, pulse_array
-from cosim.write.pulsed_array import PulsedArray
 from netlists.wires import Wires
 
 TITLE = "A 32 x 32 array of VTEAM cells through a 150 ns pulse"

@@ -9,7 +9,7 @@ from sklearn import datasets
 from sklearn.model_selection import train_test_split
 
 from cosim.fidelities.exact import ExactModel
-from cosim.forward import forward
+from cosim.network.run import forward
 from cosim.training import floating
 from cosim.training.backprop_spec import BackpropSpec
 from netlists.chip import Chip, map_network

@@ -15,8 +15,8 @@ import torch
 from compact_models.library import find_model
 from compact_models.variation import Stream
 from cosim.memory import keep_freed_memory
-from cosim.write.coincidence import UpdateRule, pulse_trains
-from cosim.write.coincidence_update import straight_cells, update_straight
+from cosim.pulses.trains import UpdateRule, pulse_trains
+from cosim.pulses.update import straight_cells, update_straight
 
 PAGE = "performance.md"
 TITLE = "A pulsed update of a tile"

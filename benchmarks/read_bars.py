@@ -14,8 +14,8 @@ import torch
 
 from benchmarks._peers import badcrossbar, by_badcrossbar, by_sparse_lu
 from benchmarks._timing import median_s, paired_s
+from cosim.array.layer import CrossbarArray
 from cosim.bench import sweep_deck
-from cosim.layers.crossbar_array import CrossbarArray
 from cosim.memory import keep_freed_memory
 from cosim.ngspice import find_ngspice, run_deck
 from cosim.nodal.lines import Lines

@@ -55,7 +55,7 @@ FAULTS = (
     ),
     Fault(
         "the pair of bit lines of a weight swapped in Python",
-        "cosim/forward.py",
+        "cosim/network/run.py",
         "volts[:, 1::2] - volts[:, 0::2]",
         "volts[:, 0::2] - volts[:, 1::2]",
     ),
@@ -103,7 +103,7 @@ FAULTS = (
     ),
     Fault(
         "coincidences move weights the other way",
-        "cosim/write/coincidence_update.py",
+        "cosim/pulses/update.py",
         "directions = which * counts.sign()[..., None]",
         "directions = which * -counts.sign()[..., None]",
     ),

@@ -12,8 +12,8 @@ the step. Where it is curved, one pulse differs from its step by up * up' / 2, w
 is of the order of the step.
 
 The conductance is g_min at w_min and g_max at w_max, straight between them. Noise from pulse to
-pulse is in `PulseResponse` and drawn in `cosim.devices.pulses`; the rates are those of the mean
-device. A write noise, by which a weight reads otherwise than it is kept, is not part of it.
+pulse is in `PulseResponse` and drawn in `cosim.pulses.device_steps`; the rates are those of the
+mean device. A write noise, by which a weight reads otherwise than it is kept, is not part of it.
 """
 
 from __future__ import annotations

@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 
 from cosim.calibration.calibrate import Calibration
 from cosim.calibration.evidence import HeldOutError, MeasuredCurve
-from cosim.fidelities.spice import SimulationRecord
 from cosim.fidelities.surrogate import FittedLayer, FittedTile, SurrogateModel
+from cosim.network.whole_chip import SimulationRecord
 from cosim.nodal.lines import as_ohm
 from cosim.surrogate.cells import OwnCellWires
 from cosim.surrogate.curves import Curves

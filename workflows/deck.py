@@ -13,8 +13,8 @@ from compact_models.files import write_text_atomic
 from cosim.bench import sweep_deck
 from cosim.fidelities.exact import ExactModel
 from cosim.fidelities.own_blocks import without_equations
-from cosim.fidelities.spice import read_chip
-from cosim.forward import forward
+from cosim.network.run import forward
+from cosim.network.whole_chip import read_chip
 from cosim.ngspice import Ngspice
 from netlists.chip import Chip
 from netlists.design_deck import SAMPLE_FILE, design_deck

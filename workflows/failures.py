@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from cosim.fidelities.spice import WORTH_HALVING, SimulationRecord
+from cosim.network.whole_chip import WORTH_HALVING, SimulationRecord
 
 # Reasons that differ in how much, or at which point, are one; names like layer_1 stay apart.
 _AMOUNT = re.compile(r"(?<![\w.])[-+]?\d[\d.]*(?:e[-+]?\d+)?", re.IGNORECASE)

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from compact_models.errors import InputError
 from cosim.fidelities.exact import exact_codes
-from cosim.fidelities.spice import SimulationRecord, read_chip
+from cosim.network.whole_chip import SimulationRecord, read_chip
 from cosim.ngspice import Ngspice
 from netlists.chip import Chip, another_chip
 from workflows.console import Reporter

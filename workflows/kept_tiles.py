@@ -20,9 +20,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from cosim.driven.writable import WritableArray
 from cosim.write.ledger import Ledger
 from cosim.write.verify import Written
-from cosim.write.writable import WritableArray
 from workflows import runfolder
 from workflows.config import Config
 from workflows.write_plan import WritePlan

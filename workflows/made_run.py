@@ -18,7 +18,7 @@ from compact_models.files import write_bytes_atomic, write_text_atomic
 from compact_models.scratch import check_room
 from compact_models.spec import Spec
 from cosim.calibration.calibrate import Calibration, calibrate
-from cosim.layers.crossbar_network import CrossbarNetwork
+from cosim.network.module import CrossbarNetwork
 from cosim.ngspice import Ngspice
 from cosim.training.backprop import Epoch
 from netlists.chip import Chip, LayerPeriphery, draw_periphery

@@ -11,7 +11,7 @@ from typing import Literal
 import torch
 
 from compact_models.errors import InputError
-from cosim.layers.crossbar_network import CrossbarNetwork
+from cosim.network.module import CrossbarNetwork
 from cosim.ngspice import Ngspice
 from cosim.training import backprop, floating
 from netlists.chip import Chip, program

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from compact_models.errors import InputError, closest
 from compact_models.files import check_place, set_aside, write_text_atomic
-from cosim.array_read import ArrayCurrents, read_array
+from cosim.array.read_one import ArrayCurrents, read_array
 from cosim.ngspice import Outcome
 from netlists.array import ReadArray
 from netlists.crossbar import Crossbar, check_conductances

@@ -6,7 +6,7 @@ import dataclasses
 from pathlib import Path
 
 from compact_models.variation import Stream
-from cosim.layers.crossbar_network import CrossbarNetwork
+from cosim.network.module import CrossbarNetwork
 from cosim.ngspice import Ngspice
 from cosim.training import backprop, floating
 from netlists.chip import Chip, program

@@ -16,8 +16,8 @@ from compact_models.files import check_place, write_text_atomic
 from cosim.fidelities.exact import ExactModel
 from cosim.fidelities.ideal import IdealModel
 from cosim.fidelities.own_blocks import without_equations
-from cosim.fidelities.spice import ChipRead, SimulationRecord, read_chip
-from cosim.forward import LayerModel, forward
+from cosim.network.run import LayerModel, forward
+from cosim.network.whole_chip import ChipRead, SimulationRecord, read_chip
 from cosim.ngspice import Ngspice
 from cosim.training.floating import accuracy as float_accuracy
 from cosim.training.floating import network_of

@@ -14,16 +14,16 @@ from compact_models.files import check_place, set_aside
 from cosim.calibration.update import check_levels
 from cosim.calibration.update_cache import CalibratedUpdate, cached_update, updates_folder
 from cosim.devices.form import device_form
+from cosim.driven.engines import WriteEngine, ngspice_engine, torch_engine
+from cosim.driven.table_run import surrogate_engine
+from cosim.driven.writable import WritableArray
 from cosim.ngspice import find_ngspice
 from cosim.surrogate.update import UpdateSurrogate
+from cosim.synapse.default_pulses import EDGE, default_pulses
 from cosim.write.amplitudes import AmplitudeRule, Predicted, quiet_rule
-from cosim.write.array_surrogate import surrogate_engine
 from cosim.write.behind_access import BehindAccess
-from cosim.write.default_pulses import EDGE, default_pulses
-from cosim.write.engines import WriteEngine, ngspice_engine, torch_engine
 from cosim.write.polarity import check_polarity
 from cosim.write.verify import MeanDevice, VerifySpec, check_targets, write_verify
-from cosim.write.writable import WritableArray
 from netlists.pulse import Pulse
 from netlists.write_schemes import WriteScheme, find_scheme, write_schemes
 from workflows.console import Reporter

@@ -18,12 +18,12 @@ from numpy.typing import NDArray
 
 from compact_models.files import check_place
 from cosim.devices.form import device_form
+from cosim.driven.engines import ngspice_engine
+from cosim.driven.table_run import draw_spread, surrogate_engine
 from cosim.fidelities.exact import exact_codes
 from cosim.fidelities.own_blocks import refuse_own_blocks
-from cosim.fidelities.spice import read_chip
+from cosim.network.whole_chip import read_chip
 from cosim.ngspice import Ngspice, find_ngspice
-from cosim.write.array_surrogate import draw_spread, surrogate_engine
-from cosim.write.engines import ngspice_engine
 from cosim.write.ledger import worst_disturb
 from cosim.write.unmet import counted
 from cosim.write.verify import Written, write_verify

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from compact_models.errors import InputError, closest
 from compact_models.library import find_model, find_set
-from cosim.write.writable import WritableArray
+from cosim.driven.writable import WritableArray
 from netlists.access import Access, Selector, Transistor
 from netlists.wires import ALLOWED_OHM, Wires, zero_or_buildable
 from workflows.npz import numeric, read_npz

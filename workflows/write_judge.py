@@ -14,11 +14,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from cosim.write.array_surrogate import surrogate_engine
-from cosim.write.engines import Pulsed, WriteEngine
-from cosim.write.pulsed_array import PulsedArray
+from cosim.driven.engines import Pulsed, WriteEngine
+from cosim.driven.pulsed_array import PulsedArray
+from cosim.driven.table_run import surrogate_engine
+from cosim.driven.writable import WritableArray
 from cosim.write.verify import Written, write_verify
-from cosim.write.writable import WritableArray
 from workflows.write_plan import WritePlan
 
 Array = NDArray[np.float64]

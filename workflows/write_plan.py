@@ -16,13 +16,13 @@ from compact_models.library import find_model, find_set
 from compact_models.model import CompactModel, ParameterSet
 from cosim.calibration.update import MOST, Report, check_levels
 from cosim.calibration.update_cache import CalibratedUpdate, cached_update, updates_folder
+from cosim.driven.table_run import MOST_SIGMA
+from cosim.driven.writable import WritableArray
 from cosim.surrogate.update import UpdateSurrogate
+from cosim.synapse.default_pulses import EDGE
 from cosim.write.amplitudes import AmplitudeRule, quiet_rule
-from cosim.write.array_surrogate import MOST_SIGMA
-from cosim.write.default_pulses import EDGE
 from cosim.write.polarity import check_polarity
 from cosim.write.verify import MeanDevice, VerifySpec
-from cosim.write.writable import WritableArray
 from netlists.pulse import Pulse
 from netlists.wires import Wires
 from netlists.write_schemes import WriteScheme, write_schemes

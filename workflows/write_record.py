@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from compact_models.library import find_model
-from cosim.fidelities.spice import SimulationRecord
+from cosim.network.whole_chip import SimulationRecord
 from cosim.write.unmet import in_words as unmet_words
 from workflows.write_advice import Knobs, next_action
 from workflows.write_judge import Judged

@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from compact_models.errors import InputError
 from cosim.calibration import cells, evidence, periphery, signs, wires
 from cosim.calibration.evidence import HeldOutError, MeasuredCurve
-from cosim.fidelities.spice import SimulationRecord
 from cosim.fidelities.surrogate import FittedLayer, FittedTile, SurrogateModel
+from cosim.network.whole_chip import SimulationRecord
 from cosim.ngspice import (
     Deck,
     Ngspice,

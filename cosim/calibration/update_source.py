@@ -15,12 +15,12 @@ from compact_models.emit.torch_model import torch_model
 from compact_models.model import CompactModel, ParameterSet
 from cosim.calibration.pulse_heat import missed_heat
 from cosim.devices.form import DeviceForm
+from cosim.devices.polarity import place_states
 from cosim.devices.run_torch import run_torch
 from cosim.devices.switching_time import switching_state
+from cosim.driven.ngspice_run import pulse_array
+from cosim.driven.pulsed_array import PulsedArray
 from cosim.ngspice import Ngspice, Outcome
-from cosim.portraits.polarity import place_states
-from cosim.write.array_ngspice import pulse_array
-from cosim.write.pulsed_array import PulsedArray
 from netlists.pulse import Pulse
 from netlists.wires import Wires
 

@@ -9,7 +9,7 @@ import torch
 from numpy.typing import NDArray
 
 from cosim.fidelities.own_blocks import refuse_own_blocks
-from cosim.forward import forward
+from cosim.network.run import forward
 from cosim.nodal.lines import as_ohm
 from cosim.nodal.transfer import Transfer, solve_transfer
 from netlists.adcs import quantiser

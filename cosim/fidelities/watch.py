@@ -14,7 +14,7 @@ import torch
 
 from cosim.fidelities.exact import solve_tile
 from cosim.fidelities.surrogate import SurrogateModel, Tile
-from cosim.forward import forward
+from cosim.network.run import forward
 from cosim.nodal.transfer import Transfer
 from cosim.surrogate.anchored_tile import AnchoredTile
 from netlists.hardware import Hardware

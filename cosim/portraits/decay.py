@@ -11,9 +11,7 @@ import torch
 from compact_models.emit.torch_model import torch_model
 from compact_models.errors import InputError
 from compact_models.model import CompactModel, ParameterSet
-from cosim.devices.switching_time import switching_times
-from cosim.portraits.panel import Array, plain
-from cosim.portraits.polarity import (
+from cosim.devices.polarity import (
     GOAL,
     LONGEST_S,
     START,
@@ -22,6 +20,8 @@ from cosim.portraits.polarity import (
     place_states,
     polarity,
 )
+from cosim.devices.switching_time import switching_times
+from cosim.portraits.panel import Array, plain
 
 _PLACES = 25  # on the way from one end to the other
 

@@ -6,10 +6,10 @@ from collections.abc import Callable
 
 from compact_models.errors import InputError
 from compact_models.model import CompactModel, ParameterSet
+from cosim.devices.polarity import polarity
 from cosim.portraits import pulse_device, read_device
 from cosim.portraits.loop import fan, sweep
 from cosim.portraits.panel import FULL, FULL_SOLVED, Absent, Detail, Panel
-from cosim.portraits.polarity import polarity
 from cosim.portraits.switching import pulse_train, switching_curve
 
 

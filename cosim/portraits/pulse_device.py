@@ -11,15 +11,15 @@ import torch
 
 from compact_models.model import CompactModel, ParameterSet
 from compact_models.variation import Stream
-from cosim.devices.pulses import (
+from cosim.devices.polarity import conductance_s
+from cosim.portraits.panel import Absent, Array, Detail, plain, plain_list
+from cosim.pulses.device_steps import (
     apply_pulses,
     asymmetry,
     number_of_states,
     steps,
     symmetry_point,
 )
-from cosim.portraits.panel import Absent, Array, Detail, plain, plain_list
-from cosim.portraits.polarity import conductance_s
 
 _MOST_PULSES = 10_000  # in one direction
 _ENOUGH = 1.2  # pulses in one direction, over the number of states

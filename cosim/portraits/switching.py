@@ -12,9 +12,7 @@ import torch
 from compact_models.emit.torch_model import TorchModel, torch_model
 from compact_models.model import CompactModel, ParameterSet
 from cosim.devices.integrate import advance, start
-from cosim.devices.switching_time import switching_times
-from cosim.portraits.panel import Absent, Array, Detail, plain, plain_list
-from cosim.portraits.polarity import (
+from cosim.devices.polarity import (
     GOAL,
     HIGHEST,
     LONGEST_S,
@@ -23,6 +21,8 @@ from cosim.portraits.polarity import (
     conductance_s,
     place_states,
 )
+from cosim.devices.switching_time import switching_times
+from cosim.portraits.panel import Absent, Array, Detail, plain, plain_list
 
 _LOWEST = 0.05  # voltage, over the amplitude
 _FAR = (0.9, 0.8, 0.7, 0.6, 0.5, 0.4, 0.3)  # places that a train may aim at, the farthest first

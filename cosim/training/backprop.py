@@ -23,8 +23,8 @@ from torch import nn
 from compact_models.variation import Stream
 from cosim.fidelities.surrogate import SurrogateModel
 from cosim.fidelities.watch import INPUTS, TileError, anchored, can_be_watched, tile_errors
-from cosim.forward import LayerModel
-from cosim.layers.crossbar_network import CrossbarNetwork
+from cosim.network.module import CrossbarNetwork
+from cosim.network.run import LayerModel
 from cosim.training.backprop_spec import BackpropSpec
 
 Array = NDArray[np.float64]

@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from compact_models.errors import InputError
-from cosim.write.engines import WriteEngine
-from cosim.write.writable import WritableArray
+from cosim.driven.engines import WriteEngine
+from cosim.driven.writable import WritableArray
 from netlists.pulse import Pulse
 from netlists.write_schemes import WriteScheme
 

@@ -9,11 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from compact_models.errors import InputError, closest
+from cosim.driven.engines import WriteEngine
+from cosim.driven.writable import WritableArray
 from cosim.write.amplitudes import AmplitudeRule, History, LearningRule
-from cosim.write.engines import WriteEngine
 from cosim.write.ledger import Ledger, add_reading, apply_pulse
 from cosim.write.unmet import Unmet, codes_of_round, no_codes
-from cosim.write.writable import WritableArray
 from netlists.pulse import Pulse
 from netlists.write_schemes import WriteScheme
 

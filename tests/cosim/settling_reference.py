@@ -13,9 +13,9 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from cosim.nodal.capacitances import Capacitances
 from cosim.nodal.lines import Lines
-from cosim.nodal.settling import Settling, solve_settling
+from cosim.settling.capacitances import Capacitances
+from cosim.settling.settling import Settling, solve_settling
 
 Array = NDArray[np.float64]
 ROWS, COLS = 5, 7

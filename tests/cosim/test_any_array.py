@@ -12,7 +12,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from cosim.array_read import read_array
+from cosim.array.read_one import read_array
 from cosim.bench import sweep_deck
 from cosim.ngspice import Ngspice
 from cosim.ngspice.runner import run_deck

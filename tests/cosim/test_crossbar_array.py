@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from compact_models.errors import InputError
-from cosim.layers.crossbar_array import CrossbarArray
+from cosim.array.layer import CrossbarArray
 from cosim.nodal.transfer import solve_transfer
 
 OHMS = {"r_wordline_ohm": 12.0, "r_bitline_ohm": 9.0, "r_driver_ohm": 60.0}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from cosim.nodal.exponentials import evaluate, last_outside
+from cosim.settling.exponentials import evaluate, last_outside
 
 
 def test_the_last_exit_of_a_sum_of_exponentials() -> None:

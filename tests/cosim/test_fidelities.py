@@ -11,8 +11,8 @@ from compact_models.errors import InputError
 from cosim.calibration.calibrate import Calibration, calibrate
 from cosim.fidelities.exact import ExactModel
 from cosim.fidelities.ideal import IdealModel
-from cosim.fidelities.spice import read_chip
-from cosim.forward import LayerModel, forward
+from cosim.network.run import LayerModel, forward
+from cosim.network.whole_chip import read_chip
 from cosim.ngspice import Ngspice
 from netlists.adcs.quantiser import AdcSpec
 from netlists.chip import Chip

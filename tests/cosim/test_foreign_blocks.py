@@ -19,9 +19,9 @@ from cosim.calibration.wires import wire_sweeps
 from cosim.cell_loss import CellLoss, loss_bench
 from cosim.fidelities.exact import ExactModel
 from cosim.fidelities.ideal import IdealModel
-from cosim.fidelities.spice import read_chip, tile_voltages
-from cosim.forward import forward
 from cosim.kirchhoff import ArrayVoltages, check_array, check_wires
+from cosim.network.run import forward
+from cosim.network.whole_chip import read_chip, tile_voltages
 from cosim.ngspice import Ngspice, run_deck
 from cosim.surrogate.cells import OwnCellWires, effective_s
 from cosim.surrogate.curves import fit_curves

@@ -11,10 +11,10 @@ import pytest
 import torch
 
 from compact_models.errors import InputError
+from cosim.array.layer import CrossbarArray
 from cosim.fidelities.exact import ExactModel
 from cosim.fidelities.ideal import IdealModel
-from cosim.layers.crossbar_array import CrossbarArray
-from cosim.layers.crossbar_network import CrossbarNetwork
+from cosim.network.module import CrossbarNetwork
 from netlists.graph import linear_stages, network_graph
 from netlists.wires import Wires
 from tests.cosim.chips import chip_of, small_hardware, small_inputs, small_network

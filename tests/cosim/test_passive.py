@@ -9,10 +9,10 @@ import pytest
 import torch
 
 from compact_models.errors import InputError
-from cosim import array_read
-from cosim.array_read import read_array
+from cosim.array import read_one
+from cosim.array.read_one import read_array
 from cosim.fidelities.ideal import IdealModel
-from cosim.forward import forward
+from cosim.network.run import forward
 from cosim.nodal.transfer import solve_transfer
 from cosim.passive import impossible_current
 from cosim.surrogate.anchored import AnchoredTransfer
@@ -71,10 +71,10 @@ def test_what_no_circuit_can_give_is_invalid_at_every_fidelity(
     fidelity: str, factor: float, words: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The engine is a stand-in that returns a wrong number as if all were well."""
-    right = array_read._exact(LINE, V, None, 1)
+    right = read_one._exact(LINE, V, None, 1)
     wrong = right.current_a * np.array([[1.0], [factor]])
-    stand_in = {**array_read.FIDELITIES, fidelity: lambda *_: replace(right, current_a=wrong)}
-    monkeypatch.setattr(array_read, "FIDELITIES", stand_in)
+    stand_in = {**read_one.FIDELITIES, fidelity: lambda *_: replace(right, current_a=wrong)}
+    monkeypatch.setattr(read_one, "FIDELITIES", stand_in)
     found = read_array(LINE, V, fidelity)
     assert found.outcome == "invalid"
     assert words in found.reason

@@ -11,12 +11,12 @@ from scipy.integrate import solve_ivp
 
 from compact_models.errors import InputError
 from cosim.ngspice import Deck, Ngspice, Outcome, run_deck
-from cosim.nodal import settling as settling_module
-from cosim.nodal.capacitances import Capacitances, capacitance_matrix
 from cosim.nodal.lines import Lines
-from cosim.nodal.settling import Settling, solve_settling
-from cosim.nodal.sparse_network import sparse_network
 from cosim.nodal.transfer import solve_transfer
+from cosim.settling import settling as settling_module
+from cosim.settling.capacitances import Capacitances, capacitance_matrix
+from cosim.settling.settling import Settling, solve_settling
+from cosim.settling.sparse_network import sparse_network
 from tests.cosim.settling_reference import (
     COLS,
     ROWS,

@@ -7,8 +7,8 @@ from collections.abc import Callable
 import pytest
 import torch
 
+from cosim.array.layer import CrossbarArray
 from cosim.fidelities.exact import ExactModel
-from cosim.layers.crossbar_array import CrossbarArray
 from cosim.nodal.lines import Lines
 from cosim.nodal.programmed import ProgrammedArray
 from cosim.nodal.transfer import solve_transfer

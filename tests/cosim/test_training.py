@@ -11,8 +11,8 @@ from compact_models.variation import Stream
 from cosim.calibration.calibrate import calibrate
 from cosim.fidelities.exact import ExactModel
 from cosim.fidelities.ideal import IdealModel
-from cosim.forward import forward
-from cosim.layers.crossbar_network import CrossbarNetwork
+from cosim.network.module import CrossbarNetwork
+from cosim.network.run import forward
 from cosim.ngspice import Ngspice
 from cosim.training.backprop import BackpropSpec, accuracy, programming_factors, train
 from cosim.training.floating import initial_network, train_floating

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from compact_models.errors import InputError
-from cosim.array_read import read_array
+from cosim.array.read_one import read_array
 from cosim.ngspice import Ngspice
 from cosim.nodal.dense import solve
 from cosim.nodal.lines import Lines

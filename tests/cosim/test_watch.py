@@ -12,8 +12,8 @@ from compact_models.variation import Stream
 from cosim.fidelities.exact import ExactModel
 from cosim.fidelities.surrogate import SurrogateModel
 from cosim.fidelities.watch import anchored, tile_errors
-from cosim.forward import forward
-from cosim.layers.crossbar_network import CrossbarNetwork
+from cosim.network.module import CrossbarNetwork
+from cosim.network.run import forward
 from cosim.training.backprop import BackpropSpec, train
 from netlists.chip import Chip
 from netlists.graph import linear_stages, network_graph

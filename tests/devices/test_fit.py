@@ -11,12 +11,12 @@ from numpy.typing import NDArray
 from compact_models.errors import InputError
 from compact_models.library import find_model
 from compact_models.model import CompactModel, ParameterSet
-from cosim.devices.fit import FitOptions, fit_device
-from cosim.devices.fit_data import PulseTrain, Sweep
-from cosim.devices.fit_noise import noise_floor
-from cosim.devices.fit_result import Fit
-from cosim.devices.fit_settle import DEPENDENT, NO_EFFECT
-from cosim.devices.fit_space import make_space
+from cosim.fitting.data import PulseTrain, Sweep
+from cosim.fitting.fit import FitOptions, fit_device
+from cosim.fitting.noise import noise_floor
+from cosim.fitting.result import Fit
+from cosim.fitting.settle import DEPENDENT, NO_EFFECT
+from cosim.fitting.space import make_space
 from tests.devices.agreement import reference_run, triangle
 
 Array = NDArray[np.float64]

@@ -7,9 +7,9 @@ import pytest
 import torch
 
 from compact_models.library import find_model, find_set
-from cosim.devices.fit_compliance import Held, without_compliance
-from cosim.devices.fit_data import Sweep
 from cosim.devices.run_torch import run_torch
+from cosim.fitting.compliance import Held, without_compliance
+from cosim.fitting.data import Sweep
 
 
 def vteam_sweep(shape: str, noise: float = 0.0) -> Sweep:

@@ -12,13 +12,13 @@ from numpy.typing import NDArray
 
 from compact_models.library import find_model
 from compact_models.model import CompactModel
-from cosim.devices.fit import fit_device
-from cosim.devices.fit_data import Sweep
-from cosim.devices.fit_partners import leaning
-from cosim.devices.fit_settle import DEPENDENT
-from cosim.devices.fit_space import make_space
-from cosim.devices.fit_worth import loop_left
 from cosim.devices.run_torch import run_torch
+from cosim.fitting.data import Sweep
+from cosim.fitting.fit import fit_device
+from cosim.fitting.partners import leaning
+from cosim.fitting.settle import DEPENDENT
+from cosim.fitting.space import make_space
+from cosim.fitting.verdicts import loop_left
 from tests.devices.agreement import reference_run
 
 Array = NDArray[np.float64]

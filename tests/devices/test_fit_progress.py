@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from compact_models.library import find_model
-from cosim.devices.fit import FitOptions, fit_device
-from cosim.devices.fit_data import PulseTrain
-from cosim.devices.fit_progress import Progress
+from cosim.fitting.data import PulseTrain
+from cosim.fitting.fit import FitOptions, fit_device
+from cosim.fitting.progress import Progress
 from workflows.device.fit_watch import Watch
 
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from cosim.devices.fit_data import Sweep
-from cosim.devices.fit_noise import noise_floor, scatter
-from cosim.devices.fit_quality import one_curve, quality, scaled_noise
+from cosim.fitting.data import Sweep
+from cosim.fitting.noise import noise_floor, scatter
+from cosim.fitting.quality import one_curve, quality, scaled_noise
 
 
 @pytest.mark.parametrize("points", [61, 801])

@@ -8,7 +8,7 @@ import torch
 from numpy.typing import NDArray
 
 from compact_models.library import find_model
-from cosim.devices.fit_data import Sweep
+from cosim.fitting.data import Sweep
 
 Array = NDArray[np.float64]
 

@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 
 from compact_models.library import find_model
 from compact_models.symbols import State
-from cosim.devices.fit import FitOptions, fit_device
-from cosim.devices.fit_data import PulseTrain, Sweep
-from cosim.devices.fit_worth import as_good, by_bounds
+from cosim.fitting.data import PulseTrain, Sweep
+from cosim.fitting.fit import FitOptions, fit_device
+from cosim.fitting.verdicts import as_good, by_bounds
 from tests.devices.agreement import reference_run, triangle
 
 Array = NDArray[np.float64]

@@ -14,9 +14,9 @@ from cosim.devices import osdi
 from cosim.devices.form import B_SOURCES, can_compile, device_form, trial_form
 from cosim.devices.osdi import compile_osdi, find_openvaf, try_compiler
 from cosim.devices.run_ngspice import run_ngspice
+from cosim.driven.ngspice_run import pulse_array
+from cosim.driven.pulsed_array import PulsedArray
 from cosim.ngspice import Ngspice
-from cosim.write.array_ngspice import pulse_array
-from cosim.write.pulsed_array import PulsedArray
 from netlists.pulse import Pulse
 from netlists.wires import Wires
 from tests.devices.no_linker import LABEL, WHY_NOT, hide_linker

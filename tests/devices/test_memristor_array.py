@@ -19,9 +19,9 @@ from compact_models.variation import Lognormal, StuckCells, TruncatedNormal
 from compact_models.variation.draw import AMBIENT, Variation, draw, draw_initial
 from cosim.devices.form import can_compile, device_form
 from cosim.devices.run_torch import run_torch
+from cosim.driven.ngspice_run import pulse_array, pulse_deck
+from cosim.driven.pulsed_array import PulsedArray
 from cosim.ngspice import Ngspice, Outcome
-from cosim.write.array_ngspice import pulse_array, pulse_deck
-from cosim.write.pulsed_array import PulsedArray
 from netlists.cells import memristor
 from netlists.circuit import Circuit, PiecewiseVoltage
 from netlists.device_array import DeviceArray

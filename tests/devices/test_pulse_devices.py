@@ -21,16 +21,16 @@ from compact_models.errors import InputError
 from compact_models.model import CompactModel, ParameterSet
 from compact_models.variation import Stream
 from cosim.devices.form import can_compile
-from cosim.devices.pulses import (
+from cosim.devices.run_ngspice import run_ngspice
+from cosim.devices.run_torch import run_torch
+from cosim.ngspice import Ngspice
+from cosim.pulses.device_steps import (
     apply_pulses,
     asymmetry,
     number_of_states,
     steps,
     symmetry_point,
 )
-from cosim.devices.run_ngspice import run_ngspice
-from cosim.devices.run_torch import run_torch
-from cosim.ngspice import Ngspice
 
 Array = NDArray[np.float64]
 

@@ -15,7 +15,7 @@ from compact_models.devices.piecewise_step import MODEL as PIECEWISE
 from compact_models.devices.pow_step import MODEL as POW
 from compact_models.devices.soft_bounds import MODEL as SOFT
 from compact_models.model import CompactModel, ParameterSet
-from cosim.devices.pulses import apply_pulses
+from cosim.pulses.device_steps import apply_pulses
 
 ALL_SETS = [
     pytest.param(model, one, id=f"{model.name}-{one.name}")

@@ -15,9 +15,9 @@ from cosim.devices.form import can_compile
 from cosim.devices.run_ngspice import device_deck, run_ngspice
 from cosim.devices.run_torch import run_torch
 from cosim.devices.short_segments import with_short_refined
+from cosim.driven.ngspice_run import pulse_array
+from cosim.driven.pulsed_array import PulsedArray
 from cosim.ngspice import Ngspice, find_ngspice
-from cosim.write.array_ngspice import pulse_array
-from cosim.write.pulsed_array import PulsedArray
 from netlists.wires import Wires
 
 FORMS = pytest.mark.parametrize("compiled", [False, True], ids=["b", "osdi"])

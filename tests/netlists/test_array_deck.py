@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from compact_models.errors import InputError
-from cosim.array_read import read_array
+from cosim.array.read_one import read_array
 from cosim.bench import sweep_deck
 from cosim.ngspice import Ngspice
 from netlists.array import ReadArray, array_circuit

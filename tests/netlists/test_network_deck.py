@@ -9,7 +9,7 @@ import pytest
 
 from compact_models.ohmic import OhmicCell
 from cosim.bench import sweep_deck
-from cosim.fidelities.spice import read_chip
+from cosim.network.whole_chip import read_chip
 from cosim.ngspice import Ngspice
 from netlists.adcs.quantiser import AdcSpec
 from netlists.chip import map_network

@@ -11,10 +11,10 @@ import pytest
 import torch
 
 from compact_models.errors import InputError
-from cosim.array_read import read_array
+from cosim.array.read_one import read_array
+from cosim.array.spice_transfer import SpiceTransfer, measure_transfer
 from cosim.ngspice import Ngspice, Outcome
 from cosim.nodal.transfer import solve_transfer
-from cosim.spice_transfer import SpiceTransfer, measure_transfer
 from netlists.array import ReadArray
 from netlists.crossbar import Crossbar
 from netlists.wires import Wires

@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 
 from cosim.calibration.evidence import HeldOutError, MeasuredCurve
-from cosim.fidelities.spice import SimulationRecord
+from cosim.network.whole_chip import SimulationRecord
 from workflows.fresh_record import FreshJudge, FreshRecord
 from workflows.report import (
     ReportData,

@@ -10,7 +10,7 @@ import pytest
 from torch import nn
 
 from compact_models.ohmic import OhmicCell
-from cosim.fidelities.spice import read_chip
+from cosim.network.whole_chip import read_chip
 from cosim.ngspice import Ngspice
 from netlists.chip import Chip, map_network
 from netlists.drivers.level import DriverSpec

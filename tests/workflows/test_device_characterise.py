@@ -15,10 +15,10 @@ from matplotlib.figure import Figure
 from matplotlib.image import imread
 
 from compact_models.library import find_model, find_set
-from cosim.devices.pulses import number_of_states, symmetry_point
 from cosim.portraits.pulse_device import step_sizes
-from cosim.write.default_pulses import default_pulses
-from cosim.write.synapse import characterise
+from cosim.pulses.device_steps import number_of_states, symmetry_point
+from cosim.synapse.default_pulses import default_pulses
+from cosim.synapse.synapse import characterise
 from tests.workflows.command import names_all, refused, spiceloop
 from workflows.device.pulse_page import draw_steps
 from workflows.device.synapse_page import near_nothing, page

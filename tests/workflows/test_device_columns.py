@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from compact_models.errors import InputError
-from cosim.devices.fit_data import PulseTrain, Sweep
+from cosim.fitting.data import PulseTrain, Sweep
 from tests.workflows.command import names_all, refused, spiceloop
 from workflows.device.measured import read_measured
 from workflows.device.stimulus import read_stimulus

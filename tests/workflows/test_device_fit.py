@@ -15,8 +15,8 @@ import pytest
 from matplotlib.figure import Figure
 
 from compact_models.library import find_model, find_set
-from cosim.devices.fit_data import PulseTrain
-from cosim.devices.fit_result import Fit
+from cosim.fitting.data import PulseTrain
+from cosim.fitting.result import Fit
 from tests.devices.agreement import reference_run, triangle
 from tests.workflows.command import names_all, refused, spiceloop
 from workflows.device.fit_plot import _pulses, _residual

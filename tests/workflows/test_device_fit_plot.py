@@ -10,8 +10,8 @@ import pytest
 from matplotlib.figure import Figure
 
 from compact_models.library import find_model
-from cosim.devices.fit_data import PulseTrain, Sweep
-from cosim.devices.fit_result import Fit, FittedValue
+from cosim.fitting.data import PulseTrain, Sweep
+from cosim.fitting.result import Fit, FittedValue
 from workflows.device.fit_plot import _magnitude, _residual, fit_figure
 from workflows.device.fit_rows import shown_values
 from workflows.report.style import figure_style

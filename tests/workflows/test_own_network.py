@@ -18,7 +18,7 @@ from torch import nn
 
 from compact_models.ohmic import OhmicCell
 from cosim.fidelities.ideal import IdealModel
-from cosim.layers.crossbar_network import CrossbarNetwork
+from cosim.network.module import CrossbarNetwork
 from cosim.training.floating import network_of
 from netlists.adcs.quantiser import AdcSpec
 from netlists.drivers.level import DriverSpec

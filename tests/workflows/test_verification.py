@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from cosim.fidelities.spice import ChipRead, SimulationRecord
+from cosim.network.whole_chip import ChipRead, SimulationRecord
 from workflows.demo import verification_lines
 from workflows.verify import Verification, summarise
 

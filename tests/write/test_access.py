@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 
 from compact_models.errors import InputError
+from cosim.driven.ngspice_run import pulse_array
+from cosim.driven.pulsed_array import PulsedArray
+from cosim.driven.torch_run import pulse_array_torch
 from cosim.ngspice import Ngspice, Outcome
-from cosim.write.array_ngspice import pulse_array
-from cosim.write.array_torch import pulse_array_torch
-from cosim.write.pulsed_array import PulsedArray
 from netlists.access import Selector, Transistor
 from tests.write.test_array_torch import COL, ROW, SHAPE, fractions, half_selected
 

@@ -12,10 +12,10 @@ import torch
 from compact_models.errors import InputError
 from compact_models.library import find_model, find_set
 from cosim.devices.run_torch import run_torch
+from cosim.driven.writable import WritableArray
 from cosim.surrogate.update import UpdateSurrogate
 from cosim.write.amplitudes import History, IncrementalSteps, Predicted, quiet_limits_v
 from cosim.write.verify import MeanDevice
-from cosim.write.writable import WritableArray
 from netlists.pulse import Pulse
 from netlists.wires import Wires
 from tests.write.tables import kept_table

@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 
 from compact_models.library import find_model, find_set
+from cosim.driven.engines import Pulsed, torch_engine
+from cosim.driven.table_run import surrogate_engine
+from cosim.driven.writable import WritableArray
 from cosim.surrogate.update import UpdateSurrogate
-from cosim.write.array_surrogate import surrogate_engine
-from cosim.write.engines import Pulsed, torch_engine
-from cosim.write.writable import WritableArray
 from netlists.pulse import Pulse
 from netlists.wires import Wires
 from netlists.write_schemes import find_scheme

@@ -7,11 +7,11 @@ import pytest
 import torch
 
 from compact_models.library import find_model, find_set
+from cosim.driven.lines import DrivenLines, voltages_across
+from cosim.driven.ngspice_run import pulse_array
+from cosim.driven.pulsed_array import PulsedArray
+from cosim.driven.torch_run import pulse_array_torch
 from cosim.ngspice import Ngspice, Outcome
-from cosim.write.array_ngspice import pulse_array
-from cosim.write.array_torch import pulse_array_torch
-from cosim.write.driven_lines import DrivenLines, voltages_across
-from cosim.write.pulsed_array import PulsedArray
 from netlists.wires import Wires
 
 SHAPE = (5, 4)

@@ -15,13 +15,13 @@ import torch
 from numpy.typing import NDArray
 from scipy.optimize import brentq
 
+from cosim.driven.engines import torch_engine
+from cosim.driven.torch_run import pulse_array_torch
+from cosim.driven.writable import WritableArray
 from cosim.surrogate.update import UpdateSurrogate
 from cosim.write.amplitudes import AmplitudeRule, History, Predicted
-from cosim.write.array_torch import pulse_array_torch
 from cosim.write.behind_access import BehindAccess
-from cosim.write.engines import torch_engine
 from cosim.write.verify import MeanDevice, VerifySpec, Written, write_verify
-from cosim.write.writable import WritableArray
 from netlists.access import Access, Selector, Transistor
 from netlists.wires import Wires
 from netlists.write_schemes import find_scheme

@@ -12,8 +12,8 @@ from compact_models.errors import InputError
 from compact_models.library import find_model
 from compact_models.model import CompactModel
 from compact_models.variation import Draw, Stream
-from cosim.write import coincidence_kernel
-from cosim.write.coincidence import (
+from cosim.pulses import straight_steps
+from cosim.pulses.trains import (
     PULSES,
     PulseTrains,
     UpdateRule,
@@ -22,7 +22,7 @@ from cosim.write.coincidence import (
     ones,
     pulse_trains,
 )
-from cosim.write.coincidence_update import (
+from cosim.pulses.update import (
     pulse_cells,
     pulsed_update,
     straight_cells,
@@ -263,7 +263,7 @@ def test_steps_that_overshoot_go_pulse_by_pulse() -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(coincidence_kernel.find_compiler() is None, reason="no C++ compiler")
+@pytest.mark.skipif(straight_steps.find_compiler() is None, reason="no C++ compiler")
 @pytest.mark.filterwarnings("ignore:.*torch.jit.*:DeprecationWarning")  # torch's own, of itself
 @pytest.mark.parametrize("name", ["soft_bounds"])
 def test_compiled_it_is_the_same(name: str) -> None:
@@ -307,7 +307,7 @@ def test_refusals(monkeypatch: pytest.MonkeyPatch) -> None:
     trains = pulse_trains(x, d, rule, DRAW)
     with pytest.raises(InputError, match="not those of the weights"):
         update_straight(cells, start.double(), trains)
-    monkeypatch.setattr(coincidence_kernel, "find_compiler", lambda: None)
+    monkeypatch.setattr(straight_steps, "find_compiler", lambda: None)
     with pytest.raises(InputError, match="compiler"):
         update_straight(cells, start, trains, compiled=True)
 

@@ -11,12 +11,12 @@ import torch
 from compact_models.errors import InputError
 from compact_models.library import find_model, find_set
 from compact_models.variation import Stream
+from cosim.driven.ngspice_run import pulse_array
+from cosim.driven.pulsed_array import PulsedArray
+from cosim.driven.torch_run import pulse_array_torch
+from cosim.driven.train_waveforms import coincidence_waveforms
 from cosim.ngspice import Ngspice, Outcome
-from cosim.write.array_ngspice import pulse_array
-from cosim.write.array_torch import pulse_array_torch
-from cosim.write.coincidence import PulseTrains, UpdateRule, coincidence_counts, pulse_trains
-from cosim.write.coincidence_waveforms import coincidence_waveforms
-from cosim.write.pulsed_array import PulsedArray
+from cosim.pulses.trains import PulseTrains, UpdateRule, coincidence_counts, pulse_trains
 from netlists.pulse import Pulse
 from netlists.wires import Wires
 

@@ -11,10 +11,10 @@ import numpy as np
 import pytest
 
 from compact_models.library import find_model, find_set
+from cosim.driven.engines import ngspice_engine, torch_engine
+from cosim.driven.schedule import scheduled, train
+from cosim.driven.writable import WritableArray
 from cosim.ngspice import Ngspice
-from cosim.write.engines import ngspice_engine, torch_engine
-from cosim.write.schedule import scheduled, train
-from cosim.write.writable import WritableArray
 from netlists.pulse import Pulse
 from netlists.wires import Wires
 from netlists.write_schemes import find_scheme

@@ -6,13 +6,13 @@ import numpy as np
 import pytest
 
 from compact_models.library import find_model, find_set
+from cosim.driven.engines import torch_engine
+from cosim.driven.ngspice_run import pulse_array
+from cosim.driven.pulsed_array import PulsedArray
+from cosim.driven.writable import WritableArray
 from cosim.ngspice import Ngspice
 from cosim.write.amplitudes import History
-from cosim.write.array_ngspice import pulse_array
-from cosim.write.engines import torch_engine
-from cosim.write.pulsed_array import PulsedArray
 from cosim.write.verify import VerifySpec, write_verify
-from cosim.write.writable import WritableArray
 from netlists.pulse import Pulse
 from netlists.wires import Wires
 from netlists.write_schemes import find_scheme

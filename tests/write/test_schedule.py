@@ -9,10 +9,10 @@ import pytest
 
 from compact_models.errors import InputError
 from compact_models.library import find_model, find_set
+from cosim.driven.engines import WriteEngine, ngspice_engine, torch_engine
+from cosim.driven.schedule import Event, scheduled, train
+from cosim.driven.writable import WritableArray
 from cosim.ngspice import Ngspice
-from cosim.write.engines import WriteEngine, ngspice_engine, torch_engine
-from cosim.write.schedule import Event, scheduled, train
-from cosim.write.writable import WritableArray
 from netlists.access import Transistor
 from netlists.pulse import Pulse
 from netlists.wires import Wires

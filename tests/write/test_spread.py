@@ -8,11 +8,11 @@ from functools import cache
 import numpy as np
 import pytest
 
+from cosim.driven.engines import torch_engine
+from cosim.driven.table_run import MOST_SIGMA, Spread, draw_spread, surrogate_engine
+from cosim.driven.writable import WritableArray
 from cosim.surrogate.update import UpdateSurrogate
 from cosim.write.amplitudes import quiet_rule
-from cosim.write.array_surrogate import MOST_SIGMA, Spread, draw_spread, surrogate_engine
-from cosim.write.engines import torch_engine
-from cosim.write.writable import WritableArray
 from netlists.wires import Wires
 from netlists.write_schemes import find_scheme
 from tests.write.tables import kept_table

@@ -11,13 +11,13 @@ import torch
 from compact_models.errors import InputError
 from compact_models.library import find_model, find_set
 from compact_models.variation import Stream
+from cosim.driven.ngspice_run import pulse_array
+from cosim.driven.pulsed_array import PulsedArray
+from cosim.driven.train_waveforms import coincidence_waveforms
 from cosim.ngspice import Ngspice
-from cosim.write.array_ngspice import pulse_array
-from cosim.write.coincidence import UpdateRule, coincidence_counts
-from cosim.write.coincidence_update import update_by_pulses
-from cosim.write.coincidence_waveforms import coincidence_waveforms
-from cosim.write.pulsed_array import PulsedArray
-from cosim.write.unit_vector import unit_vector_trains
+from cosim.pulses.one_line import unit_vector_trains
+from cosim.pulses.trains import UpdateRule, coincidence_counts
+from cosim.pulses.update import update_by_pulses
 from netlists.pulse import Pulse
 from netlists.wires import Wires
 

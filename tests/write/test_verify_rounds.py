@@ -9,13 +9,13 @@ import pytest
 from numpy.typing import NDArray
 
 from compact_models.library import find_model, find_set
+from cosim.driven.engines import Pulsed, WriteEngine, ngspice_engine, torch_engine
+from cosim.driven.pulsed_array import PulsedArray
+from cosim.driven.writable import WritableArray
 from cosim.ngspice import Ngspice
 from cosim.write.amplitudes import History, Predicted
-from cosim.write.engines import Pulsed, WriteEngine, ngspice_engine, torch_engine
-from cosim.write.pulsed_array import PulsedArray
 from cosim.write.unmet import WORDS, Unmet, counted, in_words
 from cosim.write.verify import VerifySpec, Written, write_verify
-from cosim.write.writable import WritableArray
 from netlists.pulse import Pulse
 from netlists.wires import Wires
 from netlists.write_schemes import find_scheme

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from cosim.surrogate.update import HeldOut
-    from cosim.write.synapse import Synapse
+    from cosim.synapse.synapse import Synapse
 
 ENGINES = ("torch", "ngspice")
 _NO_SPACE = "\N{NO-BREAK SPACE}"
@@ -82,9 +82,9 @@ def characterise_device(request: Request, reporter: Reporter) -> Answer:
     _check_numbers(request, model, numbers)
 
     from cosim.ngspice import find_ngspice
-    from cosim.write.default_pulses import default_pulses
-    from cosim.write.place_map import UnsolvedError
-    from cosim.write.synapse import characterise
+    from cosim.synapse.default_pulses import default_pulses
+    from cosim.synapse.place_map import UnsolvedError
+    from cosim.synapse.synapse import characterise
     from workflows.device.synapse_page import page
     from workflows.report.style import figure_style
 
@@ -151,7 +151,7 @@ def _warnings(
     request: Request, model: CompactModel, numbers: ParameterSet, one: Synapse
 ) -> list[str]:
     """What is right as it stands and would still mislead a designer."""
-    from cosim.write.default_pulses import missed_aim, near_threshold
+    from cosim.synapse.default_pulses import missed_aim, near_threshold
 
     found = _forgetting(model, numbers, one)
     for name, pulse in (("up", one.up), ("down", one.down)):

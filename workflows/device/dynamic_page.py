@@ -10,10 +10,10 @@ from matplotlib.axes import Axes
 from matplotlib.legend_handler import HandlerTuple
 from matplotlib.lines import Line2D
 
+from cosim.devices.polarity import GOAL, LONGEST_S, START
 from cosim.portraits.decay import Decay
 from cosim.portraits.loop import Fan, Loop
 from cosim.portraits.panel import Array
-from cosim.portraits.polarity import GOAL, LONGEST_S, START
 from cosim.portraits.switching import Pulse, PulseTrain, SwitchingCurve
 from workflows.device.axes import (
     NEUTRAL,

@@ -22,12 +22,12 @@ from compact_models.library import (
     save_set,
 )
 from compact_models.model import SET_NAME, CompactModel, ParameterSet, check_name
-from cosim.devices.fit import FitOptions, fit_device
-from cosim.devices.fit_compliance import without_compliance
-from cosim.devices.fit_data import PulseTrain, Sweep
-from cosim.devices.fit_noise import noise_floor
-from cosim.devices.fit_quality import scaled_noise
-from cosim.devices.fit_result import Fit, FittedValue
+from cosim.fitting.compliance import without_compliance
+from cosim.fitting.data import PulseTrain, Sweep
+from cosim.fitting.fit import FitOptions, fit_device
+from cosim.fitting.noise import noise_floor
+from cosim.fitting.quality import scaled_noise
+from cosim.fitting.result import Fit, FittedValue
 from workflows.device.fit_plot import write_fit_plot
 from workflows.device.fit_rows import shown_values
 from workflows.device.fit_watch import watching

@@ -12,8 +12,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure, FigureBase
 
 from compact_models.files import write_bytes_atomic
-from cosim.devices.fit_data import PulseTrain, Sweep, scaled
-from cosim.devices.fit_result import Fit, FittedValue
+from cosim.fitting.data import PulseTrain, Sweep, scaled
+from cosim.fitting.result import Fit, FittedValue
 from cosim.portraits.panel import Array
 from workflows.device.axes import NO_BREAK, count_axis, eng, label_narrow_log, quantity, unit_axis
 from workflows.device.fit_rows import shown_values

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from cosim.devices.fit_result import Fit, FittedValue
+from cosim.fitting.result import Fit, FittedValue
 
 _ROUNDING = 1e-14  # of the range: a few roundings
 # Of a state's range: a fit that takes a state to its bound ends a millionth before it.

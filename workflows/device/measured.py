@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from compact_models.errors import InputError
-from cosim.devices.fit_data import PulseTrain, Sweep
+from cosim.fitting.data import PulseTrain, Sweep
 from workflows.device.columns import CONDUCTANCE, CURRENT, PULSE, TIME, VOLTAGE, choose
 from workflows.device.number_table import NumberTable, read_table
 from workflows.device.overflow import check_overflow

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from compact_models.errors import InputError
-from cosim.devices.fit_noise import noise_floor, scatter
+from cosim.fitting.noise import noise_floor, scatter
 from workflows.device.number_table import NumberTable
 
 Array = NDArray[np.float64]

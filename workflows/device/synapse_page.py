@@ -11,7 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 
-from cosim.write.synapse import Synapse
+from cosim.synapse.synapse import Synapse
 from workflows.device.axes import (
     LEVELS,
     NEUTRAL,

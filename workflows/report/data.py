@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cosim.calibration.evidence import HeldOutError, MeasuredCurve
-from cosim.fidelities.spice import SimulationRecord
+from cosim.network.whole_chip import SimulationRecord
 from workflows.fresh_record import FreshRecord
 
 FloatArray = NDArray[np.float64]

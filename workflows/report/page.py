@@ -15,7 +15,7 @@ import numpy as np
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from cosim.fidelities.spice import SimulationRecord
+from cosim.network.whole_chip import SimulationRecord
 from workflows.report.data import FIDELITIES, ReportData
 from workflows.report.statistics import pairs
 from workflows.report.style import FAILED, FIDELITY_COLOUR, FIDELITY_NAME

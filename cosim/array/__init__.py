@@ -1,0 +1,1 @@
+"""The analog array: weights held by cells, read at any fidelity."""

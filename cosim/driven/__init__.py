@@ -1,0 +1,1 @@
+"""Whole arrays of dynamic cells through stimuli in time: torch, ngspice, tables."""

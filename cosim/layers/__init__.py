@@ -1,1 +1,0 @@
-"""Torch modules that compute what a chip computes."""

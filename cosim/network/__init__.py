@@ -1,0 +1,1 @@
+"""Networks on a chip: how stages are read one after the other, and the whole chip in ngspice."""

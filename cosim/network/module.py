@@ -1,0 +1,164 @@
+"""A chain of layers on crossbars as one torch module."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from pydantic import BaseModel
+from torch import nn
+
+from compact_models.errors import InputError
+from cosim.array.fingerprint import KEY, plain, refuse_another
+from cosim.network.run import LayerModel, forward
+from netlists.adcs import quantiser
+from netlists.graph import LinearStage
+from netlists.hardware import Hardware
+from netlists.mapping import LayerPlan, augmented, tile_targets
+
+Array = NDArray[np.float64]
+
+
+class CrossbarNetwork(nn.Module):
+    """The network as its chip computes it: trainable weights, conductances made from them.
+
+    Parameters are the weights as they stand in the arrays, one tensor `[row, out]` a layer in
+    units of the layer's weight scale, the bias as its last word line. They are kept in [-1, 1]:
+    no cell goes beyond its range (`clip_weights`).
+
+    Args:
+        hardware: the chip's description.
+        plans: the layers.
+        stages: the weights to start from.
+        model: the fidelity of the analogue stages; `with_model` gives the same weights another.
+
+    Raises:
+        InputError: weights and plans do not fit together.
+    """
+
+    def __init__(
+        self,
+        hardware: Hardware,
+        plans: Sequence[LayerPlan],
+        stages: Sequence[LinearStage],
+        model: LayerModel,
+    ) -> None:
+        super().__init__()
+        self.hardware = hardware
+        self.plans = tuple(plans)
+        self.model = model
+        shares = [
+            torch.from_numpy(
+                augmented(stage.weight, stage.bias, plan.input_scale) / plan.weight_scale
+            )
+            for stage, plan in zip(stages, plans, strict=True)
+        ]
+        for share, plan in zip(shares, self.plans, strict=True):
+            if share.shape != (plan.rows, plan.outputs):
+                raise InputError(
+                    "weights do not fit their plan",
+                    where=plan.name,
+                    value=tuple(share.shape),
+                    allowed=f"({plan.rows}, {plan.outputs})",
+                )
+        self.shares = nn.ParameterList([nn.Parameter(share.clone()) for share in shares])
+        self.clip_weights()
+
+    def get_extra_state(self) -> dict[str, Any]:
+        """Of `nn.Module`: the hardware and the plans that the weights in the state belong to."""
+        parts = {name: getattr(self.hardware, name) for name in type(self.hardware).model_fields}
+        described = {
+            name: part.model_dump() if isinstance(part, BaseModel) else part
+            for name, part in parts.items()
+        }
+        return plain({"hardware": described, "plans": self.plans})
+
+    def set_extra_state(self, state: object) -> None:
+        """Of `nn.Module`: refuses the state of a network on another chip.
+
+        Raises:
+            InputError: it is of another network or hardware.
+        """
+        refuse_another(state, self.get_extra_state(), KEY)
+
+    def _load_from_state_dict(
+        self, state_dict: Mapping[str, Any], prefix: str, *more: Any, **named: Any
+    ) -> None:
+        """Of `nn.Module`; refuses before anything is overwritten."""
+        if prefix + KEY in state_dict:
+            refuse_another(state_dict[prefix + KEY], self.get_extra_state(), prefix + KEY)
+        super()._load_from_state_dict(state_dict, prefix, *more, **named)
+
+    def clip_weights(self) -> None:
+        """Brings weights that have left the cells' range back to its edge."""
+        with torch.no_grad():
+            for share in self.shares:
+                share.clamp_(-1.0, 1.0)
+
+    def target_conductances(self) -> list[list[torch.Tensor]]:
+        """What the cells are to be programmed to, [layer][tile] -> [row, col] in siemens."""
+        return [
+            tile_targets(plan, share, self.hardware.cell)
+            for share, plan in zip(self.shares, self.plans, strict=True)
+        ]
+
+    def codes(
+        self, x: torch.Tensor, cell_factors: Sequence[Sequence[torch.Tensor]] | None = None
+    ) -> torch.Tensor:
+        """Codes of the output converters, [..., out], in LSB.
+
+        Args:
+            x: digital inputs [..., in], 1 = full.
+            cell_factors: programming errors to train with, [layer][tile] -> [row, col].
+
+        Raises:
+            InputError: inputs of another shape.
+        """
+        inputs = self.plans[0].inputs
+        if not isinstance(x, torch.Tensor):
+            raise InputError(
+                "inputs must be a tensor",
+                where="x",
+                value=type(x).__name__,
+                allowed=f"[..., {inputs}]: any batch, and one value for every input",
+                hint="take torch.from_numpy or torch.as_tensor",
+            )
+        if x.ndim == 0 or x.shape[-1] != inputs:
+            raise InputError(
+                "inputs do not fit the network",
+                where="x",
+                value=tuple(x.shape),
+                allowed=f"[..., {inputs}]: any batch, and one value for every input",
+            )
+        targets = self.target_conductances()
+        if cell_factors is not None:
+            targets = [
+                [g * f for g, f in zip(layer, factors, strict=True)]
+                for layer, factors in zip(targets, cell_factors, strict=True)
+            ]
+        batch = x.to(torch.float64).reshape(-1, inputs)
+        codes = forward(self.hardware, self.plans, targets, self.model, batch)
+        return codes.reshape(*x.shape[:-1], self.plans[-1].outputs)
+
+    def forward(
+        self, x: torch.Tensor, cell_factors: Sequence[Sequence[torch.Tensor]] | None = None
+    ) -> torch.Tensor:
+        """Outputs in the network's own numbers, [..., out]; see `codes`."""
+        return self.codes(x, cell_factors) * self.output_per_lsb
+
+    @property
+    def output_per_lsb(self) -> float:
+        """What one LSB of the output converters stands for, in the network's own numbers."""
+        last = self.plans[-1]
+        full = quantiser.code_range(self.hardware.adc, signed=last.signed_output)[1]
+        return last.output_scale / full
+
+    def weights(self) -> tuple[Array, ...]:
+        """The weights, [layer] -> [row, out]: network numbers, bias over its input scale."""
+        return tuple(
+            np.asarray(share.detach().cpu().numpy() * plan.weight_scale, dtype=np.float64)
+            for share, plan in zip(self.shares, self.plans, strict=True)
+        )

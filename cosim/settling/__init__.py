@@ -1,0 +1,1 @@
+"""How the lines of an array come to rest: capacitances and transients of linear networks."""

@@ -1,0 +1,1 @@
+"""A device as a synapse: what equal pulses make of its weight."""
