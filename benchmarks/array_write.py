@@ -11,10 +11,10 @@ import numpy as np
 import torch
 
 from compact_models.library import find_model, find_set
-from cosim.calibration.update_cache import cached_update, updates_folder
+from cosim.budget.memory import keep_freed_memory
 from cosim.driven.table_run import surrogate_engine
 from cosim.driven.writable import WritableArray
-from cosim.memory import keep_freed_memory
+from cosim.tables.cache import cached_update, updates_folder
 from cosim.write.amplitudes import Predicted, quiet_limits_v
 from cosim.write.verify import VerifySpec, write_verify
 from netlists.pulse import Pulse

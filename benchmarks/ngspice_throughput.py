@@ -16,8 +16,8 @@ import numpy as np
 import torch
 
 from cosim.array.spice_transfer import SpiceTransfer, measure_transfer
-from cosim.bench import sweep_deck
 from cosim.ngspice import Deck, Ngspice, RawPlot, find_ngspice, read_raw, run_decks
+from cosim.ngspice.bench import sweep_deck
 from cosim.ngspice.binary import clean_environment
 from cosim.ngspice.checks import value_problem
 from cosim.nodal.transfer import solve_transfer

@@ -14,7 +14,7 @@ import torch
 
 from compact_models.library import find_model
 from compact_models.variation import Stream
-from cosim.memory import keep_freed_memory
+from cosim.budget.memory import keep_freed_memory
 from cosim.pulses.trains import UpdateRule, pulse_trains
 from cosim.pulses.update import straight_cells, update_straight
 

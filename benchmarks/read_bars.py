@@ -15,9 +15,9 @@ import torch
 from benchmarks._peers import badcrossbar, by_badcrossbar, by_sparse_lu
 from benchmarks._timing import median_s, paired_s
 from cosim.array.layer import CrossbarArray
-from cosim.bench import sweep_deck
-from cosim.memory import keep_freed_memory
+from cosim.budget.memory import keep_freed_memory
 from cosim.ngspice import find_ngspice, run_deck
+from cosim.ngspice.bench import sweep_deck
 from cosim.nodal.lines import Lines
 from cosim.nodal.nonlinear import sinh_cell, solve_nonlinear
 from cosim.nodal.transfer import solve_transfer
@@ -33,7 +33,7 @@ TITLE = "The read path against its bars"
 TEXT = """
 Conductances uniform in 1 to 100 uS and segments of 1 ohm on word and bit lines, if nothing else is
 said; float64; medians of repeated runs, in a process for each kind of work, whose freed memory
-stays with it (`cosim.memory`). `difference` is the largest to scipy's sparse LU of the nodal
+stays with it (`cosim.budget.memory`). `difference` is the largest to scipy's sparse LU of the nodal
 matrix, of the largest entry. badcrossbar: `pip install --no-deps badcrossbar sigfig pathvalidate`.
 badcrossbar's
 own time varies most from run to run, 2.0 to 2.9 s, and the ratio with it: 195 to 260.

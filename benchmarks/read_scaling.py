@@ -13,7 +13,7 @@ from benchmarks._peers import badcrossbar, by_badcrossbar, by_sparse_lu
 from benchmarks._timing import median_s
 from cosim.array.read_one import read_array
 from cosim.array.spice_transfer import measure_transfer
-from cosim.memory import keep_freed_memory
+from cosim.budget.memory import keep_freed_memory
 from cosim.nodal.transfer import solve_transfer
 from netlists.array import ReadArray
 from netlists.crossbar import Crossbar

@@ -9,11 +9,11 @@ import numpy as np
 import torch
 
 from compact_models.library import find_model, find_set
-from cosim.calibration.update import calibrate_update
-from cosim.calibration.update_layout import FULL
-from cosim.calibration.update_source import in_torch
 from cosim.ngspice import find_ngspice
 from cosim.surrogate.update_rows import compared, ideal_step
+from cosim.tables.layout import FULL
+from cosim.tables.source import in_torch
+from cosim.tables.update import calibrate_update
 from netlists.pulse import Pulse
 
 PAGE = "performance.md"

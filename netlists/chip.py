@@ -17,7 +17,8 @@ from compact_models.errors import InputError
 from compact_models.variation import normal
 from netlists.graph import LinearStage
 from netlists.hardware import Hardware
-from netlists.mapping import LayerPlan, augmented, plan_layers, tile_targets
+from netlists.mapping import plan_layers
+from netlists.tiles import LayerPlan, augmented, tile_targets
 
 Array = NDArray[np.float64]
 

@@ -1,4 +1,4 @@
-"""Mapping a chain of stages to tiles: scales, feedback resistances and cuts.
+"""Mapping a chain of stages to tiles: scales and feedback resistances.
 
 A weight w becomes a differential pair on neighbouring bit lines, plus first: a weight of
 `weight_scale` is `g_on_s` on one side and `g_off_s` on the other. The bias is one more word line
@@ -11,19 +11,16 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
-from itertools import pairwise
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
 from compact_models.errors import InputError
-from compact_models.ohmic import OhmicCell
 from netlists.graph import LinearStage
-from netlists.hardware import Hardware, TileSpec
-from netlists.names import identifier
+from netlists.hardware import Hardware
 from netlists.neurons.spec import neuron_by_name
+from netlists.tiles import LayerPlan, augmented, cut, differential
 from netlists.wires import MOST_OHM
 
 Array = NDArray[np.float64]
@@ -39,88 +36,6 @@ INPUT_ROUNDING = 1e-6
 
 # Far wider than anything that can be made; beyond it simulators lose digits, then the range.
 LEAST_FEEDBACK_OHM, MOST_FEEDBACK_OHM = 1e-6, 1e15
-
-
-@dataclass(frozen=True)
-class TilePlan:
-    """The part of a layer that one array holds: word lines and outputs, both half-open ranges."""
-
-    name: str
-    row_start: int
-    row_stop: int
-    out_start: int
-    out_stop: int
-
-    @property
-    def rows(self) -> int:
-        """Number of word lines."""
-        return self.row_stop - self.row_start
-
-    @property
-    def cols(self) -> int:
-        """Number of bit lines, two per output."""
-        return 2 * (self.out_stop - self.out_start)
-
-
-@dataclass(frozen=True)
-class LayerPlan:
-    """How one stage becomes tiles.
-
-    Args:
-        name: `layer_<n>`, the name in the netlist.
-        source: the module's path in the user's network.
-        neuron: name of the activation.
-        inputs: values that enter the layer, bias not counted.
-        outputs: values that leave it.
-        has_bias: whether the last word line is the bias.
-        signed_input: whether its inputs take both signs.
-        weight_scale: the weight that a fully-on cell stands for.
-        input_scale: the input that a digital 1 stands for.
-        span: the pre-activation that full-scale voltage stands for.
-        r_feedback_ohm: nominal feedback resistance of its amplifiers.
-        tiles: its tiles.
-    """
-
-    name: str
-    source: str
-    neuron: str
-    inputs: int
-    outputs: int
-    has_bias: bool
-    signed_input: bool
-    weight_scale: float
-    input_scale: float
-    span: float
-    r_feedback_ohm: float
-    tiles: tuple[TilePlan, ...]
-
-    @property
-    def rows(self) -> int:
-        """Word lines of the whole layer."""
-        return self.inputs + int(self.has_bias)
-
-    @property
-    def output_scale(self) -> float:
-        """The activation that a full code of its converter stands for."""
-        return neuron_by_name(self.neuron).output_span(self.span)
-
-    @property
-    def signed_output(self) -> bool:
-        """Whether its converter is signed."""
-        return neuron_by_name(self.neuron).signed
-
-
-def cut(rows: int, outputs: int, spec: TileSpec) -> tuple[TilePlan, ...]:
-    """Cuts a layer into tiles of nearly equal size, row by row of tiles."""
-    row_edges = _even_edges(rows, spec.max_rows)
-    out_edges = _even_edges(outputs, spec.max_cols // 2)
-    spans = [(r0, r1, o0, o1) for r0, r1 in pairwise(row_edges) for o0, o1 in pairwise(out_edges)]
-    return tuple(TilePlan(f"tile_{k}", *span) for k, span in enumerate(spans))
-
-
-def _even_edges(size: int, largest: int) -> list[int]:
-    parts = math.ceil(size / largest)
-    return [size * k // parts for k in range(parts + 1)]
 
 
 def plan_layers(
@@ -233,45 +148,3 @@ def _plan(
         tiles=tiles,
     )
     return plan, pre_activation
-
-
-def augmented(weight: Array, bias: Array | None, input_scale: float) -> Array:
-    """The weights as they stand in the array: [row, out], the bias as the last word line."""
-    columns = np.asarray(weight, dtype=np.float64).T
-    if bias is None:
-        return columns
-    return np.concatenate([columns, (np.asarray(bias) / input_scale)[None, :]], axis=0)
-
-
-def differential(share: torch.Tensor, cell: OhmicCell) -> torch.Tensor:
-    """Target conductances of weights.
-
-    Args:
-        share: weights as shares of the weight scale, [row, out]; clipped to [-1, 1].
-        cell: the conductance range.
-
-    Returns:
-        Conductances in siemens, [row, 2 * out]: plus and minus bit lines in turn.
-    """
-    span = cell.g_on_s - cell.g_off_s
-    pair = torch.stack([share.clamp(0, 1), (-share).clamp(0, 1)], dim=-1)
-    return cell.g_off_s + span * pair.flatten(start_dim=-2)
-
-
-def tile_targets(plan: LayerPlan, share: torch.Tensor, cell: OhmicCell) -> list[torch.Tensor]:
-    """Target conductances of a layer's tiles, each [row, col] in siemens.
-
-    Args:
-        plan: the layer.
-        share: its weights as shares of the weight scale, [row, out].
-        cell: the conductance range.
-    """
-    return [
-        differential(share[tile.row_start : tile.row_stop, tile.out_start : tile.out_stop], cell)
-        for tile in plan.tiles
-    ]
-
-
-def block_name(layer: LayerPlan, tile: TilePlan) -> str:
-    """The name of a tile's subcircuit."""
-    return identifier(f"{layer.name}_{tile.name}")

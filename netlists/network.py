@@ -25,10 +25,10 @@ from netlists.circuit import (
 )
 from netlists.crossbar import Crossbar
 from netlists.drivers import level
-from netlists.mapping import LayerPlan, TilePlan, block_name
 from netlists.neurons.spec import neuron_by_name
 from netlists.neurons.spec import subcircuit as neuron_subcircuit
 from netlists.readout import tia
+from netlists.tiles import LayerPlan, TilePlan, block_name
 
 Block = Subcircuit | ForeignSubcircuit
 

@@ -9,6 +9,22 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 FLOORS = ("compact_models", "netlists", "cosim", "workflows")  # from the ground up
+# The rooms of cosim, from the ground up: what is computed with stands below what computes with it.
+ROOMS = (
+    *(
+        "budget",
+        "laws",
+        "ngspice",
+        "devices",
+        "nodal",
+        "pulses",
+        "surrogate",
+        "settling",
+        "fitting",
+    ),
+    *("driven", "tables", "synapse", "portraits", "array", "write", "periphery", "network"),
+    *("fidelities", "calibration", "training", "study"),
+)
 FILES = [path for floor in FLOORS for path in sorted((ROOT / floor).rglob("*.py"))]
 
 
@@ -37,6 +53,36 @@ def test_imports_only_go_down(floor: str) -> None:
         if path.relative_to(ROOT).parts[0] == floor and imported(path) & above
     }
     assert wrong == {}
+
+
+def rooms_imported(path: Path) -> set[str]:
+    """The rooms of cosim that a file imports, wherever in it."""
+    modules = {
+        node.module
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.ImportFrom) and node.module
+    }
+    return {
+        parts[1] for module in modules if (parts := module.split("."))[0] == "cosim" and parts[1:]
+    }
+
+
+@pytest.mark.parametrize("room", ROOMS)
+def test_imports_only_go_down_between_the_rooms_of_cosim(room: str) -> None:
+    allowed = set(ROOMS[: ROOMS.index(room) + 1])
+    wrong = {
+        str(path.relative_to(ROOT)): sorted(rooms_imported(path) - allowed)
+        for path in sorted((ROOT / "cosim" / room).rglob("*.py"))
+        if rooms_imported(path) - allowed
+    }
+    assert wrong == {}
+
+
+def test_every_room_of_cosim_has_its_place() -> None:
+    found = {path.parent.name for path in (ROOT / "cosim").glob("*/__init__.py")}
+    assert found <= set(ROOMS)
+    assert [path.name for path in (ROOT / "cosim").glob("*.py")] == ["__init__.py"]
+    assert "nodal" in rooms_imported(ROOT / "cosim" / "surrogate" / "wires.py")
 
 
 def test_the_floors_are_seen_at_all() -> None:

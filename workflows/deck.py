@@ -10,12 +10,12 @@ import torch
 from numpy.typing import NDArray
 
 from compact_models.files import write_text_atomic
-from cosim.bench import sweep_deck
 from cosim.fidelities.exact import ExactModel
 from cosim.fidelities.own_blocks import without_equations
 from cosim.network.run import forward
 from cosim.network.whole_chip import read_chip
 from cosim.ngspice import Ngspice
+from cosim.ngspice.bench import sweep_deck
 from netlists.chip import Chip
 from netlists.design_deck import SAMPLE_FILE, design_deck
 from netlists.names import comment

@@ -23,7 +23,7 @@ from cosim.ngspice import Ngspice
 from cosim.training.backprop import Epoch
 from netlists.chip import Chip, LayerPeriphery, draw_periphery
 from netlists.graph import LinearStage
-from netlists.mapping import LayerPlan
+from netlists.tiles import LayerPlan
 from workflows.calibration_store import write_calibration
 from workflows.config import Config
 from workflows.console import Reporter

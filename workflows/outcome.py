@@ -35,7 +35,7 @@ def run_command(
     """Runs a command and prints what it returns: (JSON object, lines of text, exit code)."""
     from compact_models.errors import InputError
     from compact_models.scratch import clear_scratch
-    from cosim.memory import keep_freed_memory
+    from cosim.budget.memory import keep_freed_memory
     from cosim.ngspice import SimulationFailedError
     from cosim.ngspice.kept import kept_decks
     from workflows.console import Reporter, print_json, printable

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from compact_models.errors import InputError
 from cosim.training.backprop import Epoch
 from netlists.chip import Chip
-from netlists.mapping import LayerPlan
+from netlists.tiles import LayerPlan
 from workflows import runfolder
 from workflows.calibration_store import read_calibration
 from workflows.config import Config

@@ -29,8 +29,8 @@ from compact_models.files import unwritable, write_bytes_atomic, write_text_atom
 from compact_models.scratch import HeldError, claim, clear_abandoned
 from netlists.chip import Chip, LayerPeriphery, TilePeriphery
 from netlists.crossbar import check_conductances
-from netlists.mapping import LayerPlan, cut
 from netlists.neurons.spec import all_neurons
+from netlists.tiles import LayerPlan, cut
 from workflows.config import Config, parse_config
 from workflows.npz import npz_bytes, read_npz
 from workflows.watched import Watched

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from contextlib import AbstractContextManager, nullcontext
 
-from cosim.in_threads import with_threads
+from cosim.budget.in_threads import with_threads
 
 # Cells of a network from which a second thread has been seen to help.
 _LARGE = 200_000

@@ -11,8 +11,6 @@ from numpy.typing import NDArray
 
 from compact_models.errors import InputError, closest
 from compact_models.files import check_place, set_aside
-from cosim.calibration.update import check_levels
-from cosim.calibration.update_cache import CalibratedUpdate, cached_update, updates_folder
 from cosim.devices.form import device_form
 from cosim.driven.engines import WriteEngine, ngspice_engine, torch_engine
 from cosim.driven.table_run import surrogate_engine
@@ -20,6 +18,8 @@ from cosim.driven.writable import WritableArray
 from cosim.ngspice import find_ngspice
 from cosim.surrogate.update import UpdateSurrogate
 from cosim.synapse.default_pulses import EDGE, default_pulses
+from cosim.tables.cache import CalibratedUpdate, cached_update, updates_folder
+from cosim.tables.update import check_levels
 from cosim.write.amplitudes import AmplitudeRule, Predicted, quiet_rule
 from cosim.write.behind_access import BehindAccess
 from cosim.write.polarity import check_polarity

@@ -8,10 +8,10 @@ from typing import Any
 
 import numpy as np
 
-from cosim.calibration.update_cache import CalibratedUpdate
 from cosim.ngspice import Outcome
 from cosim.surrogate.update import UpdateSurrogate
 from cosim.surrogate.update_level import sign_that_raises
+from cosim.tables.cache import CalibratedUpdate
 from cosim.write.coarse import smallest_step_s
 from cosim.write.ledger import worst_disturb
 from cosim.write.unmet import counted, in_words

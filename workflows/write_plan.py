@@ -14,12 +14,12 @@ from numpy.typing import NDArray
 from compact_models.errors import InputError, closest
 from compact_models.library import find_model, find_set
 from compact_models.model import CompactModel, ParameterSet
-from cosim.calibration.update import MOST, Report, check_levels
-from cosim.calibration.update_cache import CalibratedUpdate, cached_update, updates_folder
 from cosim.driven.table_run import MOST_SIGMA
 from cosim.driven.writable import WritableArray
 from cosim.surrogate.update import UpdateSurrogate
 from cosim.synapse.default_pulses import EDGE
+from cosim.tables.cache import CalibratedUpdate, cached_update, updates_folder
+from cosim.tables.update import MOST, Report, check_levels
 from cosim.write.amplitudes import AmplitudeRule, quiet_rule
 from cosim.write.polarity import check_polarity
 from cosim.write.verify import MeanDevice, VerifySpec

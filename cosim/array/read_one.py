@@ -15,13 +15,13 @@ import torch
 from numpy.typing import NDArray
 
 from compact_models.errors import InputError, closest
-from cosim.bench import sweep_deck
-from cosim.kirchhoff import ArrayVoltages, check_array
+from cosim.laws.kirchhoff import ArrayVoltages, check_array
+from cosim.laws.passive import impossible_current
 from cosim.ngspice import Ngspice, Outcome, RawPlot, find_ngspice, run_decks, timeout_for
+from cosim.ngspice.bench import sweep_deck
 from cosim.ngspice.result import KEEP
 from cosim.nodal.lines import as_ohm
 from cosim.nodal.transfer import solve_transfer
-from cosim.passive import impossible_current
 from cosim.surrogate.wires import wire_model
 from netlists.array import ReadArray, array_circuit
 

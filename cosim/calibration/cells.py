@@ -12,8 +12,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from cosim.bench import sweep_deck
 from cosim.ngspice import Deck, RawPlot
+from cosim.ngspice.bench import sweep_deck
 from cosim.surrogate.curves import Curves, fit_curves
 from netlists.circuit import Circuit, Element, ForeignSubcircuit, Instance, VoltageSource
 from netlists.hardware import Hardware

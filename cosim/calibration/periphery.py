@@ -14,8 +14,8 @@ import torch
 from numpy.typing import NDArray
 
 from compact_models.errors import InputError
-from cosim.bench import sweep_deck
 from cosim.ngspice import Deck, RawPlot
+from cosim.ngspice.bench import sweep_deck
 from cosim.surrogate.curves import Curves, fit_curves
 from netlists.adcs import quantiser
 from netlists.chip import Chip

@@ -13,16 +13,16 @@ import torch
 from numpy.typing import NDArray
 
 from compact_models.variation import Stream
-from cosim.bench import sweep_deck
 from cosim.calibration.cells import CellFit
 from cosim.ngspice import Deck, RawPlot
+from cosim.ngspice.bench import sweep_deck
 from cosim.nodal.lines import as_ohm
 from cosim.surrogate.cells import OwnCellWires, effective_s
 from cosim.surrogate.wires import WireModel, fit_weights, wire_model
 from netlists.array import ReadArray, array_circuit
 from netlists.crossbar import Crossbar
 from netlists.hardware import Hardware
-from netlists.mapping import differential
+from netlists.tiles import differential
 
 Array = NDArray[np.float64]
 

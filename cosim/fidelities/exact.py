@@ -15,9 +15,9 @@ from cosim.nodal.transfer import Transfer, solve_transfer
 from netlists.adcs import quantiser
 from netlists.chip import Chip, LayerPeriphery
 from netlists.hardware import Hardware
-from netlists.mapping import LayerPlan
 from netlists.neurons.spec import neuron_by_name
 from netlists.readout import tia
+from netlists.tiles import LayerPlan
 
 
 def solve_tile(

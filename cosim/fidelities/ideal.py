@@ -13,8 +13,8 @@ import torch
 from cosim.fidelities.own_blocks import refuse_own_blocks
 from netlists.adcs import quantiser
 from netlists.hardware import Hardware
-from netlists.mapping import LayerPlan
 from netlists.neurons.spec import neuron_by_name
+from netlists.tiles import LayerPlan
 
 
 class IdealModel:

@@ -12,7 +12,7 @@ from cosim.surrogate.curves import Curves
 from cosim.surrogate.wires import WireModel, warn_outside
 from netlists.adcs import quantiser
 from netlists.hardware import Hardware
-from netlists.mapping import LayerPlan
+from netlists.tiles import LayerPlan
 
 
 @dataclass(frozen=True)

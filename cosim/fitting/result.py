@@ -69,7 +69,7 @@ class Fit:
 
     Attributes:
         outcome: `ok`, `not_converged`, `no_fit` where a constant, a resistor or one curve of the
-            voltage would do as well (`fit_worth`), `poor_fit` where it is many times as far off as
+            voltage would do as well (`verdicts`), `poor_fit` where it is many times as far off as
             the noise (`fit_quality`), `out_of_order` where values contradict their names, as an ON
             resistance above the OFF resistance does (`CompactModel.ordered`), or `no_convergence`
             where no candidate could be solved.

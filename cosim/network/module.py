@@ -17,7 +17,7 @@ from cosim.network.run import LayerModel, forward
 from netlists.adcs import quantiser
 from netlists.graph import LinearStage
 from netlists.hardware import Hardware
-from netlists.mapping import LayerPlan, augmented, tile_targets
+from netlists.tiles import LayerPlan, augmented, tile_targets
 
 Array = NDArray[np.float64]
 

@@ -13,11 +13,11 @@ from typing import Protocol
 import torch
 
 from compact_models.errors import InputError
-from cosim.passive import impossible_current
+from cosim.laws.passive import impossible_current
 from netlists.adcs import quantiser
 from netlists.drivers import level
 from netlists.hardware import Hardware
-from netlists.mapping import LayerPlan
+from netlists.tiles import LayerPlan
 
 
 class LayerModel(Protocol):

@@ -15,9 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from compact_models.scratch import check_room
-from cosim.bench import sweep_deck
-from cosim.cell_loss import CellLoss, loss_bench
-from cosim.kirchhoff import ArrayVoltages, check_array, check_wires
+from cosim.laws.kirchhoff import ArrayVoltages, check_array, check_wires
+from cosim.network.cell_loss import CellLoss, loss_bench
 from cosim.ngspice import (
     Ngspice,
     Outcome,
@@ -27,6 +26,7 @@ from cosim.ngspice import (
     run_decks,
     timeout_for,
 )
+from cosim.ngspice.bench import sweep_deck
 from netlists.chip import Chip
 from netlists.circuit import Circuit
 from netlists.crossbar import Crossbar

@@ -14,7 +14,7 @@ from functools import lru_cache
 import numpy as np
 import torch
 
-from cosim.in_threads import with_threads
+from cosim.budget.in_threads import with_threads
 from cosim.nodal.blocks import Blocks, Way, places
 from cosim.nodal.ends import behind, held
 from cosim.nodal.leaves import Keep, Leaves, Shunts

@@ -16,7 +16,7 @@ import torch
 from numpy.typing import NDArray
 
 from compact_models.errors import InputError
-from cosim.in_threads import with_threads
+from cosim.budget.in_threads import with_threads
 
 Ohm = float | torch.Tensor
 

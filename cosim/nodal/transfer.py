@@ -11,7 +11,7 @@ from dataclasses import dataclass, fields, replace
 
 import torch
 
-from cosim.in_threads import in_threads, with_threads
+from cosim.budget.in_threads import in_threads, with_threads
 from cosim.nodal.adjoint import port_matrix
 from cosim.nodal.blocks import Blocks
 from cosim.nodal.hierarchy import Grid

@@ -12,7 +12,7 @@ from dataclasses import dataclass, fields, replace
 
 import torch
 
-from cosim.in_threads import in_threads, with_threads
+from cosim.budget.in_threads import in_threads, with_threads
 from cosim.nodal.blocks import AtJoint, Blocks, Joint, Way, join
 from cosim.nodal.leaves import Keep, Leaves, Shunts, blocks_of_cells
 

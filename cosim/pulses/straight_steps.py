@@ -26,8 +26,8 @@ from typing import Any
 import torch
 
 from compact_models.errors import InputError
+from cosim.budget.in_threads import in_threads
 from cosim.devices.kernels import find_compiler
-from cosim.in_threads import in_threads
 from cosim.pulses.trains import PULSES, ones
 
 TOGETHER = 4  # samples in one loop, even: a pair shares a hash. Twice as many compile for a minute

@@ -24,7 +24,7 @@ from dataclasses import dataclass
 import torch
 
 from compact_models.errors import InputError
-from cosim.passive import possible_transfer
+from cosim.laws.passive import possible_transfer
 from cosim.surrogate.wires import WireModel
 
 Exact = Callable[[torch.Tensor], torch.Tensor]

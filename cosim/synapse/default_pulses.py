@@ -16,13 +16,13 @@ from numpy.typing import NDArray
 
 from compact_models.errors import InputError
 from compact_models.model import CompactModel, ParameterSet
-from cosim.calibration.update import MOST, check_levels, thresholds_v
-from cosim.calibration.update_layout import QUICK, measured_rows
-from cosim.calibration.update_source import in_torch
 from cosim.devices.polarity import polarity
 from cosim.devices.switching_time import switching_state, switching_times
 from cosim.surrogate.update_rows import from_rows
 from cosim.synapse.place_map import PlaceMap, place_map, places_s
+from cosim.tables.layout import QUICK, measured_rows
+from cosim.tables.source import in_torch
+from cosim.tables.update import MOST, check_levels, thresholds_v
 from netlists.pulse import Pulse
 
 Array = NDArray[np.float64]

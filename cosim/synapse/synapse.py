@@ -16,14 +16,14 @@ from numpy.typing import NDArray
 
 from compact_models.emit.torch_model import torch_model
 from compact_models.model import CompactModel, ParameterSet
-from cosim.calibration.update import Report, calibrate_update
-from cosim.calibration.update_layout import Effort
 from cosim.devices.polarity import conductance_s, place_states
 from cosim.devices.switching_time import switching_state
 from cosim.ngspice import Ngspice
 from cosim.surrogate.update import UpdateSurrogate
 from cosim.synapse.place_map import READ_V, PlaceMap, place_map
 from cosim.synapse.verdicts import no_states, settled
+from cosim.tables.layout import Effort
+from cosim.tables.update import Report, calibrate_update
 from netlists.pulse import Pulse
 
 Array = NDArray[np.float64]

@@ -13,8 +13,8 @@ import numpy as np
 import pytest
 
 from cosim.array.read_one import read_array
-from cosim.bench import sweep_deck
 from cosim.ngspice import Ngspice
+from cosim.ngspice.bench import sweep_deck
 from cosim.ngspice.runner import run_deck
 from netlists.array import ReadArray, array_circuit
 from netlists.circuit import Circuit, Instance, Subcircuit

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from cosim.bench import sweep_deck
 from cosim.ngspice import Ngspice, run_deck
+from cosim.ngspice.bench import sweep_deck
 from netlists.adcs import quantiser
 from netlists.adcs.quantiser import AdcSpec
 from netlists.circuit import BehaviouralCurrent, Circuit, Instance

@@ -12,17 +12,17 @@ import torch
 from torch import nn
 
 from compact_models.errors import InputError
-from cosim.bench import sweep_deck
 from cosim.calibration.calibrate import Calibration, calibrate
 from cosim.calibration.cells import cell_sweep, fit_cell
 from cosim.calibration.wires import wire_sweeps
-from cosim.cell_loss import CellLoss, loss_bench
 from cosim.fidelities.exact import ExactModel
 from cosim.fidelities.ideal import IdealModel
-from cosim.kirchhoff import ArrayVoltages, check_array, check_wires
+from cosim.laws.kirchhoff import ArrayVoltages, check_array, check_wires
+from cosim.network.cell_loss import CellLoss, loss_bench
 from cosim.network.run import forward
 from cosim.network.whole_chip import read_chip, tile_voltages
 from cosim.ngspice import Ngspice, run_deck
+from cosim.ngspice.bench import sweep_deck
 from cosim.surrogate.cells import OwnCellWires, effective_s
 from cosim.surrogate.curves import fit_curves
 from cosim.surrogate.wires import WireModel, wire_model

@@ -12,7 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 import torch
 
-from cosim.in_threads import in_threads, with_threads
+from cosim.budget.in_threads import in_threads, with_threads
 from cosim.nodal.transfer import solve_transfer
 
 WIRES = {"r_wordline_ohm": 1.5, "r_bitline_ohm": 0.7}

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from cosim.bench import sweep_deck
-from cosim.kirchhoff import ArrayVoltages, KirchhoffCheck, check_array
+from cosim.laws.kirchhoff import ArrayVoltages, KirchhoffCheck, check_array
 from cosim.ngspice import Ngspice, RawPlot, run_deck
+from cosim.ngspice.bench import sweep_deck
 from netlists.array import ReadArray, array_circuit
 from netlists.crossbar import Crossbar
 from netlists.wires import Wires

@@ -10,7 +10,7 @@ import pytest
 
 CODE = """
 import resource, torch
-from cosim.memory import keep_freed_memory
+from cosim.budget.memory import keep_freed_memory
 def step():
     return sum([torch.ones(1 << 18, dtype=torch.float64) for _ in range(12)])
 def pages():

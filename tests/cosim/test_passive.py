@@ -12,9 +12,9 @@ from compact_models.errors import InputError
 from cosim.array import read_one
 from cosim.array.read_one import read_array
 from cosim.fidelities.ideal import IdealModel
+from cosim.laws.passive import impossible_current
 from cosim.network.run import forward
 from cosim.nodal.transfer import solve_transfer
-from cosim.passive import impossible_current
 from cosim.surrogate.anchored import AnchoredTransfer
 from cosim.surrogate.wires import wire_model
 from netlists.array import ReadArray

@@ -11,8 +11,8 @@ from scipy.optimize import brentq
 
 from compact_models.errors import InputError
 from compact_models.library import find_model, find_set
-from cosim.bench import sweep_deck
 from cosim.ngspice import Ngspice, run_deck
+from cosim.ngspice.bench import sweep_deck
 from cosim.nodal.cells import ekv_channel, in_series, sinh_selector
 from cosim.nodal.lines import Lines
 from cosim.nodal.nonlinear import Cell, device_cell, sinh_cell, solve_nonlinear

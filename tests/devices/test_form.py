@@ -9,7 +9,6 @@ import pytest
 
 from compact_models.devices.vteam import MODEL as VTEAM
 from compact_models.errors import InputError
-from cosim.calibration.update_source import in_ngspice
 from cosim.devices import osdi
 from cosim.devices.form import B_SOURCES, can_compile, device_form, trial_form
 from cosim.devices.osdi import compile_osdi, find_openvaf, try_compiler
@@ -17,6 +16,7 @@ from cosim.devices.run_ngspice import run_ngspice
 from cosim.driven.ngspice_run import pulse_array
 from cosim.driven.pulsed_array import PulsedArray
 from cosim.ngspice import Ngspice
+from cosim.tables.source import in_ngspice
 from netlists.pulse import Pulse
 from netlists.wires import Wires
 from tests.devices.no_linker import LABEL, WHY_NOT, hide_linker

@@ -9,8 +9,8 @@ import pytest
 
 from compact_models.errors import InputError
 from cosim.array.read_one import read_array
-from cosim.bench import sweep_deck
 from cosim.ngspice import Ngspice
+from cosim.ngspice.bench import sweep_deck
 from netlists.array import ReadArray, array_circuit
 from netlists.circuit import Circuit, Resistor, Subcircuit
 from netlists.crossbar import Crossbar, Mesh

@@ -13,7 +13,8 @@ from compact_models.ohmic import OhmicCell
 from netlists.drivers.level import DriverSpec
 from netlists.graph import LinearStage
 from netlists.hardware import Hardware, TileSpec
-from netlists.mapping import augmented, cut, differential, plan_layers
+from netlists.mapping import plan_layers
+from netlists.tiles import augmented, cut, differential
 
 sizes = st.integers(1, 40)
 

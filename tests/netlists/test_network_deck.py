@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from compact_models.ohmic import OhmicCell
-from cosim.bench import sweep_deck
 from cosim.network.whole_chip import read_chip
 from cosim.ngspice import Ngspice
+from cosim.ngspice.bench import sweep_deck
 from netlists.adcs.quantiser import AdcSpec
 from netlists.chip import map_network
 from netlists.drivers.level import DriverSpec

@@ -20,9 +20,9 @@ import torch
 from torch import nn
 
 from compact_models.errors import InputError
-from cosim.bench import OPTIONS, stepped_inputs, sweep_deck
 from cosim.calibration import periphery, wires
 from cosim.ngspice import Deck, Ngspice, RawPlot, run_deck
+from cosim.ngspice.bench import OPTIONS, stepped_inputs, sweep_deck
 from netlists.array import ReadArray, array_circuit
 from netlists.circuit import Circuit, ForeignSubcircuit, Instance, Note, Resistor, VoltageSource
 from netlists.crossbar import Crossbar

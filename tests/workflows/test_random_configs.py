@@ -12,7 +12,7 @@ import tomli_w
 from hypothesis import HealthCheck, given, settings
 
 from compact_models.errors import InputError
-from cosim.bench import sweep_deck
+from cosim.ngspice.bench import sweep_deck
 from netlists.chip import map_network
 from netlists.graph import LinearStage
 from netlists.network import network_circuit

@@ -14,14 +14,14 @@ from pydantic import TypeAdapter
 
 from compact_models.errors import InputError
 from compact_models.library import find_model, find_set
-from cosim.calibration.update_cache import CalibratedUpdate
-from cosim.calibration.update_source import in_torch
 from cosim.driven.engines import Pulsed, WriteEngine
 from cosim.driven.pulsed_array import PulsedArray
 from cosim.driven.table_run import Spread, surrogate_engine
 from cosim.network.whole_chip import ChipRead, read_chip
 from cosim.surrogate.update import UpdateSurrogate
 from cosim.surrogate.update_rows import Row, compared, from_rows
+from cosim.tables.cache import CalibratedUpdate
+from cosim.tables.source import in_torch
 from netlists.chip import Chip
 from netlists.pulse import Pulse
 from tests.workflows.command import names_all, refused, spiceloop

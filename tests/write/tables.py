@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from compact_models.model import CompactModel, ParameterSet
-from cosim.calibration.update_cache import cached_update, updates_folder
-from cosim.calibration.update_layout import QUICK, Effort
 from cosim.surrogate.update import UpdateSurrogate
+from cosim.tables.cache import cached_update, updates_folder
+from cosim.tables.layout import QUICK, Effort
 from netlists.pulse import Pulse
 
 

@@ -12,7 +12,6 @@ import torch
 from compact_models.errors import InputError
 from compact_models.library import find_model, find_set
 from compact_models.model import CompactModel, ParameterSet
-from cosim.calibration.update_layout import QUICK
 from cosim.devices.polarity import conductance_s
 from cosim.devices.run_ngspice import run_ngspice
 from cosim.devices.run_torch import run_torch
@@ -21,6 +20,7 @@ from cosim.pulses.device_steps import asymmetry, number_of_states, steps, symmet
 from cosim.synapse.default_pulses import default_pulses, missed_aim, near_threshold
 from cosim.synapse.place_map import READ_V
 from cosim.synapse.synapse import Synapse, characterise
+from cosim.tables.layout import QUICK
 from netlists.pulse import Pulse
 
 

@@ -15,10 +15,10 @@ import torch
 
 from compact_models.fingerprint import fingerprint
 from compact_models.library import find_model, find_set
-from cosim.calibration import update_cache
-from cosim.calibration.update import MeasuredUpdate, measure_update
-from cosim.calibration.update_cache import CalibratedUpdate, cached_update
-from cosim.calibration.update_layout import QUICK
+from cosim.tables import cache
+from cosim.tables.cache import CalibratedUpdate, cached_update
+from cosim.tables.layout import QUICK
+from cosim.tables.update import MeasuredUpdate, measure_update
 from netlists.pulse import Pulse
 
 MODEL = find_model("vteam")
@@ -42,7 +42,7 @@ def calls(measured: MeasuredUpdate, monkeypatch: pytest.MonkeyPatch) -> list[obj
         asked.append((given, named))
         return measured
 
-    monkeypatch.setattr(update_cache, "measure_update", again)
+    monkeypatch.setattr(cache, "measure_update", again)
     return asked
 
 
@@ -120,7 +120,7 @@ def test_other_code_finds_nothing_of_ours(
     tmp_path: Path, calls: list[object], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     kept(tmp_path)
-    monkeypatch.setattr(update_cache, "code_digest", lambda: "other code")
+    monkeypatch.setattr(cache, "code_digest", lambda: "other code")
     assert not kept(tmp_path).from_cache
     assert len(calls) == 2
 
@@ -167,7 +167,7 @@ def test_it_stays_small_and_keeps_what_is_used(
     os.utime(path(first), ns=(1, 1))
     os.utime(path(second), ns=(2, 2))
     kept(tmp_path)  # the older one is used again
-    monkeypatch.setattr(update_cache, "MAX_BYTES", 2 * path(first).stat().st_size + 10)
+    monkeypatch.setattr(cache, "MAX_BYTES", 2 * path(first).stat().st_size + 10)
     third = kept(tmp_path, range_v=(-0.1, 0.1))
     assert {one.name for one in tmp_path.iterdir()} == {path(first).name, path(third).name}
 
@@ -198,7 +198,7 @@ def test_what_had_no_answer_has_none_from_the_cache(
 ) -> None:
     rows = (*measured.rows[:-1], replace(measured.rows[-1], after=np.nan * measured.rows[-1].x))
     lost = replace(measured, rows=rows, reason="5 of 5 devices could not be solved")
-    monkeypatch.setattr(update_cache, "measure_update", lambda *_given, **_named: lost)
+    monkeypatch.setattr(cache, "measure_update", lambda *_given, **_named: lost)
     kept(tmp_path)
     made = kept(tmp_path)
     assert made.from_cache

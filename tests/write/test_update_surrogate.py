@@ -11,13 +11,13 @@ import torch
 from compact_models.errors import InputError
 from compact_models.library import find_model, find_set
 from compact_models.variation import Stream
-from cosim.calibration.update import calibrate_update
-from cosim.calibration.update_layout import FULL, QUICK
-from cosim.calibration.update_source import in_ngspice, in_torch
 from cosim.devices.form import device_form
 from cosim.ngspice import Ngspice, Outcome
 from cosim.surrogate.update import UpdateNoise, UpdateSurrogate
 from cosim.surrogate.update_rows import Row, compared, from_rows, ideal_step
+from cosim.tables.layout import FULL, QUICK
+from cosim.tables.source import in_ngspice, in_torch
+from cosim.tables.update import calibrate_update
 from netlists.pulse import Pulse
 
 # Model, set, timing, least and greatest level: sweeps of some tens of pulses.

@@ -126,7 +126,7 @@ def characterise_device(request: Request, reporter: Reporter) -> Answer:
 
 def _check_numbers(request: Request, model: CompactModel, numbers: ParameterSet) -> None:
     """Refuses what no pulse can have, by the name of its option."""
-    from cosim.calibration.update import MOST, check_levels
+    from cosim.tables.update import MOST, check_levels
 
     check_levels(model, numbers, (-1e-9, 1e-9))
     most_v = MOST * numbers.amplitude_v

@@ -13,8 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.interpolate import RegularGridInterpolator
 
-from cosim.bench import sweep_deck
 from cosim.ngspice import Deck, RawPlot
+from cosim.ngspice.bench import sweep_deck
 from netlists.circuit import Circuit, Element, ForeignSubcircuit, Instance, VoltageSource
 from netlists.hardware import Hardware
 

@@ -18,13 +18,13 @@ from compact_models.emit.torch_model import torch_model
 from compact_models.errors import InputError
 from compact_models.model import CompactModel, ParameterSet
 from compact_models.variation import component_rng
-from cosim.calibration.update_layout import FULL, QUICK, Effort, lay_out
-from cosim.calibration.update_source import Measured, in_ngspice, in_torch
 from cosim.devices.form import B_SOURCES, DeviceForm, device_form
 from cosim.devices.switching_time import switching_state
 from cosim.ngspice import Ngspice
 from cosim.surrogate.update import UpdateSurrogate
 from cosim.surrogate.update_rows import Row, compared, from_rows
+from cosim.tables.layout import FULL, QUICK, Effort, lay_out
+from cosim.tables.source import Measured, in_ngspice, in_torch
 from netlists.pulse import Pulse
 
 Array = NDArray[np.float64]

@@ -14,8 +14,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from cosim.calibration.update_source import Measure
 from cosim.surrogate.update_rows import Row, from_rows
+from cosim.tables.source import Measure
 from netlists.pulse import Pulse
 
 Array = NDArray[np.float64]

@@ -13,7 +13,6 @@ from numpy.typing import NDArray
 
 from compact_models.emit.torch_model import torch_model
 from compact_models.model import CompactModel, ParameterSet
-from cosim.calibration.pulse_heat import missed_heat
 from cosim.devices.form import DeviceForm
 from cosim.devices.polarity import place_states
 from cosim.devices.run_torch import run_torch
@@ -21,6 +20,7 @@ from cosim.devices.switching_time import switching_state
 from cosim.driven.ngspice_run import pulse_array
 from cosim.driven.pulsed_array import PulsedArray
 from cosim.ngspice import Ngspice, Outcome
+from cosim.tables.heat import missed_heat
 from netlists.pulse import Pulse
 from netlists.wires import Wires
 

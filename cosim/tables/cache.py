@@ -31,7 +31,12 @@ from compact_models.errors import InputError
 from compact_models.files import cache_folder, write_bytes_atomic
 from compact_models.fingerprint import fingerprint
 from compact_models.model import CompactModel, ParameterSet
-from cosim.calibration.update import (
+from cosim.devices.form import DeviceForm
+from cosim.ngspice import Ngspice
+from cosim.surrogate.update import UpdateSurrogate
+from cosim.surrogate.update_rows import Row
+from cosim.tables.layout import Effort
+from cosim.tables.update import (
     MeasuredUpdate,
     Report,
     check_levels,
@@ -39,11 +44,6 @@ from cosim.calibration.update import (
     measure_update,
     update_form,
 )
-from cosim.calibration.update_layout import Effort
-from cosim.devices.form import DeviceForm
-from cosim.ngspice import Ngspice
-from cosim.surrogate.update import UpdateSurrogate
-from cosim.surrogate.update_rows import Row
 from netlists.pulse import Pulse
 
 Array = NDArray[np.float64]

@@ -1,0 +1,1 @@
+"""Cores and memory that a computation may take."""
