@@ -95,10 +95,10 @@ class BitDrops:
     Args:
         rows: cells of a line.
         segment_ohm: of the segment below every cell, one value or [row, col].
-        sense_ohm: in series at the sense node, [col].
+        sense_ohm: in series at the sense node, [col], or [..., col] for stacked arrays.
 
     Attributes:
-        own_ohm: resistance of the path of every cell, [row, col].
+        own_ohm: resistance of the path of every cell, [..., row, col].
         trained: a resistance has gradients.
     """
 
@@ -117,7 +117,9 @@ class BitDrops:
         equal = None
         if not trained and not segment.ndim:
             equal = _EqualBitLines.of(self.rows, float(segment), self.sense_ohm)
-        object.__setattr__(self, "own_ohm", along.flip(0).cumsum(0).flip(0) + self.sense_ohm)
+        object.__setattr__(
+            self, "own_ohm", along.flip(0).cumsum(0).flip(0) + self.sense_ohm.unsqueeze(-2)
+        )
         object.__setattr__(self, "trained", trained)
         object.__setattr__(self, "_equal", equal)
 
@@ -136,7 +138,8 @@ class BitDrops:
             return self._equal(current)
         above = current.cumsum(-2)  # through the segment below each cell
         drop = above * self.segment_ohm
-        return drop.flip(-2).cumsum(-2).flip(-2) + self.sense_ohm * above[..., -1:, :]
+        rise = drop.flip(-2).cumsum(-2).flip(-2)
+        return rise + self.sense_ohm.unsqueeze(-2) * above[..., -1:, :]
 
 
 @dataclass(frozen=True)
@@ -172,16 +175,16 @@ class _EqualBitLines:
     def __call__(self, current: torch.Tensor) -> torch.Tensor:
         """See `BitDrops`."""
         if self.rows <= _SHORT:
-            return self.shared_ohm @ current + self.sense_ohm * current.sum(-2, keepdim=True)
+            ends = self.sense_ohm.unsqueeze(-2) * current.sum(-2, keepdim=True)
+            return self.shared_ohm @ current + ends
         pieces = -(-self.rows // _PIECE)
         filled = torch.nn.functional.pad(current, (0, 0, pieces * _PIECE - self.rows, 0))
         # From the sense end on, as from a driver: the pieces are counted from below.
         by_piece = filled.reshape(-1, pieces, _PIECE, current.shape[-1])
         inside = self.kernel @ by_piece
         sums = inside[:, :, _PIECE:].flip(1).movedim(1, -1)
-        carried = _carried(
-            sums[:, 0], sums[:, 1], self.r_bitline_ohm, self.sense_ohm.unsqueeze(-1)
-        ).flip(-2)
+        ends = self.sense_ohm.expand(*current.shape[:-2], -1).reshape(-1, current.shape[-1], 1)
+        carried = _carried(sums[:, 0], sums[:, 1], self.r_bitline_ohm, ends).flip(-2)
         rise = torch.baddbmm(
             inside[:, :, :_PIECE].flatten(0, 1),
             self.ramp.expand(len(by_piece) * pieces, -1, -1),

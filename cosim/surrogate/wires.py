@@ -75,7 +75,7 @@ class WireModel:
     weights: tuple[float, float, float, float] = THEORY
 
     def with_sense(self, sense_ohm: torch.Tensor) -> Self:
-        """The same with other resistances in series at the sense nodes, [col]."""
+        """The same with other resistances in series at the sense nodes, [col] or [..., col]."""
         held = sense_ohm if sense_ohm.requires_grad else sense_ohm.detach().clone()
         return replace(self, bit=replace(self.bit, sense_ohm=held))
 
@@ -105,10 +105,14 @@ class WireModel:
         return found
 
     def mean_loss(self, conductance_s: torch.Tensor) -> float:
-        """Share of the current that wires take for equal inputs, to first order."""
+        """Share of the current that wires take for equal inputs, to first order.
+
+        Of stacked arrays that of the one that loses most.
+        """
         first = self._first(conductance_s)
-        total = float(conductance_s.sum())
-        return 1 - float((conductance_s / first).sum()) / total if total > 0 else 0.0
+        total = conductance_s.sum((-2, -1))
+        left = (conductance_s / first).sum((-2, -1))
+        return float((1 - left / total).nan_to_num(nan=0.0).amax())
 
     def largest_loss(self, conductance_s: torch.Tensor) -> float:
         """The same of the cell that loses most."""

@@ -1,0 +1,1 @@
+"""How an array is read, one fidelity a file."""

@@ -1,0 +1,24 @@
+"""Tiles without wires, ends and offsets: currents are V @ G. The negative control."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+
+from cosim.array.surroundings import TileTransfer
+
+
+@dataclass(frozen=True)
+class IdealReads:
+    """The transfer is the conductance."""
+
+    name: str = "ideal"
+
+    def transfer(self, conductance_s: torch.Tensor) -> TileTransfer:
+        """From word lines to bit lines, for [..., row, col]."""
+        return TileTransfer(conductance_s)
+
+    def transposed(self, conductance_s: torch.Tensor) -> TileTransfer:
+        """From bit lines to word lines, [..., col, row]."""
+        return TileTransfer(conductance_s.mT)
