@@ -1,0 +1,278 @@
+"""The analog array: one weight matrix in cells that are read, read backward and written.
+
+It owns the state of the cells and a version that every change moves on; what is computed from the
+state, a transfer above all, is kept with the version it belongs to. Who computes a read or an
+update is given to it (`cosim.array.reads`, `cosim.array.updates`). It knows no learning rate and no
+algorithm.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import torch
+from torch import nn
+
+from compact_models.errors import InputError
+from compact_models.variation import Draw
+from cosim.array.layout import TileLayout
+from cosim.array.pulse_pairs import PulsePairs
+from cosim.array.surroundings import TileTransfer
+from cosim.pulses.trains import PulseTrains
+
+
+class Reads(Protocol):
+    """Who computes reads of ohmic tiles: a file in `cosim.array.reads`."""
+
+    @property
+    def name(self) -> str:
+        """The fidelity."""
+        ...
+
+    def transfer(self, conductance_s: torch.Tensor) -> TileTransfer:
+        """From word lines to bit lines, for [chip, tile, row, col]."""
+        ...
+
+    def transposed(self, conductance_s: torch.Tensor) -> TileTransfer:
+        """From bit lines to word lines, [chip, tile, col, row]."""
+        ...
+
+
+class Updates(Protocol):
+    """Who computes updates: a file in `cosim.array.updates`."""
+
+    @property
+    def name(self) -> str:
+        """The fidelity."""
+        ...
+
+    def update(
+        self, w: torch.Tensor, cells: PulsePairs, trains: Sequence[PulseTrains], draw: Draw | None
+    ) -> Moved:
+        """Moves weights in place.
+
+        Args:
+            w: of the cells, [chip, side, row, out].
+            cells: what they are.
+            trains: of each chip.
+            draw: where the noise is drawn from; None for the mean device.
+        """
+        ...
+
+
+@dataclass(frozen=True)
+class Moved:
+    """What an update did, for all chips.
+
+    Attributes:
+        coincidences: steps that cells were asked for.
+        pulses: pulses on lines.
+    """
+
+    coincidences: int
+    pulses: int
+
+
+@dataclass(frozen=True, eq=False)
+class Probe:
+    """The state of an array, for diagnosis; no algorithm looks at it.
+
+    Attributes:
+        w: weights of the cells in their own units, [chip, side, row, out].
+        conductance_s: of the cells, likewise.
+        at_bound: share of moving cells that are at one of their bounds.
+        version: how often the state has changed.
+    """
+
+    w: torch.Tensor
+    conductance_s: torch.Tensor
+    at_bound: float
+    version: int
+
+
+class AnalogArray(nn.Module):
+    """One weight matrix [row, out] on one or many chips.
+
+    The weight of a pair is `unit` times the difference of its cells' weights.
+
+    Args:
+        layout: how the matrix lies in tiles.
+        cells: what the cells are.
+        reads: who computes reads.
+        updates: who computes updates.
+        chips: how many.
+        unit: the logical weight that a cell's weight of 1 stands for.
+        dtype: of the state.
+
+    Attributes:
+        w: weights of the cells in their own units, a buffer [chip, side, row, out]; side 0 is plus.
+        version: moved on by everything that changes the state.
+    """
+
+    w: torch.Tensor
+
+    def __init__(
+        self,
+        layout: TileLayout,
+        cells: PulsePairs,
+        reads: Reads,
+        updates: Updates,
+        *,
+        chips: int = 1,
+        unit: float = 1.0,
+        dtype: torch.dtype = torch.float64,
+    ) -> None:
+        super().__init__()
+        self.layout = layout
+        self.cells = cells
+        self.reads = reads
+        self.updates = updates
+        self.unit = unit
+        self.version = 0
+        self.register_buffer("w", torch.zeros(chips, 2, layout.rows, layout.outs, dtype=dtype))
+        self._forward: tuple[int, TileTransfer] | None = None
+        self._backward: tuple[int, TileTransfer] | None = None
+
+    @property
+    def chips(self) -> int:
+        """How many chips have this matrix."""
+        return len(self.w)
+
+    def weight(self) -> torch.Tensor:
+        """The logical weights, [chip, row, out]."""
+        return (self.w[:, 0] - self.w[:, 1]) * self.unit
+
+    def conductance_s(self) -> torch.Tensor:
+        """Of the cells, [chip, side, row, out] in siemens."""
+        return self.cells.conductance_s(self.w)
+
+    @property
+    def weight_per_s(self) -> float:
+        """The logical weight of a difference of 1 S between the cells of a pair."""
+        return self.unit / self.cells.slope_s
+
+    def transfer(self) -> TileTransfer:
+        """From word lines to bit lines [chip, tile, row, col], of the state as it is."""
+        kept = self._forward
+        if kept is None or kept[0] != self.version:
+            with torch.no_grad():
+                tiles = self.layout.split_cells(self.conductance_s())
+                kept = self.version, self.reads.transfer(tiles)
+            self._forward = kept
+        return kept[1]
+
+    def transposed(self) -> TileTransfer:
+        """From bit lines to word lines [chip, tile, col, row], of the state as it is."""
+        kept = self._backward
+        if kept is None or kept[0] != self.version:
+            with torch.no_grad():
+                tiles = self.layout.split_cells(self.conductance_s())
+                kept = self.version, self.reads.transposed(tiles)
+            self._backward = kept
+        return kept[1]
+
+    def read(self, drive_v: torch.Tensor) -> torch.Tensor:
+        """Currents out of the bit lines, [chip, tile, batch, col].
+
+        Args:
+            drive_v: voltages of the drivers at the word lines, [chip, tile, batch, row].
+        """
+        return self.transfer().current_a(drive_v)
+
+    def read_transposed(self, drive_v: torch.Tensor) -> torch.Tensor:
+        """Currents out of the word lines, [chip, tile, batch, row].
+
+        Args:
+            drive_v: voltages of the drivers at the bit lines, [chip, tile, batch, col].
+        """
+        return self.transposed().current_a(drive_v)
+
+    def read_perturbed(
+        self, drive_v: torch.Tensor, cells: torch.Tensor, delta_s: torch.Tensor
+    ) -> torch.Tensor:
+        """A read while some cells conduct more or less, which they do not keep.
+
+        Args:
+            drive_v: [chip, tile, batch, row].
+            cells: which, as (side, row, out), [cell, 3].
+            delta_s: by how much each conducts more, [cell] in siemens.
+
+        Raises:
+            InputError: a cell would conduct less than nothing.
+        """
+        planes = self.conductance_s()
+        side, row, out = cells.unbind(-1)
+        planes[:, side, row, out] += delta_s.to(planes)
+        changed = planes[:, side, row, out]
+        if bool((changed < 0).any()):
+            raise InputError(
+                "a cell would conduct less than nothing",
+                where="delta_s",
+                value=float(changed.min()),
+                allowed=">= 0 S in the sum",
+            )
+        return self.reads.transfer(self.layout.split_cells(planes)).current_a(drive_v)
+
+    def update(self, trains: Sequence[PulseTrains], draw: Draw | None) -> Moved:
+        """Pulses on the lines: x on the word lines, d on the bit lines, -x d in the mean.
+
+        Args:
+            trains: of each chip, for a batch of updates one after the other.
+            draw: where the noise is drawn from; None for the mean device.
+
+        Raises:
+            InputError: not as many trains as chips.
+        """
+        if len(trains) != self.chips:
+            raise InputError(
+                "one set of trains for every chip",
+                where="trains",
+                value=len(trains),
+                allowed=str(self.chips),
+            )
+        with torch.no_grad():
+            moved = self.updates.update(self.w, self.cells, trains, draw)
+        self.version += 1
+        return moved
+
+    def program(self, weight: torch.Tensor) -> torch.Tensor:
+        """Brings the cells to logical weights, as far as they reach.
+
+        Args:
+            weight: [row, out], or [chip, row, out] for chips that differ.
+
+        Returns:
+            What every pair is short of its weight, [chip, row, out].
+
+        Raises:
+            InputError: another shape, or a weight that is not finite.
+        """
+        wanted = (self.chips, self.layout.rows, self.layout.outs)
+        if weight.shape not in (wanted, wanted[1:]) or not bool(weight.isfinite().all()):
+            raise InputError(
+                "no weights of this array",
+                where="weight",
+                value=tuple(weight.shape),
+                allowed=f"finite numbers [row, out] = {wanted[1:]}, or one such matrix a chip",
+            )
+        with torch.no_grad():
+            share = weight.to(self.w).expand(wanted) / self.unit
+            low, high = self.cells.bounds(self.w)
+            if self.cells.pair == "reference":
+                self.w[:, 0] = share
+                self.w[:, 1] = 0.0
+            else:  # the weight is half of either
+                self.w[:, 0] = 0.5 * share
+                self.w[:, 1] = -0.5 * share
+            torch.minimum(torch.maximum(self.w, low), high, out=self.w)
+        self.version += 1
+        return weight.to(self.w) - self.weight()
+
+    def probe(self) -> Probe:
+        """The state, copied."""
+        low, high = self.cells.bounds(self.w)
+        sides = list(self.cells.sides)
+        at = ((self.w <= low) | (self.w >= high))[:, sides]
+        return Probe(self.w.clone(), self.conductance_s(), float(at.double().mean()), self.version)

@@ -1,0 +1,1 @@
+"""What pulses do to an array, one fidelity a file."""

@@ -1,0 +1,60 @@
+"""The law of a pulse device: every coincidence is one step, whatever the wires do to the pulse."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+
+import torch
+
+from compact_models.variation import Draw
+from cosim.array.analog_array import Moved
+from cosim.array.pulse_pairs import PulsePairs
+from cosim.pulses.trains import PULSES, PulseTrains, coincidence_counts, ones
+from cosim.pulses.update import PulseCells, pulse_cells, update_by_pulses, update_straight
+
+
+@dataclass
+class StepUpdates:
+    """Steps as the device's publication has them.
+
+    The cells are prepared once for the devices of an array and its precision.
+    """
+
+    name: str = "step"
+    _prepared: dict[tuple[int, int, torch.dtype], tuple[PulsePairs, PulseCells]] = field(
+        default_factory=dict, repr=False
+    )
+
+    def update(
+        self, w: torch.Tensor, cells: PulsePairs, trains: Sequence[PulseTrains], draw: Draw | None
+    ) -> Moved:
+        """See `cosim.array.analog_array.Updates`."""
+        coincidences = pulses = 0
+        for chip, own in enumerate(trains):
+            for side in cells.sides:
+                one = own if side == 0 else _opposite(own)
+                noise = None if draw is None else draw.part(f"chip_{chip}/side_{side}")
+                devices = self._devices(w, cells, chip, side)
+                now = w[chip, side]
+                if devices.straight is None:
+                    moved = update_by_pulses(devices.model, devices.values, now, one, noise)
+                else:
+                    moved = update_straight(devices.straight, now, one, noise)
+                w[chip, side] = moved
+            pulses += sum(int(ones(lines & PULSES).sum()) for lines in (own.words, own.bits))
+            coincidences += int(coincidence_counts(own).abs().sum())
+        return Moved(coincidences, pulses)
+
+    def _devices(self, w: torch.Tensor, cells: PulsePairs, chip: int, side: int) -> PulseCells:
+        key = (chip, side, w.dtype)
+        kept = self._prepared.get(key)
+        if kept is None or kept[0] is not cells:
+            kept = cells, pulse_cells(cells.model, cells.values(chip, side), w[chip, side])
+            self._prepared[key] = kept
+        return kept[1]
+
+
+def _opposite(trains: PulseTrains) -> PulseTrains:
+    """The trains that move the minus cell of a pair the other way."""
+    return replace(trains, bits=trains.bits ^ torch.tensor(-1 << 31, dtype=torch.int32))
