@@ -47,3 +47,13 @@ class OhmicCell(Spec):
         """
         factor = lognormal_factor(seed, sample, path, self.sigma_program, target_s.shape)
         return np.asarray(target_s * factor, dtype=np.float64)
+
+
+class ReferencedCell(OhmicCell):
+    """A cell whose weight 0 is a conductance within its range: a pulse device as it is read.
+
+    Its pair stands at that conductance too, or moves the other way (`both`).
+    """
+
+    reference_s: float = Field(ge=0, le=1, description="conductance of a weight of 0 [S]")
+    both: bool = Field(False, description="both cells of a pair move, in opposite directions")

@@ -44,6 +44,7 @@ def plan_layers(
     sample_inputs: Array,
     *,
     full_scale: float = 1.0,
+    weight_scales: Sequence[float] | None = None,
 ) -> tuple[LayerPlan, ...]:
     """Chooses scales and cuts for every stage.
 
@@ -53,6 +54,8 @@ def plan_layers(
         sample_inputs: typical inputs [batch, in] as shares of the read voltage, in [0, 1] or
             [-1, 1].
         full_scale: the network's input that a share of 1 stands for.
+        weight_scales: the weight that the whole range of a cell stands for, layer by layer; without
+            them that of a layer's largest weight.
 
     Raises:
         InputError: the inputs do not fit the network or are not finite.
@@ -73,7 +76,8 @@ def plan_layers(
     input_scale, signed = full_scale, bool((hidden < -INPUT_ROUNDING).any())
     hidden = hidden * full_scale
     for index, stage in enumerate(stages):
-        plan, pre_activation = _plan(index, stage, hardware, hidden, input_scale, signed)
+        scale = None if weight_scales is None else weight_scales[index]
+        plan, pre_activation = _plan(index, stage, hardware, hidden, input_scale, signed, scale)
         plans.append(plan)
         neuron = neuron_by_name(stage.activation)
         limited = torch.from_numpy(pre_activation).clamp(-plan.span, plan.span)
@@ -89,10 +93,12 @@ def _plan(
     hidden: Array,
     input_scale: float,
     signed: bool,
+    weight_scale: float | None,
 ) -> tuple[LayerPlan, Array]:
     outputs, inputs = stage.weight.shape
     rows = augmented(stage.weight, stage.bias, input_scale)
-    weight_scale = float(np.abs(rows).max()) or 1.0
+    if weight_scale is None:
+        weight_scale = float(np.abs(rows).max()) or 1.0
     drive = np.concatenate(
         [hidden / input_scale, np.ones((len(hidden), rows.shape[0] - inputs))], axis=1
     )

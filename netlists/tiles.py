@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from compact_models.ohmic import OhmicCell
+from compact_models.ohmic import OhmicCell, ReferencedCell
 from netlists.hardware import TileSpec
 from netlists.names import identifier
 from netlists.neurons.spec import neuron_by_name
@@ -111,16 +111,23 @@ def augmented(weight: Array, bias: Array | None, input_scale: float) -> Array:
 def differential(share: torch.Tensor, cell: OhmicCell) -> torch.Tensor:
     """Target conductances of weights.
 
+    One cell of a pair carries the weight and the other is off; where a weight of 0 is a conductance
+    in between, both stand there and one moves, or both move apart.
+
     Args:
-        share: weights as shares of the weight scale, [row, out]; clipped to [-1, 1].
+        share: weights as shares of the weight scale, [row, out]; clipped to what cells reach.
         cell: the conductance range.
 
     Returns:
         Conductances in siemens, [row, 2 * out]: plus and minus bit lines in turn.
     """
     span = cell.g_on_s - cell.g_off_s
-    pair = torch.stack([share.clamp(0, 1), (-share).clamp(0, 1)], dim=-1)
-    return cell.g_off_s + span * pair.flatten(start_dim=-2)
+    if not isinstance(cell, ReferencedCell):
+        pair = torch.stack([share.clamp(0, 1), (-share).clamp(0, 1)], dim=-1)
+        return cell.g_off_s + span * pair.flatten(start_dim=-2)
+    parts = (0.5 * share, -0.5 * share) if cell.both else (share, torch.zeros_like(share))
+    pair = cell.reference_s + span * torch.stack(parts, dim=-1)
+    return pair.clamp(cell.g_off_s, cell.g_on_s).flatten(start_dim=-2)
 
 
 def tile_targets(plan: LayerPlan, share: torch.Tensor, cell: OhmicCell) -> list[torch.Tensor]:

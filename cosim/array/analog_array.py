@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 import torch
 from torch import nn
@@ -269,6 +269,11 @@ class AnalogArray(nn.Module):
             torch.minimum(torch.maximum(self.w, low), high, out=self.w)
         self.version += 1
         return weight.to(self.w) - self.weight()
+
+    def _load_from_state_dict(self, *given: Any) -> None:
+        """Of `nn.Module`: other cells are another version."""
+        super()._load_from_state_dict(*given)
+        self.version += 1
 
     def probe(self) -> Probe:
         """The state, copied."""

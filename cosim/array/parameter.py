@@ -1,0 +1,150 @@
+"""A weight that lives in cells, in torch's own dress: a parameter whose state an array holds.
+
+`data` is the logical weight, refreshed whenever the array has changed. `loss.backward()` queues
+pairs of activations and errors instead of a gradient; the optimiser that knows about them turns
+them into pulses. What would change the numbers and not the cells is refused in words.
+"""
+
+from __future__ import annotations
+
+import copy
+import sys
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import nn
+
+from compact_models.errors import InputError
+
+if TYPE_CHECKING:
+    from cosim.array.analog_array import AnalogArray
+
+
+@dataclass(eq=False)
+class Pairs:
+    """What one backward pass after another has left for an array: rank-one updates, not summed.
+
+    Attributes:
+        x: activations on the word lines, each [chip, batch, row].
+        d: gradients of the loss at the outputs, each [chip, batch, out].
+    """
+
+    x: list[torch.Tensor] = field(default_factory=list)
+    d: list[torch.Tensor] = field(default_factory=list)
+
+    def put(self, x: torch.Tensor, d: torch.Tensor) -> None:
+        """Adds a batch."""
+        self.x.append(x)
+        self.d.append(d)
+
+    def take(self) -> tuple[torch.Tensor, torch.Tensor] | None:
+        """All batches, one after the other, [chip, batch, line] each; None where there are none."""
+        if not self.x:
+            return None
+        taken = torch.cat(self.x, 1), torch.cat(self.d, 1)
+        self.clear()
+        return taken
+
+    def clear(self) -> None:
+        """Forgets them."""
+        self.x.clear()
+        self.d.clear()
+
+
+class AnalogParameter(nn.Parameter):
+    """A part of an array's matrix as a parameter.
+
+    Attributes:
+        array: holds the state.
+        pairs: what backward passes have left, shared by all parameters of the array.
+        rows: the word lines of the array that this parameter is, first and behind the last.
+        scale: what a weight of 1 in the array stands for.
+        is_bias: the data are one word line, [out].
+    """
+
+    array: AnalogArray
+    pairs: Pairs
+    rows: tuple[int, int]
+    scale: float
+    is_bias: bool
+    _seen: int
+
+    @staticmethod
+    def of(
+        array: AnalogArray, pairs: Pairs, rows: tuple[int, int], *, bias: bool, scale: float = 1.0
+    ) -> AnalogParameter:
+        """A parameter of an array, [out, in] or [out]; with many chips [chip, out, in]."""
+        own = (array.layout.outs,) if bias else (array.layout.outs, rows[1] - rows[0])
+        data = array.w.new_zeros(*(() if array.chips == 1 else (array.chips,)), *own)
+        made = torch.Tensor._make_subclass(AnalogParameter, data, True)
+        made.array, made.pairs, made.rows, made.scale = array, pairs, rows, scale
+        made.is_bias = bias
+        made.show()
+        return made
+
+    def __new__(cls, *_args: object, **_named: object) -> AnalogParameter:
+        """Refuses: such a parameter is made by a layer."""
+        raise InputError("a weight in cells is made by its layer", where="AnalogParameter")
+
+    @property
+    def changed(self) -> bool:
+        """Somebody has written into its data, and the cells do not know."""
+        return self._version != self._seen
+
+    @property
+    def used_directly(self) -> bool:
+        """A loss has been differentiated that uses the parameter without its layer."""
+        hidden: Any = torch.Tensor.grad  # torch's own property, behind the one of this class
+        return hidden.__get__(self) is not None
+
+    def show(self) -> None:
+        """Takes what the cells hold now."""
+        logical = self.array.weight()[:, slice(*self.rows)] * self.scale
+        shown = logical[:, 0] if self.is_bias else logical.mT
+        with torch.no_grad():
+            self.copy_(shown if len(logical) > 1 else shown[0])
+        self._seen = self._version
+
+    def check(self, where: str) -> None:
+        """Refuses data that somebody has written.
+
+        Raises:
+            InputError: somebody has.
+        """
+        if self.changed:
+            raise InputError(
+                "something was written into a weight that cells hold; they do not know of it",
+                where=where,
+                hint="load_state_dict and layer.program(weight) write into the cells",
+            )
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> AnalogParameter:
+        """Of `copy.deepcopy`: a parameter of the copied array."""
+        if id(self) in memo:
+            kept: AnalogParameter = memo[id(self)]
+            return kept
+        data = self.data.clone(memory_format=torch.preserve_format)
+        made = torch.Tensor._make_subclass(AnalogParameter, data, self.requires_grad)
+        made.array = copy.deepcopy(self.array, memo)
+        made.pairs = copy.deepcopy(self.pairs, memo)
+        made.rows, made.scale, made.is_bias = self.rows, self.scale, self.is_bias
+        made._seen = made._version
+        memo[id(self)] = made
+        return made
+
+    @property
+    def grad(self) -> torch.Tensor | None:
+        """None: an array is updated by pairs. Clipping what is not there is refused."""
+        if sys._getframe(1).f_globals.get("__name__") == "torch.nn.utils.clip_grad":
+            raise InputError(
+                "a weight in cells has no gradient that could be clipped: backward queues pairs",
+                where="torch.nn.utils.clip_grad",
+                hint="limit the update by max_pulses, or clip the other parameters alone",
+            )
+        return None
+
+    @grad.setter
+    def grad(self, value: torch.Tensor | None) -> None:
+        if value is not None:
+            raise InputError("a weight in cells has no gradient", where="grad", allowed="None")

@@ -1,0 +1,186 @@
+"""Stochastic gradient descent by pulses: every layer learns in its own cells.
+
+The optimiser stands in a loop where torch's own stood: `backward` has left pairs of activations and
+errors, `step` turns each into trains of pulses on the lines of its array (Gokmen, Vlasov, Front.
+Neurosci. 10 (2016) 333), and parameters that are digital are moved as torch.optim.SGD moves them.
+The learning rate stands here and nowhere else.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+from compact_models.errors import InputError
+from compact_models.variation import Stream
+from cosim.array.analog_array import Moved
+from cosim.array.parameter import AnalogParameter
+from cosim.pulses.trains import LONGEST, UpdateRule, pulse_trains
+
+
+@dataclass
+class Counts:
+    """What updates have done since they were counted last.
+
+    Attributes:
+        coincidences: steps that cells were asked for.
+        pulses: pulses on lines.
+        clipped: probabilities that would have been above 1.
+        probabilities: probabilities above 0.
+    """
+
+    coincidences: int = 0
+    pulses: int = 0
+    clipped: int = 0
+    probabilities: int = 0
+
+
+class PulsedSGD(torch.optim.Optimizer):
+    """Updates analog parameters by trains of pulses, and others by their gradients.
+
+    Args:
+        params: parameters or groups of them, as of any optimiser.
+        lr: learning rate, > 0; may be 0 by a schedule.
+        max_pulses: pulses that a train may have.
+        update_management: scales x and d so that their largest probabilities are alike.
+        update_bl_management: takes as few pulses as an update needs.
+        noisy: with the devices' noise from pulse to pulse.
+        stream: where pulses and noise are drawn from; None for that of study 0, chip 0.
+
+    Attributes:
+        counts: of all updates since `counts` was set anew.
+
+    Raises:
+        InputError: a learning rate or a number of pulses that cannot be.
+    """
+
+    def __init__(
+        self,
+        params: Iterable[Any],
+        lr: float,
+        *,
+        max_pulses: int = LONGEST,
+        update_management: bool = True,
+        update_bl_management: bool = True,
+        noisy: bool = True,
+        stream: Stream | None = None,
+    ) -> None:
+        defaults = {
+            "lr": lr,
+            "max_pulses": max_pulses,
+            "update_management": update_management,
+            "update_bl_management": update_bl_management,
+            "noisy": noisy,
+        }
+        super().__init__(params, defaults)
+        self.stream = stream or Stream(0)
+        self.steps = 0
+        self.counts = Counts()
+        for number, group in enumerate(self.param_groups):
+            UpdateRule(group["lr"], 1.0, group["max_pulses"])  # says what cannot be
+            group.setdefault("name", str(number))
+
+    def state_dict(self) -> dict[str, Any]:
+        """As of any optimiser, with the number of steps: draws go on where they stopped."""
+        return {**super().state_dict(), "steps": self.steps}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """See `state_dict`."""
+        given = dict(state_dict)
+        self.steps = int(given.pop("steps", 0))
+        super().load_state_dict(given)
+
+    def zero_grad(self, set_to_none: bool = True) -> None:
+        """Forgets gradients and the pairs of analog parameters."""
+        digital = False
+        for parameter in self._parameters():
+            if isinstance(parameter, AnalogParameter):
+                parameter.pairs.clear()
+            else:
+                digital = True
+        if digital:
+            super().zero_grad(set_to_none)
+
+    def _parameters(self) -> list[torch.Tensor]:
+        return [p for group in self.param_groups for p in group["params"]]
+
+    @torch.no_grad()
+    def step(self, closure: Callable[[], float] | None = None) -> float | None:  # type: ignore[override]  # torch has overloads
+        """Applies what the backward passes since the last step have left.
+
+        Raises:
+            InputError: somebody has written into a weight in cells, or uses it in a loss directly.
+        """
+        loss = None
+        if closure is not None:
+            with torch.enable_grad():
+                loss = closure()
+        taken: dict[int, tuple[torch.Tensor, torch.Tensor]] = {}
+        number = 0
+        for group in self.param_groups:
+            by_array: dict[int, list[AnalogParameter]] = {}
+            for parameter in group["params"]:
+                if not isinstance(parameter, AnalogParameter):
+                    if parameter.grad is not None:
+                        parameter.add_(parameter.grad, alpha=-group["lr"])
+                    continue
+                parameter.check("a parameter of PulsedSGD")
+                if parameter.used_directly:
+                    raise InputError(
+                        "a loss uses a weight in cells directly; only what goes through its layer"
+                        " can be learnt in cells",
+                        where="a parameter of PulsedSGD",
+                        hint="leave penalties on weights out",
+                    )
+                by_array.setdefault(id(parameter.array), []).append(parameter)
+            for key, parameters in by_array.items():
+                if key not in taken:
+                    pairs = parameters[0].pairs.take()
+                    if pairs is None:
+                        continue
+                    taken[key] = pairs
+                self._update(group, parameters, *taken[key], number)
+                number += 1
+        self.steps += 1
+        return loss
+
+    def _update(
+        self,
+        group: dict[str, Any],
+        parameters: list[AnalogParameter],
+        x: torch.Tensor,
+        d: torch.Tensor,
+        number: int,
+    ) -> None:
+        """One update of an array by the lines of some of its parameters."""
+        array = parameters[0].array
+        rows = torch.zeros(array.layout.rows, dtype=torch.bool)
+        for parameter in parameters:
+            rows[slice(*parameter.rows)] = True
+        if not rows.all():
+            x = x * rows.to(x)
+        dw_min = array.cells.nominal.values["dw_min"] * array.unit
+        if array.cells.pair == "both":
+            dw_min *= 2.0  # either cell of a pair makes a step
+        rule = UpdateRule(
+            group["lr"],
+            dw_min,
+            group["max_pulses"],
+            group["update_management"],
+            group["update_bl_management"],
+        )
+        draw = self.stream.at(f"pulsed_sgd/{number}", self.steps)
+        trains = [
+            pulse_trains(x[chip], d[chip], rule, draw.part(f"chip_{chip}"))
+            for chip in range(array.chips)
+        ]
+        moved: Moved = array.update(trains, draw.part("noise") if group["noisy"] else None)
+        self.counts.coincidences += moved.coincidences
+        self.counts.pulses += moved.pulses
+        self.counts.clipped += sum(one.clipped for one in trains)
+        self.counts.probabilities += sum(one.of for one in trains)
+        for parameter in parameters:
+            parameter.show()
