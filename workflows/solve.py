@@ -137,8 +137,8 @@ def load_array(path: Path) -> tuple[ReadArray, Array]:
             )
         ),
     )
-    at_ends = (
+    driver, sense = (
         ends(values.get(name, none), name, where, lines)
         for name, lines in zip(("r_driver_ohm", "r_sense_ohm"), cells.shape, strict=True)
     )
-    return ReadArray(crossbar, *at_ends), input_v
+    return ReadArray(crossbar, driver, sense), input_v

@@ -7,7 +7,7 @@ which carries the name of the engine that made it.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -15,21 +15,15 @@ import torch
 from numpy.typing import NDArray
 
 from compact_models.errors import InputError, closest
-from cosim.laws.kirchhoff import ArrayVoltages, check_array
+from cosim.array.in_ngspice import read_in_ngspice
 from cosim.laws.passive import impossible_current
-from cosim.ngspice import Ngspice, Outcome, RawPlot, find_ngspice, run_decks, timeout_for
-from cosim.ngspice.bench import sweep_deck
-from cosim.ngspice.result import KEEP
+from cosim.ngspice import Ngspice, Outcome, find_ngspice
 from cosim.nodal.lines import as_ohm
 from cosim.nodal.transfer import solve_transfer
 from cosim.surrogate.wires import wire_model
-from netlists.array import ReadArray, array_circuit
+from netlists.array import ReadArray
 
 Array = NDArray[np.float64]
-Bools = NDArray[np.bool_]
-
-# Node voltages of a sweep are held in memory at once: 256 MB of doubles a deck.
-_MAX_VALUES = 32_000_000
 
 _IDEAL, _CLOSED = "V @ G", "closed-form wires, second order"
 
@@ -188,83 +182,8 @@ def _exact(array: ReadArray, input_v: Array, _ngspice: Ngspice | None, _jobs: in
 
 
 def _spice(array: ReadArray, input_v: Array, ngspice: Ngspice | None, jobs: int) -> _Answer:
-    simulator = ngspice or find_ngspice()
-    circuit = array_circuit(array, title="spiceloop: one array")
-    elements = circuit.element_count()
-    rows, cols = array.crossbar.rows, array.crossbar.cols
-    per_deck = max(1, min(-(-len(input_v) // jobs), _MAX_VALUES // elements))
-    parts = [slice(k, k + per_deck) for k in range(0, len(input_v), per_deck)]
-    signals = tuple(f"i(vsense_{col})" for col in range(cols))
-    inputs = [f"in_{row}" for row in range(rows)]
-    current = np.full((len(input_v), cols), np.nan)
-    engine = simulator.label
-    # As many decks at a time as run at a time: the node voltages of all would not fit in memory.
-    for first in range(0, len(parts), jobs):
-        some = parts[first : first + jobs]
-        decks = [
-            sweep_deck(
-                circuit,
-                inputs,
-                input_v[part],
-                name=f"vectors_{part.start}",
-                expected_signals=signals,
-            )
-            for part in some
-        ]
-        limit_s = timeout_for(elements, per_deck, simulator)
-        results = run_decks(decks, simulator, jobs=jobs, timeout_s=limit_s)
-        for part, result in zip(some, results, strict=True):
-            engine = result.engine
-            if not result.ok:
-                keep = "" if result.kept else f"{KEEP}=FOLDER keeps the deck of a failed run"
-                return _Answer(current, engine, result.outcome, result.reason, keep)
-            measured = result.plot.matrix(signals)
-            broken = _law_broken(array, result.plot, measured)
-            if broken:
-                return _Answer(np.full_like(current, np.nan), engine, Outcome.INVALID, broken)
-            current[part] = measured
-    return _Answer(current, engine)
-
-
-def _law_broken(array: ReadArray, plot: RawPlot, measured: Array) -> str:
-    crossbar = array.crossbar
-    # What rounding leaves of no current must not pass for a current that something is compared to.
-    live_s = np.where(array.pieces.live, crossbar.conductance_s, 0.0)
-    check = check_array(live_s, crossbar.wires, _voltages(array, plot), sense_a=measured)
-    if check.ok.all():
-        return ""
-    return (
-        f"Kirchhoff's current law is broken: {check.worst:.1e} of the largest current is left over"
-    )
-
-
-def _voltages(array: ReadArray, plot: RawPlot) -> ArrayVoltages:
-    crossbar = array.crossbar
-    rows, cols = range(crossbar.rows), range(crossbar.cols)
-
-    def node(name: str) -> str:
-        if name.startswith(("w_", "b_")):
-            return f"v(xtile_0.{name})"
-        # Nodes of merged wires are the tile's ports; without a driver those are the inputs.
-        if name.startswith("wl_") and array.driver_ohm[int(name.removeprefix("wl_"))] == 0:
-            return f"v(in_{name.removeprefix('wl_')})"
-        return f"v({name})"
-
-    def read(names: Sequence[str], bare: Bools) -> Array:
-        """[point, ...]: 0 V where no element touches a node, which the plot then does not have."""
-        found = np.zeros((plot.points, bare.size))
-        there = np.flatnonzero(~bare).tolist()
-        found[:, there] = plot.matrix([node(names[k]) for k in there])
-        return found.reshape(-1, *bare.shape)
-
-    pieces = array.pieces
-    places = [(row, col) for row in rows for col in cols]
-    return ArrayVoltages(
-        wordline=read([f"wl_{row}" for row in rows], pieces.bare_wordline),
-        word=read([crossbar.word_node(*place) for place in places], pieces.bare_word),
-        bit=read([crossbar.bit_node(*place) for place in places], pieces.bare_bit),
-        bitline=read([f"bl_{col}" for col in cols], pieces.bare_bitline),
-    )
+    (read,) = read_in_ngspice([array], [input_v], ngspice or find_ngspice(), jobs=jobs)
+    return _Answer(read.current_a, read.engine, read.outcome, read.reason, read.note)
 
 
 FIDELITIES: dict[str, Callable[[ReadArray, Array, Ngspice | None, int], _Answer]] = {

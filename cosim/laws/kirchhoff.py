@@ -9,6 +9,7 @@ a bench of the cell says that it keeps.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -53,8 +54,8 @@ class KirchhoffCheck:
             the array, [point].
         limit: the largest residual that rounding can explain.
         current_a: current out of each bit line, [point, col].
-        sense_residual: largest difference between what the cells of a bit line send and what its
-            sense source measures, relative to the largest, [point]; None where none was given.
+        sense_residual: largest difference between what the cells of a line send and what its sense
+            source measures, relative to the largest, [point]; None where none was given.
         sense_limit: the largest of those that rounding can explain.
     """
 
@@ -87,15 +88,21 @@ class KirchhoffCheck:
 
 
 def check_array(
-    conductance_s: Array, wires: Wires, v: ArrayVoltages, sense_a: Array | None = None
+    conductance_s: Array,
+    wires: Wires,
+    v: ArrayVoltages,
+    sense_a: Array | None = None,
+    *,
+    sensed: Literal["bl", "wl"] = "bl",
 ) -> KirchhoffCheck:
-    """Checks every node of an array, and its bit lines against what their ends measured.
+    """Checks every node of an array, and its sensed lines against what their ends measured.
 
     Args:
         conductance_s: [row, col] in siemens.
         wires: the segment resistances.
         v: the voltages to be checked.
-        sense_a: currents through the sources at the ends of the bit lines, [point, col].
+        sense_a: currents through the sources at the ends of the sensed lines, [point, line].
+        sensed: which lines these are: bit lines, or word lines of an array that is read backward.
     """
     cell = conductance_s * (v.word - v.bit)
     largest = max(float(np.abs(cell).max()), np.finfo(np.float64).tiny)
@@ -123,8 +130,10 @@ def check_array(
     if sense_a is None:
         return KirchhoffCheck(left_over / largest, limit, out)
     most = max(float(np.abs(sense_a).max()), largest)
-    rounding = _ROUNDING * voltage * float(conductance_s.sum(axis=0).max()) / most
-    differing = np.abs(out - sense_a).max(axis=1) / most
+    line_s = conductance_s.sum(axis=0 if sensed == "bl" else 1)
+    rounding = _ROUNDING * voltage * float(line_s.max()) / most
+    sent = out if sensed == "bl" else -cell.sum(axis=2)
+    differing = np.abs(sent - sense_a).max(axis=1) / most
     return KirchhoffCheck(left_over / largest, limit, out, differing, TOLERANCE + rounding)
 
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-from cosim.array import read_one
+from cosim.array import in_ngspice
 from tests.cosim.nodal_reference import nodal_currents
 from tests.workflows.command import refused, spiceloop
 from workflows.cli import app
@@ -267,7 +267,7 @@ def test_one_infinity_is_told_from_an_open(tmp_path: Path, name: str, each: str)
 def test_the_deck_of_a_failed_solve_is_kept_where_the_user_asks(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(read_one, "timeout_for", lambda *_: 1e-6)
+    monkeypatch.setattr(in_ngspice, "timeout_for", lambda *_: 1e-6)
     call = ("solve", _file(tmp_path), "--fidelity", "spice", "-o", tmp_path / "out.npz")
     ran = spiceloop(*call)
     assert ran.code == 1
