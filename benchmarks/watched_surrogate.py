@@ -25,7 +25,7 @@ TEXT = """
 Digits, 64-32-10 without bias, cells of 50 to 100 uS: the first array has 64 x 64 of them. `all on`
 is the error of the closed form, weights of theory, on 64 x 64 cells of 100 uS (Frobenius). The
 closed form and the surrogate are compared with exact on inputs of every epoch: the array whose
-currents are furthest off, at the worst end of an epoch. With `surrogate_tolerance = 1` nothing is
+currents are furthest off, at the worst end of an epoch. With `max_surrogate_error = 1` nothing is
 anchored, as before arrays were watched. Accuracies are of the same 100 images.
 """
 
@@ -36,7 +36,7 @@ _TOLERANCES = (1.0, 0.01)
 def rows() -> tuple[list[str], list[list[str]]]:
     """Trains and verifies at every resistance, without and with anchors."""
     header = [
-        "ohm", "all on", "surrogate_tolerance", "closed form off by", "surrogate off by",
+        "ohm", "all on", "max_surrogate_error", "closed form off by", "surrogate off by",
         "arrays anchored", "exact solutions", "surrogate", "exact", "spice", "rms LSB", "train s",
     ]  # fmt: skip
     return header, [_case(ohm, tolerance) for ohm in _OHM for tolerance in _TOLERANCES]
@@ -48,7 +48,7 @@ def _case(r_ohm: float, tolerance: float) -> list[str]:
         cell=OhmicCell(g_off_s=5e-5, g_on_s=1e-4),
         wires=WiresSpec(r_wordline_ohm=r_ohm, r_bitline_ohm=r_ohm),
         calibration=CalibrationSpec(),
-        train=BackpropSpec(epochs=10, surrogate_tolerance=tolerance),
+        train=BackpropSpec(epochs=10, max_surrogate_error=tolerance),
         verify=VerifySpec(images=100),
     )
     ngspice, quiet = find_ngspice(), Reporter(Console(file=StringIO()))

@@ -58,6 +58,12 @@ class InputError(ValueError):
             hint=self.hint,
         )
 
+    def at(self, place: str) -> Self:
+        """The same error, found in another place: a key, say, that its finder did not know of."""
+        return type(self)(
+            self.what, where=place, value=self.value, allowed=self.allowed, hint=self.hint
+        )
+
 
 def closest(word: str, known: Iterable[str]) -> str:
     """A hint that names the nearest known word, or an empty string.

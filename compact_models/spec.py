@@ -70,6 +70,8 @@ def range_in_words(schema: Mapping[str, Any]) -> str:
     bounds = [form.format(f"{schema[k]:g}") for k, form in words.items() if k in schema]
     if "allowed" in schema:
         return str(schema["allowed"])
+    if "const" in schema:
+        return str(schema["const"])
     if "enum" in schema:
         return f"one of {', '.join(str(choice) for choice in schema['enum'])}"
     kind = {

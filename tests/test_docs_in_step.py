@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from workflows.combinations import table
 from workflows.config import parse_config
 from workflows.config_reference import reference
 
@@ -16,6 +17,12 @@ ROOT = Path(__file__).resolve().parent.parent
 def test_the_configuration_reference_is_in_step() -> None:
     page = (ROOT / "docs" / "configuration.md").read_text(encoding="utf-8")
     assert page == reference(), "run: python -m workflows.config_reference > docs/configuration.md"
+
+
+def test_the_table_of_what_goes_together_is_in_step() -> None:
+    page = (ROOT / "docs" / "training.md").read_text(encoding="utf-8")
+    said = page.partition("workflows.combinations -->")[2].partition("<!-- end -->")[0]
+    assert said.strip() == table().strip(), "the output of: python -m workflows.combinations"
 
 
 def _blocks(language: str) -> list[str]:

@@ -13,26 +13,31 @@ from typing import Annotated, Any, Literal, Self
 
 import tomli_w
 from pydantic import (
-    BaseModel,
     BeforeValidator,
     Field,
     PrivateAttr,
+    SerializeAsAny,
     ValidationError,
+    ValidationInfo,
     field_validator,
     model_validator,
 )
 
-from compact_models.errors import InputError, closest
+from compact_models.errors import InputError
 from compact_models.ohmic import OhmicCell
-from compact_models.spec import Spec, range_in_words
+from compact_models.spec import Spec
 from compact_models.toml_syntax import find_slip
+from cosim.array.device_spec import DeviceSpec
 from cosim.training.backprop_spec import BackpropSpec
+from cosim.training.train_spec import TrainSpec
 from netlists.adcs.quantiser import AdcSpec
 from netlists.drivers.level import DriverSpec
 from netlists.hardware import Hardware, TileSpec
 from netlists.neurons.spec import NeuronSpec
 from netlists.readout.tia import TiaSpec
 from netlists.wires import Wires
+from workflows import config_errors
+from workflows.layer_sections import LayerSpec, Tables, by_path, layer_spec, within
 from workflows.own_blocks import BlocksSpec, OwnBlocks, load_blocks
 from workflows.wires_file import ReadWires, WiresSpec, load_wires
 
@@ -165,8 +170,12 @@ class VerifySpec(Spec):
 class WriteSpec(Spec):
     """How the trained network is written into dynamic cells, by write-verify."""
 
-    device: str = Field("stanford", description="the cells' compact model")
-    parameters: str = Field("sky130", description="its parameter set")
+    device: str = Field(
+        "", description="the cells' compact model; empty: that of [device], or stanford"
+    )
+    parameters: str = Field(
+        "", description="its parameter set; empty: that of [device], or sky130 of stanford"
+    )
     amplitude_v: float = Field(
         1.6, ge=-100, le=100, description="usual pulse that raises a conductance [V]"
     )
@@ -199,6 +208,13 @@ class SimulatorSpec(Spec):
     jobs: int = Field(0, ge=0, le=4096, description="decks at a time; 0 is one per core")
 
 
+def _by_algorithm(values: Any) -> Any:
+    """The table [train], checked by the keys of its own algorithm."""
+    if not isinstance(values, dict):
+        return values
+    return config_errors.train_class(values).model_validate(values, strict=True)
+
+
 class Config(Spec):
     """A whole study: chip, data, network and how to train and verify it."""
 
@@ -213,7 +229,11 @@ class Config(Spec):
     neuron: NeuronSpec = NeuronSpec()
     adc: AdcSpec = AdcSpec()
     calibration: CalibrationSpec = CalibrationSpec()
-    train: BackpropSpec = BackpropSpec()
+    train: Annotated[SerializeAsAny[TrainSpec], BeforeValidator(_by_algorithm)] = BackpropSpec()
+    device: DeviceSpec = DeviceSpec()
+    layer: Annotated[Tables, BeforeValidator(by_path)] = Field(
+        {}, description="keys of one layer, [layer.NAME], by its module path"
+    )
     verify: VerifySpec = VerifySpec()
     write: WriteSpec = WriteSpec()
     blocks: BlocksSpec = BlocksSpec()
@@ -221,6 +241,39 @@ class Config(Spec):
     # What the files of [blocks] and [wires] say; `with_files` reads them.
     _own: OwnBlocks | None = PrivateAttr(None)
     _wires: ReadWires | None = PrivateAttr(None)
+
+    @field_validator("layer")
+    @classmethod
+    def _layers_can_be(cls, tables: Tables, info: ValidationInfo) -> Tables:
+        if {"train", "device"} <= info.data.keys():  # else they are refused themselves
+            for name, own in tables.items():
+                try:
+                    layer_spec(info.data["train"], info.data["device"], own)
+                except ValidationError as error:
+                    raise within(error, name) from error
+        return tables
+
+    def of_layer(self, name: str) -> LayerSpec:
+        """How a layer is trained and what its cells are.
+
+        Args:
+            name: its module path.
+        """
+        return layer_spec(self.train, self.device, self.layer.get(name, {}))
+
+    @property
+    def writing(self) -> WriteSpec:
+        """How the network is written, with the device that it is written into.
+
+        That of `[write]`, else that of `[device]`, else stanford sky130.
+        """
+        device, own = self.write.device, self.write.parameters
+        if not device:
+            device = self.device.name or "stanford"
+            own = own or (self.device.parameters if self.device.name else "sky130")
+        elif device == self.device.name:
+            own = own or self.device.parameters
+        return self.write.model_copy(update={"device": device, "parameters": own})
 
     def with_files(self, folder: Path, *, where: str) -> Config:
         """The same study with the files of its blocks and wires read.
@@ -351,7 +404,7 @@ def parse_config(text: str, *, where: str) -> Config:
         # Strict: `bits = "9"` and `epochs = true` are slips, not other ways to write a number.
         return Config.model_validate(values, strict=True)
     except ValidationError as error:
-        raise _explain(error, where) from error
+        raise config_errors.explain(error, Config, where, values) from error
 
 
 def checked_data(values: dict[str, Any], *, where: str) -> DataSpec:
@@ -363,56 +416,9 @@ def checked_data(values: dict[str, Any], *, where: str) -> DataSpec:
     try:
         return DataSpec.model_validate(values, strict=True)
     except ValidationError as error:
-        raise _explain(error, where, ("data",)) from error
+        raise config_errors.explain(within(error, "data"), Config, where, {}) from error
 
 
-def _explain(error: ValidationError, where: str, within: tuple[str, ...] = ()) -> InputError:
-    first = error.errors()[0]
-    place = [*within, *(str(part) for part in first["loc"])]
-    section, key = ".".join(place[:-1]), place[-1] if place else ""
-    more = f" (and {error.error_count() - 1} more)" if error.error_count() > 1 else ""
-    at = f"{where}: [{section}] {key}" if section else f"{where}: {key}"
-    if not section and key in Config.model_fields:
-        at = f"{where}: [{key}]"
-    value = first.get("input")
-    if isinstance(value, int) and value.bit_length() > 1000:
-        value = "an integer of hundreds of digits"  # Python refuses to print the longest
-    if first["type"] == "extra_forbidden":
-        model = _section_model(place[:-1])
-        kind = "key" if section else "section"
-        return InputError(
-            f"unknown {kind}{more}",
-            where=at,
-            allowed=", ".join(model.model_fields),
-            hint=closest(key, model.model_fields) or ("" if section else _sections_with(key)),
-        )
-    return InputError(
-        f"{first['msg'].removeprefix('Value error, ')}{more}".rstrip("."),
-        where=at,
-        value=None if isinstance(value, dict) else value,
-        allowed=allowed_range(place),
-    )
-
-
-def _sections_with(key: str) -> str:
-    """Where a key belongs that was written outside of any section."""
-    found = [name for name in Config.model_fields if key in _section_model([name]).model_fields]
-    return f"{key} is a key of [{'], ['.join(found)}]" if found else ""
-
-
-def _section_model(place: list[str]) -> type[BaseModel]:
-    model: type[BaseModel] = Config
-    for part in place:
-        annotation = model.model_fields[part].annotation if part in model.model_fields else None
-        if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-            model = annotation
-    return model
-
-
-def allowed_range(place: list[str]) -> str:
-    """The allowed range of a key in words, from the field's own bounds."""
-    keys = [part for part in place if not part.isdigit()]
-    if not keys:
-        return ""
-    properties = _section_model(keys[:-1]).model_json_schema().get("properties", {})
-    return range_in_words(properties.get(keys[-1], {}))
+def allowed_range(place: list[str], train: type[TrainSpec] = BackpropSpec) -> str:
+    """The allowed range of a key in words, from the field's own bounds; of the class of [train]."""
+    return config_errors.allowed_range(Config, place, train)

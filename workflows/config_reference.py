@@ -3,16 +3,26 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator
 from typing import Any
 
 from pydantic import BaseModel
 
-from workflows.config import Config, allowed_range
+from compact_models.spec import range_in_words
+from cosim.training.train_spec import ALGORITHMS, TrainSpec, algorithm_specs
+from workflows.config import Config
 
 _INTRO = """# Configuration
 
 A configuration is a TOML file; what it does not name has the default. Unknown keys are refused.
 This page is written by `python -m workflows.config_reference`.
+"""
+
+_LAYER = """## [layer.NAME]
+
+What one layer has otherwise than the others, by its module path (`fc1`, `fc2`, ... where `[network]
+hidden` makes the network; `[layer.encoder.fc1]` is the layer `encoder.fc1`): its cells in
+`[layer.NAME.device]`, with the keys of `[device]`, and of `[train]`
 """
 
 
@@ -21,17 +31,43 @@ def reference() -> str:
     lines = [_INTRO]
     for section, field in Config.model_fields.items():
         model = field.annotation
-        if not (isinstance(model, type) and issubclass(model, BaseModel)):
-            continue
-        summary = (model.__doc__ or "").strip().splitlines()[0]
-        lines += [f"## [{section}]", "", summary, ""]
-        lines += ["| key | default | allowed | what it is |", "| --- | --- | --- | --- |"]
-        for key, entry in model.model_fields.items():
-            allowed = allowed_range([section, key]).replace("|", "\\|")
-            text = entry.description or ""
-            lines.append(f"| `{key}` | `{_value(entry.default)}` | {allowed} | {text} |")
-        lines.append("")
+        if section == "layer":
+            lines += [_LAYER, *_keys_of_layers(), ""]
+        elif isinstance(model, type) and issubclass(model, TrainSpec):
+            for name in ALGORITHMS:
+                lines += _section(section, algorithm_specs()[name], f' with algorithm = "{name}"')
+        elif isinstance(model, type) and issubclass(model, BaseModel):
+            lines += _section(section, model, "")
     return "\n".join(lines)
+
+
+def _section(section: str, model: type[BaseModel], when: str) -> Iterator[str]:
+    """The table of a section, then those of the tables in it."""
+    yield from (f"## [{section}]{when}", "", _summary(model), "")
+    yield from ("| key | default | allowed | what it is |", "| --- | --- | --- | --- |")
+    schema = model.model_json_schema().get("properties", {})
+    tables: dict[str, type[BaseModel]] = {}
+    for key, entry in model.model_fields.items():
+        kind = entry.annotation
+        if isinstance(kind, type) and issubclass(kind, BaseModel):
+            tables[key] = kind
+            continue
+        allowed = range_in_words(schema[key]).replace("|", "\\|")
+        default = "{}" if entry.default == {} else _value(entry.default)
+        yield f"| `{key}` | `{default}` | {allowed} | {entry.description or ''} |"
+    yield ""
+    for key, kind in tables.items():
+        yield from _section(f"{section}.{key}", kind, when)
+
+
+def _summary(model: type[BaseModel]) -> str:
+    return (model.__doc__ or "").strip().splitlines()[0]
+
+
+def _keys_of_layers() -> Iterator[str]:
+    for name in ALGORITHMS:
+        keys = ", ".join(f"`{key}`" for key in algorithm_specs()[name].OF_A_LAYER)
+        yield f'- with algorithm = "{name}": {keys}'
 
 
 def _value(value: Any) -> str:

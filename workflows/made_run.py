@@ -107,7 +107,7 @@ def calibrated(
             f"    held-out {row.held_out:<8} {row.quantity}: median {_size(row.median)},"
             f" 95 % {_size(row.p95)}, worst {_size(row.worst)} {row.unit} (n = {row.n})"
         )
-    tolerance = config.train.surrogate_tolerance
+    tolerance = config.train.max_surrogate_error
     for line in held_out_sentences(calibration.errors, tolerance, config.hardware):
         reporter.say(f"    {line}")
     for line in calibration.notes:

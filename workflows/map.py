@@ -137,7 +137,7 @@ def _map(
         calibration.model,
         wanted,
         torch.from_numpy(split.train_x),
-        config.train.surrogate_tolerance,
+        config.train.max_surrogate_error,
     )
     reporter.say(f"    {watched.sentence()}")
     targets = [[g.numpy() for g in layer] for layer in wanted]

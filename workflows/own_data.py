@@ -74,7 +74,5 @@ def with_data(config: Config, own: OwnData) -> Config:
     except InputError as error:
         if not own.scale or "[data] scale" not in error.where:
             raise
-        raise InputError(
-            error.what, where="--scale", value=error.value, allowed=error.allowed, hint=error.hint
-        ) from error
+        raise error.at("--scale") from error
     return config.model_copy(update={"data": data})

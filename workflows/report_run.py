@@ -130,7 +130,7 @@ def _used(record: runfolder.RunRecord, config: Config) -> str:
     if record.module:
         values["network"] = {"module": values["network"]["module"]}
     if record.made_by == "map":
-        values["train"] = {"surrogate_tolerance": values["train"]["surrogate_tolerance"]}
+        values["train"] = {"max_surrogate_error": values["train"]["max_surrogate_error"]}
     return tomli_w.dumps(values)
 
 

@@ -81,7 +81,7 @@ def writing_data(run: Path, found: ChipWriting, config: Config, chip: Chip) -> W
         accuracy_written=found.accuracy_spice_written,
         places=places,
         reasons=tuple(reason(code) for code in codes.tolist()),
-        facts=_facts(found, config.write),
+        facts=_facts(found, config.writing),
     )
 
 
@@ -103,7 +103,7 @@ def _check(
     unmet: dict[str, int],
 ) -> None:
     """Holds what `write.json` says against the arrays and the configuration."""
-    spec = config.write
+    spec = config.writing
     again = f"run: spiceloop write-network {shlex.quote(str(path.parent))}"
     if found.write != spec.model_dump(mode="json"):
         changed = [k for k, v in spec.model_dump(mode="json").items() if found.write.get(k) != v]

@@ -111,10 +111,7 @@ def new_folder(
         if str(part) not in error.where:
             raise
         # The user knows the folder by the name that it will have.
-        where = error.where.replace(str(part), str(path))
-        raise InputError(
-            error.what, where=where, value=error.value, allowed=error.allowed, hint=error.hint
-        ) from error
+        raise error.at(error.where.replace(str(part), str(path))) from error
     finally:
         with contextlib.suppress(OSError):  # the first that holds something ends it
             for folder in missing:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from workflows.combinations import check_combination
 from workflows.config import Config
 
 
@@ -9,8 +10,10 @@ def check_study(config: Config) -> None:
     """Checks what no single key says; data and network are checked where they are read.
 
     Raises:
-        InputError: the configuration asks for writing that cannot be done.
+        InputError: the configuration asks for writing that cannot be done, or its parts
+            do not go together.
     """
+    check_combination(config)
     if "write" in config.model_fields_set:  # who does not write need not load what writes
         from workflows.write_plan import check_writing
 

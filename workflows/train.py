@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 from pathlib import Path
+from typing import cast
 
 from compact_models.variation import Stream
 from cosim.network.module import CrossbarNetwork
 from cosim.ngspice import Ngspice
 from cosim.training import backprop, floating
+from cosim.training.backprop_spec import BackpropSpec
 from netlists.chip import Chip, program
 from netlists.graph import LinearStage, linear_stages, network_graph
 from netlists.mapping import plan_layers
@@ -105,7 +107,8 @@ def _train(
     ngspice: Ngspice,
     reporter: Reporter,
 ) -> Made:
-    seed, sample, spec = config.study.seed, config.study.sample, config.train
+    seed, sample = config.study.seed, config.study.sample
+    spec = cast(BackpropSpec, config.train)  # others are refused when a study is checked
     trained = float_stages(config, split, stages, reporter)
     reference = floating.network_of(trained)
     accuracy_float = floating.accuracy(reference, split.network_test_x, split.test_y)
@@ -127,7 +130,7 @@ def _train(
             on_epoch=lambda line: progress(line.epoch + 1, spec.epochs),
             say=lambda line: reporter.say(f"    {line}"),
         )
-    watched = in_training(history, spec.surrogate_tolerance)
+    watched = in_training(history, spec.max_surrogate_error)
     reporter.say(f"    {watched.sentence()}")
     targets = [[g.detach().numpy() for g in layer] for layer in network.target_conductances()]
     programmed = program(config.hardware, plans, targets, seed=seed, sample=sample)

@@ -121,7 +121,7 @@ def verify_run(
     note = without_equations(chip.hardware)
     conductances = [[torch.from_numpy(g) for g in layer] for layer in chip.conductance_s]
     surrogate, watched = of_chip(
-        calibration.model, conductances, torch.from_numpy(x), config.train.surrogate_tolerance
+        calibration.model, conductances, torch.from_numpy(x), config.train.max_surrogate_error
     )
     if watched.anchored or watched.error is None:
         reporter.say(f"    {watched.sentence()}")

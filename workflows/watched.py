@@ -47,7 +47,7 @@ class Watched:
         return (
             f"{text}: {self.anchored} {arrays} anchored on the exact solution, without which the"
             f" closed form is off by {percent(self.closed_form_error)}, more than"
-            f" surrogate_tolerance ({percent(self.tolerance)})"
+            f" max_surrogate_error ({percent(self.tolerance)})"
         )
 
 
@@ -107,7 +107,7 @@ def held_out_sentences(
     )
     wires = [
         f"{row.quantity}: off by up to {row.worst:.2g} % on arrays that it was not fitted to, more"
-        f" than surrogate_tolerance ({percent(tolerance)}): {then}"
+        f" than max_surrogate_error ({percent(tolerance)}): {then}"
         for row in errors
         if row.held_out == "arrays" and row.unit == "%" and not row.worst <= 100 * tolerance
     ]

@@ -70,7 +70,7 @@ def write_chip(run: Path, ngspice: Ngspice, reporter: Reporter) -> ChipWriting:
     refuse_own_blocks(chip.hardware, "the exact read of what was written")
     split = load_split(config.data, seed=config.study.seed)
     with reporter.stage(
-        f"what a pulse does to {config.write.device} {config.write.parameters}"
+        f"what a pulse does to {config.writing.device} {config.writing.parameters}"
     ) as on_pulse:
         plan = plan_writing(config, on_pulse)
     reporter.say(f"    {plan.update.note}")
@@ -99,10 +99,10 @@ def write_chip(run: Path, ngspice: Ngspice, reporter: Reporter) -> ChipWriting:
     held_out = plan.surrogate.held_out
     accuracies = [_accuracy(read.codes, labels) for read in reads]
     result = ChipWriting(
-        write=config.write.model_dump(mode="json"),
-        device=f"{config.write.device} {config.write.parameters}",
+        write=config.writing.model_dump(mode="json"),
+        device=f"{config.writing.device} {config.writing.parameters}",
         scheme=plan.scheme.name,
-        levels=config.write.levels,
+        levels=config.writing.levels,
         cells=len(off),
         met=int(sum(one.within.sum() for one in all_written)),
         pulsed=int((counts > 0).sum()),
@@ -205,8 +205,8 @@ def write_tiles(
                 fresh = fresh_tile(config, target)
                 spread = draw_spread(
                     fresh.shape,
-                    sigma_switching=config.write.sigma_switching,
-                    sigma_step=config.write.sigma_step,
+                    sigma_switching=config.writing.sigma_switching,
+                    sigma_step=config.writing.sigma_step,
                     seed=config.study.seed,
                     sample=config.study.sample,
                     path=paths[k][t],

@@ -63,7 +63,7 @@ def plan_writing(config: Config, report: Report | None = None) -> WritePlan:
     Raises:
         InputError: as `check_writing`; or pulses of one sign move nothing, or do the opposite.
     """
-    scheme, wanted = chosen_scheme(config), config.write
+    scheme, wanted = chosen_scheme(config), config.writing
     _equal_wires(config)
     update = calibrated(config, report)
     surrogate = update.surrogate
@@ -110,7 +110,7 @@ def chosen_scheme(config: Config) -> WriteScheme:
     Raises:
         InputError: it is none of those.
     """
-    name, known = config.write.scheme, write_schemes()
+    name, known = config.writing.scheme, write_schemes()
     bare = [key for key, scheme in known.items() if scheme.access == "nothing"]
     if name in bare:
         return known[name]
@@ -130,11 +130,11 @@ def verify_spec(config: Config) -> VerifySpec:
     """When a cell is done: half a step of the levels from its target."""
     range_s = config.cell.g_on_s - config.cell.g_off_s
     return VerifySpec(
-        tolerance_s=range_s / (2 * (config.write.levels - 1)),
+        tolerance_s=range_s / (2 * (config.writing.levels - 1)),
         read_v=_READ_V,
-        most_pulses=config.write.most_pulses,
-        at_once=config.write.at_once,
-        rounds=config.write.rounds,
+        most_pulses=config.writing.most_pulses,
+        at_once=config.writing.at_once,
+        rounds=config.writing.rounds,
     )
 
 
@@ -145,15 +145,15 @@ def calibrated(config: Config, report: Report | None = None) -> CalibratedUpdate
         InputError: as `check_writing`.
     """
     model, numbers = _device(config)
-    range_v, width_s = _range_v(config), config.write.width_s
-    highest_v = max(config.write.amplitude_v, config.write.amplitude_down_v)
+    range_v, width_s = _range_v(config), config.writing.width_s
+    highest_v = max(config.writing.amplitude_v, config.writing.amplitude_down_v)
     pulse = Pulse(highest_v, width_s, EDGE * width_s, EDGE * width_s)
     return cached_update(model, numbers, pulse, range_v, folder=updates_folder(), report=report)
 
 
 def most_gain(config: Config) -> float:
     """Of the cell that switches at the lowest voltages: the mean device's over these."""
-    return math.exp(MOST_SIGMA * config.write.sigma_switching)
+    return math.exp(MOST_SIGMA * config.writing.sigma_switching)
 
 
 def fresh_tile(config: Config, target_s: Array) -> WritableArray:
@@ -167,7 +167,7 @@ def fresh_tile(config: Config, target_s: Array) -> WritableArray:
         return tile.at_conductance(np.full(target_s.shape, config.cell.g_off_s), _READ_V)
     except InputError as error:
         raise InputError(
-            f"cells that are off cannot be {config.write.device!r} {config.write.parameters!r}",
+            f"cells that are off cannot be {config.writing.device!r} {config.writing.parameters!r}",
             where="[cell] g_off_s",
             value=config.cell.g_off_s,
             allowed=error.allowed,
@@ -191,30 +191,23 @@ def _equal_wires(config: Config) -> Wires:
     try:
         return Wires(*config.hardware.wires.equal_ohm("writing"))
     except InputError as error:
-        raise _at(error, "[wires] file") from error
+        raise error.at("[wires] file") from error
 
 
 def _device(config: Config) -> tuple[CompactModel, ParameterSet]:
     try:
-        model = find_model(config.write.device)
+        model = find_model(config.writing.device)
     except InputError as error:
-        raise _at(error, "[write] device") from error
+        raise error.at("[write] device") from error
     try:
-        return model, find_set(model, config.write.parameters)
+        return model, find_set(model, config.writing.parameters or None)
     except InputError as error:
-        raise _at(error, "[write] parameters") from error
-
-
-def _at(error: InputError, where: str) -> InputError:
-    """The same error, of a key of the configuration."""
-    return InputError(
-        error.what, where=where, value=error.value, allowed=error.allowed, hint=error.hint
-    )
+        raise error.at("[write] parameters") from error
 
 
 def _range_v(config: Config) -> tuple[float, float]:
     """The least and the greatest level that a cell may need [V]."""
-    wanted = config.write
+    wanted = config.writing
     low, high = sorted((wanted.amplitude_v, wanted.amplitude_down_v))
     if not low < 0 < high:
         raise InputError(
@@ -230,7 +223,7 @@ def _range_v(config: Config) -> tuple[float, float]:
         check_levels(model, numbers, range_v)
     except InputError as error:
         if error.where == "model":
-            raise _at(error, "[write] device") from error
+            raise error.at("[write] device") from error
         most_v = MOST * numbers.amplitude_v / beyond
         raise InputError(
             f"the highest pulse that a cell may need, {beyond:.3g} times the usual one, is beyond"

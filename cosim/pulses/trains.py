@@ -24,8 +24,8 @@ from numpy.typing import NDArray
 
 from compact_models.errors import InputError
 from compact_models.variation import Draw
+from cosim.pulses.spec import LONGEST as LONGEST
 
-LONGEST = 31  # pulses: with the sign a train is one word of 32 bits
 PULSES = (1 << LONGEST) - 1  # the bits of a word that are pulses
 # Update management takes the largest probability to 1 by a root and a quotient, which round: so
 # many times the dtype's own rounding.

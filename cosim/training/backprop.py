@@ -91,7 +91,7 @@ def train(
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, steps)
     history: list[Epoch] = []
     step = 0
-    watch(network, x[:INPUTS], spec.surrogate_tolerance, say)
+    watch(network, x[:INPUTS], spec.max_surrogate_error, say)
     for epoch in range(spec.epochs):
         order = torch.from_numpy(stream.at("training/order", epoch).rng().permutation(len(x)))
         total, right = 0.0, 0
@@ -108,7 +108,7 @@ def train(
             right += int((output.detach().argmax(1) == y[batch]).sum())
             step += 1
         used = network.model
-        errors = watch(network, x[order[:INPUTS]], spec.surrogate_tolerance, say)
+        errors = watch(network, x[order[:INPUTS]], spec.max_surrogate_error, say)
         right_at_test = accuracy(network, test_x, test_y)  # by what is anchored where it must be
         line = Epoch(epoch, total / len(x), right / len(x), right_at_test, **_watched(errors, used))
         history.append(line)
@@ -149,7 +149,7 @@ def watch(
         worst = max(passed, key=lambda one: _rank(one.used))
         say(
             f"{worst.name}: currents of the surrogate are off exact by {100 * worst.used:.2g} %,"
-            f" more than surrogate_tolerance ({100 * tolerance:.2g} %):"
+            f" more than max_surrogate_error ({100 * tolerance:.2g} %):"
             f" {len(passed)} of {len(errors)} arrays are anchored on their exact solution"
             + (" again, more often" if worst.tile in model.anchored else "")
         )

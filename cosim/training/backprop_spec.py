@@ -1,23 +1,23 @@
-"""How a network is trained: a section of a configuration, which is read before torch's layers."""
+"""How a network is trained by backpropagation through a fidelity of its chip."""
 
 from __future__ import annotations
 
+from typing import Literal
+
 from pydantic import Field
 
-from compact_models.spec import Spec
+from cosim.training.train_spec import TrainSpec
 
 
-class BackpropSpec(Spec):
-    """How to train."""
+class BackpropSpec(TrainSpec):
+    """How to train: backpropagation through the chip, with Adam and a cosine schedule."""
 
-    epochs: int = Field(40, ge=1, le=100_000, description="passes over the training samples")
-    batch_size: int = Field(32, ge=1, le=1_000_000, description="samples per step")
+    algorithm: Literal["backprop"] = Field("backprop", description="how weights learn")
     learning_rate: float = Field(5e-3, gt=0, le=10, description="of Adam, at the start")
-    programming_noise: bool = Field(True, description="train with fresh programming errors")
-    surrogate_tolerance: float = Field(
-        0.01,
-        gt=0,
-        le=1,
-        description="how far an array's currents may be off `exact` in training (relative rms);"
-        " beyond it the surrogate is anchored on the exact solution",
+    read: Literal["ideal", "surrogate", "exact"] = Field(
+        "surrogate", description="who computes the arrays while they train"
     )
+    programming_noise: bool = Field(True, description="train with fresh programming errors")
+
+
+SPEC = BackpropSpec

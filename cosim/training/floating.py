@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from torch import nn
 
 from compact_models.variation import Stream
-from cosim.training.backprop_spec import BackpropSpec
+from cosim.training.train_spec import TrainSpec
 from netlists.graph import LinearStage
 from netlists.neurons.spec import neuron_by_name
 
@@ -66,7 +66,7 @@ def train_floating(
     network: nn.Module,
     train_x: Array,
     train_y: Labels,
-    spec: BackpropSpec,
+    spec: TrainSpec,
     *,
     seed: int,
     on_epoch: Callable[[int], None] | None = None,

@@ -51,10 +51,10 @@ def test_outside_the_region_training_is_anchored_and_says_so() -> None:
     chip, network = wide(20.0)
     x, y = samples(128)
     said: list[str] = []
-    spec = BackpropSpec(epochs=3, learning_rate=0.02, surrogate_tolerance=0.01)
+    spec = BackpropSpec(epochs=3, learning_rate=0.02, max_surrogate_error=0.01)
     history = train(network, x, y, x, y, spec, stream=Stream(0), say=said.append)
     assert "layer_0.tile_0: currents of the surrogate are off exact by" in said[0]
-    assert "more than surrogate_tolerance (1 %)" in said[0]
+    assert "more than max_surrogate_error (1 %)" in said[0]
     for line in history:
         assert line.closed_form_error is not None
         assert line.closed_form_error > 0.2
@@ -132,5 +132,5 @@ def test_who_uses_the_surrogate_alone_is_warned_once() -> None:
     network(x)  # warnings are errors here
     _, network = wide(20.0)
     train_x, train_y = samples(32)
-    with pytest.warns(RuntimeWarning, match=r"surrogate_tolerance .*anchored on their exact"):
+    with pytest.warns(RuntimeWarning, match=r"max_surrogate_error .*anchored on their exact"):
         train(network, train_x, train_y, train_x, train_y, BackpropSpec(epochs=1), stream=Stream(0))

@@ -8,6 +8,7 @@ from typing import Any
 from hypothesis import strategies as st
 from pydantic import BaseModel
 
+from cosim.training.backprop_spec import BackpropSpec
 from workflows.config import Config
 
 WRONG: tuple[Any, ...] = (
@@ -28,7 +29,9 @@ def sections() -> dict[str, dict[str, dict[str, Any]]]:
     """The JSON schema of every key: [section][key]."""
     found = {}
     for name, field in Config.model_fields.items():
-        model = field.annotation
+        if name == "layer":  # tables by a name, whose keys are those of others
+            continue
+        model = BackpropSpec if name == "train" else field.annotation
         assert isinstance(model, type)
         assert issubclass(model, BaseModel)
         found[name] = model.model_json_schema()["properties"]
@@ -44,6 +47,8 @@ def bounds(schema: dict[str, Any]) -> tuple[float, float]:
 
 def inside(schema: dict[str, Any]) -> st.SearchStrategy[Any]:
     """Values that a key accepts by itself, bounds included."""
+    if "const" in schema:
+        return st.just(schema["const"])
     if "enum" in schema:
         return st.sampled_from(schema["enum"])
     kind = schema.get("type")
@@ -51,6 +56,8 @@ def inside(schema: dict[str, Any]) -> st.SearchStrategy[Any]:
         return st.booleans()
     if kind == "string":
         return st.just("")
+    if kind == "object":
+        return st.dictionaries(st.text(max_size=3), inside(schema["additionalProperties"]))
     if kind == "array":
         return st.lists(inside(schema["items"]), max_size=schema.get("maxItems", 3))
     low, high = bounds(schema)

@@ -73,7 +73,9 @@ def test_values_inside_their_bounds_build(document: dict[str, Any]) -> None:
     buildable = all(ohm == 0 or ohm >= 1e-6 for ohm in ohms)
     data = document.get("data", {})
     paired = data.get("name", "digits") != "file"  # what is drawn names no file
-    good = ordered and buildable and paired
+    cells = document.get("device", {})  # whose name is drawn empty
+    named = cells.get("pair", "reference") == "reference" and not cells.get("d2d")
+    good = ordered and buildable and paired and named
     assert answer in (("yes", "refused later") if good else ("no",))
 
 

@@ -15,7 +15,7 @@ from tests.workflows.conftest import SMALL
 from workflows.watched import Watched, held_out_sentences, in_training
 
 STRICT = f"{SMALL}[wires]\nr_wordline_ohm = 900.0\nr_bitline_ohm = 400.0\n".replace(
-    "[train]\n", "[train]\nsurrogate_tolerance = 1e-4\n"
+    "[train]\n", "[train]\nmax_surrogate_error = 1e-4\n"
 )
 
 
@@ -25,7 +25,7 @@ def test_a_run_past_its_tolerance_is_anchored_recorded_and_says_so(tmp_path: Pat
     config.write_text(STRICT)
     trained = spiceloop("train", config, "-o", run, "--json")
     assert trained.code == 0, trained.err
-    assert "on arrays that it was not fitted to, more than surrogate_tolerance (0.01 %)" in (
+    assert "on arrays that it was not fitted to, more than max_surrogate_error (0.01 %)" in (
         trained.err
     )
     assert "are anchored on their exact solution" in trained.err
@@ -64,7 +64,7 @@ def test_sentences() -> None:
     )
     moved = Watched(0.01, 0.005, 0.58, "layer_0.tile_0", 1)
     assert "within 0.5 % of exact: 1 array is anchored" in moved.sentence()
-    assert "closed form is off by 58 %, more than surrogate_tolerance (1 %)" in moved.sentence()
+    assert "closed form is off by 58 %, more than max_surrogate_error (1 %)" in moved.sentence()
     assert "could not be compared with exact" in in_training([Epoch(0, 1, 1, 1)], 0.01).sentence()
 
 

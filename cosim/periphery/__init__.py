@@ -1,0 +1,1 @@
+"""What stands around the read of an array: converters, noise, bounds and their management."""

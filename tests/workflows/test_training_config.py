@@ -1,0 +1,197 @@
+"""How a study says how it is trained: keys by algorithm, cells by device, layers by their path."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from compact_models.errors import InputError
+from cosim.training.backprop_spec import BackpropSpec
+from cosim.training.pulsed_sgd_spec import PulsedSgdSpec
+from tests.workflows.command import names_all
+from workflows.combinations import check_combination
+from workflows.config import Config, parse_config
+
+IN_SITU = '[train]\nalgorithm = "pulsed_sgd"\n'
+SOFT = '[device]\nname = "soft_bounds"\n'
+
+CASES = {
+    "a key of another algorithm": (
+        '[train]\nupdate = "step"\n',
+        ["[train] update", 'a key of algorithm = "pulsed_sgd"', 'this is "backprop"'],
+    ),
+    "and the other way": (
+        f"{IN_SITU}programming_noise = true\n",
+        ["[train] programming_noise", 'a key of algorithm = "backprop"'],
+    ),
+    "no such algorithm": (
+        '[train]\nalgorithm = "adam"\n', ["[train] algorithm", "adam", "backprop, pulsed_sgd"]
+    ),
+    "who reads is no section": (
+        f"{IN_SITU}[train.read]\nsigma_out = 0.1\n", ["[train]", "[train.periphery]"]
+    ),
+    "more pulses than a word holds": (
+        f"{IN_SITU}[train.pulses]\nmax_pulses = 32\n",
+        ["[train.pulses] max_pulses", "32", ">= 1 and <= 31"],
+    ),
+    "a slip in a section of a section": (
+        f"{IN_SITU}[train.periphery]\nsigma_ou = 0.1\n",
+        ["[train.periphery] sigma_ou", "'sigma_out'"],
+    ),
+    "several devices a weight": (
+        f"{SOFT}devices_per_weight = 2\n", ["[device]", "devices_per_weight", "not there yet"]
+    ),
+    "several devices in one layer": (
+        "[layer.fc2]\ndevices_per_weight = 2\n", ["[layer.fc2] devices_per_weight", "not there yet"]
+    ),
+    "a spread of nothing": ("[device.d2d]\ndw_min = 0.3\n", ["[device]", "d2d", "soft_bounds"]),
+    "a spread below zero": (
+        f"{SOFT}[device.d2d]\ndw_min = -0.3\n", ["[device.d2d] dw_min", "-0.3"]
+    ),
+    "no such pair": (f'{SOFT}pair = "one"\n', ["[device] pair", "reference, both"]),
+    "a layer with epochs of its own": (
+        "[layer.fc1]\nepochs = 3\n", ["[layer.fc1] epochs", "whole training", "[train] epochs"]
+    ),
+    "a layer with a key of another algorithm": (
+        '[layer.fc1]\nupdate = "ode"\n', ["[layer.fc1] update", 'algorithm = "pulsed_sgd"']
+    ),
+    "a slip in a layer": (
+        "[layer.encoder.fc1]\nlearning_rat = 1\n",
+        ['[layer."encoder.fc1"] learning_rat', "'learning_rate'"],
+    ),
+    "beyond the bounds in a layer": (
+        "[layer.fc1]\nlearning_rate = 11.0\n", ["[layer.fc1] learning_rate", "11.0", "<= 10"]
+    ),
+    "a slip in the device of a layer": (
+        '[layer.fc1.device]\npair = "one"\n', ["[layer.fc1.device] pair", "reference, both"]
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("text", "words"), CASES.values(), ids=CASES)
+def test_what_cannot_be_is_refused_where_it_stands(text: str, words: list[str]) -> None:
+    with pytest.raises(InputError) as refused:
+        parse_config(text, where="chip.toml")
+    names_all(refused.value.sentence(), "chip.toml", *words)
+
+
+def test_every_algorithm_has_defaults_of_its_own() -> None:
+    plain, in_situ = Config().train, parse_config(IN_SITU, where="x").train
+    assert isinstance(plain, BackpropSpec)
+    assert isinstance(in_situ, PulsedSgdSpec)
+    assert (plain.learning_rate, in_situ.learning_rate) == (5e-3, 0.01)
+    assert (plain.max_surrogate_error, in_situ.max_surrogate_error) == (0.01, 0.002)
+    assert (in_situ.update, in_situ.pulses.max_pulses) == ("step", 31)
+
+
+def test_a_study_in_situ_reads_back_from_its_own_file() -> None:
+    text = f"""{IN_SITU}update = "ode"
+[train.pulses]
+kind = "deterministic"
+{SOFT}pair = "both"
+[device.d2d]
+dw_min = 0.3
+[layer.fc2]
+learning_rate = 0.1
+[layer.encoder.fc1.device]
+parameters = "reram_sb"
+"""
+    config = parse_config(text, where="x")
+    again = parse_config(config.to_toml(), where="y")
+    assert again == config
+    assert again.hash == config.hash
+    assert parse_config(f"{IN_SITU}{SOFT}", where="x").hash != config.hash
+    assert isinstance(again.train, PulsedSgdSpec)
+    assert again.train.pulses.kind == "deterministic"
+    assert again.device.d2d == {"dw_min": 0.3}
+    assert list(again.layer) == ["fc2", "encoder.fc1"]
+
+
+def test_a_layer_has_its_own_keys_and_else_those_of_all() -> None:
+    text = f"""{IN_SITU}[train.pulses]
+max_pulses = 7
+{SOFT}
+[device.d2d]
+dw_min = 0.3
+w_max = 0.2
+[layer.a]
+learning_rate = 0.1
+[layer.a.pulses]
+kind = "deterministic"
+[layer.a.device.d2d]
+dw_min = 0.1
+[layer.b.device]
+name = "constant_step"
+"""
+    config = parse_config(text, where="x")
+    a, b, other = (config.of_layer(name) for name in "abc")
+    assert isinstance(a.train, PulsedSgdSpec)
+    assert (a.train.learning_rate, a.train.pulses.max_pulses) == (0.1, 7)
+    assert a.train.pulses.kind == "deterministic"
+    assert a.device.name == "soft_bounds"
+    assert a.device.d2d == {"dw_min": 0.1, "w_max": 0.2}
+    assert b.device.name == "constant_step"
+    assert b.device.d2d == {}  # of another device
+    assert (other.train, other.device) == (config.train, config.device)
+
+
+TOGETHER = {
+    "pulses without a device": (IN_SITU, ["ohmic cells", "[device] name"]),
+    "the step of a device without one": (
+        f'{IN_SITU}[device]\nname = "vteam"\n', ["vteam", "step", "table, ode or spice"]
+    ),
+    "in one layer alone": (
+        f'{IN_SITU}{SOFT}[layer.fc1.device]\nname = "vteam"\n', ["[layer.fc1]", "vteam", "step"]
+    ),
+    "pulses that nothing sends": (SOFT, ["backprop", "soft_bounds", "change nothing"]),
+    "no such device": (
+        f'{IN_SITU}[device]\nname = "soft_bound"\n', ["[device] name", "'soft_bounds'"]
+    ),
+    "no such set": (f'{IN_SITU}{SOFT}parameters = "x"\n', ["[device] parameters", "reram_sb"]),
+    "no such parameter": (
+        f"{IN_SITU}{SOFT}[device.d2d]\ndw_mim = 0.3\n", ["[device.d2d] dw_mim", "'dw_min'"]
+    ),
+    "two devices": (
+        f'{IN_SITU}{SOFT}[write]\ndevice = "stanford"\n',
+        ["[write] device", "stanford", "soft_bounds"],
+    ),
+    "two cells": (
+        f'{IN_SITU}{SOFT}[blocks]\ncell = "a.cir:b"\n', ["[device] name", "[blocks] cell"]
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("text", "words"), TOGETHER.values(), ids=TOGETHER)
+def test_what_does_not_go_together_is_refused(text: str, words: list[str]) -> None:
+    config = parse_config(text, where="chip.toml")
+    with pytest.raises(InputError) as refused:
+        check_combination(config)
+    names_all(refused.value.sentence(), *words)
+
+
+def test_what_is_written_into_is_the_device_of_the_cells() -> None:
+    def written(text: str) -> tuple[str, str]:
+        spec = parse_config(text, where="x").writing
+        return spec.device, spec.parameters
+
+    assert written("") == ("stanford", "sky130")
+    assert written(SOFT) == ("soft_bounds", "")
+    assert written(f'{SOFT}parameters = "reram_sb"\n') == ("soft_bounds", "reram_sb")
+    assert written('[write]\ndevice = "vteam"\nparameters = "sine"\n') == ("vteam", "sine")
+    kept = parse_config(parse_config(SOFT, where="x").to_toml(), where="y")
+    check = kept.writing
+    assert check.device == "soft_bounds"  # also where every key is written out
+
+
+def test_a_configuration_is_read_before_torch_is(tmp_path: Path) -> None:
+    (tmp_path / "study.toml").write_text(f"{IN_SITU}{SOFT}")
+    script = (
+        "import sys; from pathlib import Path; from workflows.config import load_config;"
+        f"load_config(Path({str(tmp_path / 'study.toml')!r}));"
+        "sys.exit(len({'torch', 'sympy', 'sklearn'} & sys.modules.keys()))"
+    )
+    root = Path(__file__).parents[2]
+    assert subprocess.run([sys.executable, "-c", script], cwd=root, check=False).returncode == 0

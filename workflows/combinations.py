@@ -1,0 +1,175 @@
+"""What goes together: algorithm, device, who reads and who updates; docs/training.md shows it."""
+
+from __future__ import annotations
+
+import sys
+from typing import Literal, get_args
+
+from compact_models.errors import InputError, closest
+from cosim.array.device_spec import DeviceSpec
+from cosim.training.train_spec import ALGORITHMS, TrainSpec, algorithm_specs
+from workflows.config import Config
+
+Kind = Literal["none", "pulse device", "compact model"]
+"""What cells are: ohmic; a law of what a pulse does; equations of current and state."""
+
+
+def refusal(algorithm: str, device: Kind, read: str, update: str) -> str:
+    """Why these four do not go together, in words; empty where they do.
+
+    Args:
+        algorithm: that trains.
+        device: what the cells are.
+        read: who computes the arrays.
+        update: who computes what pulses do; empty where none are applied.
+    """
+    if algorithm == "backprop":
+        if read == "spice":
+            return "no gradient comes out of ngspice"
+        if device == "pulse device":
+            return (
+                "backprop moves no cell by pulses, and a pulse device is read like an ohmic cell:"
+                " it would change nothing"
+            )
+        return ""
+    if device == "none":
+        return "pulses move devices, and ohmic cells ([cell]) do not move"
+    if update == "step" and device != "pulse device":
+        return (
+            "only a pulse device has a law of its step; others are updated by table, ode or spice"
+        )
+    return ""
+
+
+def check_combination(config: Config) -> None:
+    """Refuses a study whose parts do not go together.
+
+    Raises:
+        InputError: they do not; or there is no such device, set or parameter.
+    """
+    if config.device.name and "cell" in config.blocks.roles:
+        raise InputError(
+            "[device] and [blocks] cell are two cells",
+            where="[device] name",
+            value=config.device.name,
+            hint="leave one of them out",
+        )
+    written = config.write.device
+    if config.device.name and written and written != config.device.name:
+        raise InputError(
+            "the network is trained in one device and written into another",
+            where="[write] device",
+            value=written,
+            allowed=f"{config.device.name}, as [device] says, or nothing",
+            hint="leave [write] device out",
+        )
+    _check_layer(config.train, config.device, "[train]", "[device]")
+    for name in config.layer:
+        own = config.of_layer(name)
+        _check_layer(own.train, own.device, f"[layer.{name}]", f"[layer.{name}.device]")
+    _not_there_yet(config)
+
+
+def _check_layer(train: TrainSpec, device: DeviceSpec, section: str, cells: str) -> None:
+    kind = device_kind(device, cells)
+    update = str(getattr(train, "update", ""))
+    why = refusal(train.algorithm, kind, train.read, update)
+    if why:
+        raise InputError(
+            why,
+            where=f"{section}, {cells}",
+            value=f"{train.algorithm}, {update or train.read}, {device.name or 'no device'}",
+            hint='name a device: [device] name = "soft_bounds"' if kind == "none" else "",
+        )
+
+
+def _not_there_yet(config: Config) -> None:
+    """Refuses what the keys can say and nothing does yet."""
+    train = config.train
+    if train.algorithm != "backprop":
+        raise InputError(
+            "no command trains by this algorithm yet",
+            where="[train] algorithm",
+            value=train.algorithm,
+            allowed="backprop",
+            hint="cosim.training.pulsed_sgd has it for Python",
+        )
+    for where, value, usual, hint in (
+        ("[train] read", train.read, "surrogate", ""),
+        (
+            "[train] spice_check_share",
+            train.spice_check_share,
+            0.0,
+            "spiceloop verify compares the trained chip with ngspice",
+        ),
+        ("[layer]", ", ".join(config.layer), "", "leave it out"),
+        (
+            "[device] name",
+            config.device.name,
+            "",
+            "leave it out; [write] device says what a trained network is written into",
+        ),
+    ):
+        if value != usual:
+            raise InputError("backprop does not do this yet", where=where, value=value, hint=hint)
+
+
+def device_kind(device: DeviceSpec, section: str = "[device]") -> Kind:
+    """What cells are, once the device, its set and the parameters that vary are found.
+
+    Raises:
+        InputError: there is none of that name.
+    """
+    if not device.name:
+        return "none"
+    from compact_models.library import find_model, find_set  # loads sympy
+
+    try:
+        model = find_model(device.name)
+    except InputError as error:
+        raise error.at(f"{section} name") from error
+    try:
+        find_set(model, device.parameters or None)
+    except InputError as error:
+        raise error.at(f"{section} parameters") from error
+    known = [one.name for one in model.parameters]
+    for name in device.d2d:
+        if name not in known:
+            raise InputError(
+                f"{device.name} has no such parameter",
+                where=f"{section[:-1]}.d2d] {name}",
+                allowed=", ".join(known),
+                hint=closest(name, known),
+            )
+    return "compact model" if model.pulse is None else "pulse device"
+
+
+def table() -> str:
+    """Which combinations there are, as Markdown."""
+    lines = ["| algorithm | cells | read | update | |", "| --- | --- | --- | --- | --- |"]
+    for algorithm in ALGORITHMS:
+        fields = algorithm_specs()[algorithm].model_fields
+        reads = get_args(fields["read"].annotation)
+        updates = get_args(fields["update"].annotation) if "update" in fields else ("",)
+        for kind in get_args(Kind):
+            went = [
+                (read, update)
+                for read in reads
+                for update in updates
+                if not refusal(algorithm, kind, read, update)
+            ]
+            cells = "ohmic, no [device]" if kind == "none" else kind
+            if not went:
+                why = refusal(algorithm, kind, reads[0], updates[0])
+                lines.append(f"| `{algorithm}` | {cells} | - | - | no: {why} |")
+                continue
+            read = ", ".join(f"`{one}`" for one in dict.fromkeys(one for one, _ in went))
+            update = ", ".join(f"`{one}`" for one in dict.fromkeys(two for _, two in went) if one)
+            no = [refusal(algorithm, kind, reads[0], one) for one in updates]
+            why = next((text for text in no if text), "")
+            lines.append(f"| `{algorithm}` | {cells} | {read} | {update or '-'} | {why} |")
+    return "\n".join(lines) + "\n"
+
+
+if __name__ == "__main__":
+    sys.stdout.write(table())
