@@ -12,7 +12,7 @@ import torch
 
 from compact_models.library import find_model, find_set
 from cosim.budget.memory import keep_freed_memory
-from cosim.driven.table_run import surrogate_engine
+from cosim.driven.table import table_engine
 from cosim.driven.writable import WritableArray
 from cosim.tables.cache import cached_update, updates_folder
 from cosim.write.amplitudes import Predicted, quiet_limits_v
@@ -77,7 +77,7 @@ def _row(job: _Job) -> list[str]:
     rule = Predicted(surrogate, surrogate, quiet_limits_v(surrogate, 0.5))
     half_level_s = float(high_s - low_s) / (2 * (_LEVELS - 1))
     spec = VerifySpec(half_level_s, at_once=job.size)
-    engine, scheme = surrogate_engine(surrogate), find_scheme("v2")
+    engine, scheme = table_engine(surrogate), find_scheme("v2")
     walls = []
     for _ in range(3):
         started = time.perf_counter()

@@ -9,8 +9,8 @@ import numpy as np
 from compact_models.devices.vteam import MODEL
 from cosim.devices.form import require_compiler
 from cosim.devices.osdi import compile_osdi
-from cosim.driven.ngspice_run import OPTIONS, pulse_array
 from cosim.driven.pulsed_array import PulsedArray
+from cosim.driven.spice import OPTIONS, run_spice
 from cosim.ngspice import Deck, SimulationResult, find_ngspice, run_deck
 from netlists.wires import Wires
 
@@ -83,11 +83,11 @@ def rows() -> tuple[list[str], list[list[str]]]:
     turns = []
     for _ in range(_REPEATS):
         by_hand, with_own = run(bare), run(own)
-        ours = pulse_array(array, ngspice, compiled=True)
-        ours.result.require_ok()
-        turns.append((by_hand.wall_s, with_own.wall_s, ours.result.wall_s))
-    sources = pulse_array(array, ngspice, compiled=False)
-    sources.result.require_ok()
+        ours = run_spice(array, ngspice, compiled=True)
+        ours.simulation.require_ok()
+        turns.append((by_hand.wall_s, with_own.wall_s, ours.simulation.wall_s))
+    sources = run_spice(array, ngspice, compiled=False)
+    sources.simulation.require_ok()
     want = start + _final_changes(by_hand)
     assert want.max() < 1, "the bare device has no bounds: it must not reach them"
 
@@ -105,12 +105,12 @@ def rows() -> tuple[list[str], list[list[str]]]:
     return ["deck", "points", "ms", "ratio", "difference"], [
         line("bare, compiled", 0, by_hand, want),
         line("bare, ngspice's own tolerances", 1, with_own, start + _final_changes(with_own)),
-        line("ours, compiled", 2, ours.result, ours.states["w"] / 3e-9),
+        line("ours, compiled", 2, ours.simulation, ours.states["w"] / 3e-9),
         [
             "ours, behavioural sources (1 run)",
-            str(sources.result.plot.points),
-            f"{1e3 * sources.result.wall_s:.0f}",
-            f"{sources.result.wall_s / statistics.median(turn[0] for turn in turns):.1f}",
+            str(sources.simulation.plot.points),
+            f"{1e3 * sources.simulation.wall_s:.0f}",
+            f"{sources.simulation.wall_s / statistics.median(turn[0] for turn in turns):.1f}",
             f"{np.abs(sources.states['w'] / 3e-9 - want).max():.1e}",
         ],
     ]

@@ -11,8 +11,9 @@ import numpy as np
 import torch
 
 from compact_models.library import find_model, find_set
-from cosim.driven.engines import ngspice_engine, torch_engine
+from cosim.driven.ode import ode_engine
 from cosim.driven.schedule import scheduled, train
+from cosim.driven.spice import spice_engine
 from cosim.driven.writable import WritableArray
 from cosim.ngspice import find_ngspice
 from netlists.pulse import Pulse
@@ -81,10 +82,10 @@ def _row(job: _Job) -> list[str]:
     events = train(level_v, pulse, job.pulses, rest_s=0.5 * job.width_s)
     stimulus = scheduled(array, find_scheme("v2"), events)
     started = time.perf_counter()
-    known = ngspice_engine(find_ngspice(), steps=job.steps * job.pulses)(stimulus)
+    known = spice_engine(find_ngspice(), steps=job.steps * job.pulses)(stimulus)
     spice_s = time.perf_counter() - started
     started = time.perf_counter()
-    ours = torch_engine()(stimulus)
+    ours = ode_engine()(stimulus)
     torch_s = time.perf_counter() - started
     head = [f"{job.device} {job.set_name}", f"{job.level_v:g} V", str(job.pulses)]
     failed = known.failed or ours.failed

@@ -12,8 +12,10 @@ from numpy.typing import NDArray
 from compact_models.errors import InputError, closest
 from compact_models.files import check_place, set_aside
 from cosim.devices.form import device_form
-from cosim.driven.engines import WriteEngine, ngspice_engine, torch_engine
-from cosim.driven.table_run import surrogate_engine
+from cosim.driven.ode import ode_engine
+from cosim.driven.result import Engine
+from cosim.driven.spice import spice_engine
+from cosim.driven.table import table_engine
 from cosim.driven.writable import WritableArray
 from cosim.ngspice import find_ngspice
 from cosim.surrogate.update import UpdateSurrogate
@@ -281,16 +283,16 @@ def _tolerance_s(request: WriteRequest, target_s: NDArray[np.float64]) -> float:
 
 def _engine(
     name: str, array: WritableArray, surrogate: UpdateSurrogate, tolerance: float
-) -> tuple[WriteEngine, str]:
+) -> tuple[Engine, str]:
     """What carries the array through its pulses, and its name with the form that it gives cells.
 
     `tolerance` is what a cell may be off, over the device's range.
     """
     if name == "surrogate":
-        return surrogate_engine(surrogate), name
+        return table_engine(surrogate), name
     if name == "torch":
-        return torch_engine(tolerance=min(_TOLERANCE, _OF_TOLERANCE * tolerance)), name
+        return ode_engine(tolerance=min(_TOLERANCE, _OF_TOLERANCE * tolerance)), name
     ngspice = find_ngspice()
     form = device_form(array.model, array.parameter_set, ngspice)
-    engine = ngspice_engine(ngspice, compiled=form.compiled)
+    engine = spice_engine(ngspice, compiled=form.compiled)
     return engine, f"{ngspice.label}, {form.label}"

@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 
-from cosim.ngspice import Outcome
 from cosim.surrogate.update import UpdateSurrogate
 from cosim.surrogate.update_level import sign_that_raises
 from cosim.tables.cache import CalibratedUpdate
@@ -50,9 +49,7 @@ def _outcome(asked: Asked, written: Written, spec: VerifySpec, cells: int) -> tu
     """How it ended, and why; the reason is empty only where every cell is met by the loop."""
     if written.failed:
         kind, _, why = written.failed.partition(": ")
-        if why and kind in tuple(Outcome):
-            return kind, why
-        return str(Outcome.NO_CONVERGENCE), written.failed
+        return kind, why
     met = int(written.within.sum())
     off = f"{cells - met} of {cells} cells are off by more than {spec.tolerance_s * 1e6:.3g} uS"
     if asked.scheme != VERIFY:

@@ -18,8 +18,8 @@ from numpy.typing import NDArray
 
 from compact_models.files import check_place
 from cosim.devices.form import device_form
-from cosim.driven.engines import ngspice_engine
-from cosim.driven.table_run import draw_spread, surrogate_engine
+from cosim.driven.spice import spice_engine
+from cosim.driven.table import draw_spread, table_engine
 from cosim.fidelities.exact import exact_codes
 from cosim.fidelities.own_blocks import refuse_own_blocks
 from cosim.network.whole_chip import read_chip
@@ -148,7 +148,7 @@ def _judge(
     places = places_to_judge(targets, plan.spec.at_once)
     fresh = [fresh_tile(config, targets[place.layer][place.tile]) for place in places]
     form = device_form(fresh[0].model, fresh[0].parameter_set, ngspice)
-    known = ngspice_engine(ngspice, compiled=form.compiled)
+    known = spice_engine(ngspice, compiled=form.compiled)
     groups = []
     with reporter.stage("some cells of it in ngspice") as progress:
         for k, place in enumerate(places):
@@ -218,7 +218,7 @@ def write_tiles(
                     before_s += took_s
                 else:
                     started = time.perf_counter()
-                    engine = surrogate_engine(plan.surrogate, spread=spread)
+                    engine = table_engine(plan.surrogate, spread=spread)
                     one = write_verify(
                         fresh, target, plan.scheme, pulses, engine, plan.rule, plan.spec,
                         report=report,

@@ -80,7 +80,8 @@ def load_job(array_file: Path, target_file: Path, needs: str, read_v: float) -> 
         parameter_set=numbers,
         wires=Wires(ohms["r_wordline_ohm"], ohms["r_bitline_ohm"]),
         states={x.name: np.full(table.shape, numbers.initial[x.name]) for x in model.states},
-        r_driver_ohm=ohms.get("r_driver_ohm", 0.0),
+        r_word_driver_ohm=ohms.get("r_driver_ohm", 0.0),
+        r_bit_driver_ohm=ohms.get("r_driver_ohm", 0.0),
         access=_access(stored, needs, where),
     )
     try:

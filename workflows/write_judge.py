@@ -14,9 +14,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from cosim.driven.engines import Pulsed, WriteEngine
 from cosim.driven.pulsed_array import PulsedArray
-from cosim.driven.table_run import surrogate_engine
+from cosim.driven.result import Engine, PulseResult
+from cosim.driven.table import table_engine
 from cosim.driven.writable import WritableArray
 from cosim.write.verify import Written, write_verify
 from workflows.write_plan import WritePlan
@@ -168,7 +168,7 @@ def judge_group(
     target_s: Array,
     place: GroupPlace,
     plan: WritePlan,
-    known: WriteEngine,
+    known: Engine,
     on_pulse: Callable[[], None],
 ) -> JudgedGroup:
     """Writes a group of cells by the surrogate and by who judges it.
@@ -185,10 +185,10 @@ def judge_group(
     cells = np.s_[place.row, place.col : place.col + plan.spec.at_once]
     wanted = np.full(target_s.shape, np.nan)
     wanted[cells] = target_s[cells]
-    fast = surrogate_engine(surrogate)
+    fast = table_engine(surrogate)
     apart: list[float] = []
 
-    def watched(array: PulsedArray) -> Pulsed:
+    def watched(array: PulsedArray) -> PulseResult:
         found = known(array)
         if not found.failed:
             ours, theirs = (fresh.after(one.states).fractions() for one in (fast(array), found))
@@ -196,7 +196,7 @@ def judge_group(
         on_pulse()
         return found
 
-    def written(engine: WriteEngine) -> Written:
+    def written(engine: Engine) -> Written:
         pulses = (surrogate.pulse, surrogate.pulse)
         return write_verify(fresh, wanted, plan.scheme, pulses, engine, plan.rule, plan.spec)
 

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from compact_models.errors import InputError, closest
 from compact_models.library import find_model, find_set
 from compact_models.model import CompactModel, ParameterSet
-from cosim.driven.table_run import MOST_SIGMA
+from cosim.driven.table import MOST_SIGMA
 from cosim.driven.writable import WritableArray
 from cosim.surrogate.update import UpdateSurrogate
 from cosim.synapse.default_pulses import EDGE
@@ -183,7 +183,8 @@ def _bare(config: Config, shape: tuple[int, ...]) -> WritableArray:
         parameter_set=numbers,
         wires=_equal_wires(config),
         states={x.name: np.full(shape, numbers.initial[x.name]) for x in model.states},
-        r_driver_ohm=config.driver.r_driver_ohm,
+        r_word_driver_ohm=config.driver.r_driver_ohm,
+        r_bit_driver_ohm=config.driver.r_driver_ohm,
     )
 
 

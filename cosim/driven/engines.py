@@ -1,71 +1,66 @@
-"""What carries an array through a pulse: torch or ngspice, behind one function."""
+"""Who carries an array through a stimulus: `table`, `ode` or `spice`, by one function."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Sequence
 from dataclasses import dataclass
 
-import numpy as np
-from numpy.typing import NDArray
-
-from cosim.driven.ngspice_run import pulse_array
-from cosim.driven.pulsed_array import PulsedArray
-from cosim.driven.torch_run import pulse_array_torch
+from compact_models.errors import InputError, closest
+from cosim.driven.ode import ode_engine
+from cosim.driven.result import Engine
+from cosim.driven.spice import spice_engine
+from cosim.driven.table import table_engine
 from cosim.ngspice import Ngspice
+from cosim.surrogate.update import UpdateSurrogate
 
-Array = NDArray[np.float64]
+FIDELITIES = ("table", "ode", "spice")
+"""The measured table of one pulse; the device's equations and the wires' in torch; ngspice."""
 
 
-@dataclass(frozen=True, eq=False)
-class Pulsed:
-    """An array after a stimulus, whatever computed it.
+@dataclass(frozen=True)
+class Means:
+    """What engines compute with; each asks for its own.
 
     Attributes:
-        states: every state in its unit, by name, each [row, col]; NaN where a cell is stuck.
-        energy_j: what every cell has turned into heat [J], [row, col].
-        given_j: what all sources have given [J].
-        failed: why there is no result; empty if there is one.
+        tables: of the timings of all pulses, for `table`.
+        tolerance: error of a state, as a part of its range, allowed in one step of time, for `ode`.
+        ngspice: from `find_ngspice`, for `spice`.
+        compiled: the form of the device in ngspice, see `run_spice`; asked once for all pulses of
+            a job with `device_form`.
+        steps: the longest time step of ngspice is the duration over this.
     """
 
-    states: Mapping[str, Array]
-    energy_j: Array
-    given_j: float
-    failed: str
+    tables: Sequence[UpdateSurrogate] = ()
+    tolerance: float = 1e-4
+    ngspice: Ngspice | None = None
+    compiled: bool | None = None
+    steps: int = 200
 
 
-WriteEngine = Callable[[PulsedArray], Pulsed]
+def pulse_engine(fidelity: str, means: Means) -> Engine:
+    """The engine of a fidelity.
 
-
-def torch_engine(*, tolerance: float = 1e-4) -> WriteEngine:
-    """The cells' equations and the wires', solved together in torch.
-
-    Args:
-        tolerance: error of a state, as a fraction of its range, allowed in one step of time.
+    Raises:
+        InputError: there is no such fidelity, or what it computes with is missing.
     """
-
-    def run(array: PulsedArray) -> Pulsed:
-        found = pulse_array_torch(array, tolerance=tolerance)
-        given_j = float(found.energy_j.sum()) + found.line_energy_j
-        return Pulsed(found.states, found.energy_j, given_j, found.failed)
-
-    return run
-
-
-def ngspice_engine(
-    ngspice: Ngspice, *, compiled: bool | None = None, steps: int = 200
-) -> WriteEngine:
-    """A transient of the whole array in ngspice.
-
-    Args:
-        ngspice: from `find_ngspice`.
-        compiled: see `pulse_array`; a job asks `device_form` once and tells it here, so that all
-            its pulses have one form.
-        steps: the longest time step is the duration over this.
-    """
-
-    def run(array: PulsedArray) -> Pulsed:
-        found = pulse_array(array, ngspice, compiled=compiled, steps=steps, energy=True)
-        failed = "" if found.result.ok else f"{found.outcome}: {found.reason}"
-        return Pulsed(found.states, found.energy_j, found.given_j, failed)
-
-    return run
+    if fidelity == "table":
+        if not means.tables:
+            raise InputError(
+                "the fidelity 'table' needs a measured update table",
+                where="tables",
+                hint="cosim.tables.cache.cached_update makes one",
+            )
+        return table_engine(*means.tables)
+    if fidelity == "ode":
+        return ode_engine(tolerance=means.tolerance)
+    if fidelity == "spice":
+        if means.ngspice is None:
+            raise InputError("the fidelity 'spice' needs ngspice", where="ngspice")
+        return spice_engine(means.ngspice, compiled=means.compiled, steps=means.steps)
+    raise InputError(
+        "no fidelity of updates",
+        where="fidelity",
+        value=fidelity,
+        allowed=", ".join(FIDELITIES),
+        hint=closest(fidelity, FIDELITIES),
+    )

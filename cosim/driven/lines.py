@@ -15,6 +15,7 @@ import torch
 
 from cosim.nodal.krylov import gmres
 from cosim.nodal.transfer import bitline_resistances, wordline_resistances
+from netlists.wires import Wires
 
 # Current [A] and its slope [S] of every cell for the voltages across them and those of their
 # word-line ends, [..., row, col].
@@ -42,16 +43,21 @@ class DrivenLines:
     @staticmethod
     def of(
         shape: tuple[int, int],
+        wires: Wires,
         *,
-        r_wordline_ohm: float,
-        r_bitline_ohm: float,
-        r_driver_ohm: float = 0.0,
+        r_word_driver_ohm: float = 0.0,
+        r_bit_driver_ohm: float = 0.0,
     ) -> DrivenLines:
-        """Lines of equal segments; `r_driver_ohm` is at the driven end of every line."""
+        """Lines of equal segments, with drivers' resistances in series at their driven ends.
+
+        Raises:
+            InputError: the segments of a kind are not all alike.
+        """
         rows, cols = shape
+        r_wordline_ohm, r_bitline_ohm = wires.equal_ohm("writing")
         like = torch.zeros((), dtype=torch.float64)
-        word = wordline_resistances(cols, r_wordline_ohm, r_driver_ohm, like)
-        return DrivenLines(word, bitline_resistances(rows, r_bitline_ohm, like) + r_driver_ohm)
+        word = wordline_resistances(cols, r_wordline_ohm, r_word_driver_ohm, like)
+        return DrivenLines(word, bitline_resistances(rows, r_bitline_ohm, like) + r_bit_driver_ohm)
 
     @property
     def ideal(self) -> bool:

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from compact_models.emit.torch_model import torch_model
 from compact_models.errors import InputError
 from compact_models.model import CompactModel, ParameterSet
+from cosim.driven.lines import DrivenLines
 from netlists.access import Access
 from netlists.cells import memristor
 from netlists.device_array import DeviceArray
@@ -36,7 +37,8 @@ class PulsedArray:
         initial: initial states likewise.
         stuck_s: conductance of stuck cells in siemens, NaN where a cell works, [row, col]; None if
             all work.
-        r_driver_ohm: in series at the driven end of every word and bit line.
+        r_word_driver_ohm: in series at the driven end of every word line.
+        r_bit_driver_ohm: the same of every bit line.
         access: what stands before every memristor; None for nothing.
         gate_v: voltages of the gate lines of transistors, [row, time]; None without.
 
@@ -54,7 +56,8 @@ class PulsedArray:
     values: Mapping[str, Array] = field(default_factory=dict)
     initial: Mapping[str, Array] = field(default_factory=dict)
     stuck_s: Array | None = None
-    r_driver_ohm: float = 0.0
+    r_word_driver_ohm: float = 0.0
+    r_bit_driver_ohm: float = 0.0
     access: Access | None = None
     gate_v: Array | None = None
 
@@ -83,16 +86,31 @@ class PulsedArray:
                 )
             if not np.isfinite(voltage).all():
                 raise InputError("voltages must be finite", where=name)
-        try:
-            zero_or_buildable(self.r_driver_ohm)
-        except ValueError:
-            raise InputError(
-                "cannot be computed with",
-                where="r_driver_ohm",
-                value=self.r_driver_ohm,
-                allowed=ALLOWED_OHM,
-            ) from None
+        for name in ("r_word_driver_ohm", "r_bit_driver_ohm"):
+            try:
+                zero_or_buildable(getattr(self, name))
+            except ValueError:
+                raise InputError(
+                    "cannot be computed with",
+                    where=name,
+                    value=getattr(self, name),
+                    allowed=ALLOWED_OHM,
+                ) from None
         _check_initial(self)
+
+    @property
+    def lines(self) -> DrivenLines:
+        """What its lines take from the voltages at their ends.
+
+        Raises:
+            InputError: the segments of a kind are not all alike.
+        """
+        return DrivenLines.of(
+            self.shape,
+            self.wires,
+            r_word_driver_ohm=self.r_word_driver_ohm,
+            r_bit_driver_ohm=self.r_bit_driver_ohm,
+        )
 
     def device_array(self, *, cell: str, compiled: bool) -> DeviceArray:
         """The array as an element of a circuit, with the named subcircuit or card as its cell."""

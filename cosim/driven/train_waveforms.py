@@ -58,7 +58,7 @@ def coincidence_waveforms(
         down_v: the size of the level of a step down [V], > 0; None for that of the pulse.
 
     Returns:
-        The array, for `pulse_array` and `pulse_array_torch`. It is at rest, for one pulse's time,
+        The array, for `run_spice` and `run_ode`. It is at rest, for one pulse's time,
         if no line has a pulse.
 
     Raises:

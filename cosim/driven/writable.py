@@ -37,7 +37,8 @@ class WritableArray:
             is stuck.
         values: parameters that cells have for themselves, by name, each [row, col].
         stuck_s: conductance of stuck cells [S], NaN where a cell works, [row, col]; None if all do.
-        r_driver_ohm: in series at the driven end of every line.
+        r_word_driver_ohm: in series at the driven end of every word line.
+        r_bit_driver_ohm: the same of every bit line.
         access: what stands before every memristor.
     """
 
@@ -47,7 +48,8 @@ class WritableArray:
     states: Mapping[str, Array]
     values: Mapping[str, Array] = field(default_factory=dict)
     stuck_s: Array | None = None
-    r_driver_ohm: float = 0.0
+    r_word_driver_ohm: float = 0.0
+    r_bit_driver_ohm: float = 0.0
     access: Access | None = None
 
     @property
@@ -91,7 +93,8 @@ class WritableArray:
             values=self.values,
             initial={k: np.where(self.works, x, self._nominal(k)) for k, x in self.states.items()},
             stuck_s=self.stuck_s,
-            r_driver_ohm=self.r_driver_ohm,
+            r_word_driver_ohm=self.r_word_driver_ohm,
+            r_bit_driver_ohm=self.r_bit_driver_ohm,
             access=self.access,
             gate_v=gate_v,
         )

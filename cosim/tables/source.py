@@ -17,8 +17,8 @@ from cosim.devices.form import DeviceForm
 from cosim.devices.polarity import place_states
 from cosim.devices.run_torch import run_torch
 from cosim.devices.switching_time import switching_state
-from cosim.driven.ngspice_run import pulse_array
 from cosim.driven.pulsed_array import PulsedArray
+from cosim.driven.spice import run_spice
 from cosim.ngspice import Ngspice, Outcome
 from cosim.tables.heat import missed_heat
 from netlists.pulse import Pulse
@@ -190,18 +190,21 @@ def in_ngspice(
             bit_v=np.zeros((1, len(times))),
             initial={o.name: s.numpy()[:, None] for o, s in zip(model.states, states, strict=True)},
         )
-        run = pulse_array(array, ngspice, compiled=form.compiled, steps=_STEPS)
-        if run.outcome is not Outcome.OK:
+        run = run_spice(array, ngspice, compiled=form.compiled, steps=_STEPS)
+        simulation = run.simulation
+        if simulation is None:
+            raise AssertionError("ngspice leaves its run")
+        engine = f"{simulation.engine}, {form.label}"
+        if not run.ok:
             if len(x) > 8:
                 half = len(x) // 2
                 parts = [deck(x[:half], voltage_v[:half]), deck(x[half:], voltage_v[half:])]
                 return _together(parts)
             lost = np.full(len(x), np.nan)
-            engine = f"{run.result.engine}, {form.label}"
             return Measured(lost, lost, engine, run.outcome, run.reason)
         last = [torch.from_numpy(run.states[one.name][:, 0]) for one in model.states]
         after = functions.fractions(last, p)[place].numpy()
-        plot = run.result.plot
+        plot = simulation.plot
         axis = plot.axis
         # The run begins a little before the pulse, at its first voltage, which is none.
         level = np.interp(axis - (axis[-1] - times[-1]), times, shape)
@@ -209,7 +212,6 @@ def in_ngspice(
             -v * np.trapezoid(level * plot.signal(f"i(vwl_{k})"), axis)
             for k, v in enumerate(voltage_v.tolist())
         ]
-        engine = f"{run.result.engine}, {form.label}"
         return Measured(np.clip(after, 0, 1), np.array(energy), engine)
 
     def measure(x: Array, voltage_v: Array) -> Measured:

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from compact_models.errors import InputError
-from cosim.driven.engines import WriteEngine
+from cosim.driven.result import Engine
 from cosim.driven.writable import WritableArray
 from netlists.pulse import Pulse
 from netlists.write_schemes import WriteScheme
@@ -75,7 +75,7 @@ def apply_pulse(
     scheme: WriteScheme,
     amplitude_v: Array,
     pulse: Pulse,
-    engine: WriteEngine,
+    engine: Engine,
     ledger: Ledger,
     *,
     gate_v: float | None = None,

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from compact_models.errors import InputError, closest
-from cosim.driven.engines import WriteEngine
+from cosim.driven.result import Engine
 from cosim.driven.writable import WritableArray
 from cosim.write.amplitudes import AmplitudeRule, History, LearningRule
 from cosim.write.ledger import Ledger, add_reading, apply_pulse
@@ -110,7 +110,7 @@ def write_verify(
     target_s: Array,
     scheme: WriteScheme,
     pulses: tuple[Pulse, Pulse],
-    engine: WriteEngine,
+    engine: Engine,
     rule: AmplitudeRule,
     spec: VerifySpec,
     *,

@@ -13,8 +13,8 @@ from cosim.devices import osdi
 from cosim.devices.form import B_SOURCES, can_compile, device_form, trial_form
 from cosim.devices.osdi import compile_osdi, find_openvaf, try_compiler
 from cosim.devices.run_ngspice import run_ngspice
-from cosim.driven.ngspice_run import pulse_array
 from cosim.driven.pulsed_array import PulsedArray
+from cosim.driven.spice import run_spice
 from cosim.ngspice import Ngspice
 from cosim.tables.source import in_ngspice
 from netlists.pulse import Pulse
@@ -54,16 +54,16 @@ def test_without_a_linker_a_device_runs_as_b_sources_and_says_so(
     wires = Wires(r_wordline_ohm=1.0, r_bitline_ohm=2.0)
     word_v = np.outer([1.0, 0.5], VOLTAGE_V)
     array = PulsedArray(VTEAM, SINE, (2, 3), wires, TIME_S, word_v, np.zeros((3, 3)))
-    pulsed = pulse_array(array, ngspice)
-    assert pulsed.result.ok, pulsed.reason
-    assert pulsed.form.label == LABEL
+    pulsed = run_spice(array, ngspice)
+    assert pulsed.ok, pulsed.reason
+    assert pulsed.engine.endswith(LABEL)
     form = device_form(VTEAM, SINE, ngspice)
     measured = in_ngspice(VTEAM, SINE, Pulse(0.25, 1e-8, 2e-10, 2e-10), ngspice, form=form)
     assert measured(np.array([0.3, 0.6]), np.array([0.2, -0.2])).engine.endswith(f", {LABEL}")
     # Whoever asks for the compiled form is told what to do.
     for run in (
         lambda: run_ngspice(VTEAM, SINE, TIME_S, VOLTAGE_V, ngspice, compiled=True),
-        lambda: pulse_array(array, ngspice, compiled=True),
+        lambda: run_spice(array, ngspice, compiled=True),
     ):
         with pytest.raises(InputError, match=rf"^{WHY_NOT}; install the package binutils"):
             run()

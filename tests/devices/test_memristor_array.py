@@ -19,8 +19,8 @@ from compact_models.variation import Lognormal, StuckCells, TruncatedNormal
 from compact_models.variation.draw import AMBIENT, Variation, draw, draw_initial
 from cosim.devices.form import can_compile, device_form
 from cosim.devices.run_torch import run_torch
-from cosim.driven.ngspice_run import pulse_array, pulse_deck
 from cosim.driven.pulsed_array import PulsedArray
+from cosim.driven.spice import pulse_deck, run_spice
 from cosim.ngspice import Ngspice, Outcome
 from netlists.cells import memristor
 from netlists.circuit import Circuit, PiecewiseVoltage
@@ -88,7 +88,7 @@ def test_the_same_sample_gives_the_same_array_in_torch_and_in_ngspice(
     )
     values = draw(variation, VTEAM, SINE, (2, 3), seed=8, sample=sample, path="tile")
     array = vteam_array(values=values, initial=draw_initial(VTEAM, SINE, values, (2, 3)))
-    found = pulse_array(array, ngspice, compiled=compiled)
+    found = run_spice(array, ngspice, compiled=compiled)
     assert found.outcome is Outcome.OK, found.reason
     states, current = in_torch(array)
     moved = np.abs(states["w"] - array.start("w")) / 3e-9
@@ -116,7 +116,7 @@ def test_models_with_two_states_or_an_inner_voltage_stand_in_arrays_too(
         lines(-0.05, 0.2),
         initial={"x": np.array([[0.2, 0.3], [0.5, 0.4], [0.8, 0.7]])},
     )
-    found = pulse_array(array, ngspice, compiled=compiled)
+    found = run_spice(array, ngspice, compiled=compiled)
     assert found.outcome is Outcome.OK, found.reason
     states, current = in_torch(array)
     assert np.abs(states["x"] - array.start("x")).max() > 0.05
@@ -138,7 +138,7 @@ def test_jart_cells_at_the_temperature_of_the_die(ngspice: Ngspice) -> None:
         JART, parameter_set, (1, 3), NO_WIRES, TIME_S, lines(0.0), lines(0.62, 0.95, 0.8),
         values=values, initial={"n_disc": np.array([[9e25, 1e25, 8e26]])},
     )  # fmt: skip
-    found = pulse_array(array, ngspice, compiled=True)
+    found = run_spice(array, ngspice, compiled=True)
     assert found.outcome is Outcome.OK, found.reason
     states, current = in_torch(array)
     np.testing.assert_allclose(found.states["n_disc"], states["n_disc"], rtol=5e-3)
@@ -218,11 +218,11 @@ def by_kirchhoff(array: PulsedArray) -> tuple[np.ndarray, np.ndarray]:
 def test_wires_take_their_share_as_kirchhoff_says(ngspice: Ngspice, compiled: bool) -> None:
     require(ngspice, compiled)
     array = vteam_array(wires=Wires(r_wordline_ohm=30, r_bitline_ohm=12))
-    found = pulse_array(array, ngspice, compiled=compiled)
+    found = run_spice(array, ngspice, compiled=compiled)
     assert found.outcome is Outcome.OK, found.reason
     states, word_a = by_kirchhoff(array)
     np.testing.assert_allclose(found.states["w"], states, atol=3e-4 * 3e-9)
-    finer = pulse_array(array, ngspice, compiled=compiled, steps=1000)
+    finer = run_spice(array, ngspice, compiled=compiled, steps=1000)
     np.testing.assert_allclose(finer.states["w"], states, atol=2e-5 * 3e-9)
     np.testing.assert_allclose(found.word_a[:, 2], word_a, rtol=1e-3, atol=1e-8)
     ideal, _ = in_torch(vteam_array())
@@ -236,7 +236,7 @@ def test_a_stuck_cell_is_a_resistor_and_its_neighbours_go_on(
 ) -> None:
     require(ngspice, compiled)
     stuck = np.array([[np.nan, 2e-3, np.nan], [0.0, np.nan, np.nan]])
-    found = pulse_array(vteam_array(stuck_s=stuck), ngspice, compiled=compiled)
+    found = run_spice(vteam_array(stuck_s=stuck), ngspice, compiled=compiled)
     assert found.outcome is Outcome.OK, found.reason
     states, current = in_torch(vteam_array())
     works = np.isnan(stuck)
@@ -267,7 +267,7 @@ def test_a_failed_run_is_a_result_without_numbers(ngspice: Ngspice, tmp_path: Pa
     broken.write_text(f"#!/bin/sh\necho '{said}'\nexit 1\n")
     broken.chmod(0o755)
     array = vteam_array()
-    found = pulse_array(array, dataclasses.replace(ngspice, path=broken), compiled=False)
+    found = run_spice(array, dataclasses.replace(ngspice, path=broken), compiled=False)
     assert found.outcome is Outcome.NO_CONVERGENCE
     assert found.reason
     assert np.isnan(found.states["w"]).all()
@@ -367,6 +367,6 @@ def test_with_wires_jart_comes_to_rest(ngspice: Ngspice, volts: float) -> None:
         bit_v=lines(0.0, 0.5 * volts),
         initial={"n_disc": np.array([[1e26, 9e23], [4e24, 1.2e27]])},
     )
-    result = pulse_array(array, ngspice, compiled=True)
+    result = run_spice(array, ngspice, compiled=True)
     assert result.outcome is Outcome.OK, result.reason
     assert np.abs(result.word_a[:, -1]).max() < 1e-9

@@ -15,8 +15,8 @@ from cosim.devices.form import can_compile
 from cosim.devices.run_ngspice import device_deck, run_ngspice
 from cosim.devices.run_torch import run_torch
 from cosim.devices.short_segments import with_short_refined
-from cosim.driven.ngspice_run import pulse_array
 from cosim.driven.pulsed_array import PulsedArray
+from cosim.driven.spice import run_spice
 from cosim.ngspice import Ngspice, find_ngspice
 from netlists.wires import Wires
 
@@ -93,7 +93,7 @@ def test_a_short_pulse_on_an_array(
     one = find_set(model, set_name)
     time_s, voltage_v = triangle(width_s, volts)
     array = PulsedArray(model, one, (1, 1), NO_WIRES, time_s, voltage_v[None], np.zeros((1, 5)))
-    found = pulse_array(array, simulator(compiled), compiled=compiled)
+    found = run_spice(array, simulator(compiled), compiled=compiled)
     want, _ = by_torch(model, one, time_s, voltage_v)
     state = part(model, one, found.states[model.states[0].name][0, 0])
     assert state == pytest.approx(want[-1], abs=5e-4)
@@ -126,7 +126,7 @@ def test_the_first_row_is_the_start(compiled: bool) -> None:
 def test_the_first_currents_of_an_array_are_those_of_its_start(compiled: bool) -> None:
     word_v, bit_v = QUICK_V[None], np.zeros((1, 3))
     array = PulsedArray(VTEAM, QUICK, (1, 1), NO_WIRES, QUICK_S, word_v, bit_v)
-    found = pulse_array(array, simulator(compiled), compiled=compiled)
+    found = run_spice(array, simulator(compiled), compiled=compiled)
     _, current_a = by_torch(VTEAM, QUICK, QUICK_S, QUICK_V)
     np.testing.assert_allclose(found.word_a[0], current_a, rtol=1e-3, atol=1e-9)
 

@@ -14,9 +14,9 @@ from pydantic import TypeAdapter
 
 from compact_models.errors import InputError
 from compact_models.library import find_model, find_set
-from cosim.driven.engines import Pulsed, WriteEngine
 from cosim.driven.pulsed_array import PulsedArray
-from cosim.driven.table_run import Spread, surrogate_engine
+from cosim.driven.result import Engine, PulseResult
+from cosim.driven.table import Spread, table_engine
 from cosim.network.whole_chip import ChipRead, read_chip
 from cosim.surrogate.update import UpdateSurrogate
 from cosim.surrogate.update_rows import Row, compared, from_rows
@@ -129,13 +129,13 @@ def test_what_was_finished_before_a_kill_is_not_written_again(
     run = trained_study
     paths: list[str] = []
 
-    def dies_on_the_second(surrogate: UpdateSurrogate, spread: Spread) -> WriteEngine:
+    def dies_on_the_second(surrogate: UpdateSurrogate, spread: Spread) -> Engine:
         paths.append(spread.path)
         if len(paths) == 2:
             raise KilledError
-        return surrogate_engine(surrogate, spread=spread)
+        return table_engine(surrogate, spread=spread)
 
-    monkeypatch.setattr("workflows.write_chip.surrogate_engine", dies_on_the_second)
+    monkeypatch.setattr("workflows.write_chip.table_engine", dies_on_the_second)
     both = ["layer_0.tile_0", "layer_1.tile_0"]
     with pytest.raises(KilledError):
         spiceloop("write-network", run)
@@ -185,15 +185,15 @@ def test_cells_that_are_not_met_are_named_with_their_reason(
     class Worn:
         """An engine that gives up after some pulses on the second tile."""
 
-        def __init__(self, engine: WriteEngine) -> None:
+        def __init__(self, engine: Engine) -> None:
             self.engine, self.left = engine, 9
 
-        def __call__(self, array: PulsedArray) -> Pulsed:
+        def __call__(self, array: PulsedArray) -> PulseResult:
             found, self.left = self.engine(array), self.left - 1
             return found if self.left else replace(found, failed="no voltages were found")
 
-    def worn(surrogate: UpdateSurrogate, spread: Spread) -> WriteEngine:
-        engine = surrogate_engine(surrogate, spread=spread)
+    def worn(surrogate: UpdateSurrogate, spread: Spread) -> Engine:
+        engine = table_engine(surrogate, spread=spread)
         return Worn(engine) if spread.path == "layer_1.tile_0" else engine
 
     def loses_some(chip: Chip, x: np.ndarray, *rest: Any, **named: Any) -> ChipRead:
@@ -202,7 +202,7 @@ def test_cells_that_are_not_met_are_named_with_their_reason(
         found.codes[:lost] = np.nan
         return found
 
-    monkeypatch.setattr("workflows.write_chip.surrogate_engine", worn)
+    monkeypatch.setattr("workflows.write_chip.table_engine", worn)
     monkeypatch.setattr("workflows.write_chip.read_chip", loses_some)
     run = trained_study
     ran = spiceloop("write-network", run)

@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 
 from compact_models.library import find_model, find_set
-from cosim.driven.engines import Pulsed, torch_engine
-from cosim.driven.table_run import surrogate_engine
+from cosim.driven.ode import ode_engine
+from cosim.driven.result import PulseResult
+from cosim.driven.table import table_engine
 from cosim.driven.writable import WritableArray
 from cosim.surrogate.update import UpdateSurrogate
 from netlists.pulse import Pulse
@@ -29,13 +30,16 @@ def surrogate() -> UpdateSurrogate:
 def cells(shape: tuple[int, int], ohm: float, driver_ohm: float = 0.0) -> WritableArray:
     model = find_model("vteam")
     wires = Wires(r_wordline_ohm=ohm, r_bitline_ohm=2 * ohm)
-    bare = WritableArray(model, find_set(model, "sine"), wires, {}, r_driver_ohm=driver_ohm)
+    bare = WritableArray(
+        model, find_set(model, "sine"), wires, {},
+        r_word_driver_ohm=driver_ohm, r_bit_driver_ohm=driver_ohm,
+    )  # fmt: skip
     return bare.at_fractions(np.random.default_rng(3).uniform(0.1, 0.9, shape))
 
 
-def both(array: WritableArray, amplitude_v: np.ndarray) -> tuple[Pulsed, Pulsed]:
+def both(array: WritableArray, amplitude_v: np.ndarray) -> tuple[PulseResult, PulseResult]:
     stimulus = array.under(find_scheme("v2").levels(amplitude_v), PULSE)
-    return surrogate_engine(surrogate())(stimulus), torch_engine(tolerance=1e-5)(stimulus)
+    return table_engine(surrogate())(stimulus), ode_engine(tolerance=1e-5)(stimulus)
 
 
 LEVELS_V = np.array([0.24, 0.0, 0.26, 0.22, 0.25])

@@ -15,8 +15,7 @@ import torch
 from numpy.typing import NDArray
 from scipy.optimize import brentq
 
-from cosim.driven.engines import torch_engine
-from cosim.driven.torch_run import pulse_array_torch
+from cosim.driven.ode import ode_engine, run_ode
 from cosim.driven.writable import WritableArray
 from cosim.surrogate.update import UpdateSurrogate
 from cosim.write.amplitudes import AmplitudeRule, History, Predicted
@@ -105,7 +104,7 @@ def test_a_whole_cell_under_its_scheme_carries_the_current(access: Access, sign:
         stuck_s, w = np.array([[siemens], [np.nan]]), np.array([[np.nan], [1.5e-9]])
         cells = WritableArray(MODEL, NUMBERS, Wires(), {"w": w}, stuck_s=stuck_s, access=access)
         levels = find_scheme(name).levels(np.array([whole, [0.0]]), gate_v=gate_v)
-        found = pulse_array_torch(cells.under(levels, PULSE))
+        found = run_ode(cells.under(levels, PULSE))
         assert not found.failed
         assert found.word_a[0, 1] == pytest.approx(sign * volts * siemens, rel=1e-4)  # 1 ohm wires
 
@@ -190,7 +189,7 @@ def test_an_array_is_written_with_few_pulses_and_not_by_the_bare_rule(access: Ac
     )  # fmt: skip
 
     def written(rule: AmplitudeRule) -> Written:
-        scheme, engine = find_scheme("1t1r" if access.has_gate else "1s1r"), torch_engine()
+        scheme, engine = find_scheme("1t1r" if access.has_gate else "1s1r"), ode_engine()
         return write_verify(array, target_s, scheme, (PULSE, PULSE), engine, rule, spec)
 
     with_it, without = written(rule_for(access)), written(Predicted(surrogate(), surrogate()))
@@ -212,9 +211,7 @@ def test_cells_of_one_row_do_not_close_each_others_transistors(sign: int, gate_v
         MODEL, NUMBERS, Wires(r_wordline_ohm=0, r_bitline_ohm=0), {"w": np.full((1, 3), np.nan)},
         stuck_s=siemens[None], access=TRANSISTOR,
     )  # fmt: skip
-    found = pulse_array_torch(
-        cells.under(find_scheme("1t1r").levels(whole[None], gate_v=gate_v), PULSE)
-    )
+    found = run_ode(cells.under(find_scheme("1t1r").levels(whole[None], gate_v=gate_v), PULSE))
     assert not found.failed
     np.testing.assert_allclose(found.bit_a[:, 1], -siemens * volts, rtol=1e-3)
     alone = rule.cell_v(*given, gate_v).numpy()

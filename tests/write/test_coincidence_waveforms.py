@@ -11,9 +11,9 @@ import torch
 from compact_models.errors import InputError
 from compact_models.library import find_model, find_set
 from compact_models.variation import Stream
-from cosim.driven.ngspice_run import pulse_array
+from cosim.driven.ode import run_ode
 from cosim.driven.pulsed_array import PulsedArray
-from cosim.driven.torch_run import pulse_array_torch
+from cosim.driven.spice import run_spice
 from cosim.driven.train_waveforms import coincidence_waveforms
 from cosim.ngspice import Ngspice, Outcome
 from cosim.pulses.trains import PulseTrains, UpdateRule, coincidence_counts, pulse_trains
@@ -127,9 +127,9 @@ def test_updates_in_ngspice_and_in_torch_are_the_same(
             ends.append(
                 coincidence_waveforms(array, some, pulse, sample=sample, gap_s=2e-10, down_v=down_v)
             )
-        judged = pulse_array(ends[0], ngspice)
+        judged = run_spice(ends[0], ngspice)
         assert judged.outcome is Outcome.OK, judged.reason
-        found = pulse_array_torch(ends[1])
+        found = run_ode(ends[1])
         assert not found.failed
         in_spice = replace(start, initial={state: np.clip(judged.states[state], low, high)})
         in_torch = replace(start, initial={state: np.clip(found.states[state], low, high)})

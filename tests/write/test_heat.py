@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from compact_models.library import find_model, find_set
-from cosim.driven.engines import ngspice_engine, torch_engine
+from cosim.driven.ode import ode_engine
+from cosim.driven.spice import spice_engine
 from cosim.driven.writable import WritableArray
 from cosim.ngspice import Ngspice
 from netlists.pulse import Pulse
@@ -35,7 +36,7 @@ def test_a_cell_that_goes_through_most_of_its_range(
     amplitude_v[1] = level_v
     pulse = Pulse(abs(level_v), width_s, width_s / 50, width_s / 50)
     stimulus = array.under(find_scheme("v3").levels(amplitude_v), pulse)
-    ours, theirs = torch_engine()(stimulus), ngspice_engine(ngspice)(stimulus)
+    ours, theirs = ode_engine()(stimulus), spice_engine(ngspice)(stimulus)
     moved = np.abs(array.after(theirs.states).fractions() - array.fractions())
     assert moved.max() > 0.3
     np.testing.assert_allclose(

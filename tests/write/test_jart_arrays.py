@@ -11,8 +11,9 @@ import numpy as np
 import pytest
 
 from compact_models.library import find_model, find_set
-from cosim.driven.engines import ngspice_engine, torch_engine
+from cosim.driven.ode import ode_engine
 from cosim.driven.schedule import scheduled, train
+from cosim.driven.spice import spice_engine
 from cosim.driven.writable import WritableArray
 from cosim.ngspice import Ngspice
 from netlists.pulse import Pulse
@@ -41,9 +42,9 @@ def test_lines_come_to_rest(ngspice: Ngspice, size: int, level_v: float, pulses:
     pulse = Pulse(level_v, width_s, 0.1 * width_s, 0.1 * width_s)
     events = train(levels_v, pulse, pulses, rest_s=0.5 * width_s)
     stimulus = scheduled(array, find_scheme("v2"), events)
-    known = ngspice_engine(ngspice, steps=400 * pulses)(stimulus)
+    known = spice_engine(ngspice, steps=400 * pulses)(stimulus)
     assert not known.failed
-    found = torch_engine()(stimulus)
+    found = ode_engine()(stimulus)
     assert not found.failed
     end = array.after(known.states).fractions()
     assert np.abs(end - array.fractions()).max() > 0.01  # something was written

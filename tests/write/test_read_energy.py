@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from compact_models.library import find_model, find_set
-from cosim.driven.engines import torch_engine
-from cosim.driven.ngspice_run import pulse_array
+from cosim.driven.ode import ode_engine
 from cosim.driven.pulsed_array import PulsedArray
+from cosim.driven.spice import run_spice
 from cosim.driven.writable import WritableArray
 from cosim.ngspice import Ngspice
 from cosim.write.amplitudes import History
@@ -40,7 +40,7 @@ def test_readings_heat_the_cells_that_are_read(ngspice: Ngspice, name: str, one:
     spec = VerifySpec(tolerance_s=1e-9, read_v=READ_V, read_s=READ_S, at_once=4)
     pulse = Pulse(1.0, 1e-8, 1e-10, 1e-10)
     found = write_verify(
-        array, target_s, find_scheme("v2"), (pulse, pulse), torch_engine(), never, spec
+        array, target_s, find_scheme("v2"), (pulse, pulse), ode_engine(), never, spec
     )
     assert found.ledger.reads == 1 + SHAPE[0]  # the row, and the whole array at the end
     assert not found.ledger.energy_j.any()
@@ -53,7 +53,7 @@ def test_readings_heat_the_cells_that_are_read(ngspice: Ngspice, name: str, one:
         word_v=np.tile(word_v, (SHAPE[0], 1)), bit_v=np.zeros((SHAPE[1], 4)),
         initial=dict(array.states),
     )  # fmt: skip
-    run = pulse_array(stimulus, ngspice, energy=True)
+    run = run_spice(stimulus, ngspice, energy=True)
     assert not run.reason
     times_read = np.array([1, 2, 1])[:, None]
     np.testing.assert_allclose(found.ledger.read_j, times_read * run.energy_j, rtol=2e-3)

@@ -9,8 +9,10 @@ import pytest
 
 from compact_models.errors import InputError
 from compact_models.library import find_model, find_set
-from cosim.driven.engines import WriteEngine, ngspice_engine, torch_engine
+from cosim.driven.ode import ode_engine
+from cosim.driven.result import Engine
 from cosim.driven.schedule import Event, scheduled, train
+from cosim.driven.spice import spice_engine
 from cosim.driven.writable import WritableArray
 from cosim.ngspice import Ngspice
 from netlists.access import Transistor
@@ -40,7 +42,7 @@ def one_row(shape: tuple[int, int], row: int, volts: float) -> np.ndarray:
 @pytest.mark.ngspice
 @pytest.mark.parametrize("engine", ["torch", "ngspice"])
 def test_two_halves_are_one_run(ngspice: Ngspice, engine: str) -> None:
-    run: WriteEngine = torch_engine() if engine == "torch" else ngspice_engine(ngspice, steps=1000)
+    run: Engine = ode_engine() if engine == "torch" else spice_engine(ngspice, steps=1000)
     array = array_of("vteam", "sine", (4, 3))
     # Up in one row, down in another: half-selected cells move too.
     events = [
@@ -80,8 +82,8 @@ def test_a_train_on_a_small_array(
     pulse = Pulse(volts, width_s, 0.1 * width_s, 0.1 * width_s)
     events = train(one_row((5, 4), 2, volts), pulse, count, rest_s=0.5 * width_s)
     stimulus = scheduled(array, V2, events)
-    known = ngspice_engine(ngspice, steps=250 * count)(stimulus)
-    found = torch_engine()(stimulus)
+    known = spice_engine(ngspice, steps=250 * count)(stimulus)
+    found = ode_engine()(stimulus)
     assert not known.failed + found.failed
     end = array.after(known.states).fractions()
     assert np.abs(end - array.fractions()).max() > 0.02

@@ -8,8 +8,8 @@ from functools import cache
 import numpy as np
 import pytest
 
-from cosim.driven.engines import torch_engine
-from cosim.driven.table_run import MOST_SIGMA, Spread, draw_spread, surrogate_engine
+from cosim.driven.ode import ode_engine
+from cosim.driven.table import MOST_SIGMA, Spread, draw_spread, table_engine
 from cosim.driven.writable import WritableArray
 from cosim.surrogate.update import UpdateSurrogate
 from cosim.write.amplitudes import quiet_rule
@@ -44,9 +44,9 @@ def test_a_cell_with_thresholds_of_its_own_moves_as_by_its_equations(level_v: fl
     gain = np.random.default_rng(8).uniform(0.85, 1.25, SHAPE)
     array = cells()
     stimulus = array.under(find_scheme("v2").levels(selected(level_v)), PULSE)
-    ours = surrogate_engine(surrogate(), spread=Spread(gain, 0.0, 0, 0, "array"))(stimulus)
+    ours = table_engine(surrogate(), spread=Spread(gain, 0.0, 0, 0, "array"))(stimulus)
     own = {name: NUMBERS.values[name] / gain for name in ("v_on", "v_off")}
-    theirs = torch_engine(tolerance=1e-5)(replace(stimulus, values=own))
+    theirs = ode_engine(tolerance=1e-5)(replace(stimulus, values=own))
     moved = (theirs.states["w"] - array.states["w"]) / RANGE_M
     assert np.ptp(moved[1]) > 0.01  # they differ
     np.testing.assert_allclose(
@@ -58,9 +58,9 @@ def test_a_cell_with_thresholds_of_its_own_moves_as_by_its_equations(level_v: fl
 def test_steps_differ_from_pulse_to_pulse_and_are_the_same_again() -> None:
     array = cells()
     stimulus = array.under(find_scheme("v2").levels(selected(0.55)), PULSE)
-    mean = surrogate_engine(surrogate())(stimulus).states["w"] - array.states["w"]
+    mean = table_engine(surrogate())(stimulus).states["w"] - array.states["w"]
     spread = Spread(np.ones(SHAPE), 0.2, 7, 1, "tile")
-    one, other = (surrogate_engine(surrogate(), spread=spread) for _ in range(2))
+    one, other = (table_engine(surrogate(), spread=spread) for _ in range(2))
     steps = [one(stimulus).states["w"] - array.states["w"] for _ in range(300)]
     again = [other(stimulus).states["w"] - array.states["w"] for _ in range(2)]
     np.testing.assert_array_equal(steps[:2], again)
@@ -94,7 +94,7 @@ def test_the_rule_leaves_the_most_willing_cell_in_peace() -> None:
     assert careful is not None
     assert careful[1] < plain[1] or careful[0] > plain[0]
     array = cells()
-    engine = surrogate_engine(surrogate(), spread=Spread(np.full(SHAPE, gain), 0.0, 0, 0, "array"))
+    engine = table_engine(surrogate(), spread=Spread(np.full(SHAPE, gain), 0.0, 0, 0, "array"))
     for level_v in careful:
         found = engine(array.under(find_scheme("v2").levels(selected(level_v)), PULSE))
         others = np.delete(found.states["w"] - array.states["w"], 1, axis=0) / RANGE_M

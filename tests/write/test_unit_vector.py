@@ -11,8 +11,8 @@ import torch
 from compact_models.errors import InputError
 from compact_models.library import find_model, find_set
 from compact_models.variation import Stream
-from cosim.driven.ngspice_run import pulse_array
 from cosim.driven.pulsed_array import PulsedArray
+from cosim.driven.spice import run_spice
 from cosim.driven.train_waveforms import coincidence_waveforms
 from cosim.ngspice import Ngspice
 from cosim.pulses.one_line import unit_vector_trains
@@ -80,8 +80,8 @@ def test_ngspice_makes_the_same_steps(ngspice: Ngspice) -> None:
     )  # fmt: skip
     width_s, level_v = float(numbers.values["width_s"]), 1.5 * float(numbers.values["threshold_v"])
     pulse = Pulse(level_v, width_s, 1e-3 * width_s, 1e-3 * width_s)
-    found = pulse_array(coincidence_waveforms(at_rest, trains, pulse), ngspice)
-    assert found.result.ok
+    found = run_spice(coincidence_waveforms(at_rest, trains, pulse), ngspice)
+    assert found.ok
     known = update_by_pulses(model, dict(numbers.values), torch.from_numpy(start), trains).numpy()
     moved = known - start
     assert np.abs(moved[:, 0]).max() == 0

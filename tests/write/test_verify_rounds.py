@@ -9,10 +9,12 @@ import pytest
 from numpy.typing import NDArray
 
 from compact_models.library import find_model, find_set
-from cosim.driven.engines import Pulsed, WriteEngine, ngspice_engine, torch_engine
+from cosim.driven.ode import ode_engine
 from cosim.driven.pulsed_array import PulsedArray
+from cosim.driven.result import Engine, PulseResult
+from cosim.driven.spice import spice_engine
 from cosim.driven.writable import WritableArray
-from cosim.ngspice import Ngspice
+from cosim.ngspice import Ngspice, Outcome
 from cosim.write.amplitudes import History, Predicted
 from cosim.write.unmet import WORDS, Unmet, counted, in_words
 from cosim.write.verify import VerifySpec, Written, write_verify
@@ -35,18 +37,20 @@ def array_of(rows: int, cols: int, place: float) -> WritableArray:
     return bare.at_fractions(np.full((rows, cols), place))
 
 
-def starving(most: int) -> tuple[list[int], WriteEngine]:
+def starving(most: int) -> tuple[list[int], Engine]:
     """An engine in which selected cells move a tenth of their range if they are few enough."""
     selected: list[int] = []
 
-    def engine(array: PulsedArray) -> Pulsed:
+    def engine(array: PulsedArray) -> PulseResult:
         across = array.word_v[:, None, 1] - array.bit_v[None, :, 1]
         chosen = np.abs(across) > 0.7  # half-selected cells see half of 1 V
         selected.append(int(chosen.sum()))
         before = array.start("w")
         low, high = MODEL.bounds(dict(NUMBERS.values))["w"] or (0.0, 0.0)
         step = 0.1 * (high - low) * np.sign(across) * chosen * (chosen.sum() <= most)
-        return Pulsed({"w": np.clip(before + step, low, high)}, np.zeros(array.shape), 0.0, "")
+        return PulseResult(
+            {"w": np.clip(before + step, low, high)}, np.zeros(array.shape), 0.0, "test"
+        )
 
     return selected, engine
 
@@ -91,17 +95,18 @@ def test_a_later_round_reads_only_what_is_off() -> None:
     assert found.ledger.reads == 3 + 2
 
 
-def moving(*, others: float = 0.0, breaks_at: int = 99) -> WriteEngine:
+def moving(*, others: float = 0.0, breaks_at: int = 99) -> Engine:
     """An engine in which selected cells move a tenth of their range, and half-selected `others`."""
     pulses = iter(range(1, 100))
 
-    def engine(array: PulsedArray) -> Pulsed:
+    def engine(array: PulsedArray) -> PulseResult:
         across = array.word_v[:, None, 1] - array.bit_v[None, :, 1]
         low, high = MODEL.bounds(dict(NUMBERS.values))["w"] or (0.0, 0.0)
         part = np.where(np.abs(across) > 0.7, 0.1, np.where(across != 0, others, 0.0))
         after = np.clip(array.start("w") + (high - low) * np.sign(across) * part, low, high)
         failed = "no voltages were found" if next(pulses) == breaks_at else ""
-        return Pulsed({"w": after}, np.zeros(array.shape), 0.0, failed)
+        outcome = Outcome.NO_CONVERGENCE if failed else Outcome.OK
+        return PulseResult({"w": after}, np.zeros(array.shape), 0.0, "test", outcome, failed)
 
     return engine
 
@@ -120,7 +125,7 @@ def moving(*, others: float = 0.0, breaks_at: int = 99) -> WriteEngine:
     ids=["stays", "on its way", "passes", "disturbed", "ends", "ends at once", "one pulse"],
 )
 def test_every_cell_that_is_off_says_why(
-    engine: WriteEngine, places: tuple[float, float], pulses: int, reasons: tuple[str, str]
+    engine: Engine, places: tuple[float, float], pulses: int, reasons: tuple[str, str]
 ) -> None:
     start = array_of(1, 2, 0.5)
     target_s = start.at_fractions(np.array([places])).conductance_s(0.1)
@@ -174,7 +179,7 @@ def test_a_cell_beyond_the_mean_devices_end_comes_back(target: str, r_off: float
     begun_s = start.conductance_s(0.1)
     assert abs(begun_s - target_s)[0, 0] > 5 * spec.tolerance_s
     found = write_verify(
-        start, target_s, find_scheme("v2"), (LONGER, LONGER), torch_engine(),
+        start, target_s, find_scheme("v2"), (LONGER, LONGER), ode_engine(),
         Predicted(surrogate, surrogate), spec,
     )  # fmt: skip
     assert found.within.all(), (begun_s, found.conductance_s, target_s)
@@ -189,7 +194,7 @@ def test_arrays_of_stuck_cells_only_are_heated(ngspice: Ngspice) -> None:
     )  # fmt: skip
     stimulus = array.under(find_scheme("v2").levels(np.array([[0.5, 0.0]])), PULSE)
     across = np.array([[0.5, 0.25]])
-    for engine in (torch_engine(), ngspice_engine(ngspice)):
+    for engine in (ode_engine(), spice_engine(ngspice)):
         found = engine(stimulus)
         assert not found.failed
         np.testing.assert_allclose(found.energy_j, stuck_s * across**2 * PULSE.square_s, rtol=1e-3)

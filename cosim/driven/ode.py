@@ -24,10 +24,14 @@ from cosim.devices.humps import longest_step_v
 from cosim.devices.integrate import advance, start
 from cosim.driven.cell_law import cell_law
 from cosim.driven.line_ends import LineEnds
-from cosim.driven.lines import DrivenLines, voltages_across
+from cosim.driven.lines import voltages_across
 from cosim.driven.pulsed_array import PulsedArray
+from cosim.driven.result import Engine, PulseResult
+from cosim.ngspice import Outcome
 
 Array = NDArray[np.float64]
+
+ENGINE = "torch"
 
 _ROUNDS = 8  # of states and voltages until they must agree
 _AGREE = 0.1  # of the tolerance
@@ -39,30 +43,6 @@ _BEND = 0.02  # of the highest voltage: the most that one may lie beside the str
 _HEAT = 5e-4  # of a cell's heat: the most that one step may leave uncertain
 _COLD = 1e-3  # of the hottest cell's heat: what is colder is as uncertain as that
 _INNER = 0.2  # of the tolerance, for the integrator within a step
-
-
-@dataclass(frozen=True, eq=False)
-class Written:
-    """What a pulse leaves.
-
-    Attributes:
-        states: every state after it in its unit, by name, each [row, col]; NaN where a cell is
-            stuck or was lost.
-        word_a: currents into the word lines at the times of the stimulus [A], [row, time].
-        bit_a: currents into the bit lines, [col, time].
-        energy_j: what every cell has turned into heat [J], [row, col].
-        line_energy_j: what the wires and the drivers' resistances have, together [J].
-        steps: how many steps of time it took.
-        failed: why the run ended early; empty if it did not.
-    """
-
-    states: dict[str, Array]
-    word_a: Array
-    bit_a: Array
-    energy_j: Array
-    line_energy_j: float
-    steps: int
-    failed: str
 
 
 @dataclass(frozen=True, eq=False)
@@ -82,7 +62,7 @@ class _Moment:
     current_a: torch.Tensor
 
 
-def pulse_array_torch(array: PulsedArray, *, tolerance: float = 1e-4) -> Written:
+def run_ode(array: PulsedArray, *, tolerance: float = 1e-4) -> PulseResult:
     """Runs an array through its pulse.
 
     Args:
@@ -103,19 +83,22 @@ def pulse_array_torch(array: PulsedArray, *, tolerance: float = 1e-4) -> Written
         return _Run(array, tolerance).whole()
 
 
+def ode_engine(*, tolerance: float = 1e-4) -> Engine:
+    """The cells' equations and the wires', solved together in torch; see `run_ode`."""
+
+    def run(array: PulsedArray) -> PulseResult:
+        return run_ode(array, tolerance=tolerance)
+
+    return run
+
+
 class _Run:
     """One array on its way through its pulse."""
 
     def __init__(self, array: PulsedArray, tolerance: float) -> None:
         self.array = array
         self.tolerance = tolerance
-        word_ohm, bit_ohm = array.wires.equal_ohm("writing")
-        self.lines = DrivenLines.of(
-            array.shape,
-            r_wordline_ohm=word_ohm,
-            r_bitline_ohm=bit_ohm,
-            r_driver_ohm=array.r_driver_ohm,
-        )
+        self.lines = array.lines
         stuck = np.full(array.shape, np.nan) if array.stuck_s is None else array.stuck_s
         self.stuck_s = torch.from_numpy(stuck)
         self.works = torch.isnan(self.stuck_s)
@@ -129,11 +112,10 @@ class _Run:
             }
         )
         self.names = [state.name for state in array.model.states]
-        self.steps = 0
         self.heat = torch.zeros(array.shape, dtype=torch.float64)
         self.line_heat = 0.0
 
-    def whole(self) -> Written:
+    def whole(self) -> PulseResult:
         """From the first to the last time of the stimulus."""
         array, functions = self.array, self.functions
         times = array.time_s.tolist()
@@ -192,7 +174,6 @@ class _Run:
                 if error <= self.tolerance:
                     self.count_heat(moment, middle, following, driven, length * duration_s)
                     moment, at = following, at + length
-                    self.steps += 1
                 length *= min(_GROW, max(_SHRINK, factor))
             if length < _LEAST_PART and at < 1.0:
                 return None
@@ -342,7 +323,7 @@ class _Run:
         word: list[torch.Tensor],
         bit: list[torch.Tensor],
         failed: str,
-    ) -> Written:
+    ) -> PulseResult:
         """What is left of the run."""
         shape, times = self.array.shape, len(self.array.time_s)
         states = {name: np.full(shape, np.nan) for name in self.names}
@@ -358,14 +339,15 @@ class _Run:
                 table[:, k] = one.numpy()
             return table
 
-        return Written(
+        return PulseResult(
             states,
+            self.heat.numpy(),
+            float(self.heat.sum()) + self.line_heat,
+            ENGINE,
+            Outcome.NO_CONVERGENCE if failed else Outcome.OK,
+            failed,
             currents(word, shape[0]),
             currents(bit, shape[1]),
-            self.heat.numpy(),
-            self.line_heat,
-            self.steps,
-            failed,
         )
 
 

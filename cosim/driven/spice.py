@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 import torch
@@ -18,6 +18,7 @@ from cosim.devices.lead import at_start, lead_s
 from cosim.devices.short_segments import with_short_refined
 from cosim.driven.heat import heat_j
 from cosim.driven.pulsed_array import PulsedArray
+from cosim.driven.result import Engine, PulseResult
 from cosim.ngspice import Deck, Ngspice, Outcome, RawPlot, SimulationResult, run_deck, timeout_for
 from netlists.cells import memristor
 from netlists.circuit import Circuit, Element, ForeignSubcircuit, PiecewiseVoltage, Resistor
@@ -48,43 +49,14 @@ _LEAST_LEAD = 5e-12
 _SHORT_PARTS = 16
 
 
-@dataclass(frozen=True, eq=False)
-class ArrayPulseResult:
-    """What a pulse leaves.
-
-    Attributes:
-        states: every state after the pulse in its unit, by name, each [row, col]; NaN where the
-            cell is stuck, and everywhere if the run did not end well.
-        word_a: currents into the word lines at the times of the stimulus, [row, time].
-        bit_a: currents into the bit lines, [col, time].
-        energy_j: what every cell has turned into heat [J], [row, col]; NaN where the states are,
-            and everywhere if it was not asked for.
-        given_j: what all sources have given [J]; NaN likewise.
-        outcome: how the run ended.
-        reason: why, if it did not end well.
-        result: the run itself.
-        form: in which the cells were simulated.
-    """
-
-    states: dict[str, Array]
-    word_a: Array
-    bit_a: Array
-    energy_j: Array
-    given_j: float
-    outcome: Outcome
-    reason: str
-    result: SimulationResult
-    form: DeviceForm
-
-
-def pulse_array(
+def run_spice(
     array: PulsedArray,
     ngspice: Ngspice,
     *,
     compiled: bool | None = None,
     steps: int = _STEPS,
     energy: bool = False,
-) -> ArrayPulseResult:
+) -> PulseResult:
     """Runs an array through its pulse.
 
     Args:
@@ -113,6 +85,19 @@ def pulse_array(
         if result.outcome is not Outcome.NO_CONVERGENCE:
             break
     return _read(array, times_s, result, form, energy=energy)
+
+
+def spice_engine(ngspice: Ngspice, *, compiled: bool | None = None, steps: int = 200) -> Engine:
+    """A transient of the whole array in ngspice, with energies; see `run_spice`.
+
+    A job asks `device_form` once and tells it here as `compiled`, so that all its pulses have one
+    form.
+    """
+
+    def run(array: PulsedArray) -> PulseResult:
+        return run_spice(array, ngspice, compiled=compiled, steps=steps, energy=True)
+
+    return run
 
 
 def pulse_deck(
@@ -149,11 +134,12 @@ def pulse_deck(
     finer_s = with_short_refined(times_s, lines, float(times_s[-1]) / steps, _SHORT_PARTS)
     items.append(placed)
     driven = {"wl": array.word_v, "bl": array.bit_v}
+    ends_ohm = {"wl": array.r_word_driver_ohm, "bl": array.r_bit_driver_ohm, "gl": 0.0}
     if array.gate_v is not None:
         driven["gl"] = array.gate_v
     for line, voltage_v in driven.items():
         finer_v = np.array([np.interp(finer_s, times_s, row) for row in voltage_v])
-        ohm = 0.0 if line == "gl" else array.r_driver_ohm
+        ohm = ends_ohm[line]
         items += _sources(line, finer_s, finer_v, ohm)
     title = f"{array.model.name}, {placed.rows} x {placed.cols}, one pulse"
     circuit = Circuit(title, blocks, tuple(items))
@@ -229,7 +215,7 @@ def _nodes(placed: DeviceArray) -> tuple[NDArray[np.str_], ...]:
 
 def _read(
     array: PulsedArray, times_s: Array, result: SimulationResult, form: DeviceForm, *, energy: bool
-) -> ArrayPulseResult:
+) -> PulseResult:
     rows, cols = array.shape
     lost = np.full(array.shape, np.nan)
     states = {x.name: lost.copy() for x in array.model.states}
@@ -252,16 +238,16 @@ def _read(
             ends_v = np.array([np.interp(plot.axis, times_s, one) for one in driven])
             given_j = float(np.trapezoid((ends_v * flowing).sum(0), plot.axis))
             heat = _heat(array, placed, fractions, plot, from_start=form.compiled)
-    return ArrayPulseResult(
+    return PulseResult(
         {name: x[..., -1] for name, x in states.items()},
-        currents[:rows],
-        currents[rows:],
         heat,
         given_j,
+        f"{result.engine}, {form.label}",
         result.outcome,
         result.reason,
+        currents[:rows],
+        currents[rows:],
         result,
-        form,
     )
 
 

@@ -3,7 +3,7 @@
 The wires take their share from the pulse by the currents before it. Cells are seen one by one at
 one voltage each: how that falls while a cell itself or a neighbour switches is left out. For cells
 that move a little in each pulse that is near; where several of a line switch at once,
-`torch_engine` and `ngspice_engine` know better.
+`ode` and `spice` know better.
 """
 
 from __future__ import annotations
@@ -21,12 +21,14 @@ from compact_models.errors import InputError
 from compact_models.variation import component_rng
 from cosim.devices.operating_point import operating_point
 from cosim.devices.switching_time import switching_state
-from cosim.driven.engines import Pulsed, WriteEngine
-from cosim.driven.lines import DrivenLines, voltages_across
+from cosim.driven.lines import voltages_across
 from cosim.driven.pulsed_array import PulsedArray
+from cosim.driven.result import Engine, PulseResult, lost
+from cosim.ngspice import Outcome
 from cosim.surrogate.update import UpdateSurrogate
 from netlists.pulse import Pulse
 
+ENGINE = "table"
 MOST_SIGMA = 4.0  # of drawn switching voltages: a table of pulses has an end
 _EXACT = 1e-4  # of the highest voltage: how exactly the wires are solved; the tables know no more
 
@@ -81,7 +83,7 @@ def draw_spread(
     return Spread(gain, sigma_step, seed, sample, path)
 
 
-def surrogate_engine(*surrogates: UpdateSurrogate, spread: Spread | None = None) -> WriteEngine:
+def table_engine(*surrogates: UpdateSurrogate, spread: Spread | None = None) -> Engine:
     """Pulses of the timings for which there is a surrogate.
 
     The engine raises InputError for a stimulus that is no such pulse, for cells with a selector or
@@ -95,7 +97,7 @@ def surrogate_engine(*surrogates: UpdateSurrogate, spread: Spread | None = None)
     """
     pulses = itertools.count()
 
-    def run(array: PulsedArray) -> Pulsed:
+    def run(array: PulsedArray) -> PulseResult:
         with torch.no_grad():
             pulse = _pulse(array)
             fitting = [one for one in surrogates if _has_timing(one, pulse)]
@@ -115,20 +117,14 @@ def _run(
     array: PulsedArray,
     pulse: Pulse,
     factors: tuple[NDArray[np.float64], NDArray[np.float64]] | None,
-) -> Pulsed:
+) -> PulseResult:
     _check(surrogate, array, pulse)
     functions = torch_model(array.model)
     index = switching_state(array.model)
     stuck_s = np.full(array.shape, np.nan) if array.stuck_s is None else array.stuck_s
     works = np.isnan(stuck_s)
     p = functions.parameters(dict(array.parameter_set.values))
-    word_ohm, bit_ohm = array.wires.equal_ohm("writing")
-    lines = DrivenLines.of(
-        array.shape,
-        r_wordline_ohm=word_ohm,
-        r_bitline_ohm=bit_ohm,
-        r_driver_ohm=array.r_driver_ohm,
-    )
+    lines = array.lines
     driven = torch.from_numpy(array.word_v[:, None, 1] - array.bit_v[None, :, 1])
     seen = (torch.from_numpy(works) & (driven != 0)).flatten()
     at = slice(None) if bool(seen.all()) else seen.nonzero().squeeze(1)  # of flat tables
@@ -149,7 +145,7 @@ def _run(
     highest_v = float(driven.abs().max())
     across = voltages_across(cell, lines, word_v, bit_v, tolerance_v=_EXACT * highest_v)
     if not bool(across.converged):
-        return _lost(array, "the voltages across the cells were not found")
+        return lost(array, ENGINE, "the voltages across the cells were not found")
     u = across.voltage_v
     fractions = list(functions.fractions(begun, p))
     x = fractions[index].clamp(0, 1)
@@ -172,13 +168,8 @@ def _run(
     # Wires and drivers: what they take stands to what the cells get as at the pulse's top.
     top_w = float((across.current_a * u).sum())
     taken = float((across.current_a * driven).sum()) / top_w if top_w > 0 else 1.0
-    return Pulsed(states, heat.numpy(), taken * float(heat.sum()), failed)
-
-
-def _lost(array: PulsedArray, reason: str) -> Pulsed:
-    """No result."""
-    nothing = np.full(array.shape, np.nan)
-    return Pulsed({x.name: nothing for x in array.model.states}, nothing, float("nan"), reason)
+    outcome = Outcome.NO_CONVERGENCE if failed else Outcome.OK
+    return PulseResult(states, heat.numpy(), taken * float(heat.sum()), ENGINE, outcome, failed)
 
 
 def _pulse(array: PulsedArray) -> Pulse:
@@ -210,5 +201,5 @@ def _check(surrogate: UpdateSurrogate, array: PulsedArray, pulse: Pulse) -> None
         raise InputError(
             "the update surrogate is of the bare device with the numbers of its set",
             where="array: " + ("values" if array.values else "access"),
-            hint="take torch_engine or ngspice_engine",
+            hint="take the fidelity ode or spice",
         )
