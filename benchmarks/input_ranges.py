@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from sklearn import datasets
 from sklearn.model_selection import train_test_split
 
-from cosim.fidelities.exact import ExactModel
-from cosim.network.run import forward
+from cosim.network.models import exact_codes
 from cosim.training import floating
 from cosim.training.backprop_spec import BackpropSpec
 from netlists.chip import Chip, map_network
@@ -67,8 +65,4 @@ def _of_seed(seed: int) -> list[list[str]]:
 
 
 def _accuracy(chip: Chip, x: Array, y: Labels) -> float:
-    model = ExactModel(chip.hardware, chip.plans, chip.periphery)
-    cells = [[torch.from_numpy(g) for g in layer] for layer in chip.conductance_s]
-    with torch.no_grad():
-        codes = forward(chip.hardware, chip.plans, cells, model, torch.from_numpy(x)).numpy()
-    return float((codes.argmax(1) == y).mean())
+    return float((exact_codes(chip, x).argmax(1) == y).mean())

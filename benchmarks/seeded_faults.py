@@ -49,15 +49,15 @@ FAULTS = (
     ),
     Fault(
         "the chip's exact fidelity drops the drivers' resistance",
-        "cosim/fidelities/exact.py",
-        "r_driver_ohm=hardware.driver.r_driver_ohm",
-        "r_driver_ohm=0.0",
+        "cosim/network/models.py",
+        "Ends(hardware.driver.r_driver_ohm, ",
+        "Ends(0.0, ",
     ),
     Fault(
         "the pair of bit lines of a weight swapped in Python",
         "cosim/network/run.py",
-        "volts[:, 1::2] - volts[:, 0::2]",
-        "volts[:, 0::2] - volts[:, 1::2]",
+        "volts[..., 1] - volts[..., 0]",
+        "volts[..., 0] - volts[..., 1]",
     ),
     Fault(
         "the sign of an amplifier's offset at its input",

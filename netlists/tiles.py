@@ -108,7 +108,7 @@ def augmented(weight: Array, bias: Array | None, input_scale: float) -> Array:
     return np.concatenate([columns, (np.asarray(bias) / input_scale)[None, :]], axis=0)
 
 
-def differential(share: torch.Tensor, cell: OhmicCell) -> torch.Tensor:
+def share_pairs(share: torch.Tensor, cell: OhmicCell) -> torch.Tensor:
     """Target conductances of weights.
 
     One cell of a pair carries the weight and the other is off; where a weight of 0 is a conductance
@@ -119,15 +119,20 @@ def differential(share: torch.Tensor, cell: OhmicCell) -> torch.Tensor:
         cell: the conductance range.
 
     Returns:
-        Conductances in siemens, [row, 2 * out]: plus and minus bit lines in turn.
+        Conductances in siemens, [side, row, out]: plus, then minus.
     """
     span = cell.g_on_s - cell.g_off_s
     if not isinstance(cell, ReferencedCell):
-        pair = torch.stack([share.clamp(0, 1), (-share).clamp(0, 1)], dim=-1)
-        return cell.g_off_s + span * pair.flatten(start_dim=-2)
+        pair = torch.stack([share.clamp(0, 1), (-share).clamp(0, 1)])
+        return cell.g_off_s + span * pair
     parts = (0.5 * share, -0.5 * share) if cell.both else (share, torch.zeros_like(share))
-    pair = cell.reference_s + span * torch.stack(parts, dim=-1)
-    return pair.clamp(cell.g_off_s, cell.g_on_s).flatten(start_dim=-2)
+    pair = cell.reference_s + span * torch.stack(parts)
+    return pair.clamp(cell.g_off_s, cell.g_on_s)
+
+
+def differential(share: torch.Tensor, cell: OhmicCell) -> torch.Tensor:
+    """The same as it lies in a tile, [row, 2 * out]: plus and minus bit lines in turn."""
+    return share_pairs(share, cell).movedim(0, -1).flatten(start_dim=-2)
 
 
 def tile_targets(plan: LayerPlan, share: torch.Tensor, cell: OhmicCell) -> list[torch.Tensor]:

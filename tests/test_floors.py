@@ -23,7 +23,7 @@ ROOMS = (
         "fitting",
     ),
     *("driven", "tables", "synapse", "portraits", "array", "write", "periphery", "network"),
-    *("fidelities", "calibration", "training", "study"),
+    *("calibration", "training", "study"),
 )
 FILES = [path for floor in FLOORS for path in sorted((ROOT / floor).rglob("*.py"))]
 

@@ -10,11 +10,14 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from cosim.array.layout import TileLayout
+from cosim.array.reads.surrogate import stacked_wires
 from cosim.calibration.calibrate import Calibration
 from cosim.calibration.evidence import HeldOutError, MeasuredCurve
-from cosim.fidelities.surrogate import FittedLayer, FittedTile, SurrogateModel
+from cosim.network.models import tile_wires
+from cosim.network.surrogate import FittedLayer, SurrogateModel
 from cosim.network.whole_chip import SimulationRecord
-from cosim.nodal.lines import as_ohm
+from cosim.periphery.surrogate import FittedPeriphery
 from cosim.surrogate.cells import OwnCellWires
 from cosim.surrogate.curves import Curves
 from cosim.surrogate.wires import wire_model
@@ -44,18 +47,17 @@ class _Text:
 def write_calibration(folder: Path, calibration: Calibration) -> None:
     """Writes a calibration."""
     arrays: dict[str, Array] = {}
-    for k, layer in enumerate(calibration.model.layers):
-        _put_curves(arrays, f"layer_{k}.neurons", layer.neurons)
-        arrays[f"layer_{k}.adc_gain"] = layer.adc_gain.numpy()
-        arrays[f"layer_{k}.adc_offset_v"] = layer.adc_offset_v.numpy()
-        for t, tile in enumerate(layer.tiles):
-            name = f"layer_{k}.tile_{t}"
-            _put_curves(arrays, f"{name}.amplifiers", tile.amplifiers)
-            arrays[f"{name}.held_v"] = tile.held_v.numpy()
-            arrays[f"{name}.sense_ohm"] = tile.wires.bit.sense_ohm.numpy()
-            arrays[f"{name}.wire_weights"] = np.array(tile.wires.weights)
-            if isinstance(tile.wires, OwnCellWires):
-                _put_curves(arrays, f"{name}.cell", tile.wires.cell)
+    for k, layer in enumerate(calibration.model.fitted):
+        name, fitted = f"layer_{k}", layer.periphery
+        _put_curves(arrays, f"{name}.neurons", fitted.neurons)
+        _put_curves(arrays, f"{name}.amplifiers", fitted.amplifiers)
+        arrays[f"{name}.adc_gain"] = fitted.adc_gain.numpy()
+        arrays[f"{name}.adc_offset_v"] = fitted.adc_offset_v.numpy()
+        arrays[f"{name}.held_v"] = layer.held_v.numpy()
+        arrays[f"{name}.sense_ohm"] = layer.wires.bit.sense_ohm.numpy()
+        arrays[f"{name}.wire_weights"] = np.array(layer.wires.weights)
+        if isinstance(layer.wires, OwnCellWires):
+            _put_curves(arrays, f"{name}.cell", layer.wires.cell)
     texts = []
     for n, curve in enumerate(calibration.curves):
         arrays[f"curve_{n}"] = np.stack([curve.x, curve.spice_y, curve.surrogate_y])
@@ -86,32 +88,34 @@ def read_calibration(run: Path, chip: Chip) -> Calibration:
     hardware = chip.hardware
     layers: list[FittedLayer] = []
     for k, plan in enumerate(chip.plans):
-        tiles: list[FittedTile] = []
-        for t, part in enumerate(plan.tiles):
-            name = f"layer_{k}.tile_{t}"
-            t0, t1, t2, t3 = stored[f"{name}.wire_weights", (4,)].tolist()
-            segments = hardware.wires.near_ends(part.rows, part.cols)
-            wires = wire_model(
-                part.rows,
-                part.cols,
-                r_wordline_ohm=as_ohm(segments.r_wordline_ohm),
-                r_bitline_ohm=as_ohm(segments.r_bitline_ohm),
-                r_driver_ohm=hardware.driver.r_driver_ohm,
-                r_sense_ohm=torch.from_numpy(stored[f"{name}.sense_ohm", (part.cols,)]),
-                weights=(t0, t1, t2, t3),
-            )
-            if "cell" in hardware.blocks:
-                cell = _take_curves(stored, f"{name}.cell", 1)
-                wires = OwnCellWires(wires.word, wires.bit, wires.weights, cell=cell)
-            held = torch.from_numpy(stored[f"{name}.held_v", (part.cols,)])
-            amplifiers = _take_curves(stored, f"{name}.amplifiers", part.cols)
-            tiles.append(FittedTile(wires, held, amplifiers))
+        name, layout = f"layer_{k}", TileLayout.of(plan)
+        bit_lines = (layout.tiles, layout.tile_cols)
+        t0, t1, t2, t3 = stored[f"{name}.wire_weights", (4,)].tolist()
+        segments = tile_wires(hardware, layout)
+        wires = wire_model(
+            layout.tile_rows,
+            layout.tile_cols,
+            r_wordline_ohm=segments.r_wordline_ohm,
+            r_bitline_ohm=segments.r_bitline_ohm,
+            r_driver_ohm=hardware.driver.r_driver_ohm,
+            weights=(t0, t1, t2, t3),
+        )
+        if "cell" in hardware.blocks:
+            cell = _take_curves(stored, f"{name}.cell", (1,))
+            wires = OwnCellWires(wires.word, wires.bit, wires.weights, cell=cell)
+        sense = torch.from_numpy(stored[f"{name}.sense_ohm", bit_lines])
         layers.append(
             FittedLayer(
-                tuple(tiles),
-                _take_curves(stored, f"layer_{k}.neurons", plan.outputs),
-                torch.from_numpy(stored[f"layer_{k}.adc_gain", (plan.outputs,)]),
-                torch.from_numpy(stored[f"layer_{k}.adc_offset_v", (plan.outputs,)]),
+                stacked_wires(wires, layout, sense),
+                torch.from_numpy(stored[f"{name}.held_v", bit_lines]),
+                FittedPeriphery(
+                    hardware,
+                    plan,
+                    _take_curves(stored, f"{name}.amplifiers", (layout.tiles, 1, layout.tile_cols)),
+                    _take_curves(stored, f"{name}.neurons", (plan.outputs,)),
+                    torch.from_numpy(stored[f"{name}.adc_gain", (plan.outputs,)]),
+                    torch.from_numpy(stored[f"{name}.adc_offset_v", (plan.outputs,)]),
+                ),
             )
         )
     curves = []
@@ -133,10 +137,10 @@ def read_calibration(run: Path, chip: Chip) -> Calibration:
     return Calibration(model, text.errors, tuple(curves), text.simulations, text.engine)
 
 
-def _take_curves(stored: Stored, name: str, count: int) -> Curves:
+def _take_curves(stored: Stored, name: str, shape: tuple[int, ...]) -> Curves:
     start, step = stored[f"{name}.grid", (2,)].tolist()
-    value = stored[f"{name}.value", (count, -1)]
-    if step <= 0 or value.shape[1] < 2:
-        raise stored.wrong(f"{name} is no curve: {value.shape[1]} samples, step {step:g}")
+    value = stored[f"{name}.value", (*shape, -1)]
+    if step <= 0 or value.shape[-1] < 2:
+        raise stored.wrong(f"{name} is no curve: {value.shape[-1]} samples, step {step:g}")
     slope = stored[f"{name}.slope", value.shape]
     return Curves(start, step, torch.from_numpy(value), torch.from_numpy(slope))

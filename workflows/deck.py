@@ -6,16 +6,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from compact_models.files import write_text_atomic
-from cosim.fidelities.exact import ExactModel
-from cosim.fidelities.own_blocks import without_equations
-from cosim.network.run import forward
+from cosim.network.models import exact_codes
 from cosim.network.whole_chip import read_chip
 from cosim.ngspice import Ngspice
 from cosim.ngspice.bench import sweep_deck
+from cosim.periphery.own_blocks import without_equations
 from netlists.chip import Chip
 from netlists.design_deck import SAMPLE_FILE, design_deck
 from netlists.names import comment
@@ -119,10 +117,7 @@ class _Expected:
 def _expected(chip: Chip, inputs: Array, ngspice: Ngspice | None) -> _Expected:
     why = without_equations(chip.hardware)
     if not why:
-        conductances = [[torch.from_numpy(g) for g in layer] for layer in chip.conductance_s]
-        model = ExactModel(chip.hardware, chip.plans, chip.periphery)
-        codes = forward(chip.hardware, chip.plans, conductances, model, torch.from_numpy(inputs))
-        return _Expected(codes.tolist(), "the exact solver")
+        return _Expected(exact_codes(chip, inputs).tolist(), "the exact solver")
     if ngspice is None:
         raise ValueError(f"a simulator is needed: {why}")
     read = read_chip(chip, inputs, ngspice, jobs=1, title="the codes to expect")

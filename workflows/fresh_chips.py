@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from compact_models.errors import InputError
-from cosim.fidelities.exact import exact_codes
+from cosim.network.models import exact_codes
 from cosim.network.whole_chip import SimulationRecord, read_chip
 from cosim.ngspice import Ngspice
 from netlists.chip import Chip, another_chip

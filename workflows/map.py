@@ -11,6 +11,7 @@ from typing import Literal
 import torch
 
 from compact_models.errors import InputError
+from cosim.network.chip_cells import cells_of_chip
 from cosim.network.module import CrossbarNetwork
 from cosim.ngspice import Ngspice
 from cosim.training import backprop, floating
@@ -132,7 +133,7 @@ def _map(
     plans = plan_layers(stages, config.hardware, split.train_x, full_scale=split.scaling.full_scale)
     periphery, calibration = calibrated(config, plans, ngspice, reporter)
     network = CrossbarNetwork(config.hardware, plans, stages, calibration.model)
-    wanted = [[g.detach() for g in layer] for layer in network.target_conductances()]
+    wanted = [g.detach() for g in network.target_conductances()]
     network.model, watched = of_chip(
         calibration.model,
         wanted,
@@ -140,7 +141,7 @@ def _map(
         config.train.max_surrogate_error,
     )
     reporter.say(f"    {watched.sentence()}")
-    targets = [[g.numpy() for g in layer] for layer in wanted]
+    targets = cells_of_chip(plans, wanted)
     programmed = program(config.hardware, plans, targets, seed=seed, sample=sample)
     chip = Chip(config.hardware, plans, periphery, programmed, network.weights())
     accuracy = backprop.accuracy(network, split.test_x, split.test_y)

@@ -38,7 +38,7 @@ from workflows.watched import Watched
 Array = NDArray[np.float64]
 T = TypeVar("T")
 
-SCHEMA_VERSION = 3
+SCHEMA_VERSION = 4
 
 
 class RunRecord(BaseModel):

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import cast
 
 from compact_models.variation import Stream
+from cosim.network.chip_cells import cells_of_chip
 from cosim.network.module import CrossbarNetwork
 from cosim.ngspice import Ngspice
 from cosim.training import backprop, floating
@@ -132,7 +133,7 @@ def _train(
         )
     watched = in_training(history, spec.max_surrogate_error)
     reporter.say(f"    {watched.sentence()}")
-    targets = [[g.detach().numpy() for g in layer] for layer in network.target_conductances()]
+    targets = cells_of_chip(plans, network.target_conductances())
     programmed = program(config.hardware, plans, targets, seed=seed, sample=sample)
     chip = Chip(config.hardware, plans, periphery, programmed, network.weights())
     return Made(

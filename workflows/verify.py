@@ -13,12 +13,12 @@ from numpy.typing import NDArray
 
 from compact_models.errors import InputError
 from compact_models.files import check_place, write_text_atomic
-from cosim.fidelities.exact import ExactModel
-from cosim.fidelities.ideal import IdealModel
-from cosim.fidelities.own_blocks import without_equations
-from cosim.network.run import LayerModel, forward
+from cosim.network.chip_cells import stacked_cells
+from cosim.network.models import exact_model, ideal_model
+from cosim.network.run import NetworkModel, forward
 from cosim.network.whole_chip import ChipRead, SimulationRecord, read_chip
 from cosim.ngspice import Ngspice
+from cosim.periphery.own_blocks import without_equations
 from cosim.training.floating import accuracy as float_accuracy
 from cosim.training.floating import network_of
 from netlists.chip import Chip
@@ -119,23 +119,23 @@ def verify_run(
     count = image_count(images, config, split)
     x, labels = split.test_x[:count], split.test_y[:count]
     note = without_equations(chip.hardware)
-    conductances = [[torch.from_numpy(g) for g in layer] for layer in chip.conductance_s]
+    conductances = stacked_cells(chip.plans, chip.conductance_s)
     surrogate, watched = of_chip(
         calibration.model, conductances, torch.from_numpy(x), config.train.max_surrogate_error
     )
     if watched.anchored or watched.error is None:
         reporter.say(f"    {watched.sentence()}")
-    models: tuple[LayerModel, ...] = (surrogate,)
+    models: tuple[NetworkModel, ...] = (surrogate,)
     if not note:
         models += (
-            IdealModel(chip.hardware, chip.plans),
-            ExactModel(chip.hardware, chip.plans, chip.periphery),
+            ideal_model(chip.hardware, chip.plans),
+            exact_model(chip.hardware, chip.plans, chip.periphery),
         )
     codes: dict[str, Array] = {}
     with reporter.stage("surrogate" if note else "ideal, surrogate and exact"), torch.no_grad():
         for model in models:
             out = forward(chip.hardware, chip.plans, conductances, model, torch.from_numpy(x))
-            codes[model.name] = out.numpy()
+            codes[model.name] = out[0].numpy()
     with reporter.stage("spice: the whole chip in ngspice") as progress:
         read = read_chip(
             chip, x, ngspice, jobs=jobs(config), title=f"spiceloop {run.name}", on_progress=progress

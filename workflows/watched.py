@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import torch
 
 from cosim.calibration.evidence import HeldOutError
-from cosim.fidelities.surrogate import SurrogateModel
-from cosim.fidelities.watch import INPUTS, anchored, can_be_watched, tile_errors
+from cosim.network.surrogate import SurrogateModel
+from cosim.network.watch import INPUTS, anchored, can_be_watched, tile_errors
 from cosim.training.backprop import Epoch
 from netlists.hardware import Hardware
 
@@ -70,7 +70,7 @@ def in_training(history: Sequence[Epoch], tolerance: float) -> Watched:
 
 def of_chip(
     model: SurrogateModel,
-    conductance_s: Sequence[Sequence[torch.Tensor]],
+    conductance_s: Sequence[torch.Tensor],
     x: torch.Tensor,
     tolerance: float,
 ) -> tuple[SurrogateModel, Watched]:
@@ -78,7 +78,7 @@ def of_chip(
 
     Args:
         model: as it was calibrated.
-        conductance_s: [layer][tile] -> [row, col] in siemens.
+        conductance_s: [layer] -> [chip, tile, row, col] in siemens.
         x: inputs that are typical [batch, in]; some of them are taken.
         tolerance: largest error of an array's currents.
     """

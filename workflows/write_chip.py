@@ -20,10 +20,10 @@ from compact_models.files import check_place
 from cosim.devices.form import device_form
 from cosim.driven.spice import spice_engine
 from cosim.driven.table import draw_spread, table_engine
-from cosim.fidelities.exact import exact_codes
-from cosim.fidelities.own_blocks import refuse_own_blocks
+from cosim.network.models import exact_codes
 from cosim.network.whole_chip import read_chip
 from cosim.ngspice import Ngspice, find_ngspice
+from cosim.periphery.own_blocks import refuse_own_blocks
 from cosim.write.ledger import worst_disturb
 from cosim.write.unmet import counted
 from cosim.write.verify import Written, write_verify

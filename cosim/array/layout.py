@@ -8,6 +8,7 @@ minus; tiles are numbered row block by row block, as `netlists.tiles.cut` cuts t
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise
@@ -175,6 +176,39 @@ class TileLayout:
         x = x.reshape(chips, self.row_blocks, self.out_blocks, batch, self.tile_rows).sum(2)
         x = x.permute(0, 2, 1, 3).reshape(chips, batch, self.row_blocks * self.tile_rows)
         return self._gather(x, 2, self._place_of_row)
+
+    def live(self, tile: int) -> tuple[slice, slice]:
+        """Where a tile's own cells are in its padded rows and columns."""
+        above, right = divmod(tile, self.out_blocks)
+        rows = self.row_edges[above + 1] - self.row_edges[above]
+        outs = self.out_edges[right + 1] - self.out_edges[right]
+        return slice(self.tile_rows - rows, self.tile_rows), slice(0, 2 * outs)
+
+    @cached_property
+    def live_cols(self) -> torch.Tensor | None:
+        """Where tiles have bit lines and are not only padded, [tile, col]; None for everywhere."""
+        live = self.split_cells(torch.ones(1, 2, self.rows, self.outs))[0].any(-2)
+        return None if bool(live.all()) else live
+
+    @cached_property
+    def bit_lines(self) -> torch.Tensor:
+        """Numbers of the bit lines of all tiles, [tile, col]; 0 where they are only padded."""
+        live = torch.ones(self.tiles, self.tile_cols, dtype=torch.bool)
+        if self.live_cols is not None:
+            live = self.live_cols
+        return (live.flatten().cumsum(0).reshape(live.shape) - 1).masked_fill(~live, 0)
+
+    def stack_cells(self, values: Sequence[torch.Tensor], *, filled: float = 0.0) -> torch.Tensor:
+        """[tile] -> [row, col] as [tile, row, col], padded with `filled`."""
+        shape = (self.tiles, self.tile_rows, self.tile_cols)
+        stacked = values[0].new_full(shape, filled)
+        for number, one in enumerate(values):
+            stacked[number][self.live(number)] = one
+        return stacked
+
+    def cut_cells(self, stacked: torch.Tensor) -> list[torch.Tensor]:
+        """The reverse of `stack_cells`, without a copy."""
+        return [one[self.live(number)] for number, one in enumerate(stacked)]
 
     def stack_cols(self, values: list[torch.Tensor], *, filled: float) -> torch.Tensor:
         """[tile][col] as [tile, col], padded with `filled`."""

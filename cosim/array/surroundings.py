@@ -70,6 +70,11 @@ class TileTransfer:
         return current if self.held_a is None else current + self.held_a.unsqueeze(-2)
 
     @property
+    def at_rest_a(self) -> torch.Tensor:
+        """What flows where nothing is driven, [..., sensed line]."""
+        return self.transfer_s.new_zeros(()) if self.held_a is None else self.held_a
+
+    @property
     def flipped(self) -> TileTransfer:
         """Of the array turned over back again."""
         return TileTransfer(self.transfer_s.flip(-2, -1), _line(self.held_a))

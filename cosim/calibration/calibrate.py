@@ -10,9 +10,11 @@ import torch
 from numpy.typing import NDArray
 
 from compact_models.errors import InputError
+from cosim.array.layout import TileLayout
+from cosim.array.reads.surrogate import stacked_wires
 from cosim.calibration import cells, evidence, periphery, signs, wires
 from cosim.calibration.evidence import HeldOutError, MeasuredCurve
-from cosim.fidelities.surrogate import FittedLayer, FittedTile, SurrogateModel
+from cosim.network.surrogate import FittedLayer, SurrogateModel
 from cosim.network.whole_chip import SimulationRecord
 from cosim.ngspice import (
     Deck,
@@ -22,6 +24,7 @@ from cosim.ngspice import (
     run_decks,
     timeout_for,
 )
+from cosim.periphery.surrogate import FittedPeriphery
 from cosim.surrogate.curves import Curves
 from netlists.chip import Chip
 from netlists.network import neuron_block
@@ -70,8 +73,8 @@ def calibrate(
     Args:
         chip: the chip; its conductances are not used, only its periphery and wires.
         ngspice: the simulator.
-        arrays: random arrays per tile shape that the wires are fitted to.
-        held_out: further arrays per tile shape that only measure the error.
+        arrays: random arrays per layer that the wires are fitted to.
+        held_out: further arrays per layer that only measure the error.
         seed: the study's seed.
         jobs: decks at a time.
         on_progress: called with (decks done, decks).
@@ -86,9 +89,9 @@ def calibrate(
     neurons = [periphery.neuron_sweep(chip, k, neuron_block(chip, k)) for k in layers]
     converters = [periphery.converter_sweep(chip, k) for k in layers]
     own_cell = chip.hardware.blocks.get("cell")
-    groups = _groups(chip)
     twice = len(chip.hardware.blocks)
-    total = 3 * len(layers) + (own_cell is not None) + twice + len(groups) * (arrays + held_out)
+    total = 3 * len(layers) + (own_cell is not None) + twice
+    total += len(layers) * (arrays + held_out)
     runner = _Runner(ngspice, jobs, total, on_progress)
     sweeps = [*amplifiers, *neurons, *converters]
     # Before all else: a block that changes with every start has no curve to be fitted.
@@ -119,15 +122,9 @@ def calibrate(
             notes += signs.check_amplifiers(chip, k, amplifiers[k], by_layer[k][0])
         if "neuron" in chip.hardware.blocks:
             signs.check_neurons(chip, k, neurons[k], by_layer[k][1])
-    wire_fits = _fit_groups(chip, groups, amplifier_fits, cell_fits, runner, arrays, held_out, seed)
-
+    wire_fits = _fit_wires(chip, amplifier_fits, cell_fits, runner, arrays, held_out, seed)
     fitted = [
-        FittedLayer(
-            _tiles(chip, k, amplifier_fits[k], groups, wire_fits),
-            neuron_fits[k].curves,
-            torch.from_numpy(converter_fits[k].gain),
-            torch.from_numpy(converter_fits[k].offset_v),
-        )
+        _fitted(chip, k, amplifier_fits[k], neuron_fits[k], converter_fits[k], wire_fits[k])
         for k in layers
     ]
     errors: list[HeldOutError] = []
@@ -140,9 +137,10 @@ def calibrate(
         if cell is not None:
             errors += evidence.cell_errors(chip, k, cell)
         layer_sweeps = (amplifiers[k], neurons[k], converters[k])
-        curves += evidence.periphery_curves(chip, k, layer_sweeps, tuple(by_layer[k]), fitted[k])
-    for group, fit in zip(groups, wire_fits, strict=True):
-        errors += evidence.wire_errors(chip, group[0][0], group[0][1], fit)
+        curves += evidence.periphery_curves(
+            chip, k, layer_sweeps, tuple(by_layer[k]), fitted[k].periphery
+        )
+        errors += evidence.wire_errors(chip, k, wire_fits[k])
     return Calibration(
         SurrogateModel(chip.hardware, chip.plans, fitted),
         tuple(errors),
@@ -172,28 +170,9 @@ def _same_twice(role: str, deck: Deck, points: int, runner: _Runner) -> RawPlot:
     return first
 
 
-Group = list[tuple[int, int]]
-
-
-def _groups(chip: Chip) -> list[Group]:
-    """Tiles (layer, tile) of one layer and one shape: they share the weights of the closed form."""
-    groups: dict[tuple[int, int, int], Group] = {}
-    for layer, plan in enumerate(chip.plans):
-        for number, tile in enumerate(plan.tiles):
-            groups.setdefault((layer, tile.rows, tile.cols), []).append((layer, number))
-    return list(groups.values())
-
-
 def _lowest(chip: Chip, layer: int) -> float:
     """The lowest input of a layer, as a share of the read voltage."""
     return -1.0 if chip.plans[layer].signed_input else 0.0
-
-
-def _tile_slice(chip: Chip, layer: int, tile: int) -> slice:
-    """Where a tile's amplifiers stand among those of its layer."""
-    tiles = chip.plans[layer].tiles
-    start = sum(part.cols for part in tiles[:tile])
-    return slice(start, start + tiles[tile].cols)
 
 
 def _sense_ohm(fitted_ohm: Array) -> Array:
@@ -201,9 +180,8 @@ def _sense_ohm(fitted_ohm: Array) -> Array:
     return np.where(fitted_ohm < LEAST_OHM, 0.0, fitted_ohm)
 
 
-def _fit_groups(
+def _fit_wires(
     chip: Chip,
-    groups: list[Group],
     amplifier_fits: list[periphery.AmplifierFit],
     cell_fits: list[cells.CellFit | None],
     runner: _Runner,
@@ -211,26 +189,33 @@ def _fit_groups(
     held_out: int,
     seed: int,
 ) -> list[wires.WireFit]:
+    """The closed form of every layer, on arrays of its largest tile's shape.
+
+    A smaller tile is the same behind padding, so all tiles of a layer share the weights.
+    """
     sense: list[Array] = []
     sweeps: list[tuple[wires.WireSweep, ...]] = []
-    for group in groups:
-        layer, tile = group[0]
-        part = chip.plans[layer].tiles[tile]
-        ohm = _sense_ohm(amplifier_fits[layer].input_ohm[_tile_slice(chip, layer, tile)])
-        sense.append(ohm)
+    for plan, amplifiers, layer in zip(
+        chip.plans, amplifier_fits, range(len(chip.plans)), strict=True
+    ):
+        layout = TileLayout.of(plan)
+        starts = np.cumsum([0, *(tile.cols for tile in plan.tiles)])
+        widest = max(range(len(plan.tiles)), key=lambda number: plan.tiles[number].cols)
+        place = slice(starts[widest], starts[widest] + layout.tile_cols)
+        sense.append(_sense_ohm(amplifiers.input_ohm[place]))
         sweeps.append(
             wires.wire_sweeps(
                 chip.hardware,
-                part.rows,
-                part.cols,
-                ohm,
+                layout.tile_rows,
+                layout.tile_cols,
+                sense[-1],
                 lowest=_lowest(chip, layer),
                 arrays=arrays + held_out,
                 seed=seed,
-                path=f"{chip.plans[layer].name}_{part.name}",
+                path=f"{plan.name}_{plan.tiles[widest].name}",
             )
         )
-    flat = [sweep for group_sweeps in sweeps for sweep in group_sweeps]
+    flat = [sweep for of_layer in sweeps for sweep in of_layer]
     plots = iter(
         runner.run([sweep.deck for sweep in flat], [len(sweep.vectors_v) for sweep in flat])
     )
@@ -238,36 +223,47 @@ def _fit_groups(
         wires.fit_wires(
             chip.hardware,
             ohm,
-            group_sweeps,
-            tuple(next(plots) for _ in group_sweeps),
+            of_layer,
+            tuple(next(plots) for _ in of_layer),
             held_out=held_out,
-            cell=cell_fits[group[0][0]],
+            cell=cell,
         )
-        for group, ohm, group_sweeps in zip(groups, sense, sweeps, strict=True)
+        for ohm, of_layer, cell in zip(sense, sweeps, cell_fits, strict=True)
     ]
 
 
-def _tiles(
+def _fitted(
     chip: Chip,
     layer: int,
     amplifiers: periphery.AmplifierFit,
-    groups: list[Group],
-    fits: list[wires.WireFit],
-) -> tuple[FittedTile, ...]:
-    tiles: list[FittedTile] = []
-    for number in range(len(chip.plans[layer].tiles)):
-        place = _tile_slice(chip, layer, number)
-        fit = next(f for g, f in zip(groups, fits, strict=True) if (layer, number) in g)
-        sense = torch.from_numpy(_sense_ohm(amplifiers.input_ohm[place]))
-        curves = amplifiers.curves
-        tiles.append(
-            FittedTile(
-                fit.model.with_sense(sense),
-                torch.from_numpy(amplifiers.held_v[place]),
-                Curves(curves.start, curves.step, curves.value[place], curves.slope[place]),
-            )
-        )
-    return tuple(tiles)
+    neurons: periphery.NeuronFit,
+    converters: periphery.ConverterFit,
+    fit: wires.WireFit,
+) -> FittedLayer:
+    """What was found, stacked as the layer's tiles are."""
+    plan = chip.plans[layer]
+    layout = TileLayout.of(plan)
+
+    place = layout.bit_lines
+    curves = amplifiers.curves
+    sense = torch.from_numpy(_sense_ohm(amplifiers.input_ohm))[place]
+    return FittedLayer(
+        stacked_wires(fit.model, layout, sense),
+        torch.from_numpy(amplifiers.held_v)[place],
+        FittedPeriphery(
+            chip.hardware,
+            plan,
+            Curves(
+                curves.start,
+                curves.step,
+                curves.value[place].unsqueeze(1),
+                curves.slope[place].unsqueeze(1),
+            ),
+            neurons.curves,
+            torch.from_numpy(converters.gain),
+            torch.from_numpy(converters.offset_v),
+        ),
+    )
 
 
 class _Runner:

@@ -9,11 +9,12 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from cosim.array.layout import TileLayout
 from cosim.calibration.cells import CellFit
 from cosim.calibration.periphery import AmplifierFit, BlockSweep, ConverterFit, NeuronFit
 from cosim.calibration.wires import WireFit
-from cosim.fidelities.surrogate import FittedLayer
 from cosim.ngspice import RawPlot
+from cosim.periphery.surrogate import FittedPeriphery
 from cosim.surrogate.curves import Curves
 from netlists.adcs import quantiser
 from netlists.chip import Chip
@@ -97,13 +98,14 @@ def cell_errors(chip: Chip, layer: int, cell: CellFit) -> list[HeldOutError]:
     return [_row(name, "vectors", 100 * cell.kept, "%")]
 
 
-def wire_errors(chip: Chip, layer: int, tile: int, fit: WireFit) -> list[HeldOutError]:
-    """Held-out errors of a tile shape: whole transfers, and currents as the converter sees them."""
+def wire_errors(chip: Chip, layer: int, fit: WireFit) -> list[HeldOutError]:
+    """Held-out errors of a layer's tiles: transfers, and currents as the converter sees them."""
     plan = chip.plans[layer]
-    part = plan.tiles[tile]
+    layout = TileLayout.of(plan)
     lsb = quantiser.lsb_v(chip.hardware.adc, signed=plan.signed_output)
     name = (
-        f"{plan.name} wires {part.rows}x{part.cols}, {100 * fit.mean_drop:.1f} % mean current loss"
+        f"{plan.name} wires {layout.tile_rows}x{layout.tile_cols},"
+        f" {100 * fit.mean_drop:.1f} % mean current loss"
     )
     in_lsb = fit.vector_error_a * (plan.r_feedback_ohm / lsb)
     return [
@@ -130,7 +132,7 @@ def periphery_curves(
     layer: int,
     sweeps: tuple[BlockSweep, BlockSweep, BlockSweep],
     plots: tuple[RawPlot, ...],
-    fitted: FittedLayer,
+    fitted: FittedPeriphery,
 ) -> list[MeasuredCurve]:
     """Transfer curves of the first instance of each block, on held-out points only."""
     plan = chip.plans[layer]
@@ -150,7 +152,7 @@ def periphery_curves(
             amp_x * 1e6,
             "input current [uA]",
             amp_y,
-            _read(fitted.tiles[0].amplifiers, amp_x),
+            _read(fitted.amplifiers, amp_x),
             "output [V]",
             f"closed-loop transimpedance {plan.r_feedback_ohm:.0f} ohm nominal",
         ),
@@ -178,5 +180,7 @@ def periphery_curves(
 
 
 def _read(curves: Curves, x: Array) -> Array:
-    every = torch.from_numpy(x)[:, None].expand(-1, curves.value.shape[0])
-    return np.asarray(curves(every)[:, 0].numpy())
+    """The first of some curves."""
+    first = (0,) * (curves.value.ndim - 1)
+    one = Curves(curves.start, curves.step, curves.value[first], curves.slope[first])
+    return np.asarray(one(torch.from_numpy(x)).numpy())

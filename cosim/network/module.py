@@ -13,11 +13,12 @@ from torch import nn
 
 from compact_models.errors import InputError
 from cosim.array.fingerprint import KEY, plain, refuse_another
-from cosim.network.run import LayerModel, forward
+from cosim.array.layout import TileLayout
+from cosim.network.run import NetworkModel, forward
 from netlists.adcs import quantiser
 from netlists.graph import LinearStage
 from netlists.hardware import Hardware
-from netlists.tiles import LayerPlan, augmented, tile_targets
+from netlists.tiles import LayerPlan, augmented, share_pairs
 
 Array = NDArray[np.float64]
 
@@ -33,7 +34,7 @@ class CrossbarNetwork(nn.Module):
         hardware: the chip's description.
         plans: the layers.
         stages: the weights to start from.
-        model: the fidelity of the analogue stages; `with_model` gives the same weights another.
+        model: the fidelity, of one chip; another can be put in its place.
 
     Raises:
         InputError: weights and plans do not fit together.
@@ -44,11 +45,12 @@ class CrossbarNetwork(nn.Module):
         hardware: Hardware,
         plans: Sequence[LayerPlan],
         stages: Sequence[LinearStage],
-        model: LayerModel,
+        model: NetworkModel,
     ) -> None:
         super().__init__()
         self.hardware = hardware
         self.plans = tuple(plans)
+        self.layouts = tuple(TileLayout.of(plan) for plan in self.plans)
         self.model = model
         shares = [
             torch.from_numpy(
@@ -98,21 +100,21 @@ class CrossbarNetwork(nn.Module):
             for share in self.shares:
                 share.clamp_(-1.0, 1.0)
 
-    def target_conductances(self) -> list[list[torch.Tensor]]:
-        """What the cells are to be programmed to, [layer][tile] -> [row, col] in siemens."""
+    def target_conductances(self) -> list[torch.Tensor]:
+        """What the cells are to be programmed to, [layer] -> [1, tile, row, col] in siemens."""
         return [
-            tile_targets(plan, share, self.hardware.cell)
-            for share, plan in zip(self.shares, self.plans, strict=True)
+            layout.split_cells(share_pairs(share, self.hardware.cell).unsqueeze(0))
+            for share, layout in zip(self.shares, self.layouts, strict=True)
         ]
 
     def codes(
-        self, x: torch.Tensor, cell_factors: Sequence[Sequence[torch.Tensor]] | None = None
+        self, x: torch.Tensor, cell_factors: Sequence[torch.Tensor] | None = None
     ) -> torch.Tensor:
         """Codes of the output converters, [..., out], in LSB.
 
         Args:
             x: digital inputs [..., in], 1 = full.
-            cell_factors: programming errors to train with, [layer][tile] -> [row, col].
+            cell_factors: programming errors to train with, [layer] -> [1, tile, row, col].
 
         Raises:
             InputError: inputs of another shape.
@@ -135,16 +137,14 @@ class CrossbarNetwork(nn.Module):
             )
         targets = self.target_conductances()
         if cell_factors is not None:
-            targets = [
-                [g * f for g, f in zip(layer, factors, strict=True)]
-                for layer, factors in zip(targets, cell_factors, strict=True)
-            ]
+            targets = [g * f for g, f in zip(targets, cell_factors, strict=True)]
         batch = x.to(torch.float64).reshape(-1, inputs)
-        codes = forward(self.hardware, self.plans, targets, self.model, batch)
-        return codes.reshape(*x.shape[:-1], self.plans[-1].outputs)
+        (codes,) = forward(self.hardware, self.plans, targets, self.model, batch)
+        found: torch.Tensor = codes.reshape(*x.shape[:-1], self.plans[-1].outputs)
+        return found
 
     def forward(
-        self, x: torch.Tensor, cell_factors: Sequence[Sequence[torch.Tensor]] | None = None
+        self, x: torch.Tensor, cell_factors: Sequence[torch.Tensor] | None = None
     ) -> torch.Tensor:
         """Outputs in the network's own numbers, [..., out]; see `codes`."""
         return self.codes(x, cell_factors) * self.output_per_lsb

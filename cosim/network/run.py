@@ -1,54 +1,79 @@
-"""How a network is read, stage by stage, whatever computes the stages.
+"""How a network is read, layer by layer, whatever computes the layers.
 
 Digital values drive the word lines through DACs; tiles give currents, amplifiers voltages; pairs
 are subtracted and tiles summed; the neuron acts, the converter gives codes, and the codes are
-the next layer's digital values. A fidelity says how each stage is computed (`LayerModel`).
+the next layer's digital values. All tiles of a layer and all chips are computed at once. A fidelity
+says how (`NetworkModel`).
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Protocol
 
 import torch
 
 from compact_models.errors import InputError
-from cosim.laws.passive import impossible_current
+from cosim.array.layout import TileLayout
+from cosim.array.reads.kept import Transfers
+from cosim.laws.passive import impossible_array
 from netlists.adcs import quantiser
 from netlists.drivers import level
 from netlists.hardware import Hardware
 from netlists.tiles import LayerPlan
 
 
-class LayerModel(Protocol):
-    """The analogue stages of every layer; tensors are [batch, ...] in SI units."""
+class Periphery(Protocol):
+    """What stands around the tiles of a layer: a file in `cosim.periphery`."""
 
-    name: str
-
-    def tile_current_a(
-        self, layer: int, tile: int, drive_v: torch.Tensor, conductance_s: torch.Tensor
-    ) -> torch.Tensor:
-        """Bit-line currents [batch, col] of a tile for DAC voltages [batch, row]."""
+    def amplify_v(self, current_a: torch.Tensor) -> torch.Tensor:
+        """Amplifier outputs for currents, [chip, tile, batch, col] both."""
         ...
 
-    def amplify_v(self, layer: int, tile: int, current_a: torch.Tensor) -> torch.Tensor:
-        """Amplifier outputs [batch, col]."""
+    def activate_v(self, sum_v: torch.Tensor) -> torch.Tensor:
+        """Neuron outputs, [chip, batch, out] both."""
         ...
 
-    def activate_v(self, layer: int, sum_v: torch.Tensor) -> torch.Tensor:
-        """Neuron outputs [batch, out]."""
+    def continuous_code(self, v: torch.Tensor) -> torch.Tensor:
+        """Converter codes before rounding and clipping, [chip, batch, out] both."""
         ...
 
-    def continuous_code(self, layer: int, v: torch.Tensor) -> torch.Tensor:
-        """Converter codes before rounding and clipping, [batch, out]."""
+
+@dataclass(frozen=True, eq=False)
+class LayerModel:
+    """Who computes a layer.
+
+    Attributes:
+        layout: how its matrix lies in tiles.
+        reads: who computes its tiles.
+        periphery: what stands around them.
+    """
+
+    layout: TileLayout
+    reads: Transfers
+    periphery: Periphery
+
+
+class NetworkModel(Protocol):
+    """Who computes a network: a fidelity."""
+
+    @property
+    def name(self) -> str:
+        """The fidelity."""
+        ...
+
+    @property
+    def layers(self) -> Sequence[LayerModel]:
+        """Its layers."""
         ...
 
 
 def forward(
     hardware: Hardware,
     plans: Sequence[LayerPlan],
-    conductance_s: Sequence[Sequence[torch.Tensor]],
-    model: LayerModel,
+    conductance_s: Sequence[torch.Tensor],
+    model: NetworkModel,
     x: torch.Tensor,
 ) -> torch.Tensor:
     """Codes of the last layer for digital inputs.
@@ -59,47 +84,81 @@ def forward(
     Args:
         hardware: the chip's description.
         plans: the layers.
-        conductance_s: [layer][tile] -> [row, col] in siemens.
+        conductance_s: [layer] -> [chip, tile, row, col] in siemens; tiles as `TileLayout` pads them
+            (`cosim.network.chip_cells`).
         model: the fidelity.
-        x: digital inputs [batch, in], 1 = full.
+        x: digital inputs [batch, in], the same for all chips, or [chip, batch, in]; 1 = full.
 
     Returns:
-        [batch, out], in LSB of the last converter.
+        [chip, batch, out], in LSB of the last converter.
 
     Raises:
         InputError: without gradients: a tile gives currents that no circuit can give.
     """
-    codes = x
-    for index, plan in enumerate(plans):
-        drive = drive_voltages(hardware, plan, x if index == 0 else codes)
-        total = x.new_zeros(len(x), plan.outputs)
-        for number, tile in enumerate(plan.tiles):
-            rows = drive[:, tile.row_start : tile.row_stop]
-            current = model.tile_current_a(index, number, rows, conductance_s[index][number])
-            if not torch.is_grad_enabled():  # training's own loop has no time for it
-                place = f"{plan.name}.{tile.name}, {model.name}"
-                _refuse_impossible(hardware, current, rows, conductance_s[index][number], place)
-            volts = model.amplify_v(index, number, current)
-            pair = volts[:, 1::2] - volts[:, 0::2]  # amplifiers invert: minus less plus
-            total = total + torch.nn.functional.pad(
-                pair, (tile.out_start, plan.outputs - tile.out_stop)
-            )
-        continuous = model.continuous_code(index, model.activate_v(index, total))
-        low, high = quantiser.code_range(hardware.adc, signed=plan.signed_output)
-        rounded = quantiser.quantise(continuous.detach(), hardware.adc, signed=plan.signed_output)
-        inside = continuous.clamp(low, high)
-        codes = inside + (rounded - inside).detach()
-        if index + 1 < len(plans):
-            codes = codes / high
+    values = x if x.ndim == 3 else x.unsqueeze(0)
+    codes = values
+    for plan, layer, cells in zip(plans, model.layers, conductance_s, strict=True):
+        drive_v = drive_voltages(hardware, plan, layer, values)
+        current_a = layer.reads.transfer(cells).current_a(drive_v)
+        if not torch.is_grad_enabled():  # training's own loop has no time for it
+            _refuse_impossible(hardware, plan, current_a, drive_v, cells, model.name)
+        codes = converter_codes(hardware, plan, layer, current_a)
+        values = codes / code_full(hardware, plan)
     return codes
+
+
+def drive_voltages(
+    hardware: Hardware, plan: LayerPlan, layer: LayerModel, x: torch.Tensor
+) -> torch.Tensor:
+    """Voltages of the drivers of every tile, [chip, tile, batch, row].
+
+    Args:
+        hardware: the chip's description.
+        plan: the layer.
+        layer: who computes it.
+        x: digital values [chip, batch, in].
+    """
+    levels = level.level(x.detach(), hardware.driver, signed=plan.signed_input)
+    low = -1.0 if plan.signed_input else 0.0
+    straight = hardware.driver.v_read_v * x.clamp(low, 1.0)
+    drive = straight + (levels - straight).detach()
+    if plan.has_bias:
+        drive = torch.nn.functional.pad(drive, (0, 1), value=hardware.driver.v_read_v)
+    return layer.layout.split_rows(drive)
+
+
+def converter_codes(
+    hardware: Hardware, plan: LayerPlan, layer: LayerModel, current_a: torch.Tensor
+) -> torch.Tensor:
+    """What the converters of a layer make of the currents of its tiles, [chip, batch, out].
+
+    Args:
+        hardware: the chip's description.
+        plan: the layer.
+        layer: who computes it.
+        current_a: out of the bit lines, [chip, tile, batch, col].
+    """
+    volts = layer.layout.sum_rows(layer.periphery.amplify_v(current_a))
+    total = volts[..., 1] - volts[..., 0]  # amplifiers invert: minus less plus
+    continuous = layer.periphery.continuous_code(layer.periphery.activate_v(total))
+    low, high = quantiser.code_range(hardware.adc, signed=plan.signed_output)
+    rounded = quantiser.quantise(continuous.detach(), hardware.adc, signed=plan.signed_output)
+    inside = continuous.clamp(low, high)
+    return inside + (rounded - inside).detach()
+
+
+def code_full(hardware: Hardware, plan: LayerPlan) -> float:
+    """The code of a layer's converters that is the digital value 1 of the next layer."""
+    return float(quantiser.code_range(hardware.adc, signed=plan.signed_output)[1])
 
 
 def _refuse_impossible(
     hardware: Hardware,
+    plan: LayerPlan,
     current_a: torch.Tensor,
     drive_v: torch.Tensor,
     conductance_s: torch.Tensor,
-    place: str,
+    name: str,
 ) -> None:
     """Refuses currents that no passive array can give.
 
@@ -107,32 +166,18 @@ def _refuse_impossible(
     nothing is known but that currents are finite.
     """
     if {"cell", "tia"} & hardware.blocks.keys():
-        wrong = "" if bool(torch.isfinite(current_a).all()) else "a current is not finite"
+        broken = ~torch.isfinite(current_a).all(-1).all(-1)
+        wrong = None
+        if bool(broken.any()):
+            wrong = tuple(int(k) for k in broken.nonzero()[0]), "a current is not finite"
     else:
-        none = conductance_s.new_zeros(())
-        wrong = impossible_current(
-            current_a,
-            drive_v,
-            conductance_s,
-            r_first_ohm=none,
-            r_last_ohm=none,
-            held_v=hardware.tia.v_rail_v,
-        )
-    if wrong:
-        raise InputError(
-            f"these are not the currents of a circuit: {wrong}",
-            where=place,
-            hint="compare with the exact fidelity, and calibrate again",
-        )
-
-
-def drive_voltages(hardware: Hardware, plan: LayerPlan, x: torch.Tensor) -> torch.Tensor:
-    """DAC voltages of a layer's word lines, [batch, row], for digital values [batch, in]."""
-    levels = level.level(x.detach(), hardware.driver, signed=plan.signed_input)
-    low = -1.0 if plan.signed_input else 0.0
-    straight = hardware.driver.v_read_v * x.clamp(low, 1.0)
-    drive = straight + (levels - straight).detach()
-    if not plan.has_bias:
-        return drive
-    one = torch.full((len(x), 1), hardware.driver.v_read_v, dtype=x.dtype, device=x.device)
-    return torch.cat([drive, one], dim=1)
+        wrong = impossible_array(current_a, drive_v, conductance_s, held_v=hardware.tia.v_rail_v)
+    if wrong is None:
+        return
+    (chip, tile), why = wrong
+    which = f" of chip {chip}" if len(current_a) > 1 else ""
+    raise InputError(
+        f"these are not the currents of a circuit: {why}",
+        where=f"{plan.name}.{plan.tiles[tile].name}{which}, {name}",
+        hint="compare with the exact fidelity, and calibrate again",
+    )

@@ -1,1 +1,1 @@
-"""What stands around the read of an array: converters, noise, bounds and their management."""
+"""What stands around arrays: amplifiers, neurons and converters, noise and bounds."""

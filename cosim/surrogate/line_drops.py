@@ -29,16 +29,20 @@ class WordDrops:
         cols: cells of a line.
         segment_ohm: of the segment on the left of every cell, one value or [row, col].
         driver_ohm: in series at the driver, one value or [row].
+        live: 1 where a line has a cell and 0 where it is only padded, [..., 1, col]; None for cells
+            everywhere.
 
     Attributes:
         own_ohm: resistance of the path of every cell, [col], or [row, col] where lines differ.
-        others_ohm: resistances that it shares with the paths of all others, added up, likewise.
+        others_ohm: resistances that it shares with the paths of all others, added up, likewise, or
+            [..., 1 or row, col] where lines are padded.
         trained: a resistance has gradients.
     """
 
     cols: int
     segment_ohm: torch.Tensor
     driver_ohm: torch.Tensor
+    live: torch.Tensor | None = None
     own_ohm: torch.Tensor = field(init=False)
     others_ohm: torch.Tensor = field(init=False)
     trained: bool = field(init=False)
@@ -54,8 +58,9 @@ class WordDrops:
         along = segment if segment.ndim else segment.expand(self.cols)
         own = along.cumsum(-1) + ends
         # Sums of what is not negative: a cell without others shares exactly nothing with them.
-        before = torch.nn.functional.pad(own, (1, 0)).cumsum(-1)[..., :-1]
-        behind = torch.arange(self.cols - 1, -1, -1, dtype=own.dtype, device=own.device)
+        live = own.new_ones(self.cols) if self.live is None else self.live
+        before = torch.nn.functional.pad(own * live, (1, 0)).cumsum(-1)[..., :-1]
+        behind = torch.nn.functional.pad(live, (0, 1)).flip(-1).cumsum(-1).flip(-1)[..., 1:]
         shared = None
         if equal:
             shared = wordline_resistances(self.cols, float(segment), float(driver), segment)

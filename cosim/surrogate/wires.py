@@ -43,7 +43,8 @@ THEORY = (1.0, 1.0, 1.0, 1.0)
 REGION, REGION_OF_A_CELL = 0.25, 0.4
 
 
-_MUCH = 1 / (1 - REGION_OF_A_CELL) - 1  # the same, of the current that is left
+MUCH = 1 / (1 - REGION_OF_A_CELL) - 1
+"""The region of a cell, of the current that is left to it: what is below it is inside."""
 
 
 def warn_outside(outside: str, where: str) -> None:
@@ -78,6 +79,15 @@ class WireModel:
         """The same with other resistances in series at the sense nodes, [col] or [..., col]."""
         held = sense_ohm if sense_ohm.requires_grad else sense_ohm.detach().clone()
         return replace(self, bit=replace(self.bit, sense_ohm=held))
+
+    def with_live(self, live: torch.Tensor) -> Self:
+        """The same for arrays that are padded on the right, so that padding changes nothing.
+
+        Args:
+            live: 1 where bit lines have cells, 0 where they are padded, [..., col].
+        """
+        mask = live.to(self.word.segment_ohm).unsqueeze(-2)
+        return replace(self, word=replace(self.word, live=mask))
 
     def transfer_s(self, conductance_s: torch.Tensor) -> torch.Tensor:
         """The transfer [..., row, col] of conductances [..., row, col], both in siemens.
@@ -137,7 +147,7 @@ class WireModel:
     def outside_by(self, conductance_s: torch.Tensor, word: torch.Tensor, bit: torch.Tensor) -> str:
         """The same, quickly where no cell loses much, with what `with_losses` gave."""
         largest = float((word + bit).amax()) if word.numel() else 0.0
-        return self.outside(conductance_s.detach()) if largest > _MUCH else ""
+        return self.outside(conductance_s.detach()) if largest > MUCH else ""
 
     def _first(self, conductance_s: torch.Tensor) -> torch.Tensor:
         with torch.no_grad():

@@ -21,10 +21,10 @@ from numpy.typing import NDArray
 from torch import nn
 
 from compact_models.variation import Stream
-from cosim.fidelities.surrogate import SurrogateModel
-from cosim.fidelities.watch import INPUTS, TileError, anchored, can_be_watched, tile_errors
 from cosim.network.module import CrossbarNetwork
-from cosim.network.run import LayerModel
+from cosim.network.run import NetworkModel
+from cosim.network.surrogate import SurrogateModel
+from cosim.network.watch import INPUTS, TileError, anchored, can_be_watched, tile_errors
 from cosim.training.backprop_spec import BackpropSpec
 
 Array = NDArray[np.float64]
@@ -160,7 +160,7 @@ def _rank(error: float) -> float:
     return error if math.isfinite(error) else math.inf
 
 
-def _watched(errors: Sequence[TileError], model: LayerModel) -> dict[str, Any]:
+def _watched(errors: Sequence[TileError], model: NetworkModel) -> dict[str, Any]:
     """What an epoch's line says of the arrays."""
     if not errors or not isinstance(model, SurrogateModel):
         return {}
@@ -178,19 +178,22 @@ def _warn(text: str) -> None:
     warnings.warn(text, RuntimeWarning, stacklevel=4)
 
 
-def programming_factors(
-    network: CrossbarNetwork, stream: Stream, step: int
-) -> list[list[torch.Tensor]]:
-    """Programming errors of one training step, [layer][tile] -> [row, col]."""
+def programming_factors(network: CrossbarNetwork, stream: Stream, step: int) -> list[torch.Tensor]:
+    """Programming errors of one training step, [layer] -> [1, tile, row, col]."""
     sigma = network.hardware.cell.sigma_program
 
-    def factors(path: str, shape: tuple[int, int]) -> torch.Tensor:
+    def scores(path: str, shape: tuple[int, int]) -> torch.Tensor:
         rng = stream.at(f"training/{path}/cells", step).rng()
-        return torch.from_numpy(np.exp(sigma * rng.standard_normal(shape)))
+        return torch.from_numpy(rng.standard_normal(shape))
 
     return [
-        [factors(f"{plan.name}/{tile.name}", (tile.rows, tile.cols)) for tile in plan.tiles]
-        for plan in network.plans
+        layout.stack_cells(
+            [scores(f"{plan.name}/{tile.name}", (tile.rows, tile.cols)) for tile in plan.tiles]
+        )
+        .mul_(sigma)
+        .exp_()
+        .unsqueeze(0)
+        for plan, layout in zip(network.plans, network.layouts, strict=True)
     ]
 
 

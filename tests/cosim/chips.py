@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import torch
 from torch import nn
 
-from cosim.fidelities.surrogate import FittedLayer, FittedTile, SurrogateModel
+from cosim.array.layout import TileLayout
+from cosim.array.reads.surrogate import stacked_wires
+from cosim.network.chip_cells import stacked_cells
+from cosim.network.surrogate import FittedLayer, SurrogateModel
+from cosim.periphery.drawn import DrawnPeriphery
+from cosim.periphery.surrogate import FittedPeriphery
 from cosim.surrogate.curves import fit_curves
 from cosim.surrogate.wires import wire_model
 from netlists.chip import Chip, map_network
@@ -48,34 +55,32 @@ def chip_of(network: nn.Module, hardware: Hardware, inputs: np.ndarray, *, seed:
     return map_network(stages, hardware, inputs, seed=seed, sample=0)
 
 
-def conductances(chip: Chip) -> list[list[torch.Tensor]]:
-    """The chip's conductances as tensors."""
-    return [[torch.from_numpy(g) for g in layer] for layer in chip.conductance_s]
+def conductances(chip: Chip) -> list[torch.Tensor]:
+    """The chip's conductances, [layer] -> [1, tile, row, col]."""
+    return stacked_cells(chip.plans, chip.conductance_s)
 
 
 def surrogate_of(chip: Chip) -> SurrogateModel:
     """The surrogate of a chip as a calibration without errors would find it, wires by theory."""
     hardware, layers = chip.hardware, []
     for plan, drawn in zip(chip.plans, chip.periphery, strict=True):
-        tiles = []
-        for part, amplifiers in zip(plan.tiles, drawn.tiles, strict=True):
-            feedback = torch.from_numpy(amplifiers.r_feedback_ohm)
-            offset = torch.from_numpy(amplifiers.v_offset_v)
-            reach = 3 * hardware.tia.v_rail_v / plan.r_feedback_ohm
-            current = np.linspace(-reach, reach, 401)
-            volts = tia.output_v(
-                torch.from_numpy(current)[:, None], hardware.tia, feedback, offset
-            ).numpy()
-            wires = wire_model(
-                part.rows,
-                part.cols,
-                r_wordline_ohm=hardware.wires.r_wordline_ohm,
-                r_bitline_ohm=hardware.wires.r_bitline_ohm,
-                r_driver_ohm=hardware.driver.r_driver_ohm,
-                r_sense_ohm=tia.input_resistance_ohm(hardware.tia, feedback),
-            )
-            held = tia.input_offset_v(hardware.tia, offset)
-            tiles.append(FittedTile(wires, held, fit_curves(current, volts)))
+        layout = TileLayout.of(plan)
+        stacked = DrawnPeriphery.of(plan, layout, [drawn])
+        feedback, offset = stacked.r_feedback_ohm[0], stacked.v_offset_v[0]
+        reach = 3 * hardware.tia.v_rail_v / plan.r_feedback_ohm
+        current = np.linspace(-reach, reach, 401)
+        volts = tia.output_v(
+            torch.from_numpy(current)[:, None], hardware.tia, feedback.flatten(), offset.flatten()
+        )
+        amplifiers = fit_curves(current, volts.numpy())
+        shape = (layout.tiles, 1, layout.tile_cols, -1)
+        wires = wire_model(
+            layout.tile_rows,
+            layout.tile_cols,
+            r_wordline_ohm=hardware.wires.r_wordline_ohm,
+            r_bitline_ohm=hardware.wires.r_bitline_ohm,
+            r_driver_ohm=hardware.driver.r_driver_ohm,
+        )
         reach = 3 * hardware.adc.v_full_scale_v
         into = np.linspace(-reach, reach, 2001)
         out = neuron_by_name(plan.neuron).output_v(
@@ -84,12 +89,19 @@ def surrogate_of(chip: Chip) -> SurrogateModel:
             v_full_v=hardware.adc.v_full_scale_v,
             span=plan.span,
         )
-        layers.append(
-            FittedLayer(
-                tuple(tiles),
-                fit_curves(into, out.numpy()),
-                torch.from_numpy(drawn.adc_gain),
-                torch.from_numpy(drawn.adc_offset_v),
-            )
+        periphery = FittedPeriphery(
+            hardware,
+            plan,
+            replace(
+                amplifiers,
+                value=amplifiers.value.reshape(shape),
+                slope=amplifiers.slope.reshape(shape),
+            ),
+            fit_curves(into, out.numpy()),
+            torch.from_numpy(drawn.adc_gain),
+            torch.from_numpy(drawn.adc_offset_v),
         )
+        sense = tia.input_resistance_ohm(hardware.tia, feedback)
+        held = tia.input_offset_v(hardware.tia, offset)
+        layers.append(FittedLayer(stacked_wires(wires, layout, sense), held, periphery))
     return SurrogateModel(hardware, chip.plans, layers)

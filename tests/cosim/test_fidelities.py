@@ -9,9 +9,8 @@ from torch import nn
 
 from compact_models.errors import InputError
 from cosim.calibration.calibrate import Calibration, calibrate
-from cosim.fidelities.exact import ExactModel
-from cosim.fidelities.ideal import IdealModel
-from cosim.network.run import LayerModel, forward
+from cosim.network.models import EquationModel, chip_codes, exact_model, ideal_model
+from cosim.network.run import NetworkModel
 from cosim.network.whole_chip import read_chip
 from cosim.ngspice import Ngspice
 from netlists.adcs.quantiser import AdcSpec
@@ -19,19 +18,17 @@ from netlists.chip import Chip
 from netlists.hardware import Hardware
 from netlists.readout.tia import TiaSpec
 from netlists.wires import Wires
-from tests.cosim.chips import chip_of, conductances, small_hardware, small_inputs, small_network
+from tests.cosim.chips import chip_of, small_hardware, small_inputs, small_network
 
 pytestmark = pytest.mark.ngspice
 
 
-def _codes(chip: Chip, model: LayerModel, x: np.ndarray) -> np.ndarray:
-    with torch.no_grad():
-        out = forward(chip.hardware, chip.plans, conductances(chip), model, torch.from_numpy(x))
-    return out.numpy()
+def _codes(chip: Chip, model: NetworkModel, x: np.ndarray) -> np.ndarray:
+    return chip_codes(chip, model, x)
 
 
-def _exact(chip: Chip) -> ExactModel:
-    return ExactModel(chip.hardware, chip.plans, chip.periphery)
+def _exact(chip: Chip) -> EquationModel:
+    return exact_model(chip.hardware, chip.plans, chip.periphery)
 
 
 @pytest.mark.parametrize("activation", [nn.ReLU, nn.Tanh, nn.Sigmoid])
@@ -65,7 +62,7 @@ def test_surrogate_is_near_and_the_ideal_model_is_not(
     chip, found, spice = calibrated
     x = small_inputs(40)
     surrogate = _codes(chip, found.model, x) - spice
-    ideal = _codes(chip, IdealModel(chip.hardware, chip.plans), x) - spice
+    ideal = _codes(chip, ideal_model(chip.hardware, chip.plans), x) - spice
     assert np.sqrt(np.mean(surrogate**2)) <= 0.5
     assert np.abs(surrogate).max() <= 2
     assert np.sqrt(np.mean(ideal**2)) >= 3 * max(np.sqrt(np.mean(surrogate**2)), 0.5)
@@ -112,7 +109,7 @@ def test_rails_and_converter_range_clip_alike(ngspice: Ngspice) -> None:
     exact = _codes(chip, _exact(chip), x)
     np.testing.assert_array_equal(exact, spice)
     free = hardware.model_copy(update={"tia": TiaSpec(v_rail_v=100)})
-    unclipped = _codes(chip, ExactModel(free, chip.plans, chip.periphery), x)
+    unclipped = _codes(chip, exact_model(free, chip.plans, chip.periphery), x)
     assert np.abs(unclipped - spice)[:2].max() > 10  # the rails were really met
 
 
@@ -136,7 +133,7 @@ def test_ideal_limit(ngspice: Ngspice) -> None:
     x = small_inputs(20)
     chip = chip_of(small_network(), perfect, x)
     spice = read_chip(chip, x, ngspice, jobs=1)
-    ideal = _codes(chip, IdealModel(chip.hardware, chip.plans), x)
+    ideal = _codes(chip, ideal_model(chip.hardware, chip.plans), x)
     # tanh at a hundredth of its rails is 3e-5 off: a code on a step's edge may fall the other way.
     assert np.abs(spice.codes - ideal).max() <= 1
     assert np.mean(spice.codes != ideal) < 0.05
@@ -155,7 +152,7 @@ def test_the_ideal_codes_are_the_networks_own_outputs() -> None:
         }
     )
     chip = chip_of(network, hardware, x)
-    codes = _codes(chip, IdealModel(chip.hardware, chip.plans), x)
+    codes = _codes(chip, ideal_model(chip.hardware, chip.plans), x)
     last = chip.plans[-1]
     with torch.no_grad():
         expected = network(torch.from_numpy(x)).numpy()
@@ -196,10 +193,12 @@ def test_converters_of_any_resolution_are_fitted(bits: int, ngspice: Ngspice) ->
     )
     chip = chip_of(small_network(), hardware, small_inputs(30))
     model = calibrate(chip, ngspice, arrays=1, held_out=1, seed=0, jobs=2).model
-    for fitted, drawn in zip(model.layers, chip.periphery, strict=True):
+    for fitted, drawn in zip(model.fitted, chip.periphery, strict=True):
         # An edge is known to half a sample of the sweep, 1/4000 of the range.
-        np.testing.assert_allclose(fitted.adc_gain.numpy(), drawn.adc_gain, rtol=2e-3)
-        np.testing.assert_allclose(fitted.adc_offset_v.numpy(), drawn.adc_offset_v, atol=5e-4)
+        np.testing.assert_allclose(fitted.periphery.adc_gain.numpy(), drawn.adc_gain, rtol=2e-3)
+        np.testing.assert_allclose(
+            fitted.periphery.adc_offset_v.numpy(), drawn.adc_offset_v, atol=5e-4
+        )
 
 
 def test_a_converter_without_a_range_is_refused(ngspice: Ngspice) -> None:

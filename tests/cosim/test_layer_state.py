@@ -12,8 +12,7 @@ import torch
 
 from compact_models.errors import InputError
 from cosim.array.layer import CrossbarArray
-from cosim.fidelities.exact import ExactModel
-from cosim.fidelities.ideal import IdealModel
+from cosim.network.models import exact_model, ideal_model
 from cosim.network.module import CrossbarNetwork
 from netlists.graph import linear_stages, network_graph
 from netlists.wires import Wires
@@ -24,9 +23,9 @@ def network_of(r_ohm: float = 5.0, seed: int = 0, fidelity: str = "exact") -> Cr
     network, hardware = small_network(seed=seed), small_hardware(r_ohm)
     chip = chip_of(network, hardware, small_inputs(40))
     model = (
-        ExactModel(hardware, chip.plans, chip.periphery)
+        exact_model(hardware, chip.plans, chip.periphery)
         if fidelity == "exact"
-        else IdealModel(hardware, chip.plans)
+        else ideal_model(hardware, chip.plans)
     )
     return CrossbarNetwork(hardware, chip.plans, linear_stages(network_graph(network)), model)
 

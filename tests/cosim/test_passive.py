@@ -11,8 +11,9 @@ import torch
 from compact_models.errors import InputError
 from cosim.array import read_one
 from cosim.array.read_one import read_array
-from cosim.fidelities.ideal import IdealModel
+from cosim.array.surroundings import TileTransfer
 from cosim.laws.passive import impossible_current
+from cosim.network.models import ideal_model
 from cosim.network.run import forward
 from cosim.nodal.transfer import solve_transfer
 from cosim.surrogate.anchored import AnchoredTransfer
@@ -117,15 +118,22 @@ def test_a_network_is_not_read_through_currents_of_no_circuit(factor: float) -> 
     """Outside of training: the ideal model is the stand-in, its second tile spoilt."""
     x = small_inputs(5)
     chip = chip_of(small_network(), small_hardware(), x)
-    model = IdealModel(chip.hardware, chip.plans)
+    model = ideal_model(chip.hardware, chip.plans)
     whole = torch.from_numpy(x)
     with torch.no_grad():
         forward(chip.hardware, chip.plans, conductances(chip), model, whole)
-    right = model.tile_current_a
+    first = model.layers[0]
 
-    def spoilt(layer: int, tile: int, *given: torch.Tensor) -> torch.Tensor:
-        return right(layer, tile, *given) * (factor if (layer, tile) == (0, 1) else 1.0)
+    class Spoilt:
+        """The same, whose second tile gives too much."""
 
-    model.tile_current_a = spoilt  # type: ignore[method-assign]
+        name = "spoilt"
+
+        def transfer(self, conductance_s: torch.Tensor) -> TileTransfer:
+            right = first.reads.transfer(conductance_s).transfer_s.clone()
+            right[:, 1] *= factor
+            return TileTransfer(right)
+
+    wrong = replace(model, layers=(replace(first, reads=Spoilt()), *model.layers[1:]))
     with torch.no_grad(), pytest.raises(InputError, match=r"layer_0\.tile_1, ideal: .*circuit"):
-        forward(chip.hardware, chip.plans, conductances(chip), model, whole)
+        forward(chip.hardware, chip.plans, conductances(chip), wrong, whole)

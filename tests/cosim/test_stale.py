@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from cosim.array.layer import CrossbarArray
-from cosim.fidelities.exact import ExactModel
+from cosim.network.models import exact_model
 from cosim.nodal.lines import Lines
 from cosim.nodal.programmed import ProgrammedArray
 from cosim.nodal.transfer import solve_transfer
@@ -20,7 +20,7 @@ def _data(g: torch.Tensor) -> None:
 
 
 def _alias(g: torch.Tensor) -> None:
-    g.detach().numpy()[1, 0] *= 3
+    g.detach().numpy()[0, 1, -1, 0] *= 3
 
 
 def _in_place(g: torch.Tensor) -> None:
@@ -34,29 +34,29 @@ def test_exact_sees_every_write(write: Callable[[torch.Tensor], None], graded: b
     """The second read is that of a model that never saw the first state."""
     inputs = small_inputs(3)
     chip = chip_of(small_network(), small_hardware(200.0), inputs)
-    kept = ExactModel(chip.hardware, chip.plans, chip.periphery)
-    g = conductances(chip)[0][1].clone()
-    drive = torch.from_numpy(0.2 * inputs[:, : len(g)])
-    before = kept.tile_current_a(0, 1, drive, g).clone()
-    again = kept.tile_current_a(0, 1, drive, g.requires_grad_(graded))
+    kept = exact_model(chip.hardware, chip.plans, chip.periphery).layers[0].reads
+    g = conductances(chip)[0].clone()
+    drive = torch.from_numpy(0.2 * inputs[:, : g.shape[-2]])
+    before = kept.transfer(g).current_a(drive).clone()
+    again = kept.transfer(g.requires_grad_(graded)).current_a(drive)
     torch.testing.assert_close(again.detach(), before, rtol=1e-12, atol=0)
     write(g)
-    fresh = ExactModel(chip.hardware, chip.plans, chip.periphery)
-    found = kept.tile_current_a(0, 1, drive, g).detach()
-    assert torch.equal(found, fresh.tile_current_a(0, 1, drive, g).detach())
+    fresh = exact_model(chip.hardware, chip.plans, chip.periphery).layers[0].reads
+    found = kept.transfer(g).current_a(drive).detach()
+    assert torch.equal(found, fresh.transfer(g).current_a(drive).detach())
     assert float((found - before).norm() / before.norm()) > 1e-3
 
 
 def test_what_exact_kept_without_gradients_serves_inputs_with_them() -> None:
     inputs = small_inputs(3)
     chip = chip_of(small_network(), small_hardware(200.0), inputs)
-    model = ExactModel(chip.hardware, chip.plans, chip.periphery)
-    g = conductances(chip)[0][0]
-    drive = torch.full((2, len(g)), 0.1, dtype=torch.float64)
+    reads = exact_model(chip.hardware, chip.plans, chip.periphery).layers[1].reads
+    g = conductances(chip)[1]
+    drive = torch.full((2, g.shape[-2]), 0.1, dtype=torch.float64)
     with torch.inference_mode():
-        model.tile_current_a(0, 0, drive, g)
+        reads.transfer(g).current_a(drive)
     free = drive.clone().requires_grad_()
-    model.tile_current_a(0, 0, free, g).sum().backward()
+    reads.transfer(g).current_a(free).sum().backward()
     assert free.grad is not None
     assert bool((free.grad > 0).all())
 

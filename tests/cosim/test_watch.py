@@ -9,11 +9,11 @@ from torch import nn
 
 from compact_models.ohmic import OhmicCell
 from compact_models.variation import Stream
-from cosim.fidelities.exact import ExactModel
-from cosim.fidelities.surrogate import SurrogateModel
-from cosim.fidelities.watch import anchored, tile_errors
+from cosim.network.models import exact_model
 from cosim.network.module import CrossbarNetwork
 from cosim.network.run import forward
+from cosim.network.surrogate import SurrogateModel
+from cosim.network.watch import anchored, tile_errors
 from cosim.training.backprop import BackpropSpec, train
 from netlists.chip import Chip
 from netlists.graph import linear_stages, network_graph
@@ -63,12 +63,12 @@ def test_outside_the_region_training_is_anchored_and_says_so() -> None:
         assert line.anchored >= 1
     assert history[-1].anchors >= history[0].anchors >= 1
     # The other route: the chip's own equations, which know no closed form.
-    exact = ExactModel(chip.hardware, chip.plans, chip.periphery)
-    targets = [[g.detach() for g in layer] for layer in network.target_conductances()]
+    exact = exact_model(chip.hardware, chip.plans, chip.periphery)
+    targets = [g.detach() for g in network.target_conductances()]
     with torch.no_grad():
         inputs = torch.from_numpy(x[:40])
-        ours = forward(chip.hardware, chip.plans, targets, network.model, inputs)
-        known = forward(chip.hardware, chip.plans, targets, exact, inputs)
+        (ours,) = forward(chip.hardware, chip.plans, targets, network.model, inputs)
+        (known,) = forward(chip.hardware, chip.plans, targets, exact, inputs)
     assert float((ours - known).norm() / known.norm()) < 0.05
     assert float((ours.argmax(1) == known.argmax(1)).double().mean()) > 0.9
 
@@ -95,10 +95,10 @@ def test_errors_are_those_of_the_currents() -> None:
     g = conductances(chip)
     errors = tile_errors(model, g, x)
     assert [one.name for one in errors] == ["layer_0.tile_0", "layer_1.tile_0"]
-    exact = ExactModel(chip.hardware, chip.plans, chip.periphery)
+    exact = exact_model(chip.hardware, chip.plans, chip.periphery)
     drive = chip.hardware.driver.v_read_v * torch.cat([x, torch.ones(len(x), 1)], 1).double()
-    known = exact.tile_current_a(0, 0, drive, g[0][0])
-    found = model.as_watched().tile_current_a(0, 0, drive, g[0][0])
+    known = exact.layers[0].reads.transfer(g[0]).current_a(drive)
+    found = model.as_watched().reads[0].transfer(g[0]).current_a(drive)
     rough = float((found - known).norm() / known.norm())  # without the DAC's rounding
     assert errors[0].used == errors[0].closed == pytest.approx(rough, rel=0.02)
     assert errors[1].used < 0.3 * errors[0].used

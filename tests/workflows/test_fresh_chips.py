@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from cosim.fidelities.exact import exact_codes
+from cosim.network.models import exact_codes
 from netlists.chip import Chip, another_chip
 from tests.workflows.command import names_all, refused, spiceloop
 from workflows.fresh_chips import FreshChips, FreshReads, fresh_chips

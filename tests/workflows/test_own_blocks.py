@@ -219,8 +219,7 @@ def test_factories_of_pyspice_blocks(tmp_path: Path) -> None:
     # Read as ohmic, the cells would be off by 40 LSB: 2 kohm stand before each.
     assert found["logit_max_lsb"] <= 6
     calibration = read_calibration(run, runfolder.read_chip(run, runfolder.read_config(run)))
-    assert [tile.wires.cell.value.shape[0] for layer in calibration.model.layers
-            for tile in layer.tiles] == [1, 1]  # fmt: skip
+    assert [len(layer.wires.cell.value) for layer in calibration.model.fitted] == [1, 1]
 
 
 @pytest.mark.parametrize(

@@ -17,7 +17,7 @@ from sklearn.preprocessing import StandardScaler
 from torch import nn
 
 from compact_models.ohmic import OhmicCell
-from cosim.fidelities.ideal import IdealModel
+from cosim.network.models import ideal_model
 from cosim.network.module import CrossbarNetwork
 from cosim.training.floating import network_of
 from netlists.adcs.quantiser import AdcSpec
@@ -251,7 +251,7 @@ def test_a_chip_without_errors_computes_what_the_network_does_in_its_own_numbers
     seen = rng.uniform(-3.7, 3.7, (400, 3))
     plans = plan_layers(stages, fine, seen / 3.7, full_scale=3.7)
     assert plans[0].signed_input
-    network = CrossbarNetwork(fine, plans, stages, IdealModel(fine, plans))
+    network = CrossbarNetwork(fine, plans, stages, ideal_model(fine, plans))
     hidden = np.maximum(seen @ stages[0].weight.T + stages[0].bias, 0)
     wanted = hidden @ stages[1].weight.T + stages[1].bias
     with torch.no_grad():

@@ -79,7 +79,7 @@ def test_every_fidelity_sees_them(road: Path, tmp_path: Path) -> None:
     calibration = read_calibration(run, chip)
     for layer, rows in ((0, 5), (1, 4)):
         g = torch.from_numpy(chip.conductance_s[layer][0])
-        tile = calibration.model.layers[layer].tiles[0].wires
+        tile, _ = calibration.model.reads[layer].of_tile(0)
         exact = solve_transfer(
             g,
             r_wordline_ohm=torch.from_numpy(SEGMENTS["r_wordline_ohm"][-rows:, :6].copy()),

@@ -1,4 +1,4 @@
-"""The currents of one tile by the closed form, anchored on its exact solution.
+"""One tile by the closed form, anchored on its exact solution.
 
 The transfer is `AnchoredTransfer`'s. What amplifiers drive back by holding their bit lines off
 ground is the closed form's, moved by what it was off by at the anchor.
@@ -10,11 +10,11 @@ from collections.abc import Callable
 
 import torch
 
-from cosim.nodal.transfer import Transfer
+from cosim.array.surroundings import TileTransfer
 from cosim.surrogate.anchored import AnchoredTransfer
 from cosim.surrogate.wires import WireModel
 
-Solve = Callable[[torch.Tensor], Transfer]
+Solve = Callable[[torch.Tensor], TileTransfer]
 """The exact solution for conductances [row, col]."""
 
 
@@ -24,7 +24,7 @@ class AnchoredTile:
     Args:
         wires: the closed form.
         held_v: what the amplifiers hold the bit lines at, [col].
-        solve: the exact solution.
+        solve: the exact solution, with what that drives back.
         tolerance: largest estimated error (Frobenius, relative) without a new anchor.
 
     Raises:
@@ -42,7 +42,7 @@ class AnchoredTile:
     def _exact(self, conductance_s: torch.Tensor) -> torch.Tensor:
         solved = self._solve(conductance_s)
         closed = self._wires.offset_current_a(conductance_s, solved.transfer_s, self._held_v)
-        self._correction_a = -(self._held_v @ solved.sense_s) - closed
+        self._correction_a = solved.at_rest_a - closed
         return solved.transfer_s
 
     @property
@@ -50,8 +50,8 @@ class AnchoredTile:
         """How often the tile was solved exactly."""
         return self._anchored.anchors
 
-    def current_a(self, drive_v: torch.Tensor, conductance_s: torch.Tensor) -> torch.Tensor:
-        """Currents out of the bit lines [batch, col] for voltages [batch, row]."""
+    def transfer(self, conductance_s: torch.Tensor) -> TileTransfer:
+        """From word lines to bit lines, for [row, col]."""
         transfer = self._anchored.transfer_s(conductance_s)
         held = self._wires.offset_current_a(conductance_s, transfer, self._held_v)
-        return drive_v @ transfer + held + self._correction_a
+        return TileTransfer(transfer, held + self._correction_a)

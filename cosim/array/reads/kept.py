@@ -1,0 +1,54 @@
+"""Reads that keep the transfer of the conductances that they saw last."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+import torch
+
+from cosim.array.surroundings import TileTransfer
+
+
+class Transfers(Protocol):
+    """Who computes transfers: a file beside this one."""
+
+    @property
+    def name(self) -> str:
+        """The fidelity."""
+        ...
+
+    def transfer(self, conductance_s: torch.Tensor) -> TileTransfer:
+        """From word lines to bit lines, for [chip, tile, row, col]."""
+        ...
+
+
+class KeptReads:
+    """Solved once per programmed state.
+
+    Conductances that are those seen last, number by number, are not solved again. By content: a
+    write through `.data` or a numpy array of the same memory is in no version.
+
+    Args:
+        reads: who computes; one transfer of theirs is kept.
+    """
+
+    def __init__(self, reads: Transfers) -> None:
+        self.name = reads.name
+        self._reads = reads
+        self._seen: tuple[torch.Tensor, TileTransfer] | None = None
+
+    def transfer(self, conductance_s: torch.Tensor) -> TileTransfer:
+        """From word lines to bit lines, for [chip, tile, row, col]; differentiable."""
+        if torch.is_grad_enabled() and conductance_s.requires_grad:
+            return self._reads.transfer(conductance_s)
+        seen = self._seen
+        if seen is None or not _same(seen[0], conductance_s):
+            with torch.inference_mode(False), torch.no_grad():
+                kept = conductance_s.detach().clone()
+                seen = kept, self._reads.transfer(kept)
+            self._seen = seen
+        return seen[1]
+
+
+def _same(kept: torch.Tensor, now: torch.Tensor) -> bool:
+    return kept.dtype == now.dtype and kept.device == now.device and torch.equal(kept, now)

@@ -1,1 +1,0 @@
-"""The four fidelities, one file each: ideal, surrogate, exact and spice."""

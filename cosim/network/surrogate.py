@@ -1,0 +1,87 @@
+"""The `surrogate` fidelity: closed-form wires and fitted curves, differentiable throughout."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import torch
+
+from cosim.array.layout import TileLayout
+from cosim.array.reads.anchored_tile import AnchoredTile
+from cosim.array.reads.surrogate import SurrogateReads
+from cosim.network.run import LayerModel
+from cosim.periphery.surrogate import FittedPeriphery
+from cosim.surrogate.wires import WireModel
+from netlists.hardware import Hardware
+from netlists.tiles import LayerPlan
+
+Tile = tuple[int, int]
+"""Layer and tile, both from 0."""
+
+
+@dataclass(frozen=True, eq=False)
+class FittedLayer:
+    """What was fitted to a layer.
+
+    Attributes:
+        wires: the closed form of its tiles, sense resistances [tile, col].
+        held_v: what amplifiers hold bit lines at, [tile, col].
+        periphery: the curves.
+    """
+
+    wires: WireModel
+    held_v: torch.Tensor
+    periphery: FittedPeriphery
+
+
+class SurrogateModel:
+    """What calibration has fitted, as the layers of a network; see `NetworkModel`.
+
+    Outside the region of its closed form it warns, once for each tile, unless the tile is anchored
+    or watched: compared with the exact solution by whoever uses it (`cosim.network.watch`).
+
+    Args:
+        hardware: the chip's description.
+        plans: the layers.
+        fitted: what was fitted to each.
+        anchored: tiles whose wires are anchored on their exact solution.
+        watched: somebody compares the currents with the exact ones.
+    """
+
+    name = "surrogate"
+
+    def __init__(
+        self,
+        hardware: Hardware,
+        plans: Sequence[LayerPlan],
+        fitted: Sequence[FittedLayer],
+        *,
+        anchored: Mapping[Tile, AnchoredTile] | None = None,
+        watched: bool = False,
+    ) -> None:
+        self.hardware = hardware
+        self.plans = tuple(plans)
+        self.fitted = tuple(fitted)
+        self.anchored = dict(anchored or {})
+        self.watched = watched
+        self.reads = tuple(self._reads_of(number) for number in range(len(self.plans)))
+        self.layers = tuple(
+            LayerModel(TileLayout.of(plan), reads, layer.periphery)
+            for plan, reads, layer in zip(self.plans, self.reads, self.fitted, strict=True)
+        )
+
+    def _reads_of(self, number: int) -> SurrogateReads:
+        plan, layer = self.plans[number], self.fitted[number]
+        tiles = [f"{plan.name}.{tile.name}" for tile in plan.tiles]
+        own = {tile: one for (of, tile), one in self.anchored.items() if of == number}
+        return SurrogateReads(layer.wires, layer.held_v, tiles, anchored=own, watched=self.watched)
+
+    def as_watched(self, anchored: Mapping[Tile, AnchoredTile] | None = None) -> SurrogateModel:
+        """The same, whose user compares it with the exact solution or has said that he cannot.
+
+        Args:
+            anchored: tiles that are anchored; None for those that are.
+        """
+        tiles = self.anchored if anchored is None else anchored
+        return SurrogateModel(self.hardware, self.plans, self.fitted, anchored=tiles, watched=True)

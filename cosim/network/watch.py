@@ -1,0 +1,126 @@
+"""The surrogate beside the exact solution: how far off it is on arrays and inputs of the moment.
+
+A calibration measures its error on arrays of its own; those that training arrives at may lie
+elsewhere. What is off by more than a tolerance is anchored on the exact solution. Cells of the
+user's own have no equations to compare with; calibration's held-out error is all that is known.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+
+from cosim.array.reads.anchored_tile import AnchoredTile
+from cosim.array.reads.exact import ExactReads
+from cosim.network.models import exact_reads
+from cosim.network.run import code_full, converter_codes, drive_voltages
+from cosim.network.surrogate import SurrogateModel, Tile
+from netlists.hardware import Hardware
+
+INPUTS = 64
+"""So many inputs say how far off currents are."""
+
+
+@dataclass(frozen=True)
+class TileError:
+    """How far the currents of one tile are off, relative, in the Frobenius norm.
+
+    Attributes:
+        tile: layer and tile.
+        name: in words.
+        used: of the surrogate as it is used.
+        closed: of the closed form without an anchor.
+    """
+
+    tile: Tile
+    name: str
+    used: float
+    closed: float
+
+
+def can_be_watched(hardware: Hardware) -> bool:
+    """Whether the exact solution of the chip's arrays is known."""
+    return "cell" not in hardware.blocks
+
+
+def tile_errors(
+    model: SurrogateModel, conductance_s: Sequence[torch.Tensor], x: torch.Tensor
+) -> tuple[TileError, ...]:
+    """Compares every tile with its exact solution on inputs [batch, in].
+
+    Each layer is driven with what it would get if those before it were exact. Nothing is found
+    where the exact solution is not known (`can_be_watched`).
+
+    Args:
+        model: the surrogate; anchors of its tiles may move, as in any read.
+        conductance_s: [layer] -> [chip, tile, row, col] in siemens.
+        x: digital inputs [batch, in], 1 = full.
+    """
+    if not can_be_watched(model.hardware):
+        return ()
+    values, errors = x.unsqueeze(0), []
+    used, closed = model.as_watched(), model.as_watched({})
+    with torch.no_grad():
+        for number, (plan, cells) in enumerate(zip(model.plans, conductance_s, strict=True)):
+            layer = model.layers[number]
+            drive_v = drive_voltages(model.hardware, plan, layer, values)
+            exact = _exact(model, number).transfer(cells).current_a(drive_v)
+            off_used, off_closed = (
+                _off(one.reads[number].transfer(cells).current_a(drive_v), exact)
+                for one in (used, closed)
+            )
+            errors += [
+                TileError(
+                    (number, tile),
+                    f"{plan.name}.{part.name}",
+                    float(off_used[tile]),
+                    float(off_closed[tile]),
+                )
+                for tile, part in enumerate(plan.tiles)
+            ]
+            codes = converter_codes(model.hardware, plan, layer, exact)
+            values = codes / code_full(model.hardware, plan)
+    return tuple(errors)
+
+
+def anchored(
+    model: SurrogateModel, errors: Sequence[TileError], tolerance: float
+) -> tuple[SurrogateModel, tuple[TileError, ...]]:
+    """The surrogate with tiles anchored that are off by more than a tolerance, and which these are.
+
+    A tile that is off although it is anchored gets half of its tolerance from then on.
+
+    Args:
+        model: the surrogate of one chip.
+        errors: of `tile_errors`, with the model as it is.
+        tolerance: largest error of currents, relative.
+    """
+    passed = tuple(one for one in errors if not one.used <= tolerance)  # True for NaN
+    tiles = dict(model.anchored)
+    for one in passed:
+        before = tiles.get(one.tile)
+        limit = tolerance if before is None else 0.5 * before.tolerance
+        layer, tile = one.tile
+        wires, held_v = model.reads[layer].of_tile(tile)
+        solve = exact_reads(
+            model.hardware, model.layers[layer].layout, wires.bit.sense_ohm, held_v
+        ).transfer
+        tiles[one.tile] = AnchoredTile(wires, held_v, solve, tolerance=limit)
+    return model.as_watched(tiles), passed
+
+
+def _exact(model: SurrogateModel, number: int) -> ExactReads:
+    """A layer's wires exactly, behind the sense resistances that the surrogate has found."""
+    fitted = model.fitted[number]
+    layout = model.layers[number].layout
+    return exact_reads(model.hardware, layout, fitted.wires.bit.sense_ohm, fitted.held_v)
+
+
+def _off(found: torch.Tensor, exact: torch.Tensor) -> torch.Tensor:
+    """By tile, of currents [chip, tile, batch, col]."""
+    size = torch.linalg.vector_norm(exact, dim=(0, 2, 3))
+    off: torch.Tensor = torch.linalg.vector_norm(found - exact, dim=(0, 2, 3))
+    share: torch.Tensor = off / size.clamp_min(torch.finfo(exact.dtype).tiny)
+    return share

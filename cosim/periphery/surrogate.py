@@ -1,0 +1,51 @@
+"""The periphery by curves that were fitted to ngspice."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+
+from cosim.surrogate.curves import Curves
+from netlists.adcs import quantiser
+from netlists.hardware import Hardware
+from netlists.tiles import LayerPlan
+
+
+@dataclass(frozen=True, eq=False)
+class FittedPeriphery:
+    """Of one layer.
+
+    Attributes:
+        hardware: the chip's description.
+        plan: the layer.
+        amplifiers: output voltage over current, curves [tile, 1, col].
+        neurons: output over input voltage, curves [out].
+        adc_gain: [out].
+        adc_offset_v: [out].
+    """
+
+    hardware: Hardware
+    plan: LayerPlan
+    amplifiers: Curves
+    neurons: Curves
+    adc_gain: torch.Tensor
+    adc_offset_v: torch.Tensor
+
+    def amplify_v(self, current_a: torch.Tensor) -> torch.Tensor:
+        """Amplifier outputs for currents, [chip, tile, batch, col] both."""
+        return self.amplifiers(current_a)
+
+    def activate_v(self, sum_v: torch.Tensor) -> torch.Tensor:
+        """Neuron outputs, [chip, batch, out] both."""
+        return self.neurons(sum_v)
+
+    def continuous_code(self, v: torch.Tensor) -> torch.Tensor:
+        """Converter codes before rounding and clipping, [chip, batch, out] both."""
+        return quantiser.continuous_code(
+            v,
+            self.hardware.adc,
+            signed=self.plan.signed_output,
+            v_offset_v=self.adc_offset_v,
+            gain=self.adc_gain,
+        )
