@@ -44,6 +44,8 @@ def each(cases: Sequence[Case], quick: Sequence[Case]) -> pytest.MarkDecorator:
 
 
 EVERY = each(CASES, FAMILIES)
+# JART as B sources takes six seconds: short pulses and plain decks have it among the quick tests.
+SPICE = each(CASES, [one for one in FAMILIES if one[0] != "jart_v1b"])
 FIRST = each(
     list({name: (name, one) for name, one in reversed(CASES)}.values()),
     [one for one in FAMILIES if one[0] != "jart_v1b"],
@@ -94,7 +96,7 @@ def test_torch_agrees_with_the_paper(model_name: str, set_name: str) -> None:
 
 
 @pytest.mark.ngspice
-@EVERY
+@SPICE
 def test_ngspice_agrees_with_torch_and_the_paper(model_name: str, set_name: str) -> None:
     run = by_sources(model_name, set_name)
     for other in (by_torch(model_name, set_name), by_reference(model_name, set_name)):
@@ -105,7 +107,7 @@ def test_ngspice_agrees_with_torch_and_the_paper(model_name: str, set_name: str)
 
 
 @pytest.mark.ngspice
-@EVERY
+@SPICE
 def test_the_two_forms_in_ngspice_agree(model_name: str, set_name: str) -> None:
     ngspice = find_ngspice()
     if not can_compile(ngspice):

@@ -20,8 +20,14 @@ from tests.devices.small_models import COUPLED
 DYNAMIC = [model.name for model in all_models().values() if model.kind == "dynamic"]
 
 
-@pytest.mark.parametrize("name", DYNAMIC)
-@pytest.mark.parametrize("sign", [1, -1])
+@pytest.mark.parametrize(
+    ("sign", "name"),
+    [
+        pytest.param(sign, name, marks=pytest.mark.slow if (sign, name) == (1, "jart_v1b") else ())
+        for sign in (1, -1)
+        for name in DYNAMIC
+    ],
+)
 def test_a_ramp_that_turns_a_state_back_from_its_bound(name: str, sign: int) -> None:
     # One ramp from full voltage to full voltage of the other sign: the state rests at its bound for
     # a part of it, and how fast it was held there must not hide that it leaves. TEAM was off by a
@@ -47,7 +53,9 @@ def held(rate: float, s: float) -> float:
     return rate * min(1.0, (1 - s if rate > 0 else s) / EDGE)
 
 
-@pytest.mark.parametrize("seed", range(12))
+@pytest.mark.parametrize(
+    "seed", [pytest.param(k, marks=() if k < 6 else pytest.mark.slow) for k in range(12)]
+)
 def test_two_states_with_bounds_under_random_ramps(seed: int) -> None:
     p = COUPLED.parameter_sets[0].values
     rng = np.random.default_rng(seed)
@@ -168,9 +176,10 @@ def test_a_window_that_vanishes_lets_a_state_go(
 
 @pytest.mark.parametrize(
     ("name", "wide"),
-    [("messaris_2021", 3e-4), ("ion_drift_biolek", 3e-4), ("ion_drift_joglekar", 5e-3),
+    [("messaris_2021", 3e-4), ("ion_drift_joglekar", 5e-3),
      *(pytest.param(*one, marks=pytest.mark.slow) for one in
-       (("team", 2e-3), ("team_exp", 2e-3), ("yakopcic", 3e-4), ("ion_drift_prodromakis", 1e-3)))],
+       (("ion_drift_biolek", 3e-4), ("team", 2e-3), ("team_exp", 2e-3), ("yakopcic", 3e-4),
+        ("ion_drift_prodromakis", 1e-3)))],
 )  # fmt: skip
 def test_no_cell_of_many_passes_by_chance(name: str, wide: float) -> None:
     """Random ramps: an estimate of the error is zero for some steps, and a step must not end there.

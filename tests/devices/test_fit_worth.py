@@ -27,26 +27,40 @@ def sweep(points: int) -> tuple[Array, Array]:
     return time_s, 0.45 * np.sin(2 * np.pi * time_s / 1e-2)
 
 
-@pytest.mark.parametrize("seed", [3, pytest.param(9, marks=pytest.mark.slow)])
-def test_noise_is_no_fit(seed: int) -> None:
+@pytest.mark.parametrize(
+    ("seed", "free"),
+    [
+        pytest.param(3, ["r_on", "r_off"], id="3-two"),
+        pytest.param(3, None, marks=pytest.mark.slow, id="3"),
+        pytest.param(9, None, marks=pytest.mark.slow, id="9"),
+    ],
+)
+def test_noise_is_no_fit(seed: int, free: list[str] | None) -> None:
     time_s, voltage_v = sweep(31)
     noise = 1e-6 * np.random.default_rng(seed).standard_normal(31)
     data = Sweep(time_s, voltage_v, noise)
-    fit = fit_device(VTEAM, VTEAM.parameter_sets[0], data, options=QUICK)
+    fit = fit_device(VTEAM, VTEAM.parameter_sets[0], data, free, QUICK)
     assert fit.outcome == "no_fit"
     assert "no better than a constant would" in fit.reason
     assert f"{len(fit.values) + len(fit.initial)} fitted values" in fit.reason
 
 
-def test_a_resistor_is_no_memristor_unless_it_is_asked_for() -> None:
+def resistor() -> Sweep:
     time_s, voltage_v = sweep(31)
     noise = 1 + 0.01 * np.random.default_rng(1).standard_normal(31)
-    data = Sweep(time_s, voltage_v, voltage_v / 1e3 * noise)
-    start = VTEAM.parameter_sets[0]
-    fit = fit_device(VTEAM, start, data, options=QUICK)
+    return Sweep(time_s, voltage_v, voltage_v / 1e3 * noise)
+
+
+@pytest.mark.parametrize("name", ["ion_drift", pytest.param("vteam", marks=pytest.mark.slow)])
+def test_a_resistor_is_no_memristor(name: str) -> None:
+    model = find_model(name)
+    fit = fit_device(model, model.parameter_sets[0], resistor(), options=QUICK)
     assert fit.outcome == "no_fit"
     assert "a resistor would" in fit.reason
-    asked = fit_device(VTEAM, start, data, ["r_on", "r_off"], QUICK)
+
+
+def test_a_resistor_is_one_where_it_is_asked_for() -> None:
+    asked = fit_device(VTEAM, VTEAM.parameter_sets[0], resistor(), ["r_on", "r_off"], QUICK)
     assert asked.outcome == "ok", asked.reason
     assert asked.values["r_off"].value == pytest.approx(1000, rel=0.01)
 

@@ -27,6 +27,11 @@ CASES += [
     for model in all_models().values()
     if model.name in all_references() and model.name not in ("stanford", "jart_v1b")
 ]
+# Of two sets of one model one is quick.
+EVERY = pytest.mark.parametrize(
+    ("name", "set_name"),
+    [pytest.param(*one, marks=pytest.mark.slow if one[1] == "asu" else ()) for one in CASES],
+)
 # Numbers that a law is very sensitive to; exponents that a reference takes as whole.
 NEAR = {"stanford": 0.02, "ion_drift_joglekar": 0.0, "ion_drift_biolek": 0.0}
 
@@ -148,7 +153,7 @@ def seeds(name: str) -> range:
     return range(100, 107) if name in ("stanford", "piecewise_step") else range(200, 202)
 
 
-@pytest.mark.parametrize(("name", "set_name"), CASES)
+@EVERY
 def test_random_runs_agree_with_scipy(name: str, set_name: str) -> None:
     model = all_models()[name]
     for seed in seeds(name):
@@ -161,7 +166,7 @@ def test_random_runs_agree_with_scipy(name: str, set_name: str) -> None:
         assert i[counts] == pytest.approx(i_known[counts], rel=1e-3), seed
 
 
-@pytest.mark.parametrize(("name", "set_name"), CASES)
+@EVERY
 def test_a_run_cut_in_two_is_the_same(name: str, set_name: str) -> None:
     model = all_models()[name]
     for seed in seeds(name):
@@ -173,7 +178,7 @@ def test_a_run_cut_in_two_is_the_same(name: str, set_name: str) -> None:
         assert second[:, -1] == pytest.approx(whole[:, -1], abs=1e-4), seed
 
 
-@pytest.mark.parametrize(("name", "set_name"), CASES)
+@EVERY
 def test_a_batch_is_like_its_cells_alone(name: str, set_name: str) -> None:
     model = all_models()[name]
     drawn = [Draw(model, model.parameter_set(set_name), seed) for seed in range(300, 306)]

@@ -71,7 +71,10 @@ def test_an_abrupt_switching_is_forgotten_at_the_bound() -> None:
     assert float(slope.abs()) * 1.6e-9 < 1e-3
 
 
-@pytest.mark.parametrize("pulse", [(0.0, -0.8, -0.8, 0.0), (0.2, 1.1, 1.1, 0.2)])
+@pytest.mark.parametrize(
+    "pulse",
+    [(0.0, -0.8, -0.8, 0.0), pytest.param((0.2, 1.1, 1.1, 0.2), marks=pytest.mark.slow)],
+)
 def test_a_step_that_came_to_nothing_leaves_no_nan(pulse: tuple[float, ...]) -> None:
     # A rejected step may lead to infinity; zero times its gradients was NaN in every one.
     model = all_models()["jart_v1b"]

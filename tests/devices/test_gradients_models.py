@@ -17,6 +17,8 @@ CASES = [
     if model.name != "jart_v1b"
 ]
 CASES += [("constant_step", "idealized"), ("exp_step", "pcm")]
+# Another of its family is among the quick ones: team_exp, messaris, ion_drift_biolek.
+AKIN = {"team", "messaris_2021", "ion_drift_prodromakis"}
 STEP = 1e-4
 CELLS = 2
 PLACES = torch.tensor([0.35, 0.7], dtype=torch.float64)  # of their range, where states start
@@ -91,7 +93,10 @@ class Turned:
         return torch.stack([*states, current[:, -2] / size, charge / size], -1)
 
 
-@pytest.mark.parametrize(("name", "set_name"), CASES)
+@pytest.mark.parametrize(
+    ("name", "set_name"),
+    [pytest.param(*one, marks=pytest.mark.slow if one[0] in AKIN else ()) for one in CASES],
+)
 def test_gradients_are_those_of_differences(name: str, set_name: str) -> None:
     model = all_models()[name]
     turned = Turned(model, model.parameter_set(set_name))

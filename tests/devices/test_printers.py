@@ -116,9 +116,9 @@ def cases() -> tuple[list[sympy.Expr], np.ndarray]:
     kept, values = [], []
     while len(kept) < COUNT:
         one = sympy.sympify(expression(rng, 3))
-        value = complex(one.subs(VALUES).evalf())
         if one.has(sympy.ITE):  # a choice inside a condition: models are refused for it
             continue
+        value = complex(one.subs(VALUES).evalf())
         if one.free_symbols and abs(value.imag) == 0 and 1e-3 < abs(value.real) < 1e4:
             kept.append(one)
             values.append(value.real)

@@ -94,7 +94,7 @@ def test_gradients_pass_the_checks() -> None:
     assert r_on.grad.tolist() == pytest.approx([-0.01 / 50**2, -0.01 / 60**2], rel=1e-4)
 
 
-@pytest.mark.parametrize("names", [("eps_r",), None])
+@pytest.mark.parametrize("names", [pytest.param(("eps_r",), marks=pytest.mark.slow), None])
 def test_jart_with_parameters_of_float32(names: tuple[str, ...] | None) -> None:
     model = find_model("jart_v1b")
     one = model.parameter_sets[0]

@@ -65,8 +65,20 @@ def part(model: CompactModel, one: ParameterSet, state: np.ndarray) -> np.ndarra
 
 
 @pytest.mark.ngspice
-@FORMS
-@PULSES
+@pytest.mark.parametrize(
+    ("name", "set_name", "width_s", "volts", "compiled"),
+    [
+        pytest.param(
+            *one,
+            compiled,
+            id="-".join(map(str, (*one, "osdi" if compiled else "b"))),
+            # On an array, below, it is among the quick ones.
+            marks=pytest.mark.slow if one[0] == "jart_v1b" and not compiled else (),
+        )
+        for one in SHORT
+        for compiled in (False, True)
+    ],
+)
 def test_a_pulse_that_is_short_beside_the_run(
     name: str, set_name: str, width_s: float, volts: float, compiled: bool
 ) -> None:

@@ -119,6 +119,7 @@ def behind_a_resistor() -> np.ndarray:
     )
 
 
+@pytest.mark.slow  # test_plain_decks.py has the same circuit, at two of these points
 @pytest.mark.ngspice
 def test_a_cell_behind_a_resistor() -> None:
     gap = state_node(MODEL.states[0])

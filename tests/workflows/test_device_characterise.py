@@ -19,6 +19,7 @@ from cosim.portraits.pulse_device import step_sizes
 from cosim.pulses.device_steps import number_of_states, symmetry_point
 from cosim.synapse.default_pulses import default_pulses
 from cosim.synapse.synapse import characterise
+from cosim.tables.layout import FULL, QUICK, Effort
 from tests.workflows.command import names_all, refused, spiceloop
 from workflows.device.pulse_page import draw_steps
 from workflows.device.synapse_page import near_nothing, page
@@ -65,7 +66,13 @@ def test_a_pulse_device_has_its_numbers_in_json_and_table(tmp_path: Path) -> Non
 
 
 @pytest.mark.ngspice
-def test_vteam_has_the_same_numbers_in_torch_and_ngspice(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "effort", [QUICK, pytest.param(FULL, marks=pytest.mark.slow)], ids=["quick", "full"]
+)
+def test_vteam_has_the_same_numbers_in_torch_and_ngspice(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, effort: Effort
+) -> None:
+    monkeypatch.setattr("cosim.tables.update.FULL", effort)
     given = ("--amplitude-v", "-0.22", "--amplitude-down-v", "0.25", "--width-s", "1e-8")
     found = {}
     for engine in ("torch", "ngspice"):

@@ -62,7 +62,8 @@ def times_at(model: CompactModel, volts: list[float], first: float, last: float)
     return [float(time_s) for time_s in found]
 
 
-# One of each kind of equations: with a threshold and without, a step, a drift. Two states: below.
+# One of each kind of equations: with a threshold and without, a step, a drift. Two states: below,
+# under --all.
 PAGES = ("vteam", "ion_drift_biolek", "soft_bounds", "pcm")
 
 
@@ -128,6 +129,12 @@ def test_a_device_with_two_states_is_timed_by_integration(tmp_path: Path) -> Non
         x = 0.1 + 1e6 * v * (t - 1e-6 * (1 - np.exp(-t / 1e-6)))
         assert time_s == pytest.approx(t[np.argmax(x >= 0.6)], rel=0.02)
     assert math.isnan(found[2])
+
+
+@pytest.mark.slow
+def test_a_device_with_two_states_has_its_page(tmp_path: Path) -> None:
+    path = tmp_path / "delayed.py"
+    path.write_text(TWO_STATES, encoding="utf-8")
     done = plot_device(str(path), None, tmp_path / "delayed.svg", QUICK)
     assert not done.absent
     assert (tmp_path / "delayed.svg").read_text("utf-8").startswith("<?xml")

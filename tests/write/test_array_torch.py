@@ -63,8 +63,8 @@ def fractions(array: PulsedArray, name: str, values: np.ndarray) -> np.ndarray:
     ("name", "chosen", "volts", "width_s"),
     [
         ("vteam", "sine", 1.0, 1e-7),
-        ("vteam", "sine", -1.0, 1e-7),
-        ("stanford", "sky130", 2.2, 1e-7),
+        pytest.param("vteam", "sine", -1.0, 1e-7, marks=pytest.mark.slow),
+        pytest.param("stanford", "sky130", 2.2, 1e-7, marks=pytest.mark.slow),
         ("stanford", "sky130", -2.2, 1e-7),
         pytest.param("jart_v1b", "hfo2", 1.2, 1e-6, marks=pytest.mark.slow),
     ],

@@ -17,10 +17,15 @@ from tests.write.test_amplitudes import MODEL, NUMBERS
 
 
 @pytest.mark.ngspice
-@pytest.mark.parametrize("ohm", [0.0, 1e-3, 20.0])
 @pytest.mark.parametrize(
-    ("device", "level_v", "width_s"),
-    [("own vteam", -0.95, 2e-8), ("own vteam", 0.9, 2e-8), ("stanford", -1.7, 1e-7)],
+    ("device", "level_v", "width_s", "ohm"),
+    [
+        pytest.param(
+            *one, ohm, marks=pytest.mark.slow if (one[0], ohm) == ("stanford", 1e-3) else ()
+        )
+        for one in [("own vteam", -0.95, 2e-8), ("own vteam", 0.9, 2e-8), ("stanford", -1.7, 1e-7)]
+        for ohm in (0.0, 1e-3, 20.0)
+    ],
 )
 def test_a_cell_that_goes_through_most_of_its_range(
     device: str, level_v: float, width_s: float, ohm: float, ngspice: Ngspice

@@ -206,7 +206,15 @@ def test_missing_the_aim_is_said_with_both_counts() -> None:
     assert "40 pulses" not in missed_aim(40, 120)
 
 
-@pytest.mark.parametrize("name", ["vteam", "yakopcic", "messaris", "ion_drift_biolek"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "vteam",
+        "yakopcic",
+        pytest.param("messaris", marks=pytest.mark.slow),
+        pytest.param("ion_drift_biolek", marks=pytest.mark.slow),
+    ],
+)
 def test_default_pulses_cross_the_range_in_some_tens(name: str) -> None:
     model, numbers = device(name)
     up, down = default_pulses(model, numbers)

@@ -15,7 +15,7 @@ from cosim.devices.form import device_form
 from cosim.ngspice import Ngspice, Outcome
 from cosim.surrogate.update import UpdateNoise, UpdateSurrogate
 from cosim.surrogate.update_rows import Row, compared, from_rows, ideal_step
-from cosim.tables.layout import FULL, QUICK
+from cosim.tables.layout import FULL, QUICK, Effort
 from cosim.tables.source import in_ngspice, in_torch
 from cosim.tables.update import calibrate_update
 from netlists.pulse import Pulse
@@ -46,17 +46,22 @@ def vteam() -> UpdateSurrogate:
 
 @pytest.mark.ngspice
 @pytest.mark.parametrize(
-    "compiled", [None, pytest.param(False, marks=pytest.mark.slow)], ids=["osdi", "b"]
+    ("compiled", "effort"),
+    [
+        pytest.param(None, QUICK, id="osdi-quick"),
+        pytest.param(None, None, marks=pytest.mark.slow, id="osdi"),
+        pytest.param(False, None, marks=pytest.mark.slow, id="b"),
+    ],
 )
 def test_vteam_in_ngspice_is_within_two_percent_and_torch_agrees(
-    ngspice: Ngspice, compiled: bool | None
+    ngspice: Ngspice, compiled: bool | None, effort: Effort | None
 ) -> None:
-    made = calibrated(VTEAM, ngspice=ngspice, compiled=compiled)
+    made = calibrated(VTEAM, ngspice=ngspice, compiled=compiled, effort=effort)
     assert "ngspice" in made.source
     held = made.held_out
     assert held is not None
     assert held.lost == 0
-    assert held.points == (FULL if compiled is None else QUICK).held_out
+    assert held.points == (effort or (FULL if compiled is None else QUICK)).held_out
     assert held.nrmse < 0.02
     assert held.energy_nrmse < 0.02
     # By the other route, on other points: one integrator made the table, the other checks it.
