@@ -18,6 +18,7 @@ from torch import nn
 from compact_models.errors import InputError
 from compact_models.variation import Draw
 from cosim.array.layout import TileLayout
+from cosim.array.matrix import PairMatrix
 from cosim.array.pulse_pairs import PulsePairs
 from cosim.array.surroundings import TileTransfer
 from cosim.pulses.trains import PulseTrains
@@ -29,6 +30,11 @@ class Reads(Protocol):
     @property
     def name(self) -> str:
         """The fidelity."""
+        ...
+
+    @property
+    def moved_tolerance(self) -> float:
+        """By how much a transfer may be off because cells have moved since (Frobenius)."""
         ...
 
     def transfer(self, conductance_s: torch.Tensor) -> TileTransfer:
@@ -134,6 +140,9 @@ class AnalogArray(nn.Module):
         self.register_buffer("w", torch.zeros(chips, 2, layout.rows, layout.outs, dtype=dtype))
         self._forward: tuple[int, TileTransfer] | None = None
         self._backward: tuple[int, TileTransfer] | None = None
+        self._matrices = tuple(
+            PairMatrix(layout, cells, reads.moved_tolerance) for _ in ("forward", "backward")
+        )
 
     @property
     def chips(self) -> int:
@@ -172,6 +181,28 @@ class AnalogArray(nn.Module):
                 kept = self.version, self.reads.transposed(tiles)
             self._backward = kept
         return kept[1]
+
+    def matrix(self) -> tuple[torch.Tensor, torch.Tensor | None]:
+        """Current of a pair per volt on a word line, [chip, row, out], all tiles together.
+
+        What straight amplifiers make of a read; and what flows where nothing is driven,
+        [chip, out], None for nothing.
+        """
+        return self._matrix(self._matrices[0], turned=False)
+
+    def matrix_transposed(self) -> torch.Tensor:
+        """Current of a word line per volt on a pair, plus and minus, [chip, row, out]."""
+        return self._matrix(self._matrices[1], turned=True)[0]
+
+    def _matrix(
+        self, kept: PairMatrix, *, turned: bool
+    ) -> tuple[torch.Tensor, torch.Tensor | None]:
+        with torch.no_grad():
+            near = kept.moved_to(self.w)
+            if near is not None:
+                return near
+            transfer = self.transposed() if turned else self.transfer()
+            return kept.computed(self.w, self.conductance_s(), transfer, turned=turned)
 
     def read(self, drive_v: torch.Tensor) -> torch.Tensor:
         """Currents out of the bit lines, [chip, tile, batch, col].

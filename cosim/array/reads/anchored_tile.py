@@ -23,7 +23,7 @@ class AnchoredTile:
 
     Args:
         wires: the closed form.
-        held_v: what the amplifiers hold the bit lines at, [col].
+        held_v: what the amplifiers hold the bit lines at, [col]; None for 0.
         solve: the exact solution, with what that drives back.
         tolerance: largest estimated error (Frobenius, relative) without a new anchor.
 
@@ -32,17 +32,18 @@ class AnchoredTile:
     """
 
     def __init__(
-        self, wires: WireModel, held_v: torch.Tensor, solve: Solve, *, tolerance: float
+        self, wires: WireModel, held_v: torch.Tensor | None, solve: Solve, *, tolerance: float
     ) -> None:
         self.tolerance = tolerance
         self._wires, self._held_v, self._solve = wires, held_v, solve
-        self._correction_a = torch.zeros_like(held_v)
+        self._correction_a: torch.Tensor | None = None
         self._anchored = AnchoredTransfer(wires, self._exact, tolerance=tolerance)
 
     def _exact(self, conductance_s: torch.Tensor) -> torch.Tensor:
         solved = self._solve(conductance_s)
-        closed = self._wires.offset_current_a(conductance_s, solved.transfer_s, self._held_v)
-        self._correction_a = solved.at_rest_a - closed
+        if self._held_v is not None:
+            closed = self._wires.offset_current_a(conductance_s, solved.transfer_s, self._held_v)
+            self._correction_a = solved.at_rest_a - closed
         return solved.transfer_s
 
     @property
@@ -50,8 +51,16 @@ class AnchoredTile:
         """How often the tile was solved exactly."""
         return self._anchored.anchors
 
+    @property
+    def estimate(self) -> float:
+        """Of the error of the last transfer."""
+        return self._anchored.estimate
+
     def transfer(self, conductance_s: torch.Tensor) -> TileTransfer:
         """From word lines to bit lines, for [row, col]."""
         transfer = self._anchored.transfer_s(conductance_s)
+        if self._held_v is None:
+            return TileTransfer(transfer)
         held = self._wires.offset_current_a(conductance_s, transfer, self._held_v)
-        return TileTransfer(transfer, held + self._correction_a)
+        known = self._correction_a
+        return TileTransfer(transfer, held if known is None else held + known)

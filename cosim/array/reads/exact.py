@@ -24,6 +24,7 @@ class ExactReads:
     forward: Ends
     backward: Ends
     name: str = "exact"
+    moved_tolerance: float = 0.0
 
     def transfer(self, conductance_s: torch.Tensor) -> TileTransfer:
         """From word lines to bit lines, for [..., row, col]; differentiable.
@@ -31,7 +32,7 @@ class ExactReads:
         Raises:
             InputError: no conductances of double precision.
         """
-        return _solved(conductance_s, self.wires, self.forward)
+        return solved(conductance_s, self.wires, self.forward)
 
     def transposed(self, conductance_s: torch.Tensor) -> TileTransfer:
         """From bit lines to word lines, [..., col, row], for [..., row, col]; differentiable.
@@ -39,12 +40,17 @@ class ExactReads:
         Raises:
             InputError: no conductances of double precision.
         """
-        turned = _solved(flipped(conductance_s), self.wires.flipped, self.backward.flipped)
+        turned = solved(flipped(conductance_s), self.wires.flipped, self.backward.flipped)
         return turned.flipped
 
 
-def _solved(conductance_s: torch.Tensor, wires: TileWires, ends: Ends) -> TileTransfer:
-    solved = solve_transfer(
+def solved(conductance_s: torch.Tensor, wires: TileWires, ends: Ends) -> TileTransfer:
+    """The exact transfer of arrays between some ends, for [..., row, col].
+
+    Raises:
+        InputError: no conductances of double precision.
+    """
+    found = solve_transfer(
         conductance_s,
         r_wordline_ohm=wires.r_wordline_ohm,
         r_bitline_ohm=wires.r_bitline_ohm,
@@ -52,6 +58,6 @@ def _solved(conductance_s: torch.Tensor, wires: TileWires, ends: Ends) -> TileTr
         r_sense_ohm=ends.r_sense_ohm,
     )
     if ends.held_v is None:
-        return TileTransfer(solved.transfer_s)
-    held = (ends.held_v.unsqueeze(-2) @ solved.sense_s).squeeze(-2)
-    return TileTransfer(solved.transfer_s, -held)
+        return TileTransfer(found.transfer_s)
+    held = (ends.held_v.unsqueeze(-2) @ found.sense_s).squeeze(-2)
+    return TileTransfer(found.transfer_s, -held)

@@ -14,6 +14,7 @@ class IdealReads:
     """The transfer is the conductance."""
 
     name: str = "ideal"
+    moved_tolerance: float = 0.0
 
     def transfer(self, conductance_s: torch.Tensor) -> TileTransfer:
         """From word lines to bit lines, for [..., row, col]."""

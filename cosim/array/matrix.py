@@ -1,0 +1,139 @@
+"""The matrix that an array is to its periphery, kept cheaply while cells move by single pulses.
+
+Where amplifiers are straight, the sum over tiles and the difference of a pair make one matrix of
+all the transfers: current of an output's pair per volt on a word line. Between two computations of
+the transfers a cell's own share of it is taken to go with its conductance, T = (T / G) G, which
+costs one pass over the cells. By how much that is off is measured whenever the transfers are
+computed again, as a rate per movement of the cells, tile by tile; where movement times rate passes
+the tolerance they are computed again.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from functools import cached_property
+
+import torch
+
+from cosim.array.layout import TileLayout
+from cosim.array.pulse_pairs import PulsePairs
+from cosim.array.surroundings import TileTransfer
+
+# The first rate: of the loss of the current, nothing being measured yet. What is measured counts
+# twice; an older, larger rate counts that much of itself at each new measurement.
+_FIRST, _LATER, _FORGETS = 2.0, 2.0, 0.7
+
+
+@dataclass(eq=False)
+class _Base:
+    """The matrix and the cells at the last computation of the transfers.
+
+    The matrix elsewhere is `of_w * w[plus] - of_w[minus] * w[minus] + rest`.
+    """
+
+    w: torch.Tensor  # [chip, side, row, out]
+    of_w: torch.Tensor  # current per volt and weight, [chip, side, row, out]
+    rest: torch.Tensor  # [chip, row, out]
+    offset: torch.Tensor | None  # current of a pair where nothing is driven, [chip, out]
+    size: torch.Tensor  # of the conductances, Frobenius, [chip, tile]
+    rate: torch.Tensor  # error of a tile's transfer per movement, both relative, [chip, tile]
+
+
+@dataclass(eq=False)
+class PairMatrix:
+    """The matrix of one direction.
+
+    Attributes:
+        tolerance: largest error of a tile's transfer by moved cells (Frobenius, relative).
+        refreshes: how often the transfers have been computed.
+        estimate: of the error of the last matrix, worst tile.
+    """
+
+    layout: TileLayout
+    cells: PulsePairs
+    tolerance: float
+    refreshes: int = 0
+    estimate: float = 0.0
+    _base: _Base | None = field(default=None, repr=False)
+
+    @cached_property
+    def _blocks(self) -> tuple[torch.Tensor, torch.Tensor]:
+        """Which word lines and which outputs are in which block, [block, line] each."""
+        return _indicator(self.layout.row_edges), _indicator(self.layout.out_edges)
+
+    def moved_to(self, w: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor | None] | None:
+        """The matrix [chip, row, out] and its offset [chip, out] at weights near the last ones.
+
+        None where it may be off by more than the tolerance, or nothing has been computed.
+        """
+        base = self._base
+        if base is None or base.w.dtype != w.dtype:
+            return None
+        self.estimate = float((base.rate * self._movement(base, w)).amax())
+        if not self.estimate <= self.tolerance:
+            return None
+        return _at(base, w, self.cells.sides), base.offset
+
+    def computed(
+        self, w: torch.Tensor, conductance_s: torch.Tensor, transfer: TileTransfer, *, turned: bool
+    ) -> tuple[torch.Tensor, torch.Tensor | None]:
+        """Takes transfers of the cells as they are.
+
+        Args:
+            w: weights of the cells, [chip, side, row, out].
+            conductance_s: their conductances, likewise.
+            transfer: [chip, tile, row, col], or [chip, tile, col, row] where it is `turned`.
+            turned: it is that of a backward read.
+        """
+        layout = self.layout
+        tiles = transfer.transfer_s.mT if turned else transfer.transfer_s
+        planes = layout.join_cells(tiles)
+        offset = None
+        if transfer.held_a is not None and not turned:
+            sums = (
+                layout.sum_rows(transfer.held_a.unsqueeze(2))[:, :, :, 0]
+                - layout.sum_rows(transfer.held_a.unsqueeze(2))[:, :, :, 1]
+            )
+            offset = sums[:, 0]
+        before, size = self._base, self._by_tile(conductance_s.square()).sqrt()
+        total = self._by_tile(planes.square()).sqrt().clamp_min(torch.finfo(w.dtype).tiny)
+        if before is None or before.w.dtype != w.dtype:
+            rate = _FIRST * self._by_tile((planes - conductance_s).square()).sqrt() / total
+        else:
+            moved = self._movement(before, w)
+            now = planes[:, 0] - planes[:, 1]
+            off = self._by_tile((_at(before, w, self.cells.sides) - now).square()[:, None]).sqrt()
+            seen = _LATER * (off / total) / moved.clamp_min(1e-9)
+            rate = torch.maximum(torch.where(moved > 0, seen, 0.0), _FORGETS * before.rate)
+        share = torch.where(conductance_s > 0, planes / conductance_s, 0.0)
+        of_w = share * self.cells.slope_s
+        matrix = planes[:, 0] - planes[:, 1]
+        rest = matrix - of_w[:, 0] * w[:, 0]
+        if len(self.cells.sides) > 1:
+            rest = rest + of_w[:, 1] * w[:, 1]
+        self._base = _Base(w.clone(), of_w, rest, offset, size, rate)
+        self.refreshes += 1
+        self.estimate = 0.0
+        return matrix, offset
+
+    def _movement(self, base: _Base, w: torch.Tensor) -> torch.Tensor:
+        """By how much the cells of every tile have moved, relative, [chip, tile]."""
+        sides = list(self.cells.sides)
+        change = (w[:, sides] - base.w[:, sides]).square()
+        return self.cells.slope_s * self._by_tile(change).sqrt() / base.size
+
+    def _by_tile(self, planes: torch.Tensor) -> torch.Tensor:
+        """Sums over the cells of every tile, [chip, side, row, out] -> [chip, tile]."""
+        rows, outs = (one.to(planes) for one in self._blocks)
+        return (rows @ planes.sum(1) @ outs.mT).flatten(1)
+
+
+def _at(base: _Base, w: torch.Tensor, sides: tuple[int, ...]) -> torch.Tensor:
+    matrix = torch.addcmul(base.rest, base.of_w[:, 0], w[:, 0])
+    return matrix if len(sides) == 1 else matrix.addcmul_(base.of_w[:, 1], w[:, 1], value=-1.0)
+
+
+def _indicator(edges: tuple[int, ...]) -> torch.Tensor:
+    lines = torch.arange(edges[-1])
+    first, last = (torch.tensor(one)[:, None] for one in (edges[:-1], edges[1:]))
+    return ((lines >= first) & (lines < last)).to(torch.float64)
