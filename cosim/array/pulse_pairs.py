@@ -19,6 +19,7 @@ import torch
 
 from compact_models.errors import InputError, closest
 from compact_models.model import CompactModel, ParameterSet
+from compact_models.ohmic import ReferencedCell
 from compact_models.variation import component_rng
 
 Pair = Literal["reference", "both"]
@@ -170,3 +171,21 @@ def draw_pairs(
             drawn = np.maximum(drawn, lowest)
         spread[name] = torch.from_numpy(drawn)
     return PulsePairs(model, nominal, spread, pair, floored)
+
+
+def referenced_cell(nominal: ParameterSet, pair: Pair) -> ReferencedCell:
+    """The conductances of a device's pairs, as a chip is planned with.
+
+    Args:
+        nominal: the parameter set of a pulse device.
+        pair: which cells of a pair pulses reach.
+    """
+    v = nominal.values
+    zero = v["g_min"] - (v["g_max"] - v["g_min"]) / (v["w_max"] - v["w_min"]) * v["w_min"]
+    return ReferencedCell(
+        g_off_s=v["g_min"],
+        g_on_s=v["g_max"],
+        sigma_program=0.0,
+        reference_s=zero,
+        both=pair == "both",
+    )

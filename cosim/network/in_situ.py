@@ -7,15 +7,18 @@ at its inputs; activations and errors are left in pairs for whoever updates the 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, MutableMapping, Sequence
+from dataclasses import replace
 from typing import Any, Protocol
 
 import torch
 from torch import nn
 
 from compact_models.errors import InputError
+from compact_models.variation import Draw, Stream
 from cosim.array.analog_array import AnalogArray
 from cosim.array.parameter import AnalogParameter, Pairs
+from cosim.periphery.managed import ReadRule, managed_read
 from netlists.adcs import quantiser
 from netlists.drivers import level
 from netlists.graph import LinearStage
@@ -25,6 +28,10 @@ from netlists.tiles import LayerPlan, augmented
 
 class Periphery(Protocol):
     """What stands around the arrays of a layer, stacked over chips and tiles."""
+
+    def straight_ohm(self, layer: int) -> float | None:
+        """The feedback of amplifiers that are straight and all alike; None of others."""
+        ...
 
     def amplify_v(self, layer: int, current_a: torch.Tensor) -> torch.Tensor:
         """Amplifier outputs [chip, tile, batch, col] for currents of that shape."""
@@ -49,6 +56,8 @@ class InSituLayer(nn.Module):
         array: the cells.
         periphery: what stands around them.
         stage: weights to start from.
+        managed: how reads are managed digitally, forward and backward; None for the chip's own
+            converters, and for errors that are driven as they are.
     """
 
     def __init__(
@@ -59,8 +68,14 @@ class InSituLayer(nn.Module):
         array: AnalogArray,
         periphery: Periphery,
         stage: LinearStage,
+        *,
+        managed: ReadRule | None = None,
+        stream: Stream | None = None,
     ) -> None:
         super().__init__()
+        self.managed = managed
+        self.stream = stream or Stream(0)
+        self.reads = 0
         self.index = index
         self.plan = plan
         self.hardware = hardware
@@ -75,6 +90,16 @@ class InSituLayer(nn.Module):
             self.bias = AnalogParameter.of(
                 array, pairs, (plan.inputs, plan.rows), bias=True, scale=plan.input_scale
             )
+
+        self.register_load_state_dict_post_hook(_refreshed)  # type: ignore[no-untyped-call]  # torch
+
+    def get_extra_state(self) -> dict[str, int]:
+        """Of `nn.Module`: how many reads have drawn, so that they go on where they stopped."""
+        return {"reads": self.reads}
+
+    def set_extra_state(self, state: Mapping[str, int]) -> None:
+        """See `get_extra_state`."""
+        self.reads = int(state["reads"])
 
     def refresh(self) -> None:
         """Brings the parameters to what the cells hold."""
@@ -98,7 +123,7 @@ class InSituLayer(nn.Module):
 
     def _load_from_state_dict(
         self,
-        state_dict: Mapping[str, Any],
+        state_dict: MutableMapping[str, Any],
         prefix: str,
         local_metadata: Mapping[str, Any],
         strict: bool,
@@ -106,13 +131,14 @@ class InSituLayer(nn.Module):
         *more: Any,
     ) -> None:
         """Of `nn.Module`: a state without cells is written into them, as a float network's is."""
-        weight = state_dict.get(f"{prefix}weight")
-        if f"{prefix}array.w" in state_dict or weight is None:
-            super()._load_from_state_dict(
-                state_dict, prefix, local_metadata, strict, missing_keys, *more
-            )
-        else:
+        cells, weight = f"{prefix}array.w", state_dict.get(f"{prefix}weight")
+        if cells not in state_dict and weight is not None:
             self.program(weight, state_dict.get(f"{prefix}bias"))
+            state_dict[cells] = self.array.w  # torch loads a copy of what it was given
+            state_dict.setdefault(f"{prefix}_extra_state", self.get_extra_state())
+        super()._load_from_state_dict(
+            state_dict, prefix, local_metadata, strict, missing_keys, *more
+        )
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Codes of the layer's converters, [chip, batch, out], for [chip, batch, in] digital."""
@@ -131,11 +157,19 @@ class InSituLayer(nn.Module):
 
     def sums_v(self, x: torch.Tensor) -> torch.Tensor:
         """What the amplifiers' outputs add up to, [chip, batch, out], for digital inputs."""
-        hardware, plan, layout = self.hardware, self.plan, self.array.layout
-        drive = level.level(x, hardware.driver, signed=plan.signed_input)
-        if plan.has_bias:
-            one = drive.new_full((*drive.shape[:-1], 1), hardware.driver.v_read_v)
-            drive = torch.cat([drive, one], -1)
+        plan, driver = self.plan, self.hardware.driver
+        if self.managed is not None:
+            lines = self._with_bias(x * plan.input_scale, plan.input_scale)
+            y = managed_read(self._straight, lines, self.managed, self._draw("forward"))
+            return y * (self.hardware.adc.v_full_scale_v / plan.span)
+        drive = level.level(x, driver, signed=plan.signed_input)
+        drive = self._with_bias(drive, driver.v_read_v)
+        feedback = self.periphery.straight_ohm(self.index)
+        if feedback is not None:
+            matrix, offset = self.array.matrix()
+            current = drive @ matrix
+            return feedback * (current if offset is None else current + offset.unsqueeze(-2))
+        layout = self.array.layout
         current = self.array.read(layout.split_rows(drive))
         volts = layout.sum_rows(self.periphery.amplify_v(self.index, current))
         return volts[..., 1] - volts[..., 0]  # amplifiers invert: minus less plus
@@ -149,14 +183,38 @@ class InSituLayer(nn.Module):
         Returns:
             Gradients by the digital inputs, [chip, batch, in].
         """
-        array, layout = self.array, self.array.layout
-        v_read = self.hardware.driver.v_read_v
-        size = d.abs().amax(-1, keepdim=True)  # the largest error is driven with the full voltage
-        share = torch.where(size > 0, d / size, 0.0)
-        drive = layout.split_cols(v_read * torch.stack([share, -share], -1))
-        current = layout.sum_cols(array.read_transposed(drive))
-        products = current * (array.weight_per_s / v_read) * size
+        back = self.array.matrix_transposed().mT
+        if self.managed is None:
+            products = (d @ back) * self.array.weight_per_s
+        else:
+            rule = replace(self.managed, noise_management="abs_max", bound_management="none")
+            per_s = self.array.weight_per_s
+            products = managed_read(
+                lambda share: (share @ back) * per_s, d, rule, self._draw("backward")
+            )
         return products[..., : self.plan.inputs] * self.plan.input_scale
+
+    def _straight(self, lines: torch.Tensor) -> torch.Tensor:
+        """Weights times inputs, by straight amplifiers without offsets."""
+        return (lines @ self.array.matrix()[0]) * self.array.weight_per_s
+
+    def _with_bias(self, lines: torch.Tensor, value: float) -> torch.Tensor:
+        if not self.plan.has_bias:
+            return lines
+        return torch.cat([lines, lines.new_full((*lines.shape[:-1], 1), value)], -1)
+
+    def _draw(self, direction: str) -> Draw | None:
+        """What the next read draws from; None where it draws nothing."""
+        if self.managed is None or not self.managed.draws:
+            return None
+        self.reads += 1
+        return self.stream.at(f"{self.plan.name}/{direction}", self.reads)
+
+
+def _refreshed(layer: nn.Module, _keys: object) -> None:
+    """After `load_state_dict`: the parameters are what the cells hold."""
+    if isinstance(layer, InSituLayer):
+        layer.refresh()
 
 
 class _Product(torch.autograd.Function):
@@ -199,10 +257,8 @@ class _Product(torch.autograd.Function):
             lines = x.clamp(low, 1.0) * plan.input_scale
             if not ctx.trained[0]:
                 lines = torch.zeros_like(lines)
-            if plan.has_bias:
-                # A bias lies in the array as bias / input_scale and is driven with 1.
-                value = 1.0 / plan.input_scale if ctx.trained[1] else 0.0
-                lines = torch.cat([lines, lines.new_full((*lines.shape[:-1], 1), value)], -1)
+            # A bias lies in the array as bias / input_scale and is driven with 1.
+            lines = layer._with_bias(lines, 1.0 / plan.input_scale if ctx.trained[1] else 0.0)
             layer.weight.pairs.put(lines, d)
         below = layer.errors_at_inputs(d) if ctx.needs_input_grad[0] else None
         return below, None, None, None
