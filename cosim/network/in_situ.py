@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, MutableMapping, Sequence
 from dataclasses import replace
-from typing import Any, Protocol
+from typing import Any
 
 import torch
 from torch import nn
@@ -18,39 +18,18 @@ from compact_models.errors import InputError
 from compact_models.variation import Draw, Stream
 from cosim.array.analog_array import AnalogArray
 from cosim.array.parameter import AnalogParameter, Pairs
+from cosim.network.run import Periphery, code_full, codes_of_sums, pair_sums
 from cosim.periphery.managed import ReadRule, managed_read
-from netlists.adcs import quantiser
 from netlists.drivers import level
 from netlists.graph import LinearStage
 from netlists.hardware import Hardware
 from netlists.tiles import LayerPlan, augmented
 
 
-class Periphery(Protocol):
-    """What stands around the arrays of a layer, stacked over chips and tiles."""
-
-    def straight_ohm(self, layer: int) -> float | None:
-        """The feedback of amplifiers that are straight and all alike; None of others."""
-        ...
-
-    def amplify_v(self, layer: int, current_a: torch.Tensor) -> torch.Tensor:
-        """Amplifier outputs [chip, tile, batch, col] for currents of that shape."""
-        ...
-
-    def activate_v(self, layer: int, sum_v: torch.Tensor) -> torch.Tensor:
-        """Neuron outputs [chip, batch, out]."""
-        ...
-
-    def continuous_code(self, layer: int, v: torch.Tensor) -> torch.Tensor:
-        """Converter codes before rounding and clipping, [chip, batch, out]."""
-        ...
-
-
 class InSituLayer(nn.Module):
     """One matrix-vector product with its neurons and converters.
 
     Args:
-        index: which layer of the chip.
         plan: how it lies on the chip.
         hardware: the chip's description.
         array: the cells.
@@ -62,7 +41,6 @@ class InSituLayer(nn.Module):
 
     def __init__(
         self,
-        index: int,
         plan: LayerPlan,
         hardware: Hardware,
         array: AnalogArray,
@@ -76,7 +54,6 @@ class InSituLayer(nn.Module):
         self.managed = managed
         self.stream = stream or Stream(0)
         self.reads = 0
-        self.index = index
         self.plan = plan
         self.hardware = hardware
         self.array = array
@@ -147,13 +124,7 @@ class InSituLayer(nn.Module):
                 own.check(f"{self.plan.source}.{name}")
         total: torch.Tensor
         total = _Product.apply(x, self.weight, self.bias, self)  # type: ignore[no-untyped-call]  # torch
-        v = self.periphery.activate_v(self.index, total)
-        continuous = self.periphery.continuous_code(self.index, v)
-        adc, signed = self.hardware.adc, self.plan.signed_output
-        low, high = quantiser.code_range(adc, signed=signed)
-        rounded = quantiser.quantise(continuous.detach(), adc, signed=signed)
-        inside = continuous.clamp(low, high)
-        return inside + (rounded - inside).detach()
+        return codes_of_sums(self.hardware, self.plan, self.periphery, total)
 
     def sums_v(self, x: torch.Tensor) -> torch.Tensor:
         """What the amplifiers' outputs add up to, [chip, batch, out], for digital inputs."""
@@ -164,15 +135,13 @@ class InSituLayer(nn.Module):
             return y * (self.hardware.adc.v_full_scale_v / plan.span)
         drive = level.level(x, driver, signed=plan.signed_input)
         drive = self._with_bias(drive, driver.v_read_v)
-        feedback = self.periphery.straight_ohm(self.index)
+        feedback = self.periphery.straight_ohm
         if feedback is not None:
             matrix, offset = self.array.matrix()
             current = drive @ matrix
             return feedback * (current if offset is None else current + offset.unsqueeze(-2))
         layout = self.array.layout
-        current = self.array.read(layout.split_rows(drive))
-        volts = layout.sum_rows(self.periphery.amplify_v(self.index, current))
-        return volts[..., 1] - volts[..., 0]  # amplifiers invert: minus less plus
+        return pair_sums(layout, self.periphery, self.array.read(layout.split_rows(drive)))
 
     def errors_at_inputs(self, d: torch.Tensor) -> torch.Tensor:
         """Errors at the digital inputs for errors at the outputs, by the array read backward.
@@ -300,8 +269,7 @@ class InSituNetwork(nn.Module):
         for number, layer in enumerate(self.chain):
             codes = layer(codes)
             if number + 1 < len(self.chain):
-                adc, signed = self.hardware.adc, layer.plan.signed_output
-                codes = codes / quantiser.code_range(adc, signed=signed)[1]
+                codes = codes / code_full(self.hardware, layer.plan)
         return codes if x.ndim == 3 or chips > 1 else codes[0]
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
@@ -312,5 +280,4 @@ class InSituNetwork(nn.Module):
     def output_per_lsb(self) -> float:
         """What one LSB of the output converters stands for, in the network's own numbers."""
         last = self.plans[-1]
-        full = quantiser.code_range(self.hardware.adc, signed=last.signed_output)[1]
-        return last.output_scale / full
+        return last.output_scale / code_full(self.hardware, last)

@@ -27,6 +27,11 @@ from netlists.tiles import LayerPlan
 class Periphery(Protocol):
     """What stands around the tiles of a layer: a file in `cosim.periphery`."""
 
+    @property
+    def straight_ohm(self) -> float | None:
+        """The feedback of amplifiers that are straight and all alike; None of others."""
+        ...
+
     def amplify_v(self, current_a: torch.Tensor) -> torch.Tensor:
         """Amplifier outputs for currents, [chip, tile, batch, col] both."""
         ...
@@ -138,9 +143,21 @@ def converter_codes(
         layer: who computes it.
         current_a: out of the bit lines, [chip, tile, batch, col].
     """
-    volts = layer.layout.sum_rows(layer.periphery.amplify_v(current_a))
-    total = volts[..., 1] - volts[..., 0]  # amplifiers invert: minus less plus
-    continuous = layer.periphery.continuous_code(layer.periphery.activate_v(total))
+    total_v = pair_sums(layer.layout, layer.periphery, current_a)
+    return codes_of_sums(hardware, plan, layer.periphery, total_v)
+
+
+def pair_sums(layout: TileLayout, periphery: Periphery, current_a: torch.Tensor) -> torch.Tensor:
+    """What pairs of amplifiers add up to over all tiles, [chip, batch, out] in volts."""
+    volts = layout.sum_rows(periphery.amplify_v(current_a))
+    return volts[..., 1] - volts[..., 0]  # amplifiers invert: minus less plus
+
+
+def codes_of_sums(
+    hardware: Hardware, plan: LayerPlan, periphery: Periphery, total_v: torch.Tensor
+) -> torch.Tensor:
+    """What neurons and converters make of sums, [chip, batch, out] both."""
+    continuous = periphery.continuous_code(periphery.activate_v(total_v))
     low, high = quantiser.code_range(hardware.adc, signed=plan.signed_output)
     rounded = quantiser.quantise(continuous.detach(), hardware.adc, signed=plan.signed_output)
     inside = continuous.clamp(low, high)

@@ -28,6 +28,11 @@ class ExactPeriphery:
     plan: LayerPlan
     drawn: DrawnPeriphery
 
+    @property
+    def straight_ohm(self) -> float | None:
+        """None: amplifiers have rails, and each its own feedback."""
+        return None
+
     def amplify_v(self, current_a: torch.Tensor) -> torch.Tensor:
         """Amplifier outputs for currents, [chip, tile, batch, col] both."""
         return tia.output_v(

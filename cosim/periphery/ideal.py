@@ -27,6 +27,11 @@ class IdealPeriphery:
     hardware: Hardware
     plan: LayerPlan
 
+    @property
+    def straight_ohm(self) -> float | None:
+        """The feedback of amplifiers that are straight and all alike."""
+        return self.plan.r_feedback_ohm
+
     def amplify_v(self, current_a: torch.Tensor) -> torch.Tensor:
         """Amplifier outputs for currents, [chip, tile, batch, col] both."""
         return -self.plan.r_feedback_ohm * current_a

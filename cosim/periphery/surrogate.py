@@ -32,6 +32,11 @@ class FittedPeriphery:
     adc_gain: torch.Tensor
     adc_offset_v: torch.Tensor
 
+    @property
+    def straight_ohm(self) -> float | None:
+        """None: amplifiers have rails, and each its own feedback."""
+        return None
+
     def amplify_v(self, current_a: torch.Tensor) -> torch.Tensor:
         """Amplifier outputs for currents, [chip, tile, batch, col] both."""
         return self.amplifiers(current_a)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import replace
 from itertools import pairwise
 
@@ -19,45 +18,23 @@ from cosim.array.pulse_pairs import Pair, draw_pairs, referenced_cell
 from cosim.array.reads.ideal import IdealReads
 from cosim.array.updates.step import StepUpdates
 from cosim.network.in_situ import InSituLayer, InSituNetwork
+from cosim.periphery.ideal import IdealPeriphery
 from cosim.periphery.managed import ReadRule
-from netlists.adcs import quantiser
 from netlists.adcs.quantiser import AdcSpec
 from netlists.drivers.level import DriverSpec
 from netlists.graph import linear_stages, network_graph
 from netlists.hardware import Hardware, TileSpec
 from netlists.mapping import plan_layers
-from netlists.neurons.spec import neuron_by_name
-from netlists.tiles import LayerPlan
 from netlists.wires import Wires
 
 Array = NDArray[np.float64]
 
 
-class Straight:
-    """Amplifiers, neurons and converters without errors."""
-
-    def __init__(self, hardware: Hardware, plans: Sequence[LayerPlan]) -> None:
-        self.hardware, self.plans = hardware, plans
-
-    def straight_ohm(self, layer: int) -> float | None:
-        return self.plans[layer].r_feedback_ohm
-
-    def amplify_v(self, layer: int, current_a: torch.Tensor) -> torch.Tensor:
-        return -self.plans[layer].r_feedback_ohm * current_a
-
-    def activate_v(self, layer: int, sum_v: torch.Tensor) -> torch.Tensor:
-        plan, v_full = self.plans[layer], self.hardware.adc.v_full_scale_v
-        y = neuron_by_name(plan.neuron).ideal(sum_v * (plan.span / v_full))
-        return y * (v_full / plan.output_scale)
-
-    def continuous_code(self, layer: int, v: torch.Tensor) -> torch.Tensor:
-        return v / quantiser.lsb_v(self.hardware.adc, signed=self.plans[layer].signed_output)
-
-
-class TileByTile(Straight):
+class TileByTile(IdealPeriphery):
     """The same read tile by tile, as a chip with curves is."""
 
-    def straight_ohm(self, layer: int) -> float | None:
+    @property
+    def straight_ohm(self) -> float | None:
         return None
 
 
@@ -89,9 +66,9 @@ def network(
     scale = nominal.values["w_max"] - nominal.values["w_min"]
     larger = [replace(one, weight=1.5 * one.weight) for one in stages]  # nothing is clipped
     plans = plan_layers(larger, hardware, inputs, weight_scales=[scale] * len(stages))
-    periphery = (Straight if straight else TileByTile)(hardware, plans)
+    kind = IdealPeriphery if straight else TileByTile
     layers = []
-    for number, (plan, stage) in enumerate(zip(plans, stages, strict=True)):
+    for plan, stage in zip(plans, stages, strict=True):
         cells = draw_pairs(
             model,
             nominal,
@@ -105,11 +82,10 @@ def network(
         array = AnalogArray(TileLayout.of(plan), cells, reads or IdealReads(), StepUpdates())
         layers.append(
             InSituLayer(
-                number,
                 plan,
                 hardware,
                 array,
-                periphery,
+                kind(hardware, plan),
                 stage,
                 managed=managed,
                 stream=Stream(seed),
