@@ -15,9 +15,11 @@ from numpy.typing import NDArray
 
 from compact_models.errors import InputError
 from compact_models.variation import normal
+from netlists.drivers.level import DriverSpec
 from netlists.graph import LinearStage
 from netlists.hardware import Hardware
 from netlists.mapping import plan_layers
+from netlists.readout.tia import TiaSpec
 from netlists.tiles import LayerPlan, augmented, tile_targets
 
 Array = NDArray[np.float64]
@@ -25,15 +27,19 @@ Array = NDArray[np.float64]
 
 @dataclass(frozen=True, eq=False)
 class TilePeriphery:
-    """The amplifiers of a tile.
+    """The amplifiers at the sensed lines and the drivers of a tile.
 
     Args:
-        r_feedback_ohm: [col].
-        v_offset_v: [col].
+        r_feedback_ohm: [sensed line]; forward these are the bit lines, backward the word lines.
+        v_offset_v: likewise.
+        driver_gain: [driven line], about 1.
+        driver_offset_v: likewise.
     """
 
     r_feedback_ohm: Array
     v_offset_v: Array
+    driver_gain: Array
+    driver_offset_v: Array
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,14 +47,16 @@ class LayerPeriphery:
     """Everything of a layer that is drawn and is not a cell.
 
     Args:
-        tiles: the amplifiers, tile by tile.
+        tiles: amplifiers and drivers, tile by tile.
         neuron_offset_v: [out].
+        neuron_gain: [out], about 1.
         adc_offset_v: [out].
         adc_gain: [out], about 1.
     """
 
     tiles: tuple[TilePeriphery, ...]
     neuron_offset_v: Array
+    neuron_gain: Array
     adc_offset_v: Array
     adc_gain: Array
 
@@ -129,38 +137,75 @@ def map_network(
 def draw_periphery(
     hardware: Hardware, plans: Sequence[LayerPlan], *, seed: int, sample: int
 ) -> tuple[LayerPeriphery, ...]:
-    """Draws amplifiers, neurons and converters of one sample."""
-
-    def draw(path: str, sigma: float, count: int) -> Array:
-        return normal(seed, sample, path, sigma, (count,))
-
-    tia, adc = hardware.tia, hardware.adc
+    """Draws drivers, amplifiers, neurons and converters of one sample."""
+    adc, neuron, draws = hardware.adc, hardware.neuron, Draws(seed, sample)
     layers: list[LayerPeriphery] = []
     for plan in plans:
         tiles = tuple(
-            TilePeriphery(
-                # Bounded below: a normal draw must never make a resistor negative.
-                r_feedback_ohm=plan.r_feedback_ohm
-                * np.maximum(
-                    1 + draw(f"{plan.name}/{tile.name}/tia/rf", tia.sigma_feedback, tile.cols), 0.1
-                ),
-                v_offset_v=draw(f"{plan.name}/{tile.name}/tia/vos", tia.sigma_offset_v, tile.cols),
+            draws.tile(
+                f"{plan.name}/{tile.name}",
+                (hardware.driver, tile.rows),
+                (hardware.tia, tile.cols),
+                plan.r_feedback_ohm,
             )
             for tile in plan.tiles
         )
+        outs, at = plan.outputs, plan.name
         layers.append(
             LayerPeriphery(
-                tiles=tiles,
-                neuron_offset_v=draw(
-                    f"{plan.name}/neuron/vos", hardware.neuron.sigma_offset_v, plan.outputs
-                ),
-                adc_offset_v=draw(f"{plan.name}/adc/vos", adc.sigma_offset_v, plan.outputs),
-                adc_gain=np.maximum(
-                    1 + draw(f"{plan.name}/adc/gain", adc.sigma_gain, plan.outputs), 0.1
-                ),
+                tiles,
+                draws.normal(f"{at}/neuron/vos", neuron.sigma_offset_v, outs),
+                draws.factor(f"{at}/neuron/gain", neuron.sigma_gain, outs),
+                draws.normal(f"{at}/adc/vos", adc.sigma_offset_v, outs),
+                draws.factor(f"{at}/adc/gain", adc.sigma_gain, outs),
             )
         )
     return tuple(layers)
+
+
+@dataclass(frozen=True)
+class Draws:
+    """What the components of one sample draw.
+
+    Args:
+        seed: the study's seed.
+        sample: which chip of the study.
+    """
+
+    seed: int
+    sample: int
+
+    def normal(self, path: str, sigma: float, count: int) -> Array:
+        """Errors about 0 with a standard deviation, [count]."""
+        return normal(self.seed, self.sample, path, sigma, (count,))
+
+    def factor(self, path: str, sigma: float, count: int) -> Array:
+        """Factors about 1 with a standard deviation, [count]."""
+        # Bounded below: a normal draw must never make a resistor negative, or a sign another.
+        return np.maximum(1 + self.normal(path, sigma, count), 0.1)
+
+    def tile(
+        self,
+        path: str,
+        drivers: tuple[DriverSpec, int],
+        amplifiers: tuple[TiaSpec, int],
+        r_feedback_ohm: float,
+    ) -> TilePeriphery:
+        """The amplifiers and drivers of a tile.
+
+        Args:
+            path: of the tile.
+            drivers: what they are, and how many.
+            amplifiers: likewise.
+            r_feedback_ohm: of an amplifier without errors.
+        """
+        (driver, driven), (tia, sensed) = drivers, amplifiers
+        return TilePeriphery(
+            r_feedback_ohm * self.factor(f"{path}/tia/rf", tia.sigma_feedback, sensed),
+            self.normal(f"{path}/tia/vos", tia.sigma_offset_v, sensed),
+            self.factor(f"{path}/driver/gain", driver.sigma_gain, driven),
+            self.normal(f"{path}/driver/vos", driver.sigma_offset_v, driven),
+        )
 
 
 def program(

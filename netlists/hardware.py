@@ -10,11 +10,13 @@ from pydantic import Field, PlainSerializer, PlainValidator, field_validator
 from compact_models.ohmic import OhmicCell
 from compact_models.spec import Spec
 from netlists.adcs.quantiser import AdcSpec
+from netlists.backward.spec import BackwardSpec
 from netlists.circuit import ForeignSubcircuit
 from netlists.drivers.level import DriverSpec
 from netlists.foreign import check_block
 from netlists.neurons.spec import NeuronSpec
 from netlists.readout.tia import TiaSpec
+from netlists.update.spec import PulseSpec
 from netlists.wires import Wires
 
 
@@ -39,7 +41,7 @@ def _as_numbers(wires: Wires) -> dict[str, object]:
 
 
 class Hardware(Spec):
-    """Cells, wires, drivers, amplifiers, neurons and converters of a chip.
+    """Cells, wires, drivers, amplifiers, neurons and converters of a chip, in all its phases.
 
     `blocks` are the user's own, by role (`netlists.foreign.ROLES`), in place of ours. Netlist,
     calibration and SPICE use them; fidelities that have no equations for them refuse them.
@@ -55,6 +57,8 @@ class Hardware(Spec):
     tia: TiaSpec = TiaSpec()
     neuron: NeuronSpec = NeuronSpec()
     adc: AdcSpec = AdcSpec()
+    backward: BackwardSpec = BackwardSpec()
+    pulse: PulseSpec = PulseSpec()
     blocks: Mapping[str, ForeignSubcircuit] = Field(default_factory=dict)
 
     @field_validator("blocks")

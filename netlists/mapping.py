@@ -20,6 +20,7 @@ from compact_models.errors import InputError
 from netlists.graph import LinearStage
 from netlists.hardware import Hardware
 from netlists.neurons.spec import neuron_by_name
+from netlists.readout.tia import TiaSpec
 from netlists.tiles import LayerPlan, augmented, cut, differential
 from netlists.wires import MOST_OHM
 
@@ -122,23 +123,7 @@ def _plan(
     if too_far > 1:
         r_feedback /= too_far
         span *= too_far
-    if not LEAST_FEEDBACK_OHM <= r_feedback <= MOST_FEEDBACK_OHM:
-        raise InputError(
-            "cells, read voltage and converter range ask for a feedback that nobody builds",
-            where=f"layer_{index} ({stage.name})",
-            value=r_feedback,
-            allowed=f"{LEAST_FEEDBACK_OHM:g} to {MOST_FEEDBACK_OHM:g} ohm",
-            hint="change g_on_s, v_read_v, v_full_scale_v or v_rail_v",
-        )
-    r_input = r_feedback / (1 + hardware.tia.open_loop_gain)
-    if r_input > MOST_OHM:
-        raise InputError(
-            "amplifiers of so little gain hold no bit line at ground",
-            where=f"layer_{index} ({stage.name})",
-            value=f"{r_input:.3g} ohm of input resistance",
-            allowed=f"up to {MOST_OHM:g} ohm, feedback / (1 + gain)",
-            hint="raise [tia] open_loop_gain, or v_read_v and g_on_s",
-        )
+    check_feedback(r_feedback, hardware.tia, where=f"layer_{index} ({stage.name})")
     plan = LayerPlan(
         name=f"layer_{index}",
         source=stage.name,
@@ -154,3 +139,35 @@ def _plan(
         tiles=tiles,
     )
     return plan, pre_activation
+
+
+def check_feedback(r_feedback_ohm: float, spec: TiaSpec, *, where: str, section: str = "") -> float:
+    """Returns the feedback resistance of amplifiers, if they can be built with it.
+
+    Args:
+        r_feedback_ohm: the resistance that ranges ask for.
+        spec: the amplifiers.
+        where: the layer, for messages.
+        section: what stands before the names of the sections in messages.
+
+    Raises:
+        InputError: they cannot.
+    """
+    if not LEAST_FEEDBACK_OHM <= r_feedback_ohm <= MOST_FEEDBACK_OHM:
+        raise InputError(
+            "cells, read voltage and converter range ask for a feedback that nobody builds",
+            where=where,
+            value=r_feedback_ohm,
+            allowed=f"{LEAST_FEEDBACK_OHM:g} to {MOST_FEEDBACK_OHM:g} ohm",
+            hint="change g_on_s, v_read_v, v_full_scale_v or v_rail_v",
+        )
+    r_input_ohm = r_feedback_ohm / (1 + spec.open_loop_gain)
+    if r_input_ohm > MOST_OHM:
+        raise InputError(
+            "amplifiers of so little gain hold no line at ground",
+            where=where,
+            value=f"{r_input_ohm:.3g} ohm of input resistance",
+            allowed=f"up to {MOST_OHM:g} ohm, feedback / (1 + gain)",
+            hint=f"raise [{section}tia] open_loop_gain, or v_read_v and g_on_s",
+        )
+    return r_feedback_ohm

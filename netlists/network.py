@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from compact_models.errors import InputError
 from netlists.adcs import quantiser
+from netlists.blocks import Block, Blocks
 from netlists.cells import ohmic
 from netlists.chip import Chip
 from netlists.circuit import (
@@ -17,20 +17,17 @@ from netlists.circuit import (
     Circuit,
     Drawn,
     Element,
-    ForeignSubcircuit,
     Instance,
     Note,
     Subcircuit,
     VoltageSource,
 )
-from netlists.crossbar import Crossbar
 from netlists.drivers import level
 from netlists.neurons.spec import neuron_by_name
 from netlists.neurons.spec import subcircuit as neuron_subcircuit
 from netlists.readout import tia
-from netlists.tiles import LayerPlan, TilePlan, block_name
-
-Block = Subcircuit | ForeignSubcircuit
+from netlists.tile_block import tile_block
+from netlists.tiles import LayerPlan, block_name
 
 
 def network_circuit(chip: Chip, *, title: str, header: tuple[str, ...] = ()) -> Circuit:
@@ -46,31 +43,21 @@ def network_circuit(chip: Chip, *, title: str, header: tuple[str, ...] = ()) -> 
     """
     own = chip.hardware.blocks
     hardware = chip.hardware
-    blocks: dict[str, Block] = {}
-
-    def add(block: Block) -> str:
-        if blocks.setdefault(block.name, block) != block:
-            raise InputError(
-                "two blocks of the chip have this name",
-                where="a block of the user",
-                value=block.name,
-                allowed="a name of its own",
-                hint="rename the user's subcircuit",
-            )
-        return block.name
-
-    cell = add(own.get("cell") or ohmic.subcircuit())
-    amplifier = add(own.get("tia") or tia.subcircuit(hardware.tia))
+    blocks = Blocks()
+    cell = blocks.add(own.get("cell") or ohmic.subcircuit())
+    amplifier = blocks.add(own.get("tia") or tia.subcircuit(hardware.tia))
     items: list[Element] = []
     for index, plan in enumerate(chip.plans):
-        driver = add(level.subcircuit(hardware.driver, signed=plan.signed_input))
-        bias = add(level.subcircuit(hardware.driver, signed=False)) if plan.has_bias else driver
-        neuron = add(neuron_block(chip, index))
-        adc = add(quantiser.subcircuit(hardware.adc, signed=plan.signed_output))
+        driver = blocks.add(level.subcircuit(hardware.driver, signed=plan.signed_input))
+        bias = driver
+        if plan.has_bias:
+            bias = blocks.add(level.subcircuit(hardware.driver, signed=False))
+        neuron = blocks.add(neuron_block(chip, index))
+        adc = blocks.add(quantiser.subcircuit(hardware.adc, signed=plan.signed_output))
         for tile in range(len(plan.tiles)):
-            add(_tile(chip, index, tile, cell))
+            blocks.add(tile_block(chip, index, tile, cell))
         names = {"driver": driver, "bias": bias, "tia": amplifier, "neuron": neuron, "adc": adc}
-        add(_layer(chip, index, names, blocks))
+        blocks.add(_layer(chip, index, names, blocks))
         nodes = (
             *(f"{'in' if index == 0 else f'h{index}'}_{k}" for k in range(plan.inputs)),
             *(
@@ -86,11 +73,11 @@ def network_circuit(chip: Chip, *, title: str, header: tuple[str, ...] = ()) -> 
         *(f"in_{k}" for k in range(chip.plans[0].inputs)),
         *(f"code_{k}" for k in range(chip.plans[-1].outputs)),
     )
-    add(Subcircuit("network", ports, tuple(items), description="network: the whole chip"))
+    blocks.add(Subcircuit("network", ports, tuple(items), description="network: the whole chip"))
     return Circuit(
         title=title,
         header=header,
-        subcircuits=tuple(blocks.values()),
+        subcircuits=tuple(blocks),
         items=(Instance("xnetwork", "network", ports),),
     )
 
@@ -109,46 +96,7 @@ def neuron_block(chip: Chip, layer: int) -> Block:
     )
 
 
-def _tile(chip: Chip, layer: int, tile: int, cell: str) -> Subcircuit:
-    plan = chip.plans[layer]
-    part = plan.tiles[tile]
-    array = Crossbar(
-        chip.conductance_s[layer][tile],
-        chip.hardware.wires.near_ends(part.rows, part.cols),
-        cell=cell,
-        notes=_weight_notes(chip, layer, part),
-    )
-    return Subcircuit(
-        name=block_name(plan, part),
-        ports=array.ports,
-        items=(array,),
-        description=f"a tile of {plan.source}: word lines {part.row_start} to {part.row_stop - 1},"
-        f" outputs {part.out_start} to {part.out_stop - 1}",
-    )
-
-
-def _weight_notes(chip: Chip, layer: int, part: TilePlan) -> tuple[tuple[str, ...], ...]:
-    if not chip.weights:
-        return ()
-    plan = chip.plans[layer]
-    weights = chip.weights[layer]
-    notes: list[tuple[str, ...]] = []
-    for row in range(part.row_start, part.row_stop):
-        of_bias = plan.has_bias and row == plan.inputs
-        line: list[str] = []
-        for out in range(part.out_start, part.out_stop):
-            place = (
-                f"{plan.source}.bias[{out}]" if of_bias else f"{plan.source}.weight[{out}, {row}]"
-            )
-            value = weights[row, out] * (plan.input_scale if of_bias else 1.0)
-            line += [f"{place} = {value:+.5g}, plus", f"{place} = {value:+.5g}, minus"]
-        notes.append(tuple(line))
-    return tuple(notes)
-
-
-def _layer(
-    chip: Chip, index: int, names: Mapping[str, str], blocks: Mapping[str, Block]
-) -> Subcircuit:
+def _layer(chip: Chip, index: int, names: Mapping[str, str], blocks: Blocks) -> Subcircuit:
     plan = chip.plans[index]
     items: list[Element] = []
     if plan.has_bias:
@@ -158,6 +106,7 @@ def _layer(
         ]
     code_full = input_code_full(chip, index)
     for number, tile in enumerate(plan.tiles):
+        made = []
         for row in range(tile.rows):
             wire = tile.row_start + row
             if plan.has_bias and wire == plan.inputs:
@@ -165,7 +114,10 @@ def _layer(
             else:
                 source, block, full = f"in_{wire}", names["driver"], code_full
             nodes = (source, f"wl_{number}_{row}")
-            items.append(Instance(f"xdriver_{number}_{row}", block, nodes, {"code_full": full}))
+            parameters = {"code_full": full, **driver_errors(chip, index, number, row)}
+            made.append(Instance(f"xdriver_{number}_{row}", block, nodes, parameters))
+        differ = chip.hardware.driver.differs
+        items += [Drawn(f"{plan.name}_tile_{number}_drivers", tuple(made))] if differ else made
         lines = (
             *(f"wl_{number}_{row}" for row in range(tile.rows)),
             *(f"bl_{number}_{col}" for col in range(tile.cols)),
@@ -200,9 +152,9 @@ def _outputs(chip: Chip, index: int, neuron: Block, adc: Block) -> Drawn:
     plan, drawn = chip.plans[index], chip.periphery[index]
     made = []
     for out in range(plan.outputs):
-        offset = {"vos": float(drawn.neuron_offset_v[out])}
         nodes = (f"sum_{out}", f"act_{out}")
-        made.append(Instance(f"xneuron_{out}", neuron.name, nodes, known(neuron, offset)))
+        errors = known(neuron, neuron_errors(chip, index, out))
+        made.append(Instance(f"xneuron_{out}", neuron.name, nodes, errors))
         errors = {"vos": float(drawn.adc_offset_v[out]), "gain": float(drawn.adc_gain[out])}
         made.append(Instance(f"xadc_{out}", adc.name, (f"act_{out}", f"code_{out}"), errors))
     return Drawn(f"{plan.name}_outputs", tuple(made))
@@ -224,6 +176,21 @@ def input_code_full(chip: Chip, layer: int) -> float:
         return 1.0
     before = chip.plans[layer - 1]
     return float(quantiser.code_range(chip.hardware.adc, signed=before.signed_output)[1])
+
+
+def driver_errors(chip: Chip, layer: int, tile: int, row: int) -> dict[str, float]:
+    """What an instance of a driver has drawn; nothing where all are alike."""
+    drawn = chip.periphery[layer].tiles[tile]
+    if not chip.hardware.driver.differs:
+        return {}
+    return {"gain": float(drawn.driver_gain[row]), "vos": float(drawn.driver_offset_v[row])}
+
+
+def neuron_errors(chip: Chip, layer: int, out: int) -> dict[str, float]:
+    """What an instance of a neuron has drawn; the gain only where gains differ."""
+    drawn = chip.periphery[layer]
+    gain = {"gain": float(drawn.neuron_gain[out])} if chip.hardware.neuron.sigma_gain else {}
+    return {"vos": float(drawn.neuron_offset_v[out]), **gain}
 
 
 def known(block: Block, parameters: Mapping[str, float]) -> dict[str, float]:

@@ -31,10 +31,12 @@ from cosim.array.device_spec import DeviceSpec
 from cosim.training.backprop_spec import BackpropSpec
 from cosim.training.train_spec import TrainSpec
 from netlists.adcs.quantiser import AdcSpec
+from netlists.backward.spec import BackwardSpec
 from netlists.drivers.level import DriverSpec
 from netlists.hardware import Hardware, TileSpec
 from netlists.neurons.spec import NeuronSpec
 from netlists.readout.tia import TiaSpec
+from netlists.update.spec import PulseSpec
 from netlists.wires import Wires
 from workflows import config_errors
 from workflows.layer_sections import LayerSpec, Tables, by_path, layer_spec, within
@@ -228,6 +230,8 @@ class Config(Spec):
     tia: TiaSpec = TiaSpec()
     neuron: NeuronSpec = NeuronSpec()
     adc: AdcSpec = AdcSpec()
+    backward: BackwardSpec = BackwardSpec()
+    pulse: PulseSpec = PulseSpec()
     calibration: CalibrationSpec = CalibrationSpec()
     train: Annotated[SerializeAsAny[TrainSpec], BeforeValidator(_by_algorithm)] = BackpropSpec()
     device: DeviceSpec = DeviceSpec()
@@ -333,6 +337,8 @@ class Config(Spec):
             tia=self.tia,
             neuron=self.neuron,
             adc=self.adc,
+            backward=self.backward,
+            pulse=self.pulse,
             blocks={} if own is None else own.blocks,
         )
 

@@ -288,12 +288,15 @@ def write_chip(folder: Path, chip: Chip) -> None:
     for k, (layer, periphery) in enumerate(zip(chip.conductance_s, chip.periphery, strict=True)):
         arrays[f"layer_{k}.weights"] = chip.weights[k]
         arrays[f"layer_{k}.neuron_offset_v"] = periphery.neuron_offset_v
+        arrays[f"layer_{k}.neuron_gain"] = periphery.neuron_gain
         arrays[f"layer_{k}.adc_offset_v"] = periphery.adc_offset_v
         arrays[f"layer_{k}.adc_gain"] = periphery.adc_gain
         for t, (conductance, tile) in enumerate(zip(layer, periphery.tiles, strict=True)):
             arrays[f"layer_{k}.tile_{t}.conductance_s"] = conductance
             arrays[f"layer_{k}.tile_{t}.r_feedback_ohm"] = tile.r_feedback_ohm
             arrays[f"layer_{k}.tile_{t}.v_offset_v"] = tile.v_offset_v
+            arrays[f"layer_{k}.tile_{t}.driver_gain"] = tile.driver_gain
+            arrays[f"layer_{k}.tile_{t}.driver_offset_v"] = tile.driver_offset_v
     write_npz(folder / "chip.npz", arrays)
 
 
@@ -313,10 +316,13 @@ def read_chip(run: Path, config: Config) -> Chip:
                     TilePeriphery(
                         stored[f"layer_{k}.tile_{t}.r_feedback_ohm", (tile.cols,)],
                         stored[f"layer_{k}.tile_{t}.v_offset_v", (tile.cols,)],
+                        stored[f"layer_{k}.tile_{t}.driver_gain", (tile.rows,)],
+                        stored[f"layer_{k}.tile_{t}.driver_offset_v", (tile.rows,)],
                     )
                     for t, tile in enumerate(plan.tiles)
                 ),
                 stored[f"layer_{k}.neuron_offset_v", (plan.outputs,)],
+                stored[f"layer_{k}.neuron_gain", (plan.outputs,)],
                 stored[f"layer_{k}.adc_offset_v", (plan.outputs,)],
                 stored[f"layer_{k}.adc_gain", (plan.outputs,)],
             ),

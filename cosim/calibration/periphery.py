@@ -29,7 +29,7 @@ from netlists.circuit import (
 )
 from netlists.mapping import RAIL_SHARE
 from netlists.names import number
-from netlists.network import known
+from netlists.network import known, neuron_errors
 
 Array = NDArray[np.float64]
 Block = Subcircuit | ForeignSubcircuit
@@ -135,10 +135,10 @@ def neuron_sweep(chip: Chip, layer: int, block: Block) -> BlockSweep:
     plan = chip.plans[layer]
     reach = NEURON_RANGE * chip.hardware.adc.v_full_scale_v
     volts = np.linspace(-reach, reach, 2 * NEURON_SAMPLES - 1)
-    items = [
-        Instance(f"xneuron_{k}", block.name, ("drive", f"out_{k}"), known(block, {"vos": float(v)}))
-        for k, v in enumerate(chip.periphery[layer].neuron_offset_v)
-    ]
+    items = []
+    for k in range(plan.outputs):
+        errors = known(block, neuron_errors(chip, layer, k))
+        items.append(Instance(f"xneuron_{k}", block.name, ("drive", f"out_{k}"), errors))
     deck = _deck(f"neurons of {plan.name}", block, items, volts)
     return BlockSweep(deck, volts, tuple(f"v(out_{k})" for k in range(plan.outputs)))
 

@@ -30,6 +30,9 @@ class NeuronSpec(Spec):
     sigma_offset_v: float = Field(
         1e-3, ge=0, le=1, description="standard deviation of the input offset [V]"
     )
+    sigma_gain: float = Field(
+        0.0, ge=0, le=0.5, description="relative standard deviation of the gain at the input"
+    )
 
 
 class Neuron(Protocol):
@@ -69,13 +72,14 @@ class Neuron(Protocol):
 def subcircuit(
     neuron: Neuron, spec: NeuronSpec, *, name: str, v_full_v: float, span: float
 ) -> Subcircuit:
-    """A neuron's block, ports (in, out), parameter `vos` [V]."""
-    expression = neuron.expression("(V(in)+({vos}))", spec, v_full_v=v_full_v, span=span)
+    """A neuron's block, ports (in, out), parameters `gain` and `vos` [V], both at the input."""
+    inside = "(V(in)*({gain})+({vos}))"
+    expression = neuron.expression(inside, spec, v_full_v=v_full_v, span=span)
     return Subcircuit(
         name=name,
         ports=("in", "out"),
         items=(BehaviouralVoltage("bout", "out", "0", expression),),
-        parameters={"vos": 0.0},
+        parameters={"vos": 0.0, "gain": 1.0},
         description=f"neuron: {neuron.name}, {v_full_v:g} V stands for {span:.6g}; vos [V]",
     )
 

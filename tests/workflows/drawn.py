@@ -18,7 +18,7 @@ WRONG: tuple[Any, ...] = (
 
 NOT_BUILDABLE = (
     "cells, read voltage and converter range ask for a feedback that nobody builds",
-    "amplifiers of so little gain hold no bit line at ground",
+    "amplifiers of so little gain hold no line at ground",
     "the files of these blocks have not been read",  # the command reads them, or says which is not
 )
 """Why a chip whose numbers are all inside their bounds may still not be mapped."""
@@ -26,15 +26,23 @@ NOT_BUILDABLE = (
 
 @functools.cache
 def sections() -> dict[str, dict[str, dict[str, Any]]]:
-    """The JSON schema of every key: [section][key]."""
-    found = {}
+    """The JSON schema of every key: [section][key], a section in another as `outer.inner`."""
+    found: dict[str, dict[str, dict[str, Any]]] = {}
+
+    def take(name: str, model: object) -> bool:
+        if not (isinstance(model, type) and issubclass(model, BaseModel)):
+            return False
+        properties = model.model_json_schema()["properties"]
+        found[name] = {
+            key: properties[key]
+            for key, field in model.model_fields.items()
+            if not take(f"{name}.{key}", field.annotation)
+        }
+        return True
+
     for name, field in Config.model_fields.items():
-        if name == "layer":  # tables by a name, whose keys are those of others
-            continue
-        model = BackpropSpec if name == "train" else field.annotation
-        assert isinstance(model, type)
-        assert issubclass(model, BaseModel)
-        found[name] = model.model_json_schema()["properties"]
+        if name != "layer":  # tables by a name, whose keys are those of others
+            assert take(name, BackpropSpec if name == "train" else field.annotation)
     return found
 
 
@@ -91,9 +99,12 @@ def documents(draw: st.DrawFn, *, valid: bool) -> dict[str, Any]:
     document: dict[str, Any] = {}
     for section in draw(st.lists(st.sampled_from(sorted(known)), unique=True, max_size=4)):
         keys = draw(st.lists(st.sampled_from(sorted(known[section])), unique=True, max_size=4))
-        document[section] = {key: draw(values(known[section][key])) for key in keys}
+        table = document
+        for part in section.split("."):
+            table = table.setdefault(part, {})
+        table |= {key: draw(values(known[section][key])) for key in keys}
         if not valid and draw(st.integers(0, 9)) == 0:
-            document[section][draw(st.text(max_size=8))] = draw(st.sampled_from(WRONG))
+            table[draw(st.text(max_size=8))] = draw(st.sampled_from(WRONG))
     if not valid and draw(st.integers(0, 9)) == 0:
         document[draw(st.text(max_size=8))] = draw(st.sampled_from(WRONG))
     return document
