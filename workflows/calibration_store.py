@@ -51,6 +51,8 @@ def write_calibration(folder: Path, calibration: Calibration) -> None:
         name, fitted = f"layer_{k}", layer.periphery
         _put_curves(arrays, f"{name}.neurons", fitted.neurons)
         _put_curves(arrays, f"{name}.amplifiers", fitted.amplifiers)
+        arrays[f"{name}.driver_gain"] = fitted.driver_gain.numpy()
+        arrays[f"{name}.driver_offset_v"] = fitted.driver_offset_v.numpy()
         arrays[f"{name}.adc_gain"] = fitted.adc_gain.numpy()
         arrays[f"{name}.adc_offset_v"] = fitted.adc_offset_v.numpy()
         arrays[f"{name}.held_v"] = layer.held_v.numpy()
@@ -90,6 +92,7 @@ def read_calibration(run: Path, chip: Chip) -> Calibration:
     for k, plan in enumerate(chip.plans):
         name, layout = f"layer_{k}", TileLayout.of(plan)
         bit_lines = (layout.tiles, layout.tile_cols)
+        word_lines = (layout.tiles, 1, layout.tile_rows)
         t0, t1, t2, t3 = stored[f"{name}.wire_weights", (4,)].tolist()
         segments = tile_wires(hardware, layout)
         wires = wire_model(
@@ -111,6 +114,8 @@ def read_calibration(run: Path, chip: Chip) -> Calibration:
                 FittedPeriphery(
                     hardware,
                     plan,
+                    torch.from_numpy(stored[f"{name}.driver_gain", word_lines]),
+                    torch.from_numpy(stored[f"{name}.driver_offset_v", word_lines]),
                     _take_curves(stored, f"{name}.amplifiers", (layout.tiles, 1, layout.tile_cols)),
                     _take_curves(stored, f"{name}.neurons", (plan.outputs,)),
                     torch.from_numpy(stored[f"{name}.adc_gain", (plan.outputs,)]),

@@ -210,6 +210,13 @@ class TileLayout:
         """The reverse of `stack_cells`, without a copy."""
         return [one[self.live(number)] for number, one in enumerate(stacked)]
 
+    def stack_rows(self, values: list[torch.Tensor], *, filled: float) -> torch.Tensor:
+        """[tile][row] as [tile, row], padded with `filled`."""
+        height = self.tile_rows
+        return torch.stack(
+            [torch.nn.functional.pad(x, (height - len(x), 0), value=filled) for x in values]
+        )
+
     def stack_cols(self, values: list[torch.Tensor], *, filled: float) -> torch.Tensor:
         """[tile][col] as [tile, col], padded with `filled`."""
         width = self.tile_cols

@@ -88,12 +88,14 @@ def calibrate(
     amplifiers = [periphery.amplifier_sweep(chip, k, amplifier) for k in layers]
     neurons = [periphery.neuron_sweep(chip, k, neuron_block(chip, k)) for k in layers]
     converters = [periphery.converter_sweep(chip, k) for k in layers]
+    differ = chip.hardware.driver.differs
+    drivers = [periphery.driver_sweep(chip, k) for k in layers] if differ else []
     own_cell = chip.hardware.blocks.get("cell")
     twice = len(chip.hardware.blocks)
-    total = 3 * len(layers) + (own_cell is not None) + twice
+    total = 3 * len(layers) + len(drivers) + (own_cell is not None) + twice
     total += len(layers) * (arrays + held_out)
     runner = _Runner(ngspice, jobs, total, on_progress)
-    sweeps = [*amplifiers, *neurons, *converters]
+    sweeps = [*amplifiers, *neurons, *converters, *drivers]
     # Before all else: a block that changes with every start has no curve to be fitted.
     first: dict[str, RawPlot] = {}
     bench = None if own_cell is None else cells.cell_sweep(chip.hardware, own_cell)
@@ -107,12 +109,15 @@ def calibrate(
     found = runner.run([sweep.deck for sweep in others], [len(sweep.x) for sweep in others])
     first |= {sweep.deck.name: plot for sweep, plot in zip(others, found, strict=True)}
     plots = [first[sweep.deck.name] for sweep in sweeps]
-    by_layer = [plots[k :: len(layers)] for k in layers]  # amplifier, neuron, converter of each
+    by_layer = [plots[k :: len(layers)] for k in layers]  # amplifier, neuron, converter, driver
     amplifier_fits = [periphery.fit_amplifiers(amplifiers[k], by_layer[k][0]) for k in layers]
     neuron_fits = [periphery.fit_neurons(neurons[k], by_layer[k][1]) for k in layers]
     converter_fits = [
         periphery.fit_converters(converters[k], by_layer[k][2], chip, k) for k in layers
     ]
+    driver_fits: list[periphery.DriverFit | None] = [None for _ in layers]
+    if differ:
+        driver_fits = [periphery.fit_drivers(drivers[k], by_layer[k][3]) for k in layers]
     cell_fits: list[cells.CellFit | None] = [None for _ in layers]
     if bench is not None:
         cell_fits = [cells.fit_cell(bench, first["cell"], lowest=_lowest(chip, k)) for k in layers]
@@ -124,7 +129,15 @@ def calibrate(
             signs.check_neurons(chip, k, neurons[k], by_layer[k][1])
     wire_fits = _fit_wires(chip, amplifier_fits, cell_fits, runner, arrays, held_out, seed)
     fitted = [
-        _fitted(chip, k, amplifier_fits[k], neuron_fits[k], converter_fits[k], wire_fits[k])
+        _fitted(
+            chip,
+            k,
+            driver_fits[k],
+            amplifier_fits[k],
+            neuron_fits[k],
+            converter_fits[k],
+            wire_fits[k],
+        )
         for k in layers
     ]
     errors: list[HeldOutError] = []
@@ -133,12 +146,14 @@ def calibrate(
         errors += evidence.periphery_errors(
             chip, k, amplifier_fits[k], neuron_fits[k], converter_fits[k]
         )
-        cell = cell_fits[k]
+        driver, cell = driver_fits[k], cell_fits[k]
+        if driver is not None:
+            errors += evidence.driver_errors(chip, k, driver)
         if cell is not None:
             errors += evidence.cell_errors(chip, k, cell)
         layer_sweeps = (amplifiers[k], neurons[k], converters[k])
         curves += evidence.periphery_curves(
-            chip, k, layer_sweeps, tuple(by_layer[k]), fitted[k].periphery
+            chip, k, layer_sweeps, tuple(by_layer[k][:3]), fitted[k].periphery
         )
         errors += evidence.wire_errors(chip, k, wire_fits[k])
     return Calibration(
@@ -235,6 +250,7 @@ def _fit_wires(
 def _fitted(
     chip: Chip,
     layer: int,
+    drivers: periphery.DriverFit | None,
     amplifiers: periphery.AmplifierFit,
     neurons: periphery.NeuronFit,
     converters: periphery.ConverterFit,
@@ -243,6 +259,14 @@ def _fitted(
     """What was found, stacked as the layer's tiles are."""
     plan = chip.plans[layer]
     layout = TileLayout.of(plan)
+    rows = sum(tile.rows for tile in plan.tiles)
+    gain, offset = (
+        (np.ones(rows), np.zeros(rows)) if drivers is None else (drivers.gain, drivers.offset_v)
+    )
+
+    def of_rows(values: Array, filled: float) -> torch.Tensor:
+        each = torch.from_numpy(values).split([tile.rows for tile in plan.tiles])
+        return layout.stack_rows(list(each), filled=filled).unsqueeze(1)
 
     place = layout.bit_lines
     curves = amplifiers.curves
@@ -253,6 +277,8 @@ def _fitted(
         FittedPeriphery(
             chip.hardware,
             plan,
+            of_rows(gain, 1.0),
+            of_rows(offset, 0.0),
             Curves(
                 curves.start,
                 curves.step,

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from cosim.array.layout import TileLayout
 from cosim.calibration.cells import CellFit
-from cosim.calibration.periphery import AmplifierFit, BlockSweep, ConverterFit, NeuronFit
+from cosim.calibration.periphery import AmplifierFit, BlockSweep, ConverterFit, DriverFit, NeuronFit
 from cosim.calibration.wires import WireFit
 from cosim.ngspice import RawPlot
 from cosim.periphery.surrogate import FittedPeriphery
@@ -90,6 +90,12 @@ def periphery_errors(
         _row(f"{plan.name} neurons", "vectors", neurons.error_v / lsb, "LSB"),
         _row(f"{plan.name} converters", "vectors", converters.error_lsb, "LSB"),
     ]
+
+
+def driver_errors(chip: Chip, layer: int, drivers: DriverFit) -> list[HeldOutError]:
+    """Held-out errors of a layer's drivers, of the read voltage."""
+    share = 100 * drivers.error_v / chip.hardware.driver.v_read_v
+    return [_row(f"{chip.plans[layer].name} drivers", "vectors", share, "%")]
 
 
 def cell_errors(chip: Chip, layer: int, cell: CellFit) -> list[HeldOutError]:

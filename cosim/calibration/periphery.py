@@ -27,13 +27,15 @@ from netlists.circuit import (
     Instance,
     Subcircuit,
 )
+from netlists.drivers import level
 from netlists.mapping import RAIL_SHARE
 from netlists.names import number
-from netlists.network import known, neuron_errors
+from netlists.network import driver_errors, known, neuron_errors
 
 Array = NDArray[np.float64]
 Block = Subcircuit | ForeignSubcircuit
 
+DRIVER_SAMPLES = 33
 TIA_SAMPLES = 257
 NEURON_SAMPLES = 1025
 ADC_POINTS = 4097
@@ -81,6 +83,21 @@ class AmplifierFit:
 
 
 @dataclass(frozen=True, eq=False)
+class DriverFit:
+    """Drivers of a layer as straight lines, tiles one after another: v = gain level + offset.
+
+    Args:
+        gain: [driver].
+        offset_v: [driver].
+        error_v: held-out errors, [point, driver].
+    """
+
+    gain: Array
+    offset_v: Array
+    error_v: Array
+
+
+@dataclass(frozen=True, eq=False)
 class NeuronFit:
     """Neurons of a layer: output over input voltage; held-out errors [point, neuron]."""
 
@@ -98,6 +115,22 @@ class ConverterFit:
     gain: Array
     offset_v: Array
     error_lsb: Array
+
+
+def driver_sweep(chip: Chip, layer: int) -> BlockSweep:
+    """All drivers of a layer on one digital value, their lines open; `x` are the DACs' levels."""
+    plan, spec = chip.plans[layer], chip.hardware.driver
+    block = level.subcircuit(spec, signed=plan.signed_input)
+    values = np.linspace(-1.0 if plan.signed_input else 0.0, 1.0, 2 * DRIVER_SAMPLES - 1)
+    items: list[Element] = []
+    for at, tile in enumerate(plan.tiles):
+        for row in range(tile.rows):
+            nodes = ("drive", f"out_{len(items)}")
+            errors = driver_errors(chip, layer, at, row)
+            items.append(Instance(f"xdriver_{len(items)}", block.name, nodes, errors))
+    deck = _deck(f"drivers of {plan.name}", block, items, values)
+    levels = level.level(torch.from_numpy(values), spec, signed=plan.signed_input).numpy()
+    return BlockSweep(deck, levels, tuple(f"v(out_{k})" for k in range(len(items))))
 
 
 def amplifier_sweep(chip: Chip, layer: int, block: Block) -> BlockSweep:
@@ -183,6 +216,13 @@ def fit_amplifiers(sweep: BlockSweep, plot: RawPlot) -> AmplifierFit:
     slope, held = np.polyfit(x[::2], volts[::2], 1)
     input_error = held + slope * x[1::2, None] - volts[1::2]
     return AmplifierFit(curves, slope, held, error, input_error)
+
+
+def fit_drivers(sweep: BlockSweep, plot: RawPlot) -> DriverFit:
+    """Fits straight lines to the outputs of drivers."""
+    out = plot.matrix(sweep.outputs)
+    gain, offset = np.polyfit(sweep.x[::2], out[::2], 1)
+    return DriverFit(gain, offset, offset + gain * sweep.x[1::2, None] - out[1::2])
 
 
 def fit_neurons(sweep: BlockSweep, plot: RawPlot) -> NeuronFit:

@@ -141,7 +141,8 @@ class InSituLayer(nn.Module):
             current = drive @ matrix
             return feedback * (current if offset is None else current + offset.unsqueeze(-2))
         layout = self.array.layout
-        return pair_sums(layout, self.periphery, self.array.read(layout.split_rows(drive)))
+        current = self.array.read(self.periphery.drive_v(layout.split_rows(drive)))
+        return pair_sums(layout, self.periphery, current)
 
     def errors_at_inputs(self, d: torch.Tensor) -> torch.Tensor:
         """Errors at the digital inputs for errors at the outputs, by the array read backward.

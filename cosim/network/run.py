@@ -32,6 +32,10 @@ class Periphery(Protocol):
         """The feedback of amplifiers that are straight and all alike; None of others."""
         ...
 
+    def drive_v(self, level_v: torch.Tensor) -> torch.Tensor:
+        """What drivers put out for the levels of their DACs, [chip, tile, batch, row] both."""
+        ...
+
     def amplify_v(self, current_a: torch.Tensor) -> torch.Tensor:
         """Amplifier outputs for currents, [chip, tile, batch, col] both."""
         ...
@@ -129,7 +133,7 @@ def drive_voltages(
     drive = straight + (levels - straight).detach()
     if plan.has_bias:
         drive = torch.nn.functional.pad(drive, (0, 1), value=hardware.driver.v_read_v)
-    return layer.layout.split_rows(drive)
+    return layer.periphery.drive_v(layer.layout.split_rows(drive))
 
 
 def converter_codes(

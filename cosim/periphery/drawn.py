@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 import torch
@@ -14,21 +15,31 @@ from netlists.chip import LayerPeriphery
 from netlists.tiles import LayerPlan
 
 
+class _Stack(Protocol):
+    def __call__(self, values: list[torch.Tensor], *, filled: float) -> torch.Tensor: ...
+
+
 @dataclass(frozen=True, eq=False)
 class DrawnPeriphery:
-    """Amplifiers, neurons and converters; bit lines that are only padded have nominal amplifiers.
+    """What was drawn; lines that are only padded have nominal drivers and amplifiers.
 
     Attributes:
+        driver_gain: [chip, tile, row], about 1.
+        driver_offset_v: [chip, tile, row].
         r_feedback_ohm: of amplifiers, [chip, tile, col].
         v_offset_v: of amplifiers, likewise.
         neuron_offset_v: [chip, out].
+        neuron_gain: [chip, out], about 1.
         adc_offset_v: [chip, out].
         adc_gain: [chip, out], about 1.
     """
 
+    driver_gain: torch.Tensor
+    driver_offset_v: torch.Tensor
     r_feedback_ohm: torch.Tensor
     v_offset_v: torch.Tensor
     neuron_offset_v: torch.Tensor
+    neuron_gain: torch.Tensor
     adc_offset_v: torch.Tensor
     adc_gain: torch.Tensor
 
@@ -36,25 +47,21 @@ class DrawnPeriphery:
     def of(plan: LayerPlan, layout: TileLayout, chips: Sequence[LayerPeriphery]) -> DrawnPeriphery:
         """Stacks what was drawn for the layer on every chip."""
 
-        def of_amplifiers(name: str, filled: float) -> torch.Tensor:
-            return torch.stack(
-                [
-                    layout.stack_cols(
-                        [torch.from_numpy(getattr(tile, name)) for tile in chip.tiles],
-                        filled=filled,
-                    )
-                    for chip in chips
-                ]
-            )
+        def of_tiles(name: str, stack: _Stack, filled: float) -> torch.Tensor:
+            each = [[torch.from_numpy(getattr(tile, name)) for tile in one.tiles] for one in chips]
+            return torch.stack([stack(values, filled=filled) for values in each])
 
         def of_outputs(name: str) -> torch.Tensor:
             values: list[NDArray[np.float64]] = [getattr(chip, name) for chip in chips]
             return torch.from_numpy(np.stack(values))
 
         return DrawnPeriphery(
-            of_amplifiers("r_feedback_ohm", plan.r_feedback_ohm),
-            of_amplifiers("v_offset_v", 0.0),
+            of_tiles("driver_gain", layout.stack_rows, 1.0),
+            of_tiles("driver_offset_v", layout.stack_rows, 0.0),
+            of_tiles("r_feedback_ohm", layout.stack_cols, plan.r_feedback_ohm),
+            of_tiles("v_offset_v", layout.stack_cols, 0.0),
             of_outputs("neuron_offset_v"),
+            of_outputs("neuron_gain"),
             of_outputs("adc_offset_v"),
             of_outputs("adc_gain"),
         )

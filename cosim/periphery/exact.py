@@ -33,6 +33,13 @@ class ExactPeriphery:
         """None: amplifiers have rails, and each its own feedback."""
         return None
 
+    def drive_v(self, level_v: torch.Tensor) -> torch.Tensor:
+        """What drivers put out for the levels of their DACs, [chip, tile, batch, row] both."""
+        if not self.hardware.driver.differs:
+            return level_v
+        gain, offset_v = self.drawn.driver_gain, self.drawn.driver_offset_v
+        return level_v * gain.unsqueeze(-2) + offset_v.unsqueeze(-2)
+
     def amplify_v(self, current_a: torch.Tensor) -> torch.Tensor:
         """Amplifier outputs for currents, [chip, tile, batch, col] both."""
         return tia.output_v(
@@ -45,7 +52,7 @@ class ExactPeriphery:
     def activate_v(self, sum_v: torch.Tensor) -> torch.Tensor:
         """Neuron outputs, [chip, batch, out] both."""
         return neuron_by_name(self.plan.neuron).output_v(
-            sum_v + self.drawn.neuron_offset_v.unsqueeze(-2),
+            sum_v * self.drawn.neuron_gain.unsqueeze(-2) + self.drawn.neuron_offset_v.unsqueeze(-2),
             self.hardware.neuron,
             v_full_v=self.hardware.adc.v_full_scale_v,
             span=self.plan.span,

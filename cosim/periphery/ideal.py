@@ -32,6 +32,10 @@ class IdealPeriphery:
         """The feedback of amplifiers that are straight and all alike."""
         return self.plan.r_feedback_ohm
 
+    def drive_v(self, level_v: torch.Tensor) -> torch.Tensor:
+        """What drivers put out for the levels of their DACs, [chip, tile, batch, row] both."""
+        return level_v
+
     def amplify_v(self, current_a: torch.Tensor) -> torch.Tensor:
         """Amplifier outputs for currents, [chip, tile, batch, col] both."""
         return -self.plan.r_feedback_ohm * current_a

@@ -19,6 +19,8 @@ class FittedPeriphery:
     Attributes:
         hardware: the chip's description.
         plan: the layer.
+        driver_gain: [tile, 1, row].
+        driver_offset_v: [tile, 1, row].
         amplifiers: output voltage over current, curves [tile, 1, col].
         neurons: output over input voltage, curves [out].
         adc_gain: [out].
@@ -27,6 +29,8 @@ class FittedPeriphery:
 
     hardware: Hardware
     plan: LayerPlan
+    driver_gain: torch.Tensor
+    driver_offset_v: torch.Tensor
     amplifiers: Curves
     neurons: Curves
     adc_gain: torch.Tensor
@@ -36,6 +40,12 @@ class FittedPeriphery:
     def straight_ohm(self) -> float | None:
         """None: amplifiers have rails, and each its own feedback."""
         return None
+
+    def drive_v(self, level_v: torch.Tensor) -> torch.Tensor:
+        """What drivers put out for the levels of their DACs, [chip, tile, batch, row] both."""
+        if not self.hardware.driver.differs:
+            return level_v
+        return level_v * self.driver_gain + self.driver_offset_v
 
     def amplify_v(self, current_a: torch.Tensor) -> torch.Tensor:
         """Amplifier outputs for currents, [chip, tile, batch, col] both."""

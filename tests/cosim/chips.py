@@ -84,7 +84,8 @@ def surrogate_of(chip: Chip) -> SurrogateModel:
         reach = 3 * hardware.adc.v_full_scale_v
         into = np.linspace(-reach, reach, 2001)
         out = neuron_by_name(plan.neuron).output_v(
-            torch.from_numpy(into)[:, None] + torch.from_numpy(drawn.neuron_offset_v),
+            torch.from_numpy(into)[:, None] * torch.from_numpy(drawn.neuron_gain)
+            + torch.from_numpy(drawn.neuron_offset_v),
             hardware.neuron,
             v_full_v=hardware.adc.v_full_scale_v,
             span=plan.span,
@@ -92,6 +93,8 @@ def surrogate_of(chip: Chip) -> SurrogateModel:
         periphery = FittedPeriphery(
             hardware,
             plan,
+            stacked.driver_gain[0].unsqueeze(1),
+            stacked.driver_offset_v[0].unsqueeze(1),
             replace(
                 amplifiers,
                 value=amplifiers.value.reshape(shape),

@@ -9,13 +9,21 @@ from torch import nn
 
 from compact_models.errors import InputError
 from cosim.calibration.calibrate import Calibration, calibrate
-from cosim.network.models import EquationModel, chip_codes, exact_model, ideal_model
+from cosim.network.models import (
+    EquationModel,
+    chip_codes,
+    exact_codes,
+    exact_model,
+    ideal_model,
+)
 from cosim.network.run import NetworkModel
 from cosim.network.whole_chip import read_chip
 from cosim.ngspice import Ngspice
 from netlists.adcs.quantiser import AdcSpec
 from netlists.chip import Chip
+from netlists.drivers.level import DriverSpec
 from netlists.hardware import Hardware
+from netlists.neurons.spec import NeuronSpec
 from netlists.readout.tia import TiaSpec
 from netlists.wires import Wires
 from tests.cosim.chips import chip_of, small_hardware, small_inputs, small_network
@@ -66,6 +74,38 @@ def test_surrogate_is_near_and_the_ideal_model_is_not(
     assert np.sqrt(np.mean(surrogate**2)) <= 0.5
     assert np.abs(surrogate).max() <= 2
     assert np.sqrt(np.mean(ideal**2)) >= 3 * max(np.sqrt(np.mean(surrogate**2)), 0.5)
+
+
+def test_drivers_and_neurons_that_differ_are_the_same_at_every_fidelity(ngspice: Ngspice) -> None:
+    """Gains and offsets line by line, both signs, tiles cut both ways; without them it is off."""
+    hardware = small_hardware().model_copy(
+        update={
+            "driver": DriverSpec(sigma_gain=0.1, sigma_offset_v=0.01),
+            "neuron": NeuronSpec(sigma_gain=0.1),
+        }
+    )
+    x = small_inputs(40, signed=True)
+    chip = chip_of(small_network(nn.Tanh), hardware, x)
+    spice = read_chip(chip, x, ngspice, jobs=2).codes
+    np.testing.assert_array_equal(exact_codes(chip, x), spice)
+    alike = hardware.model_copy(update={"driver": DriverSpec()})
+    other = Chip(alike, chip.plans, chip.periphery, chip.conductance_s)
+    assert np.abs(exact_codes(other, x) - spice).max() > 10
+    found = calibrate(chip, ngspice, arrays=2, held_out=2, seed=0, jobs=2)
+    off = _codes(chip, found.model, x) - spice
+    assert np.sqrt(np.mean(off**2)) <= 0.5
+    assert np.abs(off).max() <= 2
+    for fitted, drawn in zip(found.model.fitted, chip.periphery, strict=True):
+        for tile, (gain, offset) in enumerate(
+            zip(fitted.periphery.driver_gain, fitted.periphery.driver_offset_v, strict=True)
+        ):
+            rows = len(drawn.tiles[tile].driver_gain)
+            own, held = drawn.tiles[tile].driver_gain, drawn.tiles[tile].driver_offset_v
+            np.testing.assert_allclose(gain[0, -rows:].numpy(), own, rtol=1e-9)
+            np.testing.assert_allclose(offset[0, -rows:].numpy(), held, atol=1e-12)
+    drivers = [row for row in found.errors if "drivers" in row.quantity]
+    assert len(drivers) == 2
+    assert all(row.worst < 1e-9 for row in drivers)
 
 
 def test_calibration_reports_held_out_errors_of_every_block(

@@ -66,8 +66,12 @@ def test_values_inside_their_bounds_build(document: dict[str, Any]) -> None:
     ordered = cell.get("g_on_s", 1e-4) > cell.get("g_off_s", 1e-6)
     ohms = [
         value
-        for section in ("wires", "driver")
-        for key, value in document.get(section, {}).items()
+        for section in (
+            document.get("wires", {}),
+            document.get("driver", {}),
+            document.get("backward", {}).get("driver", {}),
+        )
+        for key, value in section.items()
         if key.endswith("_ohm")
     ]
     buildable = all(ohm == 0 or ohm >= 1e-6 for ohm in ohms)
