@@ -20,7 +20,7 @@ from compact_models.spec import Spec
 from cosim.calibration.calibrate import Calibration, calibrate
 from cosim.network.module import CrossbarNetwork
 from cosim.ngspice import Ngspice
-from cosim.training.backprop import Epoch
+from cosim.training.loop import Epoch
 from netlists.chip import Chip, LayerPeriphery, draw_periphery
 from netlists.graph import LinearStage
 from netlists.tiles import LayerPlan

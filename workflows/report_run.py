@@ -12,7 +12,7 @@ import tomli_w
 from numpy.typing import NDArray
 
 from compact_models.errors import InputError
-from cosim.training.backprop import Epoch
+from cosim.training.loop import Epoch
 from netlists.chip import Chip
 from netlists.tiles import LayerPlan
 from workflows import runfolder

@@ -9,8 +9,8 @@ import torch
 
 from cosim.calibration.evidence import HeldOutError
 from cosim.network.surrogate import SurrogateModel
-from cosim.network.watch import INPUTS, anchored, can_be_watched, tile_errors
-from cosim.training.backprop import Epoch
+from cosim.network.watch import anchored, can_be_watched, tile_errors
+from cosim.training.loop import INPUTS, Epoch
 from netlists.hardware import Hardware
 
 
@@ -84,7 +84,7 @@ def of_chip(
     """
     some = x[:INPUTS]
     before = tile_errors(model, conductance_s, some)
-    better, passed = anchored(model, before, tolerance)
+    better, passed = anchored(model, before, [tolerance] * len(model.plans))
     after = tile_errors(better, conductance_s, some) if passed else before
     if not after:
         return better, Watched(tolerance, None, None, "", 0)

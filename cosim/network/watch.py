@@ -7,8 +7,9 @@ user's own have no equations to compare with; calibration's held-out error is al
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 
@@ -18,9 +19,6 @@ from cosim.network.models import exact_reads
 from cosim.network.run import code_full, converter_codes, drive_voltages
 from cosim.network.surrogate import SurrogateModel, Tile
 from netlists.hardware import Hardware
-
-INPUTS = 64
-"""So many inputs say how far off currents are."""
 
 
 @dataclass(frozen=True)
@@ -86,7 +84,7 @@ def tile_errors(
 
 
 def anchored(
-    model: SurrogateModel, errors: Sequence[TileError], tolerance: float
+    model: SurrogateModel, errors: Sequence[TileError], tolerances: Sequence[float]
 ) -> tuple[SurrogateModel, tuple[TileError, ...]]:
     """The surrogate with tiles anchored that are off by more than a tolerance, and which these are.
 
@@ -95,20 +93,45 @@ def anchored(
     Args:
         model: the surrogate of one chip.
         errors: of `tile_errors`, with the model as it is.
-        tolerance: largest error of currents, relative.
+        tolerances: largest error of currents, relative, of each layer.
     """
-    passed = tuple(one for one in errors if not one.used <= tolerance)  # True for NaN
+    passed = tuple(one for one in errors if not one.used <= tolerances[one.tile[0]])  # also NaN
     tiles = dict(model.anchored)
     for one in passed:
         before = tiles.get(one.tile)
-        limit = tolerance if before is None else 0.5 * before.tolerance
-        layer, tile = one.tile
-        wires, held_v = model.reads[layer].of_tile(tile)
-        solve = exact_reads(
-            model.hardware, model.layers[layer].layout, wires.bit.sense_ohm, held_v
-        ).transfer
-        tiles[one.tile] = AnchoredTile(wires, held_v, solve, tolerance=limit)
+        limit = tolerances[one.tile[0]] if before is None else 0.5 * before.tolerance
+        tiles[one.tile] = _anchored_tile(model, one.tile, limit)
     return model.as_watched(tiles), passed
+
+
+def anchors_of(model: SurrogateModel) -> dict[str, Any]:
+    """Where and how the tiles of a surrogate are anchored, as tensors and numbers."""
+    return {f"{layer}.{tile}": one.saved() for (layer, tile), one in model.anchored.items()}
+
+
+def with_anchors(model: SurrogateModel, saved: Mapping[str, Any]) -> SurrogateModel:
+    """The surrogate as it was when `anchors_of` said this of it.
+
+    Args:
+        model: as it was calibrated.
+        saved: of `anchors_of`.
+    """
+    tiles = dict(model.anchored)
+    for name, one in saved.items():
+        layer, _, tile = name.partition(".")
+        number = int(layer), int(tile)
+        tiles[number] = _anchored_tile(model, number, one["tolerance"])
+        tiles[number].restore(one)
+    return model.as_watched(tiles)
+
+
+def _anchored_tile(model: SurrogateModel, number: Tile, tolerance: float) -> AnchoredTile:
+    layer, tile = number
+    wires, held_v = model.reads[layer].of_tile(tile)
+    solve = exact_reads(
+        model.hardware, model.layers[layer].layout, wires.bit.sense_ohm, held_v
+    ).transfer
+    return AnchoredTile(wires, held_v, solve, tolerance=tolerance)
 
 
 def _exact(model: SurrogateModel, number: int) -> ExactReads:

@@ -18,8 +18,9 @@ Where the estimate passes the tolerance the anchor moves by itself.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 
@@ -132,6 +133,16 @@ class AnchoredTransfer:
         self._anchor: Anchor | None = None
         self.estimate = 0.0
         self.anchors = 0
+
+    def saved(self) -> dict[str, Any]:
+        """The anchor and what was counted, as tensors and numbers."""
+        anchor = {} if self._anchor is None else vars(self._anchor)
+        return {"anchor": dict(anchor), "estimate": self.estimate, "anchors": self.anchors}
+
+    def restore(self, saved: Mapping[str, Any]) -> None:
+        """Brings a transfer that was just made to where `saved` was taken."""
+        self._anchor = Anchor(**saved["anchor"]) if saved["anchor"] else None
+        self.estimate, self.anchors = saved["estimate"], saved["anchors"]
 
     def transfer_s(self, conductance_s: torch.Tensor) -> torch.Tensor:
         """The transfer [row, col], differentiable in `conductance_s` [row, col]."""

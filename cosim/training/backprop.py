@@ -11,9 +11,9 @@ from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -24,37 +24,82 @@ from compact_models.variation import Stream
 from cosim.network.module import CrossbarNetwork
 from cosim.network.run import NetworkModel
 from cosim.network.surrogate import SurrogateModel
-from cosim.network.watch import INPUTS, TileError, anchored, can_be_watched, tile_errors
+from cosim.network.watch import (
+    TileError,
+    anchored,
+    anchors_of,
+    can_be_watched,
+    tile_errors,
+    with_anchors,
+)
+from cosim.training import loop
 from cosim.training.backprop_spec import BackpropSpec
+from cosim.training.loop import Epoch, Loss, Saved, Say, Task, TrainState
 
 Array = NDArray[np.float64]
 Labels = NDArray[np.int64]
+Optimised = tuple[torch.optim.Optimizer, torch.optim.lr_scheduler.LRScheduler]
+MakeOptimiser = Callable[[Iterator[nn.Parameter], Sequence[float], int], Optimised]
+"""Of parameters, a learning rate for each, and the steps of the whole training."""
 
 
-@dataclass(frozen=True)
-class Epoch:
-    """One line of the training history; accuracies are shares.
+def adam_with_cosine(
+    parameters: Iterator[nn.Parameter], learning_rates: Sequence[float], steps: int
+) -> Optimised:
+    """Adam, whose learning rates fall to nothing along a cosine."""
+    groups: dict[float, list[nn.Parameter]] = {}
+    for parameter, rate in zip(parameters, learning_rates, strict=True):
+        groups.setdefault(rate, []).append(parameter)
+    optimiser = torch.optim.Adam([{"params": some, "lr": rate} for rate, some in groups.items()])
+    return optimiser, torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, steps)
 
-    Errors are those of the array's currents that is furthest off its exact solution, relative and
-    rms, on inputs of the epoch and with the weights at its end; None where nothing was compared.
+
+@dataclass(frozen=True, eq=False)
+class Backprop:
+    """The algorithm, for `cosim.training.loop`.
 
     Attributes:
-        surrogate_error: of the surrogate as the epoch used it.
-        closed_form_error: of its closed form without anchors.
-        worst_array: which array the first is of.
-        anchored: how many arrays were anchored in the epoch.
-        anchors: how often arrays have been solved exactly for that, since the training began.
+        layers: how each layer is trained; what only a whole network has is that of the first.
+        stream: of the chip's sample; programming errors are drawn from it.
+        optimiser: makes the optimiser and its schedule.
     """
 
-    epoch: int
-    loss: float
-    train_accuracy: float
-    test_accuracy: float
-    surrogate_error: float | None = None
-    closed_form_error: float | None = None
-    worst_array: str = ""
-    anchored: int = 0
-    anchors: int = 0
+    layers: Sequence[BackpropSpec]
+    stream: Stream
+    optimiser: MakeOptimiser = adam_with_cosine
+
+    def init(self, network: nn.Module, task: Task) -> TrainState:
+        """See `Algorithm`."""
+        rates = [layer.learning_rate for layer in self.layers]
+        return TrainState(network, *self.optimiser(network.parameters(), rates, task.steps))
+
+    def output(self, network: nn.Module, x: torch.Tensor, step: int) -> torch.Tensor:
+        """See `Algorithm`."""
+        chip = cast(CrossbarNetwork, network)
+        noisy = self.layers[0].programming_noise
+        return chip(x, programming_factors(chip, self.stream, step) if noisy else None)  # type: ignore[no-any-return]  # torch
+
+    def after_step(self, network: nn.Module) -> None:
+        """See `Algorithm`."""
+        cast(CrossbarNetwork, network).clip_weights()
+
+    def watch(self, network: nn.Module, x: torch.Tensor, say: Say) -> Mapping[str, Any]:
+        """See `Algorithm`."""
+        chip = cast(CrossbarNetwork, network)
+        used = chip.model
+        errors = watch(chip, x, [layer.max_surrogate_error for layer in self.layers], say)
+        return _watched(errors, used)
+
+    def saved(self, network: nn.Module) -> Saved:
+        """See `Algorithm`."""
+        model = cast(CrossbarNetwork, network).model
+        return anchors_of(model) if isinstance(model, SurrogateModel) else {}
+
+    def restore(self, network: nn.Module, saved: Saved) -> None:
+        """See `Algorithm`."""
+        chip = cast(CrossbarNetwork, network)
+        if isinstance(chip.model, SurrogateModel):
+            chip.model = with_anchors(chip.model, saved)
 
 
 def train(
@@ -66,10 +111,12 @@ def train(
     spec: BackpropSpec,
     *,
     stream: Stream,
+    loss: Loss = nn.functional.cross_entropy,
+    optimiser: MakeOptimiser = adam_with_cosine,
     on_epoch: Callable[[Epoch], None] | None = None,
-    say: Callable[[str], None] | None = None,
+    say: Say | None = None,
 ) -> list[Epoch]:
-    """Trains a network in place by cross entropy and returns its history.
+    """Trains a network in place and returns its history.
 
     Args:
         network: the network; its model says through which fidelity gradients go. A surrogate is
@@ -80,52 +127,40 @@ def train(
         test_y: their labels.
         spec: how to train.
         stream: of the chip's sample; batches and programming errors are drawn from it.
+        loss: what is made small.
+        optimiser: makes the optimiser and its schedule.
         on_epoch: called after each epoch.
         say: is told in words where arrays are anchored, and where nothing can be compared. Without
             it that is a warning.
     """
-    say = say or _warn
-    x, y = torch.from_numpy(train_x), torch.from_numpy(train_y)
-    steps = -(-len(x) // spec.batch_size) * spec.epochs
-    optimiser = torch.optim.Adam(network.parameters(), lr=spec.learning_rate)
-    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, steps)
-    history: list[Epoch] = []
-    step = 0
-    watch(network, x[:INPUTS], spec.max_surrogate_error, say)
-    for epoch in range(spec.epochs):
-        order = torch.from_numpy(stream.at("training/order", epoch).rng().permutation(len(x)))
-        total, right = 0.0, 0
-        for batch in order.split(spec.batch_size):
-            factors = programming_factors(network, stream, step) if spec.programming_noise else None
-            output = network(x[batch], factors)
-            loss = nn.functional.cross_entropy(output, y[batch])
-            optimiser.zero_grad()
-            loss.backward()
-            optimiser.step()
-            schedule.step()
-            network.clip_weights()
-            total += float(loss.detach()) * len(batch)
-            right += int((output.detach().argmax(1) == y[batch]).sum())
-            step += 1
-        used = network.model
-        errors = watch(network, x[order[:INPUTS]], spec.max_surrogate_error, say)
-        right_at_test = accuracy(network, test_x, test_y)  # by what is anchored where it must be
-        line = Epoch(epoch, total / len(x), right / len(x), right_at_test, **_watched(errors, used))
-        history.append(line)
-        if on_epoch is not None:
-            on_epoch(line)
-    return history
+    algorithm = Backprop([spec] * len(network.plans), stream, optimiser)
+    task = Task.of(
+        (train_x, train_y),
+        (test_x, test_y),
+        batch_size=spec.batch_size,
+        epochs=spec.epochs,
+        loss=loss,
+    )
+    ended = loop.train(
+        algorithm.init(network, task),
+        algorithm,
+        task,
+        stream=stream,
+        say=say or _warn,
+        on_epoch=None if on_epoch is None else lambda state: on_epoch(state.history[-1]),
+    )
+    return list(ended.history)
 
 
 def watch(
-    network: CrossbarNetwork, x: torch.Tensor, tolerance: float, say: Callable[[str], None]
+    network: CrossbarNetwork, x: torch.Tensor, tolerances: Sequence[float], say: Say
 ) -> tuple[TileError, ...]:
     """Compares the arrays with their exact solutions, and anchors what is off by too much.
 
     Args:
         network: its surrogate is replaced where tiles are anchored; other fidelities are left.
         x: inputs of the moment [batch, in].
-        tolerance: largest error of an array's currents.
+        tolerances: largest error of an array's currents, of each layer.
         say: is told what was found and done.
 
     Returns:
@@ -144,9 +179,10 @@ def watch(
         return ()
     with torch.no_grad():
         errors = tile_errors(model, network.target_conductances(), x)
-    network.model, passed = anchored(model, errors, tolerance)
+    network.model, passed = anchored(model, errors, tolerances)
     if passed:
         worst = max(passed, key=lambda one: _rank(one.used))
+        tolerance = tolerances[worst.tile[0]]
         say(
             f"{worst.name}: currents of the surrogate are off exact by {100 * worst.used:.2g} %,"
             f" more than max_surrogate_error ({100 * tolerance:.2g} %):"
@@ -175,7 +211,7 @@ def _watched(errors: Sequence[TileError], model: NetworkModel) -> dict[str, Any]
 
 
 def _warn(text: str) -> None:
-    warnings.warn(text, RuntimeWarning, stacklevel=4)
+    warnings.warn(text, RuntimeWarning, stacklevel=6)
 
 
 def programming_factors(network: CrossbarNetwork, stream: Stream, step: int) -> list[torch.Tensor]:
@@ -199,6 +235,4 @@ def programming_factors(network: CrossbarNetwork, stream: Stream, step: int) -> 
 
 def accuracy(network: CrossbarNetwork, x: Array, y: Labels) -> float:
     """Share of inputs whose largest output is their label, without programming errors."""
-    with torch.no_grad():
-        output = network(torch.from_numpy(x))
-    return float((output.argmax(1).numpy() == y).mean())
+    return loop.accuracy(network, torch.from_numpy(x), torch.from_numpy(y))

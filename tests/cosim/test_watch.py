@@ -102,7 +102,7 @@ def test_errors_are_those_of_the_currents() -> None:
     rough = float((found - known).norm() / known.norm())  # without the DAC's rounding
     assert errors[0].used == errors[0].closed == pytest.approx(rough, rel=0.02)
     assert errors[1].used < 0.3 * errors[0].used
-    better, passed = anchored(model, errors, 0.01)
+    better, passed = anchored(model, errors, [0.01, 0.01])
     assert passed[0].tile == (0, 0)
     after = tile_errors(better, g, x)
     assert after[0].used < 1e-9
@@ -114,8 +114,8 @@ def test_an_anchored_tile_that_strays_is_anchored_more_often() -> None:
     model = network.model
     assert isinstance(model, SurrogateModel)
     errors = tile_errors(model, conductances(chip), torch.from_numpy(samples(20)[0]))
-    once, _ = anchored(model, errors, 0.01)
-    twice, _ = anchored(once, errors, 0.01)
+    once, _ = anchored(model, errors, [0.01, 0.01])
+    twice, _ = anchored(once, errors, [0.01, 0.01])
     assert once.anchored[0, 0].tolerance == 0.01
     assert twice.anchored[0, 0].tolerance == 0.005
 

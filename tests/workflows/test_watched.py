@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from cosim.calibration.evidence import HeldOutError
-from cosim.training.backprop import Epoch
+from cosim.training.loop import Epoch
 from netlists.hardware import Hardware
 from tests.workflows.command import spiceloop
 from tests.workflows.conftest import SMALL

@@ -6,7 +6,8 @@ ground is the closed form's, moved by what it was off by at the anchor.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from typing import Any
 
 import torch
 
@@ -50,6 +51,19 @@ class AnchoredTile:
     def anchors(self) -> int:
         """How often the tile was solved exactly."""
         return self._anchored.anchors
+
+    def saved(self) -> dict[str, Any]:
+        """Where it is anchored and what was measured on the way, as tensors and numbers."""
+        return {
+            "tolerance": self.tolerance,
+            "correction_a": self._correction_a,
+            "transfer": self._anchored.saved(),
+        }
+
+    def restore(self, saved: Mapping[str, Any]) -> None:
+        """Brings a tile that was just made to where `saved` was taken."""
+        self._correction_a = saved["correction_a"]
+        self._anchored.restore(saved["transfer"])
 
     @property
     def estimate(self) -> float:
