@@ -167,8 +167,12 @@ class AnalogArray(nn.Module):
         kept = self._forward
         if kept is None or kept[0] != self.version:
             with torch.no_grad():
-                tiles = self.layout.split_cells(self.conductance_s())
-                kept = self.version, self.reads.transfer(tiles)
+                planes = self.conductance_s()
+                near = self._matrices[0].tiles_moved_to(self.w, planes)
+                if near is None:
+                    near = self.reads.transfer(self.layout.split_cells(planes))
+                    self._matrices[0].computed(self.w, planes, near, turned=False)
+                kept = self.version, near
             self._forward = kept
         return kept[1]
 
@@ -177,8 +181,10 @@ class AnalogArray(nn.Module):
         kept = self._backward
         if kept is None or kept[0] != self.version:
             with torch.no_grad():
-                tiles = self.layout.split_cells(self.conductance_s())
-                kept = self.version, self.reads.transposed(tiles)
+                planes = self.conductance_s()
+                near = self.reads.transposed(self.layout.split_cells(planes))
+                self._matrices[1].computed(self.w, planes, near, turned=True)
+                kept = self.version, near
             self._backward = kept
         return kept[1]
 
@@ -199,10 +205,12 @@ class AnalogArray(nn.Module):
     ) -> tuple[torch.Tensor, torch.Tensor | None]:
         with torch.no_grad():
             near = kept.moved_to(self.w)
-            if near is not None:
-                return near
-            transfer = self.transposed() if turned else self.transfer()
-            return kept.computed(self.w, self.conductance_s(), transfer, turned=turned)
+            if near is None:
+                planes = self.conductance_s()
+                tiles = self.layout.split_cells(planes)
+                found = self.reads.transposed(tiles) if turned else self.reads.transfer(tiles)
+                near = kept.computed(self.w, planes, found, turned=turned)
+        return near
 
     def read(self, drive_v: torch.Tensor) -> torch.Tensor:
         """Currents out of the bit lines, [chip, tile, batch, col].

@@ -32,9 +32,12 @@ class _Base:
     """
 
     w: torch.Tensor  # [chip, side, row, out]
+    share: torch.Tensor  # of a cell's conductance that its transfer is, [chip, side, row, out]
+    left: torch.Tensor | None  # the transfer of cells that do not conduct, likewise; None for none
     of_w: torch.Tensor  # current per volt and weight, [chip, side, row, out]
     rest: torch.Tensor  # [chip, row, out]
     offset: torch.Tensor | None  # current of a pair where nothing is driven, [chip, out]
+    held_a: torch.Tensor | None  # the same of every line of every tile, [chip, tile, line]
     size: torch.Tensor  # of the conductances, Frobenius, [chip, tile]
     rate: torch.Tensor  # error of a tile's transfer per movement, both relative, [chip, tile]
 
@@ -66,13 +69,24 @@ class PairMatrix:
 
         None where it may be off by more than the tolerance, or nothing has been computed.
         """
+        base = self._near(w)
+        return None if base is None else (_at(base, w, self.cells.sides), base.offset)
+
+    def tiles_moved_to(self, w: torch.Tensor, conductance_s: torch.Tensor) -> TileTransfer | None:
+        """The same tile by tile, [chip, tile, row, col]: what amplifiers one by one see."""
+        base = self._near(w)
+        if base is None:
+            return None
+        planes = base.share * conductance_s
+        planes = planes if base.left is None else planes + base.left
+        return TileTransfer(self.layout.split_cells(planes), base.held_a)
+
+    def _near(self, w: torch.Tensor) -> _Base | None:
         base = self._base
         if base is None or base.w.dtype != w.dtype:
             return None
         self.estimate = float((base.rate * self._movement(base, w)).amax())
-        if not self.estimate <= self.tolerance:
-            return None
-        return _at(base, w, self.cells.sides), base.offset
+        return base if self.estimate <= self.tolerance else None
 
     def computed(
         self, w: torch.Tensor, conductance_s: torch.Tensor, transfer: TileTransfer, *, turned: bool
@@ -106,12 +120,13 @@ class PairMatrix:
             seen = _LATER * (off / total) / moved.clamp_min(1e-9)
             rate = torch.maximum(torch.where(moved > 0, seen, 0.0), _FORGETS * before.rate)
         share = torch.where(conductance_s > 0, planes / conductance_s, 0.0)
+        left = planes - share * conductance_s if bool((conductance_s == 0).any()) else None
         of_w = share * self.cells.slope_s
         matrix = planes[:, 0] - planes[:, 1]
         rest = matrix - of_w[:, 0] * w[:, 0]
         if len(self.cells.sides) > 1:
             rest = rest + of_w[:, 1] * w[:, 1]
-        self._base = _Base(w.clone(), of_w, rest, offset, size, rate)
+        self._base = _Base(w.clone(), share, left, of_w, rest, offset, transfer.held_a, size, rate)
         self.refreshes += 1
         self.estimate = 0.0
         return matrix, offset
