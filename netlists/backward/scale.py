@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 
+from netlists.adcs.quantiser import code_range
 from netlists.hardware import Hardware
 from netlists.mapping import check_feedback
 from netlists.tiles import LayerPlan
@@ -18,6 +19,12 @@ def product_at_full_code(hardware: Hardware, plan: LayerPlan) -> float:
     """The sum of w d that full code of a word line's converter stands for, with its sign."""
     # Amplifiers invert, and nothing is subtracted behind them.
     return -hardware.backward.range_factor * plan.weight_scale * math.sqrt(plan.outputs)
+
+
+def product_per_code(hardware: Hardware, plan: LayerPlan) -> float:
+    """The sum of w d, with d as shares of the largest, that one code stands for."""
+    _, full = code_range(hardware.backward.adc, signed=True)
+    return product_at_full_code(hardware, plan) / full
 
 
 def feedback_ohm(hardware: Hardware, plan: LayerPlan) -> float:

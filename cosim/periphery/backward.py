@@ -1,0 +1,110 @@
+"""The circuits of the backward phase by the netlist's equations, every instance as it was drawn."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+
+from cosim.array.layout import TileLayout
+from cosim.array.surroundings import Ends
+from netlists.adcs import quantiser
+from netlists.backward.drawn import LayerBackward
+from netlists.backward.scale import feedback_ohm
+from netlists.drivers import level
+from netlists.hardware import Hardware
+from netlists.readout import tia
+from netlists.tiles import LayerPlan
+
+
+@dataclass(frozen=True, eq=False)
+class BackwardPeriphery:
+    """Of one layer on one chip or many; lines that are only padded have nominal circuits.
+
+    Attributes:
+        hardware: the chip's description.
+        plan: the layer.
+        layout: how it lies in tiles.
+        driver_gain: of drivers at the bit lines, [chip, tile, col], about 1.
+        driver_offset_v: likewise.
+        r_feedback_ohm: of amplifiers at the word lines, [chip, tile, row].
+        v_offset_v: likewise.
+        adc_gain: of converters, [chip, in], about 1.
+        adc_offset_v: likewise.
+    """
+
+    hardware: Hardware
+    plan: LayerPlan
+    layout: TileLayout
+    driver_gain: torch.Tensor
+    driver_offset_v: torch.Tensor
+    r_feedback_ohm: torch.Tensor
+    v_offset_v: torch.Tensor
+    adc_gain: torch.Tensor
+    adc_offset_v: torch.Tensor
+
+    @staticmethod
+    def of(
+        hardware: Hardware, plan: LayerPlan, layout: TileLayout, chips: Sequence[LayerBackward]
+    ) -> BackwardPeriphery:
+        """Stacks what was drawn for the layer on every chip."""
+
+        def cols(name: str, filled: float) -> torch.Tensor:
+            each = [[torch.from_numpy(getattr(tile, name)) for tile in one.tiles] for one in chips]
+            return torch.stack([layout.stack_cols(values, filled=filled) for values in each])
+
+        def rows(name: str, filled: float) -> torch.Tensor:
+            each = [[torch.from_numpy(getattr(tile, name)) for tile in one.tiles] for one in chips]
+            return torch.stack([layout.stack_rows(values, filled=filled) for values in each])
+
+        return BackwardPeriphery(
+            hardware,
+            plan,
+            layout,
+            cols("driver_gain", 1.0),
+            cols("driver_offset_v", 0.0),
+            rows("r_feedback_ohm", feedback_ohm(hardware, plan)),
+            rows("v_offset_v", 0.0),
+            torch.stack([torch.from_numpy(one.adc_gain) for one in chips]),
+            torch.stack([torch.from_numpy(one.adc_offset_v) for one in chips]),
+        )
+
+    @property
+    def ends(self) -> Ends:
+        """What lines end in; sense resistances and held voltages are [chip, tile, row]."""
+        spec = self.hardware.backward
+        return Ends(
+            spec.driver.r_driver_ohm,
+            tia.input_resistance_ohm(spec.tia, self.r_feedback_ohm),
+            tia.input_offset_v(spec.tia, self.v_offset_v),
+        )
+
+    def drive_v(self, share: torch.Tensor) -> torch.Tensor:
+        """Voltages of the drivers at the bit lines, [chip, tile, batch, col].
+
+        Args:
+            share: errors as shares of the largest, [chip, batch, out].
+        """
+        spec = self.hardware.backward.driver
+        levels = level.level(share, spec, signed=True)
+        lines = self.layout.split_cols(torch.stack([levels, -levels], -1))
+        if not spec.differs:
+            return lines
+        return lines * self.driver_gain.unsqueeze(-2) + self.driver_offset_v.unsqueeze(-2)
+
+    def codes(self, current_a: torch.Tensor) -> torch.Tensor:
+        """Codes of the converters, [chip, batch, in], for currents [chip, tile, batch, row]."""
+        spec = self.hardware.backward
+        volts = tia.output_v(
+            current_a, spec.tia, self.r_feedback_ohm.unsqueeze(-2), self.v_offset_v.unsqueeze(-2)
+        )
+        total = self.layout.sum_cols(volts)[..., : self.plan.inputs]  # without the bias
+        continuous = quantiser.continuous_code(
+            total,
+            spec.adc,
+            signed=True,
+            v_offset_v=self.adc_offset_v.unsqueeze(-2),
+            gain=self.adc_gain.unsqueeze(-2),
+        )
+        return quantiser.quantise(continuous, spec.adc, signed=True)
