@@ -401,6 +401,10 @@ def netlist(
     data: Data = None,
     label: Label = "",
     scale: Scale = "",
+    phase: Annotated[
+        str,
+        typer.Option("--phase", help="forward, inputs in; or backward, errors at the bit lines in"),
+    ] = "forward",
     json: Json = False,
 ) -> None:
     """Write a deck that a designer can read and run with `ngspice -b network.cir`.
@@ -413,7 +417,9 @@ def netlist(
         from workflows.own_data import OwnData
 
         own = OwnData(data, None, label, scale)
-        summary = netlist_target(target, out, reporter, config_file=config, own_data=own)
+        summary = netlist_target(
+            target, out, reporter, config_file=config, own_data=own, phase=phase
+        )
         deck = out / "network.cir"
         note = [str(summary["note"])] if summary["note"] else []
         lines = [

@@ -15,6 +15,7 @@ from cosim.ngspice import Ngspice
 from cosim.ngspice.bench import sweep_deck
 from cosim.periphery.own_blocks import without_equations
 from netlists.chip import Chip
+from netlists.circuit import Circuit
 from netlists.design_deck import SAMPLE_FILE, design_deck
 from netlists.names import comment
 from netlists.network import network_circuit
@@ -52,12 +53,35 @@ def write_chip_deck(
     Returns:
         A summary: files, elements, layers, tiles, and whose codes `expected.csv` has.
     """
-    folder.mkdir(exist_ok=True)
-    outputs = chip.plans[-1].outputs
-    cell = chip.hardware.cell
     expected = _expected(chip, inputs, ngspice)
     lines = (
         *header,
+        *plan_lines(chip),
+        f"{SAMPLE_FILE} has what is drawn, from seed and sample: rf, vos and gain of amplifiers,"
+        " neurons and converters, and of drivers where these differ, and g of the cells, with the"
+        f" weight that was aimed at; {spread_line(chip)}",
+        "run: ngspice -b network.cir; it prints the codes of the output converters,"
+        f" expected.csv has the codes of {expected.source}",
+    )
+    return write_stepped(
+        folder,
+        chip,
+        Stepped(
+            network_circuit(chip, title=title, header=lines),
+            tuple(f"in_{k}" for k in range(chip.plans[0].inputs)),
+            inputs,
+            tuple(f"code_{k}" for k in range(chip.plans[-1].outputs)),
+            expected,
+            rows,
+        ),
+        origin,
+    )
+
+
+def plan_lines(chip: Chip) -> tuple[str, ...]:
+    """How the layers lie in cells, for the head of a deck."""
+    cell = chip.hardware.cell
+    return (
         *(
             f"{plan.name} = {plan.source}: {plan.rows} word lines"
             f"{' (the last one is the bias)' if plan.has_bias else ''}, {plan.outputs} outputs,"
@@ -67,18 +91,45 @@ def write_chip_deck(
         ),
         "weights: pairs of bit lines, plus first; w = weight scale (G+ - G-)/(g_on - g_off) with"
         f" g_on {cell.g_on_s:g} S and g_off {cell.g_off_s:g} S",
-        f"{SAMPLE_FILE} has what is drawn, from seed and sample: rf, vos and gain of amplifiers,"
-        " neurons and converters, and g of the cells, with the weight that was aimed at; the"
-        f" logarithm of g is off by a random error of standard deviation {cell.sigma_program:g}",
-        "run: ngspice -b network.cir; it prints the codes of the output converters,"
-        f" expected.csv has the codes of {expected.source}",
     )
-    circuit = network_circuit(chip, title=title, header=lines)
+
+
+def spread_line(chip: Chip) -> str:
+    """How far cells are from what they are programmed to, in words."""
+    sigma = chip.hardware.cell.sigma_program
+    return f"the logarithm of g is off by a random error of standard deviation {sigma:g}"
+
+
+@dataclass(frozen=True, eq=False)
+class Stepped:
+    """A circuit, the inputs that its deck steps through, and the codes to expect.
+
+    Attributes:
+        circuit: the circuit, without sources at its inputs.
+        inputs: its input nodes.
+        vectors: their values, [vector, input].
+        outputs: its output nodes.
+        expected: their codes.
+        rows: which samples of their file the inputs are, [vector]; None if of none.
+    """
+
+    circuit: Circuit
+    inputs: tuple[str, ...]
+    vectors: Array
+    outputs: tuple[str, ...]
+    expected: Expected
+    rows: NDArray[np.int64] | None = None
+
+
+def write_stepped(
+    folder: Path, chip: Chip, stepped: Stepped, origin: tuple[str, ...]
+) -> dict[str, object]:
+    """Writes the files of a deck; see `write_chip_deck`."""
+    folder.mkdir(exist_ok=True)
+    expected, rows, circuit = stepped.expected, stepped.rows, stepped.circuit
     design = design_deck(circuit)
-    deck = sweep_deck(
-        design.circuit, [f"in_{k}" for k in range(chip.plans[0].inputs)], inputs, name="network"
-    )
-    printed = " ".join(f"v(code_{k})" for k in range(outputs))
+    deck = sweep_deck(design.circuit, stepped.inputs, stepped.vectors, name="network")
+    printed = " ".join(f"v({name})" for name in stepped.outputs)
     body, _, end = deck.text.rpartition(".end")
     write_text_atomic(folder / "network.cir", f"{body}.print dc {printed}\n.end{end}")
     write_text_atomic(folder / SAMPLE_FILE, design.sample)
@@ -88,7 +139,7 @@ def write_chip_deck(
     table = [f"# {comment(expected.note)}"] if expected.note else []
     sources = [[] for _ in expected.codes] if rows is None else [[str(row)] for row in rows]
     from_file = [] if rows is None else ["row"]
-    table.append(",".join(["index", *from_file, *(f"code_{k}" for k in range(outputs))]))
+    table.append(",".join(["index", *from_file, *stepped.outputs]))
     table += [
         ",".join([str(k), *source, *(f"{code:g}" for code in codes)])
         for k, (source, codes) in enumerate(zip(sources, expected.codes, strict=True))
@@ -106,7 +157,7 @@ def write_chip_deck(
 
 
 @dataclass(frozen=True)
-class _Expected:
+class Expected:
     """Codes [image][out], who computed them, and what must be said of that."""
 
     codes: list[list[float]]
@@ -114,10 +165,10 @@ class _Expected:
     note: str = ""
 
 
-def _expected(chip: Chip, inputs: Array, ngspice: Ngspice | None) -> _Expected:
+def _expected(chip: Chip, inputs: Array, ngspice: Ngspice | None) -> Expected:
     why = without_equations(chip.hardware)
     if not why:
-        return _Expected(exact_codes(chip, inputs).tolist(), "the exact solver")
+        return Expected(exact_codes(chip, inputs).tolist(), "the exact solver")
     if ngspice is None:
         raise ValueError(f"a simulator is needed: {why}")
     read = read_chip(chip, inputs, ngspice, jobs=1, title="the codes to expect")
@@ -126,4 +177,4 @@ def _expected(chip: Chip, inputs: Array, ngspice: Ngspice | None) -> _Expected:
     note = f"{why}: expected.csv has what {read.engine} gave"
     if np.isnan(read.codes).any():
         note += f"; nan where it failed ({failed[-1]})"
-    return _Expected(read.codes.tolist(), read.engine, note)
+    return Expected(read.codes.tolist(), read.engine, note)

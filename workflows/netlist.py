@@ -8,12 +8,13 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from compact_models.errors import InputError
+from compact_models.errors import InputError, closest
 from compact_models.variation import component_rng
 from cosim.ngspice import find_ngspice
 from netlists.chip import Chip, map_network
 from netlists.graph import LinearStage, linear_stages, network_graph
 from workflows import runfolder
+from workflows.backward_deck import RANDOM_ERRORS, write_backward_deck
 from workflows.config import Config, load_config
 from workflows.console import Reporter
 from workflows.data import Split, load_split
@@ -32,6 +33,7 @@ from workflows.train import float_stages
 
 Array = NDArray[np.float64]
 
+PHASES = ("forward", "backward")
 _VECTORS = 4  # input vectors that a deck steps through
 _RANDOM = (
     "no data are named: ranges come from uniform random inputs in [0, 1], which are no data of"
@@ -46,6 +48,7 @@ def netlist_target(
     *,
     config_file: Path | None = None,
     own_data: OwnData | None = None,
+    phase: str = "forward",
 ) -> dict[str, object]:
     """Writes the deck of a target into a new folder.
 
@@ -56,32 +59,62 @@ def netlist_target(
         reporter: where progress goes.
         config_file: the chip for a module, and its data if it names any; the default chip without.
         own_data: for a module: the data whose training share sets its ranges.
+        phase: what the chip does: forward, inputs drive word lines; backward, errors bit lines.
 
     Raises:
-        InputError: the target cannot become a circuit.
+        InputError: the target cannot become a circuit, or there is no such phase.
     """
+    if phase not in PHASES:
+        raise InputError(
+            "a chip has no such phase",
+            where="--phase",
+            value=phase,
+            allowed=", ".join(PHASES),
+            hint=closest(phase, PHASES),
+        )
     with runfolder.new_folder(out, reporter.say, allow_empty=True) as folder:
         source = _source(target, reporter, config_file, own_data or OwnData())
         if source.warning:
             reporter.say(f"spiceloop: {source.warning}; give --data FILE, or [data] in --config")
         with reporter.stage("writing the deck"):
-            summary = write_chip_deck(
-                folder,
-                source.chip,
-                source.inputs[:_VECTORS],
-                title="spiceloop netlist",
-                origin=(f"config {source.config.hash}; {source.origin}",),
-                header=(f"WARNING: {source.warning}",) if source.warning else (),
-                rows=None if source.rows is None else source.rows[:_VECTORS],
-                ngspice=find_ngspice() if source.config.hardware.blocks else None,
-            )
+            summary = _write(folder, source, phase)
     return {
         "netlist": str(out),
+        "phase": phase,
         "config_hash": source.config.hash,
         "origin": source.origin,
         "warning": source.warning,
         **summary,
     }
+
+
+def _write(folder: Path, source: _Source, phase: str) -> dict[str, object]:
+    study, blocks = source.config.study, source.config.hardware.blocks
+    title, origin = "spiceloop netlist", f"config {source.config.hash}; {source.origin}"
+    header = (f"WARNING: {source.warning}",) if source.warning else ()
+    ngspice = find_ngspice() if blocks else None
+    if phase == "backward":
+        return write_backward_deck(
+            folder,
+            source.chip,
+            vectors=_VECTORS,
+            seed=study.seed,
+            sample=study.sample,
+            title=f"{title}, backward",
+            origin=(f"{origin}; {RANDOM_ERRORS}",),
+            ngspice=ngspice,
+            header=header,
+        )
+    return write_chip_deck(
+        folder,
+        source.chip,
+        source.inputs[:_VECTORS],
+        title=title,
+        origin=(origin,),
+        ngspice=ngspice,
+        header=header,
+        rows=None if source.rows is None else source.rows[:_VECTORS],
+    )
 
 
 @dataclass(frozen=True, eq=False)
