@@ -16,10 +16,11 @@ from numpy.typing import NDArray
 
 from compact_models.errors import InputError, closest
 from cosim.array.in_ngspice import read_in_ngspice
+from cosim.array.reads.exact import solved
+from cosim.array.surroundings import Ends, TileTransfer, TileWires, flipped
 from cosim.laws.passive import impossible_current
 from cosim.ngspice import Ngspice, Outcome, find_ngspice
 from cosim.nodal.lines import as_ohm
-from cosim.nodal.transfer import solve_transfer
 from cosim.surrogate.wires import wire_model
 from netlists.array import ReadArray
 
@@ -33,7 +34,7 @@ class ArrayCurrents:
     """The currents of one read.
 
     Args:
-        current_a: [batch, col] in amperes, out of the bit lines; NaN where it failed.
+        current_a: [batch, sensed line] in amperes, out of these; NaN where it failed.
         fidelity: which of the four.
         engine: what computed it, e.g. `ngspice-46 KLU`.
         outcome: how it ended.
@@ -59,11 +60,11 @@ def read_array(
     ngspice: Ngspice | None = None,
     jobs: int = 1,
 ) -> ArrayCurrents:
-    """Currents out of the bit lines of an array.
+    """Currents out of the sensed lines of an array.
 
     Args:
-        array: the array.
-        input_v: [batch, row] in volts.
+        array: the array, with the direction in which it is read.
+        input_v: [batch, driven line] in volts.
         fidelity: ideal, surrogate, exact or spice.
         ngspice: the simulator for `spice`; found if not given.
         jobs: decks at a time for `spice`.
@@ -71,13 +72,13 @@ def read_array(
     Raises:
         InputError: inputs of a wrong shape or not finite, or an unknown fidelity.
     """
-    rows = array.crossbar.rows
-    if input_v.ndim != 2 or input_v.shape[1] != rows or not len(input_v):
+    lines, line = array.driven, "row" if array.direction == "forward" else "col"
+    if input_v.ndim != 2 or input_v.shape[1] != lines or not len(input_v):
         raise InputError(
             "wrong shape",
             where="input_v",
             value=input_v.shape,
-            allowed=f"[batch, row] = (n, {rows})",
+            allowed=f"[batch, {line}] = (n, {lines})",
         )
     if not np.isfinite(input_v).all():
         index = [int(k) for k in np.argwhere(~np.isfinite(input_v))[0]]
@@ -112,18 +113,24 @@ def read_array(
 
 def _impossible(array: ReadArray, input_v: Array, answer: _Answer) -> str:
     """Why no circuit can give these currents; empty if one can."""
-    crossbar, wires = array.crossbar, array.crossbar.wires
-    first, last = np.zeros(crossbar.rows), np.zeros(crossbar.cols)
+    crossbar = array.crossbar
+    conductance_s, shape = crossbar.conductance_s, crossbar.conductance_s.shape
+    near = (
+        np.broadcast_to(crossbar.wires.r_wordline_ohm, shape)[:, 0],
+        np.broadcast_to(crossbar.wires.r_bitline_ohm, shape)[-1],
+    )
+    if array.direction == "backward":
+        conductance_s, near = conductance_s.T, near[::-1]
+    first, last = np.zeros(array.driven), np.zeros(array.sensed)
     if answer.engine != _IDEAL:  # which knows no resistance
-        shape = crossbar.conductance_s.shape
-        first = array.driver_ohm + np.broadcast_to(wires.r_wordline_ohm, shape)[:, 0]
-        last = array.sense_ohm + np.broadcast_to(wires.r_bitline_ohm, shape)[-1]
+        first, last = array.driver_ohm + near[0], array.sense_ohm + near[1]
     wrong = impossible_current(
         torch.from_numpy(answer.current_a),
         torch.from_numpy(input_v),
-        torch.from_numpy(crossbar.conductance_s),
+        torch.from_numpy(conductance_s),
         r_first_ohm=torch.from_numpy(first),
         r_last_ohm=torch.from_numpy(last),
+        held_v=float(np.abs(array.held_v).max()),
     )
     return f"{answer.engine} gave {wrong}" if wrong else ""
 
@@ -137,48 +144,62 @@ class _Answer:
     note: str = ""
 
 
+def _transfer(array: ReadArray, of: _Forward) -> TileTransfer:
+    """Of an array in the direction in which it is read."""
+    wires, held = array.crossbar.wires, None
+    if np.any(array.held_v):
+        held = torch.from_numpy(np.broadcast_to(array.held_v, (array.sensed,)).copy())
+    g = torch.from_numpy(array.crossbar.conductance_s)
+    segments = TileWires(as_ohm(wires.r_wordline_ohm), as_ohm(wires.r_bitline_ohm))
+    ends = Ends(as_ohm(array.r_driver_ohm), as_ohm(array.r_sense_ohm), held)
+    if array.direction == "forward":
+        return of(g, segments, ends)
+    return of(flipped(g), segments.flipped, ends.flipped).flipped
+
+
+_Forward = Callable[[torch.Tensor, TileWires, Ends], TileTransfer]
+
+
 def _ideal(array: ReadArray, input_v: Array, _ngspice: Ngspice | None, _jobs: int) -> _Answer:
     note = ""
     if array.has_opens:
         note = f"{_IDEAL} knows neither wires nor ends, so no opens either: use exact or spice"
-    return _Answer(input_v @ array.crossbar.conductance_s, _IDEAL, note=note)
+    transfer = _transfer(array, lambda g, _wires, _ends: TileTransfer(g))
+    return _Answer(input_v @ transfer.transfer_s.numpy(), _IDEAL, note=note)
 
 
 def _surrogate(array: ReadArray, input_v: Array, _ngspice: Ngspice | None, _jobs: int) -> _Answer:
-    crossbar = array.crossbar
     if array.has_opens:
         return _Answer(
-            np.full((len(input_v), crossbar.cols), np.nan),
+            np.full((len(input_v), array.sensed), np.nan),
             _CLOSED,
             Outcome.INVALID,
             "the closed form knows no opens: use exact or spice",
         )
-    model = wire_model(
-        crossbar.rows,
-        crossbar.cols,
-        r_wordline_ohm=as_ohm(crossbar.wires.r_wordline_ohm),
-        r_bitline_ohm=as_ohm(crossbar.wires.r_bitline_ohm),
-        r_driver_ohm=as_ohm(array.r_driver_ohm),
-        r_sense_ohm=as_ohm(array.r_sense_ohm),
-    )
-    conductance = torch.from_numpy(crossbar.conductance_s)
-    outside = model.outside(conductance)
-    note = f"{outside}: use exact" if outside else ""
-    current = input_v @ model.with_losses(conductance)[0].numpy()
-    return _Answer(current, _CLOSED, note=note)
+    notes = []
+
+    def closed(g: torch.Tensor, wires: TileWires, ends: Ends) -> TileTransfer:
+        model = wire_model(
+            *g.shape,
+            r_wordline_ohm=wires.r_wordline_ohm,
+            r_bitline_ohm=wires.r_bitline_ohm,
+            r_driver_ohm=ends.r_driver_ohm,
+            r_sense_ohm=ends.r_sense_ohm,
+        )
+        outside = model.outside(g)
+        notes.append(f"{outside}: use exact" if outside else "")
+        transfer = model.with_losses(g)[0]
+        held = ends.held_v
+        at_rest = None if held is None else model.offset_current_a(g, transfer, held)
+        return TileTransfer(transfer, at_rest)
+
+    current = _transfer(array, closed).current_a(torch.from_numpy(input_v))
+    return _Answer(current.numpy(), _CLOSED, note=notes[0])
 
 
 def _exact(array: ReadArray, input_v: Array, _ngspice: Ngspice | None, _jobs: int) -> _Answer:
-    crossbar = array.crossbar
-    transfer = solve_transfer(
-        torch.from_numpy(crossbar.conductance_s),
-        r_wordline_ohm=as_ohm(crossbar.wires.r_wordline_ohm),
-        r_bitline_ohm=as_ohm(crossbar.wires.r_bitline_ohm),
-        r_driver_ohm=as_ohm(array.r_driver_ohm),
-        r_sense_ohm=as_ohm(array.r_sense_ohm),
-    )
-    current = transfer.current_a(torch.from_numpy(input_v)).numpy()
-    return _Answer(current, "nodal solver")
+    current = _transfer(array, solved).current_a(torch.from_numpy(input_v))
+    return _Answer(current.numpy(), "nodal solver")
 
 
 def _spice(array: ReadArray, input_v: Array, ngspice: Ngspice | None, jobs: int) -> _Answer:
