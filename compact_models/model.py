@@ -56,6 +56,7 @@ class ParameterSet:
         period_s: period of that sweep.
         confirmed: False where the numbers could not be checked against their source: the
             publication or, of a fitted set, the data, whose error the source tells.
+        d2d: standard deviation from cell to cell that the source states, by parameter.
     """
 
     name: str
@@ -65,6 +66,7 @@ class ParameterSet:
     amplitude_v: float
     period_s: float
     confirmed: bool = True
+    d2d: Numbers = field(default_factory=dict)
 
     @property
     def credit(self) -> str:
@@ -254,6 +256,15 @@ class CompactModel:
         missing = [name for name in known if name not in parameter_set.values]
         if missing:
             raise InputError("a parameter has no value", where=where, value=missing[0])
+        for name, value in parameter_set.d2d.items():
+            if name not in known or not 0 <= value < math.inf:
+                raise InputError(
+                    "no spread from cell to cell of this parameter",
+                    where=f"{where}: d2d {name}",
+                    value=value,
+                    allowed=f">= 0, of {', '.join(known)}",
+                    hint=closest(name, known) if name not in known else "",
+                )
         for less, greater in self.out_of_order(parameter_set.values):
             raise InputError(
                 f"{less.name!r} is above {greater.name!r}, against their names",

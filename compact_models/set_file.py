@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import tomli_w
-from pydantic import ValidationError
+from pydantic import Field, ValidationError
 
 from compact_models.errors import InputError, closest
 from compact_models.files import write_text_atomic
@@ -27,6 +27,7 @@ _KEYS = {
     "confirmed": ("this is neither true nor false", "true or false"),
     "values": ("this is no table", "[values], a number for every parameter"),
     "initial": ("this is no table", "[initial], a number for every state"),
+    "d2d": ("this is no table", "[d2d], a standard deviation for parameters that vary"),
 }
 _MOST_READ = 1_000_000  # characters, all looks for the line of a key together: under a second
 
@@ -42,6 +43,7 @@ class SetFile(Spec):
     confirmed: bool = True
     values: dict[str, float]
     initial: dict[str, float]
+    d2d: dict[str, float] = Field(default_factory=dict)
 
 
 def read_set(model: CompactModel, path: Path) -> ParameterSet:
@@ -103,8 +105,10 @@ def save_set(model: CompactModel, parameter_set: ParameterSet, path: Path) -> No
         confirmed=parameter_set.confirmed,
         values=dict(parameter_set.values),
         initial=dict(parameter_set.initial),
+        d2d=dict(parameter_set.d2d),
     )
-    write_text_atomic(path, tomli_w.dumps(content.model_dump()))
+    text = tomli_w.dumps(content.model_dump(exclude=None if content.d2d else {"d2d"}))
+    write_text_atomic(path, text)
 
 
 def _unreadable(slip: Slip, model: CompactModel, path: Path) -> InputError:

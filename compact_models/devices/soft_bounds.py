@@ -35,6 +35,18 @@ MODEL = CompactModel(
     ordered=SYMBOLS.ordered,
     parameter_sets=(
         ParameterSet(
+            name="rpu",
+            source="the RPU baseline of doi 10.3389/fnins.2016.00333 with soft bounds: step 0.001 "
+            "at weight 0, bounds 0.6, that is 1200 states; steps vary by 30 % from pulse to pulse "
+            "and from cell to cell, bounds by 30 %, up against down by 2 %, as the defaults of "
+            f"aihwkit 1.2.0; {_CHOICES}",
+            values=pulse_numbers(dw_min=0.001, w_min=-0.6, w_max=0.6, dw_min_std=0.3, **_CIRCUIT),
+            initial={"w": 0.0},
+            amplitude_v=1.5,
+            period_s=1.2e-6,
+            d2d={"dw_min": 0.3, "w_min": 0.3, "w_max": 0.3, "up_down": 0.01},
+        ),
+        ParameterSet(
             name="reram_array_hfo2",
             source=f"baseline HfO2 array of {_ARRAY}, mean device as fitted in the preset "
             f"ReRamArrayHfO2 of aihwkit 1.2.0, without its reference device; {_CHOICES}",

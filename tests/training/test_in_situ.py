@@ -14,7 +14,7 @@ from compact_models.errors import InputError
 from compact_models.variation import Stream
 from cosim.network.in_situ import InSituNetwork
 from cosim.periphery.managed import ReadRule, managed_read
-from cosim.training.pulsed_sgd import PulsedSGD
+from cosim.training.pulsed_optimiser import PulsedSGD
 from tests.training.in_situ_nets import network, small
 
 RNG = np.random.default_rng(4)

@@ -1,0 +1,160 @@
+"""From a torch module to one on a chip: an existing loop changes in two lines.
+
+With a device the weights live in its cells and learn by pulses (`InSituNetwork`, `PulsedSGD`);
+without one they are trained by any torch optimiser through what the chip does to them
+(`CrossbarNetwork`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+import numpy as np
+import torch
+from torch import nn
+
+from compact_models.errors import InputError, closest
+from compact_models.library import find_model, find_set
+from compact_models.variation import Stream
+from cosim.array.pulse_pairs import Pair
+from cosim.network.build_in_situ import READS, CellDevice, in_situ_network, plan_in_situ
+from cosim.network.in_situ import InSituNetwork
+from cosim.network.models import exact_model, ideal_model
+from cosim.network.module import CrossbarNetwork
+from cosim.network.run import NetworkModel
+from cosim.periphery.managed import ReadRule
+from netlists.chip import draw_periphery
+from netlists.graph import LinearStage, linear_stages, network_graph
+from netlists.hardware import Hardware
+from netlists.mapping import plan_layers
+from netlists.tiles import LayerPlan
+
+# Without inputs of the user's own a layer's ranges are those of so many, evenly distributed.
+_INPUTS = 256
+
+
+def convert(
+    net: nn.Module,
+    hardware: Hardware | None = None,
+    *,
+    device: str | CellDevice | None = None,
+    parameters: str | None = None,
+    d2d: Mapping[str, float] | None = None,
+    pair: Pair = "reference",
+    read: str = "ideal",
+    max_surrogate_error: float = 0.002,
+    sample_inputs: torch.Tensor | None = None,
+    managed: ReadRule | None = None,
+    stream: Stream | None = None,
+    dtype: torch.dtype = torch.float64,
+) -> InSituNetwork | CrossbarNetwork:
+    """A network on a chip from a network in torch; the original stays as it is.
+
+    Args:
+        net: a chain of Linear layers and activations.
+        hardware: the chip; None for the default one. A device brings its own cells.
+        device: what the cells are, by name or whole; None for ohmic cells that are programmed
+            after training.
+        parameters: the device's parameter set, by name; None for its first.
+        d2d: standard deviation from cell to cell, by parameter; None for that of the set.
+        pair: which cells of a pair pulses reach.
+        read: who computes the arrays: ideal, surrogate or exact; `surrogate` needs a device.
+        max_surrogate_error: for `surrogate`: largest error of a tile's transfer, relative.
+        sample_inputs: typical inputs [batch, in] within [-1, 1], which set the ranges of amplifiers
+            and converters; None for numbers between 0 and 1.
+        managed: for a device: how reads are managed digitally; None for the chip's converters.
+        stream: of the chip; cells, offsets, noise and pulses are drawn from it. None for that of
+            seed 0.
+        dtype: for a device: of the cells' states.
+
+    Raises:
+        InputError: a module that has no circuit, an unknown device or fidelity, or options that do
+            not go together.
+    """
+    own = stream or Stream(0)
+    chip = hardware or Hardware()
+    stages = linear_stages(network_graph(net))
+    inputs = _inputs(stages, sample_inputs, own)
+    if read not in READS:
+        raise InputError(
+            "no such fidelity of reads",
+            where="read",
+            value=read,
+            allowed=", ".join(READS),
+            hint=closest(read, READS),
+        )
+    if device is None:
+        for name, given in (("parameters", parameters), ("d2d", d2d), ("managed", managed)):
+            if given is not None:
+                raise InputError(
+                    f"{name} is of a device", where=name, value=given, hint='device = "soft_bounds"'
+                )
+        if read == "surrogate":
+            raise InputError(
+                "a surrogate for training by gradients is calibrated first",
+                where="read",
+                value=read,
+                allowed="ideal, exact",
+                hint="spiceloop train calibrates one in ngspice; or give a device",
+            )
+        plans = plan_layers(stages, chip, inputs)
+        return CrossbarNetwork(chip, plans, stages, _model(chip, plans, read, own))
+    cells = device if isinstance(device, CellDevice) else _device(device, parameters, d2d, pair)
+    chip = chip.model_copy(update={"cell": cells.cell})
+    typical = _as_they_may_become(stages, cells)
+    plans = plan_in_situ(stages, typical, chip, cells, inputs)
+    return in_situ_network(
+        chip,
+        plans,
+        stages,
+        _model(chip, plans, read, own),
+        cells,
+        read=read,
+        tolerance=max_surrogate_error,
+        stream=own,
+        managed=managed,
+        dtype=dtype,
+    )
+
+
+def _device(
+    name: str, parameters: str | None, d2d: Mapping[str, float] | None, pair: Pair
+) -> CellDevice:
+    model = find_model(name)
+    nominal = find_set(model, parameters)
+    return CellDevice(model, nominal, dict(nominal.d2d if d2d is None else d2d), pair)
+
+
+def _model(
+    hardware: Hardware, plans: Sequence[LayerPlan], read: str, stream: Stream
+) -> NetworkModel:
+    """What stands around the arrays: nothing but numbers for `ideal`, else what was drawn."""
+    if read == "ideal":
+        return ideal_model(hardware, plans)
+    drawn = draw_periphery(hardware, plans, seed=stream.seed, sample=stream.sample)
+    return exact_model(hardware, plans, drawn)
+
+
+def _inputs(
+    stages: Sequence[LinearStage], given: torch.Tensor | None, stream: Stream
+) -> np.ndarray[tuple[int, ...], np.dtype[np.float64]]:
+    if given is not None:
+        return np.asarray(given.detach().cpu().double().numpy())
+    rng = stream.at("ranges", 0).rng()
+    return rng.random((_INPUTS, stages[0].weight.shape[1]))
+
+
+def _as_they_may_become(
+    stages: Sequence[LinearStage], device: CellDevice
+) -> tuple[LinearStage, ...]:
+    """Weights as they are, so much larger that the largest is the largest that cells hold.
+
+    Training begins with small weights; ranges have to hold what they grow to.
+    """
+    found = []
+    for stage in stages:
+        largest = float(np.abs(stage.weight).max(initial=0.0))
+        factor = max(1.0, device.reach / largest) if largest else 1.0
+        found.append(replace(stage, weight=factor * stage.weight))
+    return tuple(found)
