@@ -29,8 +29,8 @@ MODEL = CompactModel(
         ParameterSet(
             name="gokmen_vlasov",
             source="RPU baseline of doi 10.3389/fnins.2016.00333: step 0.001, bounds 0.6, steps "
-            f"vary by 30 % from pulse to pulse (1200 states), steps and bounds by 30 % from cell to "
-            f"cell; {_CHOICES}",
+            f"vary by 30 % from pulse to pulse (1200 states), steps and bounds by 30 % from cell "
+            f"to cell; {_CHOICES}",
             values=pulse_numbers(dw_min=0.001, w_min=-0.6, w_max=0.6, dw_min_std=0.3, **_CIRCUIT),
             initial={"w": 0.0},
             amplitude_v=1.0,

@@ -37,6 +37,10 @@ class Reads(Protocol):
         """By how much a transfer may be off because cells have moved since (Frobenius)."""
         ...
 
+    def forget(self) -> None:
+        """Drops what was learnt from reads so far."""
+        ...
+
     def transfer(self, conductance_s: torch.Tensor) -> TileTransfer:
         """From word lines to bit lines, for [chip, tile, row, col]."""
         ...
@@ -211,6 +215,13 @@ class AnalogArray(nn.Module):
                 found = self.reads.transposed(tiles) if turned else self.reads.transfer(tiles)
                 near = kept.computed(self.w, planes, found, turned=turned)
         return near
+
+    def forget(self) -> None:
+        """Drops what reads have learnt: what follows depends on the cells alone."""
+        self.reads.forget()
+        self._forward = self._backward = None
+        for one in self._matrices:
+            one.forget()
 
     def read(self, drive_v: torch.Tensor) -> torch.Tensor:
         """Currents out of the bit lines, [chip, tile, batch, col].

@@ -59,6 +59,10 @@ class PairMatrix:
     estimate: float = 0.0
     _base: _Base | None = field(default=None, repr=False)
 
+    def forget(self) -> None:
+        """Drops the last computation."""
+        self._base = None
+
     @cached_property
     def _blocks(self) -> tuple[torch.Tensor, torch.Tensor]:
         """Which word lines and which outputs are in which block, [block, line] each."""

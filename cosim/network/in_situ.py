@@ -128,13 +128,12 @@ class InSituLayer(nn.Module):
 
     def sums_v(self, x: torch.Tensor) -> torch.Tensor:
         """What the amplifiers' outputs add up to, [chip, batch, out], for digital inputs."""
-        plan, driver = self.plan, self.hardware.driver
+        plan = self.plan
         if self.managed is not None:
             lines = self._with_bias(x * plan.input_scale, plan.input_scale)
             y = managed_read(self._straight, lines, self.managed, self._draw("forward"))
             return y * (self.hardware.adc.v_full_scale_v / plan.span)
-        drive = level.level(x, driver, signed=plan.signed_input)
-        drive = self._with_bias(drive, driver.v_read_v)
+        drive = self.drive_v(x)
         feedback = self.periphery.straight_ohm
         if feedback is not None:
             matrix, offset = self.array.matrix()
@@ -143,6 +142,13 @@ class InSituLayer(nn.Module):
         layout = self.array.layout
         current = self.array.read(self.periphery.drive_v(layout.split_rows(drive)))
         return pair_sums(layout, self.periphery, current)
+
+    def drive_v(self, x: torch.Tensor) -> torch.Tensor:
+        """What the DACs put on the word lines, [chip, batch, row], for digital inputs."""
+        driver = self.hardware.driver
+        return self._with_bias(
+            level.level(x, driver, signed=self.plan.signed_input), driver.v_read_v
+        )
 
     def errors_at_inputs(self, d: torch.Tensor) -> torch.Tensor:
         """Errors at the digital inputs for errors at the outputs, by the array read backward.

@@ -25,7 +25,9 @@ class PulsedSgdSpec(TrainSpec):
     algorithm: Literal["pulsed_sgd"] = Field("pulsed_sgd", description="how weights learn")
     epochs: int = Field(15, ge=1, le=100_000, description="passes over the training samples")
     batch_size: int = Field(8, ge=1, le=1_000_000, description="samples per step")
-    learning_rate: float = Field(0.01, gt=0, le=10, description="of the update -lr x d")
+    learning_rate: float = Field(
+        0.1, gt=0, le=10, description="of the update -lr x d, d of the mean loss of a batch"
+    )
     read: Literal["ideal", "surrogate", "exact", "spice"] = Field(
         "surrogate", description="who computes the arrays, forward and backward"
     )

@@ -34,6 +34,7 @@ class AnchoredReads:
     name: str = "surrogate"
     _forward: dict[tuple[int, int], AnchoredTile] = field(default_factory=dict, repr=False)
     _backward: dict[tuple[int, int], AnchoredTile] = field(default_factory=dict, repr=False)
+    _before: int = field(default=0, repr=False)
 
     @property
     def moved_tolerance(self) -> float:
@@ -43,7 +44,14 @@ class AnchoredReads:
     @property
     def anchors(self) -> int:
         """How often tiles have been solved exactly, in both directions."""
-        return sum(t.anchors for kept in (self._forward, self._backward) for t in kept.values())
+        kept = (*self._forward.values(), *self._backward.values())
+        return self._before + sum(tile.anchors for tile in kept)
+
+    def forget(self) -> None:
+        """Drops all anchors; the count goes on."""
+        self._before = self.anchors
+        self._forward.clear()
+        self._backward.clear()
 
     @property
     def estimate(self) -> float:

@@ -26,6 +26,9 @@ class ExactReads:
     name: str = "exact"
     moved_tolerance: float = 0.0
 
+    def forget(self) -> None:
+        """Nothing is kept."""
+
     def transfer(self, conductance_s: torch.Tensor) -> TileTransfer:
         """From word lines to bit lines, for [..., row, col]; differentiable.
 

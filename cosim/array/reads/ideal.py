@@ -16,6 +16,9 @@ class IdealReads:
     name: str = "ideal"
     moved_tolerance: float = 0.0
 
+    def forget(self) -> None:
+        """Nothing is kept."""
+
     def transfer(self, conductance_s: torch.Tensor) -> TileTransfer:
         """From word lines to bit lines, for [..., row, col]."""
         return TileTransfer(conductance_s)

@@ -1,0 +1,144 @@
+"""Training in situ by stochastic gradient descent: every layer learns in its own cells by pulses.
+
+Between two epochs what reads have learnt is dropped, so that an epoch depends on the cells alone;
+before that the arrays are compared with their exact solutions on inputs of the epoch.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, cast
+
+import torch
+from torch import nn
+
+from compact_models.variation import Stream
+from cosim.array.reads.anchored import AnchoredReads
+from cosim.network.in_situ import InSituNetwork
+from cosim.network.run import code_full
+from cosim.training.loop import Saved, Say, Task, TrainState
+from cosim.training.pulsed_optimiser import Counts, PulsedSGD
+from cosim.training.pulsed_sgd_spec import PulsedSgdSpec
+
+
+@dataclass(frozen=True)
+class ArrayError:
+    """How far the currents of one tile are off their exact ones, relative, Frobenius.
+
+    Attributes:
+        name: the tile.
+        used: as the epoch used them.
+    """
+
+    name: str
+    used: float
+
+
+@dataclass(eq=False)
+class PulsedTraining:
+    """The algorithm, for `cosim.training.loop`.
+
+    Attributes:
+        layers: how each layer is trained.
+        stream: of the chip's sample; pulses and their noise are drawn from it.
+        anchors: how often tiles have been solved exactly since the training began.
+    """
+
+    layers: Sequence[PulsedSgdSpec]
+    stream: Stream
+    anchors: int = 0
+    _optimiser: PulsedSGD | None = field(default=None, repr=False)
+
+    def init(self, network: nn.Module, task: Task) -> TrainState:
+        """See `Algorithm`."""
+        chain = cast(InSituNetwork, network).chain
+        groups = [
+            {
+                "params": list(layer.parameters()),
+                "lr": spec.learning_rate,
+                "max_pulses": spec.pulses.max_pulses,
+                "update_management": spec.pulses.update_management,
+                "update_bl_management": spec.pulses.update_bl_management,
+            }
+            for layer, spec in zip(chain, self.layers, strict=True)
+        ]
+        self._optimiser = PulsedSGD(groups, self.layers[0].learning_rate, stream=self.stream)
+        schedule = torch.optim.lr_scheduler.ConstantLR(self._optimiser, factor=1.0)
+        return TrainState(network, self._optimiser, schedule)
+
+    def output(self, network: nn.Module, x: torch.Tensor, step: int) -> torch.Tensor:
+        """See `Algorithm`."""
+        found: torch.Tensor = network(x)
+        return found
+
+    def after_step(self, network: nn.Module) -> None:
+        """See `Algorithm`: cells keep within their bounds by themselves."""
+
+    def watch(self, network: nn.Module, x: torch.Tensor, say: Say) -> Mapping[str, Any]:
+        """See `Algorithm`."""
+        chip = cast(InSituNetwork, network)
+        found: dict[str, Any] = {}
+        errors = tile_errors(chip, x)
+        if errors:
+            worst = max(errors, key=lambda one: one.used if math.isfinite(one.used) else math.inf)
+            found |= {"surrogate_error": worst.used, "worst_array": worst.name}
+        counted = _counted(chip)
+        for layer, spec in zip(chip.chain, self.layers, strict=True):
+            reads = layer.array.reads
+            if isinstance(reads, AnchoredReads):
+                limit = spec.max_surrogate_error
+                for one in errors:
+                    if one.name.startswith(f"{layer.plan.name}.") and not one.used <= limit:
+                        say(
+                            f"{one.name}: currents were off exact by {100 * one.used:.2g} %, more"
+                            f" than max_surrogate_error ({100 * limit:.2g} %)"
+                        )
+            layer.array.forget()
+        if counted:
+            found |= {"anchors": self.anchors + counted, "anchored": len(errors)}
+        if self._optimiser is not None:
+            found["pulses"] = self._optimiser.counts.pulses
+            self._optimiser.counts = Counts()
+        return found
+
+    def saved(self, network: nn.Module) -> Saved:
+        """See `Algorithm`."""
+        return {"anchors": self.anchors + _counted(cast(InSituNetwork, network))}
+
+    def restore(self, network: nn.Module, saved: Saved) -> None:
+        """See `Algorithm`."""
+        self.anchors = int(saved["anchors"])
+
+
+def _counted(network: InSituNetwork) -> int:
+    """How often tiles have been solved exactly since the network was made."""
+    reads = [layer.array.reads for layer in network.chain]
+    return sum(one.anchors for one in reads if isinstance(one, AnchoredReads))
+
+
+def tile_errors(network: InSituNetwork, x: torch.Tensor) -> list[ArrayError]:
+    """How far the tiles of every layer are off their exact solutions on inputs [batch, in].
+
+    Each layer is driven with what it gets. Layers that are read without a surrogate have none.
+    """
+    errors: list[ArrayError] = []
+    values = x.to(network.chain[0].array.w.dtype).unsqueeze(0)
+    with torch.no_grad():
+        for layer in network.chain:
+            array = layer.array
+            reads = array.reads
+            if isinstance(reads, AnchoredReads):
+                drive_v = array.layout.split_rows(layer.drive_v(values))
+                tiles = array.layout.split_cells(array.conductance_s()).double()
+                exact = reads.exact.transfer(tiles).current_a(drive_v.double())
+                off = torch.linalg.vector_norm(array.read(drive_v) - exact, dim=(0, 2, 3))
+                size = torch.linalg.vector_norm(exact, dim=(0, 2, 3))
+                share = off / size.clamp_min(torch.finfo(exact.dtype).tiny)
+                errors += [
+                    ArrayError(f"{layer.plan.name}.{tile.name}", float(one))
+                    for tile, one in zip(layer.plan.tiles, share, strict=True)
+                ]
+            values = layer(values) / code_full(network.hardware, layer.plan)
+    return errors
