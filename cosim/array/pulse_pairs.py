@@ -95,6 +95,22 @@ class PulsePairs:
         return {**self.nominal.values, **own}
 
 
+def check_pulse_device(model: CompactModel) -> None:
+    """Refuses what has no law of its step.
+
+    Raises:
+        InputError: the model is no pulse device.
+    """
+    if model.pulse is None:
+        raise InputError(
+            "not a pulse device",
+            where="device",
+            value=model.name,
+            allowed="a device whose kind is pulse: spiceloop device list",
+            hint='other devices are updated by update = "table", "ode" or "spice"',
+        )
+
+
 def draw_pairs(
     model: CompactModel,
     nominal: ParameterSet,
@@ -122,14 +138,7 @@ def draw_pairs(
     Raises:
         InputError: the model is no pulse device, or a parameter does not vary.
     """
-    if model.pulse is None:
-        raise InputError(
-            "not a pulse device",
-            where="[device] name",
-            value=model.name,
-            allowed="a device whose kind is pulse: spiceloop device list",
-            hint='other devices are updated by update = "table", "ode" or "spice"',
-        )
+    check_pulse_device(model)
     for name, one in sigma.items():
         if name not in SPREAD:
             raise InputError(

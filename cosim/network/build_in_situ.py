@@ -14,7 +14,7 @@ from compact_models.model import CompactModel, ParameterSet
 from compact_models.ohmic import ReferencedCell
 from compact_models.variation import Stream
 from cosim.array.analog_array import AnalogArray, Reads
-from cosim.array.pulse_pairs import Pair, draw_pairs, referenced_cell
+from cosim.array.pulse_pairs import Pair, check_pulse_device, draw_pairs, referenced_cell
 from cosim.array.reads.anchored import AnchoredReads
 from cosim.array.reads.exact import ExactReads
 from cosim.array.reads.ideal import IdealReads
@@ -47,12 +47,19 @@ class CellDevice:
         nominal: its parameter set.
         sigma: standard deviation from cell to cell, by parameter.
         pair: which cells of a pair pulses reach.
+
+    Raises:
+        InputError: the model is no pulse device.
     """
 
     model: CompactModel
     nominal: ParameterSet
     sigma: Mapping[str, float] = field(default_factory=dict)
     pair: Pair = "reference"
+
+    def __post_init__(self) -> None:
+        """Checks that pulses move it."""
+        check_pulse_device(self.model)
 
     @property
     def cell(self) -> ReferencedCell:

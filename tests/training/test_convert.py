@@ -1,0 +1,76 @@
+"""An existing loop changes in two lines: convert, and the optimiser."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+import torch
+from torch import nn
+
+import cosim
+from compact_models.errors import InputError
+from tests.training.in_situ_nets import small
+
+
+def blobs() -> tuple[torch.Tensor, torch.Tensor]:
+    """Three classes in six dimensions, 240 samples."""
+    generator = torch.Generator().manual_seed(1)
+    centres = torch.rand(3, 6, generator=generator, dtype=torch.float64)
+    y = torch.arange(240) % 3
+    noise = 0.1 * torch.randn(240, 6, generator=generator, dtype=torch.float64)
+    return (centres[y] + noise).clamp(0, 1), y
+
+
+def trained(net: nn.Module, optimiser: torch.optim.Optimizer, epochs: int) -> float:
+    x, y = blobs()
+    for _ in range(epochs):
+        for part in torch.arange(240).split(8):
+            optimiser.zero_grad()
+            nn.functional.cross_entropy(net(x[part]), y[part]).backward()
+            optimiser.step()
+    with torch.no_grad():
+        return float((net(x).argmax(-1) == y).double().mean())
+
+
+@pytest.mark.parametrize("read", ["ideal", "surrogate"])
+def test_a_loop_of_ones_own_trains_in_cells(read: str) -> None:
+    net = small(6, 8, 3)
+    model = cosim.convert(net, cosim.Hardware(), device="soft_bounds", read=read)
+    found = trained(model, cosim.PulsedSGD(model.parameters(), lr=0.1), 6)
+    assert found > 0.93
+    assert torch.equal(net[0].weight, small(6, 8, 3)[0].weight)  # the original stays as it is
+
+
+def test_without_a_device_any_optimiser_of_torch_trains_through_the_chip() -> None:
+    model = cosim.convert(small(6, 8, 3), read="exact")
+    before = [p.detach().clone() for p in model.parameters()]
+    assert trained(model, torch.optim.Adam(model.parameters(), lr=0.02), 2) > 0.93
+    assert all((p != b).any() for p, b in zip(model.parameters(), before, strict=True))
+
+
+@pytest.mark.parametrize(
+    ("how", "said"),
+    [
+        ({"device": "soft_bound"}, "soft_bounds"),
+        ({"device": "vteam"}, "not a pulse device"),
+        ({"device": "soft_bounds", "parameters": "rpu2"}, "rpu"),
+        ({"device": "soft_bounds", "d2d": {"w": 0.1}}, "dw_min, w_max"),
+        ({"read": "surrogate"}, "calibrated first"),
+        ({"read": "spicy"}, "ideal, surrogate, exact"),
+        ({"parameters": "rpu"}, "is of a device"),
+    ],
+)
+def test_what_does_not_go_together_is_said(how: dict[str, object], said: str) -> None:
+    with pytest.raises(InputError, match=said):
+        cosim.convert(small(6, 3), **how)  # type: ignore[arg-type]  # of any kind
+
+
+def test_public_names_are_loaded_when_they_are_asked_for() -> None:
+    code = "import sys, cosim; assert 'torch' not in sys.modules; assert cosim.Stream(3).seed == 3"
+    subprocess.run([sys.executable, "-c", code], check=True)
+    for name in cosim.__all__:
+        assert getattr(cosim, name) is not None
+    with pytest.raises(AttributeError, match="convert"):
+        _ = cosim.konvert
