@@ -97,7 +97,7 @@ def said_of(path: Path, old: str, new: str) -> tuple[str, int]:
             'name = "mine"',
             'r_on = 3\nname = "mine"',
             "r_on: unknown key; allowed: model, name, source, amplitude_v, period_s, confirmed,"
-            " values, initial; r_on is a key of [values]",
+            " values, initial, d2d; r_on is a key of [values]",
         ),
         (
             'name = "mine"',
