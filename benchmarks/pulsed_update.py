@@ -15,8 +15,9 @@ import torch
 from compact_models.library import find_model
 from compact_models.variation import Stream
 from cosim.budget.memory import keep_freed_memory
-from cosim.pulses.trains import UpdateRule, pulse_trains
-from cosim.pulses.update import straight_cells, update_straight
+from cosim.pulses.cells import pulse_cells
+from cosim.pulses.trains import UpdateRule
+from cosim.pulses.update import pulsed_update
 
 PAGE = "performance.md"
 TITLE = "A pulsed update of a tile"
@@ -25,7 +26,8 @@ A 512 x 512 tile, 64 samples one after another, x and d uniform in -1 to 1, lr 0
 0.001: trains of ten pulses and 2.5 coincidences per cell and sample in the mean. Single precision;
 the step varies by 30 % from cell to cell and from pulse to pulse, the bounds by 30 % from cell to
 cell. Drawing the trains is part of the time. The lowest and the median of sixty repetitions, on as
-many threads as said, in a process of their own, without the first one, which compiles. `copy` is
+many threads as said, in a process of their own, without the first one, which compiles (no compiler
+of the machine's is asked for). `copy` is
 the time in which the same threads copy the tile's weights and its eight tensors of parameters
 once: it says how busy the memory is.
 """
@@ -40,7 +42,6 @@ def rows() -> tuple[list[str], list[list[str]]]:
     parts = [
         *(partial(_update, name, threads) for name in ("soft_bounds",) for threads in (2, 1)),
         *(partial(_update, name, 2) for name in ("constant_step", "linear_step")),
-        _eager,
         _peer,
     ]
     for part in parts:
@@ -84,26 +85,20 @@ def _timed_ms(run: Callable[[int], object], turns: int = _TURNS) -> tuple[float,
     return min(walls), float(np.median(walls))
 
 
-def _prepared(name: str, *, compiled: bool) -> tuple[Callable[[int], torch.Tensor], torch.Tensor]:
+def _update(name: str, threads: int) -> Iterator[Line]:
+    torch.set_num_threads(threads)
     w = torch.zeros(_N, _N)
-    cells = straight_cells(find_model(name), _values(name), w)
-    assert cells is not None
+    cells = pulse_cells(find_model(name), _values(name), w)
     x, d = _pair()
     rule = UpdateRule(0.01, 0.001)
 
-    def run(step: int) -> torch.Tensor:
-        draw = Stream(0).at("tile", step)
-        trains = pulse_trains(x, d, rule, draw)
-        return update_straight(cells, w, trains, draw, compiled=compiled)
+    def run(step: int) -> None:
+        w.zero_()
+        pulsed_update(cells, w, x, d, rule, Stream(0).at("tile", step), threads=threads)
 
-    return run, -0.01 * x.T @ d
-
-
-def _update(name: str, threads: int) -> Iterator[Line]:
-    torch.set_num_threads(threads)
-    run, wanted = _prepared(name, compiled=True)
-    found = run(0)
-    slope = float((found * wanted).sum() / wanted.square().sum())
+    run(0)
+    wanted = -0.01 * x.T @ d
+    slope = float((w * wanted).sum() / wanted.square().sum())
     assert 0.7 < slope < 1.1, slope  # soft bounds take less than the whole
     lowest, median = _timed_ms(run)
     nine = torch.zeros(9, _N, _N)
@@ -113,14 +108,6 @@ def _update(name: str, threads: int) -> Iterator[Line]:
     text = f"{lowest:.1f} ms (median {median:.1f}; copy {copied:.2f} ms)"
     work = f"{name}, {threads} thread{'s' if threads > 1 else ''}"
     yield work, f"{bar} ms" if bar else "-", text, lowest <= bar if bar else None
-
-
-def _eager() -> Iterator[Line]:
-    torch.set_num_threads(1)
-    run, _ = _prepared("soft_bounds", compiled=False)
-    lowest, median = _timed_ms(run, turns=3)
-    text = f"{lowest:.0f} ms (median {median:.0f})"
-    yield "soft_bounds, not compiled, 1 thread", "-", text, None
 
 
 def _peer() -> Iterator[Line]:

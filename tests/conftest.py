@@ -42,13 +42,14 @@ def pytest_configure(config: pytest.Config) -> None:
 def _own_cache() -> Path:
     """A cache of this session: all its processes share it, and nothing of the user's is in it.
 
-    Compiled models are the exception: their key is their whole text and the compiler.
+    What is compiled is the exception, models and loops: its key is its whole text and the compiler.
     """
-    compiled = cache_folder() / "osdi"
-    with contextlib.suppress(OSError):
-        compiled.mkdir(parents=True, exist_ok=True)
     folder = Path(tempfile.mkdtemp(prefix="spiceloop-tests-"))
-    (folder / "osdi").symlink_to(compiled.resolve())
+    for name in ("osdi", "loops"):
+        compiled = cache_folder() / name
+        with contextlib.suppress(OSError):
+            compiled.mkdir(parents=True, exist_ok=True)
+        (folder / name).symlink_to(compiled.resolve())
     os.environ["SPICELOOP_CACHE"] = str(folder)
     return folder
 
@@ -56,7 +57,7 @@ def _own_cache() -> Path:
 def pytest_unconfigure(config: pytest.Config) -> None:
     folder = config.stash.get(_CACHE, None)
     if folder is not None:
-        shutil.rmtree(folder, ignore_errors=True)  # the link goes, not what it leads to
+        shutil.rmtree(folder, ignore_errors=True)  # the links go, not what they lead to
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

@@ -54,7 +54,7 @@ sys.argv = ["spiceloop", "train", sys.argv[1], "-o", sys.argv[2]]
 try:
     main()
 except SystemExit as end:
-    heavy = ("torch", "sklearn", "networkx", "sympy", "scipy.sparse", "matplotlib")
+    heavy = ("torch", "sklearn", "networkx", "sympy", "scipy.sparse", "matplotlib", "numba")
     print(end.code, *(name for name in heavy if name in sys.modules))
 """
 

@@ -249,12 +249,12 @@ def compile_function(
     body = [f"def {name}({', '.join([*(a.name for a in arguments), 'p'])}):"]
     body += [f"    {one.name} = p[{one.name!r}]" for one in parameters if one in of_late]
     body += [f"    {symbol.name} = p[{key!r}]" for symbol, key in keys.items()]
-    body += [f"    {symbol.name} = {_text(value)}" for symbol, value in late]
+    body += [f"    {symbol.name} = {printed(value)}" for symbol, value in late]
     body += [f"    return ({''.join(f'{symbol.name}, ' for symbol in outputs)})"]
     of_early: set[sympy.Basic] = set().union(*(e.free_symbols for _, e in early))
     prelude = ["def prelude(p):"]
     prelude += [f"    {one.name} = p[{one.name!r}]" for one in parameters if one in of_early]
-    prelude += [f"    {symbol.name} = {_text(value)}" for symbol, value in early]
+    prelude += [f"    {symbol.name} = {printed(value)}" for symbol, value in early]
     prelude += [f"    return {{{', '.join(f'{k!r}: {s.name}' for s, k in keys.items())}}}"]
     text = "\n".join([*body, "", "", *prelude, ""])
     scope = dict(_NAMESPACE)
@@ -263,7 +263,8 @@ def compile_function(
     return Function(scope[name], scope["prelude"], tuple(keys.values())), text
 
 
-def _text(value: sympy.Expr) -> str:
+def printed(value: sympy.Expr) -> str:
+    """An expression in the functions of a name space like `_NAMESPACE`."""
     return str(_TorchPrinter({"fully_qualified_modules": False}).doprint(value))
 
 

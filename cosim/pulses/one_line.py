@@ -37,7 +37,7 @@ def unit_vector_trains(
     With `side` "col" these are the trains of x = values and the unit vector d, with "row" of the
     unit vector x and d = values; the sign is that of `pulse_trains`: a transfer that adds gives
     -values. Management does nothing here: a train is as long as its largest value needs. Warns if
-    values need more pulses than `rule.desired_bl`; the result counts them.
+    values need more pulses than `rule.max_pulses`; the result counts them.
 
     Args:
         values: of the lines across the selected one, [batch, across].
@@ -69,15 +69,15 @@ def unit_vector_trains(
     rng = draw.part("unit_vector").rng()
     whole = np.floor(wanted)
     counts = (whole + (rng.random(wanted.shape) < wanted - whole)).astype(np.int64)
-    clipped = int((counts > rule.desired_bl).sum())
+    clipped = int((counts > rule.max_pulses).sum())
     if clipped:
         warnings.warn(
-            f"{clipped} values need more than {rule.desired_bl} pulses and the update is too small:"
-            " take a smaller lr or a larger desired_bl; PulseTrains.clipped counts them",
+            f"{clipped} values need more than {rule.max_pulses} pulses and the update is too small:"
+            " take a smaller lr or a larger max_pulses; PulseTrains.clipped counts them",
             RuntimeWarning,
             stacklevel=2,
         )
-    counts = np.minimum(counts, rule.desired_bl)
+    counts = np.minimum(counts, rule.max_pulses)
     length = counts.max(1, initial=0)
     slot = np.arange(int(length.max(initial=0)))
     across = packed(slot < counts[..., None], given < 0)

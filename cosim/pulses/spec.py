@@ -8,6 +8,7 @@ from pydantic import Field
 
 from compact_models.spec import Spec
 
+Kind = Literal["stochastic", "deterministic"]
 LONGEST = 31
 """Pulses of a train: with the sign it is one word of 32 bits."""
 
@@ -22,6 +23,6 @@ class PulsesSpec(Spec):
     update_bl_management: bool = Field(
         True, description="trains have as few pulses as the largest x and d need"
     )
-    kind: Literal["stochastic", "deterministic"] = Field(
+    kind: Kind = Field(
         "stochastic", description="pulses by chance, or as many coincidences as x d says"
     )

@@ -1,4 +1,4 @@
-"""Stochastic pulse trains on the lines of an array, and where they coincide.
+"""Pulse trains on the lines of an array, and where they coincide.
 
 An outer product without arithmetic: every word line carries pulses with a probability that goes
 with its x, every bit line with its d, and a cell makes one step where both have one at once. With
@@ -7,6 +7,14 @@ BL pulses the mean number of steps is BL p_x p_d = lr |x| |d| / dw_min. Gokmen, 
 Considerations", Front. Neurosci. 10 (2016) 333, doi 10.3389/fnins.2016.00333; update management:
 Gokmen, Onen, Haensch, Front. Neurosci. 11 (2017) 538, doi 10.3389/fnins.2017.00538; the length of
 the trains: as aihwkit 1.2.0 documents it.
+
+Deterministic trains give the same steps for the same x and d. The DeterministicImplicit pulses of
+aihwkit round the product of the quantised x and d to whole steps and leave open what is on the
+lines. Here a word line has its n = round(BL |x| / max|x|) pulses in the first slots of BL, as a DAC
+of BL levels that codes by duration; a bit line has pulses at even distances, round(k rho) of them
+in the first k slots with rho = lr max|x| |d| / (dw_min BL). So a cell makes
+round(lr x_q |d| / dw_min) steps, where x_q is |x| rounded to BL parts of the largest. That is
+biased: what asks for less than half a step makes none.
 
 The update is -lr x d^T for weights [row, col]: x on the word lines, d, the gradient at the outputs,
 on the bit lines. Where x and d differ in sign the weight goes up.
@@ -17,6 +25,7 @@ from __future__ import annotations
 import math
 import warnings
 from dataclasses import dataclass
+from typing import Any, get_args
 
 import numpy as np
 import torch
@@ -24,7 +33,9 @@ from numpy.typing import NDArray
 
 from compact_models.errors import InputError
 from compact_models.variation import Draw
+from cosim.pulses.draw_trains import draw_words, even_slots, first_slots, largest, manage
 from cosim.pulses.spec import LONGEST as LONGEST
+from cosim.pulses.spec import Kind
 
 PULSES = (1 << LONGEST) - 1  # the bits of a word that are pulses
 # Update management takes the largest probability to 1 by a root and a quotient, which round: so
@@ -34,15 +45,17 @@ _ROUNDING = 16
 
 @dataclass(frozen=True)
 class UpdateRule:
-    """How the lines' probabilities follow from x and d.
+    """How the pulses of the lines follow from x and d.
 
     Attributes:
         lr: learning rate, >= 0.
         dw_min: the step that the rule reckons with, in units of the weight, > 0.
-        desired_bl: how many pulses a train has at most, 1 to 31.
+        max_pulses: how many pulses a train has at most (BL), 1 to 31.
         update_management: scales x by sqrt(max|d| / max|x|) and d by its inverse, so that the
             largest probabilities of both sides are the same.
         update_bl_management: takes as few pulses as lr max|x| max|d| / dw_min needs.
+        kind: "stochastic" draws pulses. "deterministic" trains always have `max_pulses` slots and
+            are scaled to their largest values, whatever the two kinds of management say.
 
     Raises:
         InputError: a number that cannot be.
@@ -50,9 +63,10 @@ class UpdateRule:
 
     lr: float
     dw_min: float
-    desired_bl: int = LONGEST
+    max_pulses: int = LONGEST
     update_management: bool = True
     update_bl_management: bool = True
+    kind: Kind = "stochastic"
 
     def __post_init__(self) -> None:
         """Checks the numbers."""
@@ -60,12 +74,19 @@ class UpdateRule:
             raise InputError("no learning rate", where="lr", value=self.lr, allowed="finite, >= 0")
         if not 0 < self.dw_min < math.inf:
             raise InputError("no step", where="dw_min", value=self.dw_min, allowed="finite, > 0")
-        if self.desired_bl not in range(1, LONGEST + 1):
+        if self.max_pulses not in range(1, LONGEST + 1):
             raise InputError(
                 "a train cannot have so many pulses",
-                where="desired_bl",
-                value=self.desired_bl,
+                where="max_pulses",
+                value=self.max_pulses,
                 allowed=f"a whole number, 1 to {LONGEST}",
+            )
+        if self.kind not in get_args(Kind):
+            raise InputError(
+                "no kind of pulse trains",
+                where="kind",
+                value=self.kind,
+                allowed=", ".join(get_args(Kind)),
             )
 
 
@@ -92,12 +113,14 @@ class PulseTrains:
 
 
 def pulse_trains(x: torch.Tensor, d: torch.Tensor, rule: UpdateRule, draw: Draw) -> PulseTrains:
-    """Draws the trains of a batch. Warns if probabilities were clipped; the result counts them.
+    """The trains of a batch. Warns if probabilities were clipped; the result counts them.
+
+    They are a function of the values, the rule and the draw: the same on every machine and device.
 
     Args:
-        x: activations [batch, row].
-        d: gradients at the outputs [batch, col].
-        rule: how the probabilities follow from them.
+        x: activations [batch, row], taken in their own precision; half as single.
+        d: gradients at the outputs [batch, col], likewise.
+        rule: how pulses follow from them.
         draw: where the pulses are drawn from: another step in each call.
 
     Raises:
@@ -110,61 +133,47 @@ def pulse_trains(x: torch.Tensor, d: torch.Tensor, rule: UpdateRule, draw: Draw)
             value=(tuple(x.shape), tuple(d.shape)),
             allowed="[batch, row] and [batch, col]",
         )
-    # In the caller's own precision and on its device; what is shorter than single is no product.
     dtype = torch.promote_types(torch.promote_types(x.dtype, d.dtype), torch.float32)
     rounding = _ROUNDING * torch.finfo(dtype).eps
-    sides = [given.detach().to(dtype) for given in (x, d)]
-    for name, values in zip("xd", sides, strict=True):
-        if not bool(values.isfinite().all()):
+    sides = [_host(values, dtype) for values in (x, d)]
+    sizes, scales = np.empty((2, len(x))), np.empty((2, len(x)))
+    for name, values, size in zip("xd", sides, sizes, strict=True):
+        if not largest(values, size):
             raise InputError("a value is not finite", where=name, allowed="finite numbers")
-    size_x, size_d = (
-        values.abs().amax(1) if values.shape[1] else values.new_zeros(len(values))
-        for values in sides
-    )
-    wanted = rule.lr * size_x * size_d / rule.dw_min  # coincidences at the largest x and d
-    length = torch.full_like(wanted, rule.desired_bl)
-    if rule.update_bl_management:
-        length = torch.clamp(torch.ceil(wanted * (1 - rounding)), 1, rule.desired_bl)
-    length = torch.where(wanted > 0, length, 0.0)
-    alive = length > 0
-    root = torch.sqrt(rule.lr / (rule.dw_min * length.where(alive, torch.ones_like(length))))
-    balance = torch.ones_like(root)
-    if rule.update_management:
-        balance = torch.where(alive, torch.sqrt(size_d / size_x), balance)
-    clipped = positive = 0
-    found = []
-    for values, scale, line in zip(
-        sides, (root * balance, root / balance), ("word_lines", "bit_lines"), strict=True
-    ):
-        chance = torch.where(alive, scale, 0.0)[:, None] * values.abs()
-        clipped += int((chance > 1 + rounding).sum())
-        positive += int((chance > 0).sum())
-        rng = draw.part(line).rng()
-        found.append(_draw(rng, chance, values < 0, length))
+    length = np.empty(len(x), np.int64)
+    rate, stochastic = rule.lr / rule.dw_min, rule.kind == "stochastic"
+    balanced, short = rule.update_management, rule.update_bl_management and stochastic
+    manage(sizes, rate, rule.max_pulses, balanced, short, rounding, scales, length)
+    words = [np.empty(values.shape, np.uint32) for values in sides]
+    if stochastic:
+        keys = draw.keys()
+        found = [
+            draw_words(values, scale, length, rounding, np.uint64(key), made)
+            for values, scale, key, made in zip(sides, scales, keys[:2], words, strict=True)
+        ]
+    else:
+        alive = length > 0
+        levels = np.divide(rule.max_pulses, sizes[0], where=alive, out=np.zeros(len(x)))
+        density = np.where(alive, rate * sizes[0] / rule.max_pulses, 0.0)
+        found = [
+            (0, first_slots(sides[0], levels, rule.max_pulses, words[0])),
+            even_slots(sides[1], density, rule.max_pulses, rounding, words[1]),
+        ]
+    clipped, positive = (sum(column) for column in zip(*found, strict=True))
     if clipped:
         warnings.warn(
             "probabilities of pulses above 1 were clipped and the update is too small: take a "
-            "smaller lr, a larger desired_bl or update management; PulseTrains.clipped counts them",
+            "smaller lr, a larger max_pulses or update management; PulseTrains.clipped counts them",
             RuntimeWarning,
             stacklevel=2,
         )
-    return PulseTrains(found[0], found[1], length.to(torch.int64), clipped, positive)
+    on_lines = [torch.from_numpy(made.view(np.int32)).to(x.device) for made in words]
+    return PulseTrains(on_lines[0], on_lines[1], torch.from_numpy(length), clipped, positive)
 
 
-def _draw(
-    rng: np.random.Generator, chance: torch.Tensor, negative: torch.Tensor, length: torch.Tensor
-) -> torch.Tensor:
-    """Words with pulses of the given probability [batch, line], on their device.
-
-    The numbers are numpy's wherever the probabilities are: the same trains on every device.
-    """
-    longest = int(length.max()) if length.numel() else 0
-    drawn = rng.random((*chance.shape, longest), dtype=np.float32)
-    has = drawn < chance.to("cpu", torch.float32).numpy()[..., None]
-    within = np.arange(longest) < length.cpu().numpy()[:, None]
-    if not within.all():
-        has &= within[:, None]
-    return packed(has, negative.cpu().numpy()).to(chance.device)
+def _host(values: torch.Tensor, dtype: torch.dtype) -> NDArray[Any]:
+    """The values on the host, contiguous, without a copy where they are so already."""
+    return np.asarray(values.detach().to("cpu", dtype).contiguous().numpy())
 
 
 def packed(has: NDArray[np.bool_], negative: NDArray[np.bool_]) -> torch.Tensor:

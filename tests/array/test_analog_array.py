@@ -142,7 +142,8 @@ def test_pulses_move_weights_against_the_product_of_activation_and_error(pair: P
         assert not one.w[:, 1].any()
     else:
         plus, minus = (one.w - start).unbind(1)
-        assert float((plus * minus).sum() / (plus.norm() * minus.norm())) < -0.9
+        # Steps that differ by 30 % from cell to cell: -1 / 1.09 in the mean, and 40 cells.
+        assert float((plus * minus).sum() / (plus.norm() * minus.norm())) < -0.8
 
 
 def test_programming_says_what_cells_are_short_of() -> None:

@@ -12,7 +12,8 @@ from compact_models.errors import InputError
 from compact_models.library import find_model
 from compact_models.model import CompactModel
 from compact_models.variation import Draw, Stream
-from cosim.pulses import straight_steps
+from cosim.pulses import update
+from cosim.pulses.cells import PulseCells, pulse_cells
 from cosim.pulses.trains import (
     PULSES,
     PulseTrains,
@@ -22,18 +23,13 @@ from cosim.pulses.trains import (
     ones,
     pulse_trains,
 )
-from cosim.pulses.update import (
-    pulse_cells,
-    pulsed_update,
-    straight_cells,
-    update_by_pulses,
-    update_straight,
-)
+from cosim.pulses.update import apply_trains, pulsed_update, update_by_pulses
 
 ROWS, COLS = 5, 3
 DRAW = Stream(7, 0).at("tile_0", 0)
 STRAIGHT = ("soft_bounds", "constant_step", "linear_step")
 CURVED = ("exp_step", "pow_step", "piecewise_step")
+ROUTES = {"visit": float("inf"), "map": -1.0}  # coincidences per cell from which one map is taken
 
 
 def device(name: str, **changed: float) -> tuple[CompactModel, dict[str, float]]:
@@ -64,6 +60,21 @@ def batch(count: int, rows: int = ROWS, cols: int = COLS) -> tuple[torch.Tensor,
     )
 
 
+@pytest.fixture(params=ROUTES)
+def route(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    """One of the two ways in which straight steps are made, whatever is faster."""
+    monkeypatch.setattr(update, "_DENSE", ROUTES[request.param])
+    return str(request.param)
+
+
+def after(
+    cells: PulseCells, w: torch.Tensor, trains: PulseTrains, noise: Draw | None = None
+) -> torch.Tensor:
+    moved = w.clone()
+    apply_trains(cells, moved, trains, noise)
+    return moved
+
+
 @pytest.mark.parametrize("managed", [True, False])
 def test_the_mean_update_is_the_outer_product(managed: bool) -> None:
     """A thousand pairs, each often, on cells that add without bounds."""
@@ -76,9 +87,7 @@ def test_the_mean_update_is_the_outer_product(managed: bool) -> None:
     turns = 4
     for turn in range(turns):
         draw = Stream(7).at("tile_0", turn)
-        total = pulsed_update(
-            pulse_cells(model, values, total), total, x_side, d_side, rule, draw
-        ).w
+        pulsed_update(pulse_cells(model, values, total), total, x_side, d_side, rule, draw)
     wanted = -0.3 * x_side.T @ d_side * turns
     off = (total - wanted).norm() / wanted.norm()
     assert float(off) < 0.01
@@ -131,25 +140,47 @@ def test_counts_are_those_of_the_single_pulses() -> None:
     assert not bool(has_pulse(trains.words)[trains.length < 31][..., 30].any())
 
 
-@pytest.mark.parametrize("name", STRAIGHT)
 @pytest.mark.parametrize("of_all", [False, True])
-def test_one_map_is_the_pulses_one_by_one(name: str, of_all: bool) -> None:
-    # With larger steps some cells would overshoot their bounds, which goes pulse by pulse.
+@pytest.mark.parametrize("name", STRAIGHT)
+def test_cells_move_as_pulse_by_pulse(route: str, name: str, of_all: bool) -> None:
+    # With larger steps some cells would overshoot their bounds, which one map cannot do.
     model, values = device(name, dw_min=0.01)
+    moves_as_the_reference(model, values, of_all)
+    assert pulse_cells(model, values, torch.zeros(2, 2)).map_noise is not None, route
+
+
+@pytest.mark.parametrize(
+    ("name", "of_all"), [("exp_step", False), ("pow_step", True), ("piecewise_step", True)]
+)
+def test_curved_steps_are_those_of_pulse_by_pulse(name: str, of_all: bool) -> None:
+    model, values = device(name)
+    moves_as_the_reference(model, values, of_all)
+
+
+def moves_as_the_reference(model: CompactModel, values: dict[str, float], of_all: bool) -> None:
     start = torch.zeros(40, 30, dtype=torch.float64)
     chosen = spread(values, (40, 30)) if of_all else values
     x, d = batch(13, 40, 30)
     trains = pulse_trains(x, d, UpdateRule(20 * values["dw_min"], values["dw_min"]), DRAW)
-    cells = straight_cells(model, chosen, start)
-    assert cells is not None
     slow = update_by_pulses(model, chosen, start, trains)
-    fast = update_straight(cells, start, trains)
+    fast = after(pulse_cells(model, chosen, start), start, trains)
     assert float((slow - start).abs().max()) > 5 * values["dw_min"] * 0.3
     torch.testing.assert_close(fast, slow, rtol=1e-12, atol=1e-13)
-    single = straight_cells(model, chosen, start.float())
-    assert single is not None
-    in_single = update_straight(single, start.float(), trains)
+    single = start.float()
+    in_single = after(pulse_cells(model, chosen, single), single, trains)
     torch.testing.assert_close(in_single.double(), slow, rtol=1e-5, atol=1e-6)
+
+
+def test_steps_that_overshoot_are_taken_one_by_one() -> None:
+    model, values = device("soft_bounds", dw_min=1.5, w_min=-1.0, w_max=1.0)
+    start = torch.zeros(ROWS, COLS, dtype=torch.float64)
+    cells = pulse_cells(model, values, start)
+    assert cells.map_noise is None
+    x, d = batch(7)
+    trains = pulse_trains(x, d, UpdateRule(1.0, 0.1), DRAW)
+    slow = update_by_pulses(model, values, start, trains)
+    assert bool((slow.abs() == 1.0).any())
+    torch.testing.assert_close(after(cells, start, trains), slow, rtol=1e-12, atol=1e-13)
 
 
 @pytest.mark.parametrize(
@@ -159,11 +190,12 @@ def test_one_map_is_the_pulses_one_by_one(name: str, of_all: bool) -> None:
         ("constant_step", {"dw_min": 0.003, "dw_min_std": 0.5}),
         # Weights where the relative noise of a step matters: c e is 0.1.
         ("linear_step", {"dw_min": 0.1, "dw_min_std": 1.0, "gamma_up": 1.0, "gamma_down": 1.0}),
+        # Noise that neither goes with the step nor is the same everywhere.
+        ("exp_step", {"dw_min": 0.003, "dw_min_std": 0.5}),
     ],
 )
-def test_the_noise_of_one_map_has_mean_and_variance_of_the_pulses(
-    name: str, chosen: dict[str, float]
-) -> None:
+@pytest.mark.usefixtures("route")
+def test_noise_has_mean_and_variance_of_the_pulses(name: str, chosen: dict[str, float]) -> None:
     """40,000 equal cells, three samples with 9, 4 and 2 pulses, each way, by a z-test."""
     model, values = device(name, w_min=-1.0, w_max=1.0, **chosen)
     n, up = 200, torch.arange(200) < 100
@@ -171,11 +203,10 @@ def test_the_noise_of_one_map_has_mean_and_variance_of_the_pulses(
     words = torch.tensor([0x1FF, 0xF, 0x3], dtype=torch.int32)[:, None].expand(3, n).clone()
     bits = torch.where(up, -1, (1 << 31) - 1).to(torch.int32).expand(3, n).clone()
     trains = PulseTrains(words, bits, torch.tensor([9, 4, 2]), 0, 0)
-    cells = straight_cells(model, values, start)
-    assert cells is not None
+    cells = pulse_cells(model, values, start)
     slow = update_by_pulses(model, values, start, trains, DRAW)
-    fast = update_straight(cells, start, trains, DRAW)
-    mean_device = update_straight(cells, start, trains)
+    fast = after(cells, start, trains, DRAW)
+    mean_device = after(cells, start, trains)
     for half in (up, ~up):
         one, other = slow[:, half].flatten(), fast[:, half].flatten()
         count = one.numel()
@@ -191,21 +222,21 @@ def test_the_noise_of_one_map_has_mean_and_variance_of_the_pulses(
         assert abs(float((one.var() - other.var()) / error)) < 3.5
 
 
+@pytest.mark.usefixtures("route")
 def test_the_noise_is_normal_and_of_its_own_in_every_cell_and_sample() -> None:
     """Constant steps, one pulse in each of four samples: four numbers from every cell."""
     model, values = device("constant_step", w_min=-1e3, w_max=1e3, dw_min=1.0, dw_min_std=1.0)
     n = 256
     start = torch.zeros(n, n, dtype=torch.float64)
-    cells = straight_cells(model, values, start)
-    assert cells is not None
+    cells = pulse_cells(model, values, start)
     one = torch.ones(1, n, dtype=torch.int32)
     found, w = [], start
     four = PulseTrains(one.expand(4, n), one.expand(4, n), torch.ones(4), 0, 0)
     for count in range(1, 5):
         trains = PulseTrains(four.words[:count], four.bits[:count], four.length[:count], 0, 0)
-        after = update_straight(cells, start, trains, DRAW)
-        found.append((after - w + 1).flatten())
-        w = after
+        now = after(cells, start, trains, DRAW)
+        found.append((now - w + 1).flatten())
+        w = now
     drawn = torch.stack(found)
     size = drawn.shape[1]
     assert float(drawn.mean(1).abs().max()) < 4 / size**0.5
@@ -226,7 +257,8 @@ def test_weights_stay_within_the_bounds_of_their_cell(name: str) -> None:
     x, d = torch.ones(40, 6), torch.cat([torch.ones(40, 2), -torch.ones(40, 3)], 1)
     start = torch.full(shape, 0.2 * values["w_max"], dtype=torch.float64)
     rule = UpdateRule(31 * values["dw_min"], values["dw_min"])
-    w = pulsed_update(pulse_cells(model, chosen, start), start, x, d, rule, DRAW).w
+    w = start.clone()
+    pulsed_update(pulse_cells(model, chosen, w), w, x, d, rule, DRAW)
     low, high = (torch.as_tensor(chosen[name]).expand(shape) for name in ("w_min", "w_max"))
     assert bool(((w >= low - 1e-12) & (w <= high + 1e-12)).all())
     moved = w - start
@@ -240,47 +272,140 @@ def test_the_same_draw_is_the_same_update(name: str) -> None:
     start = torch.zeros(ROWS, COLS, dtype=torch.float64) + 0.01
     rule = UpdateRule(9 * values["dw_min"], values["dw_min"])
 
-    def after(draw: Draw) -> torch.Tensor:
-        return pulsed_update(pulse_cells(model, values, start), start, x, d, rule, draw).w
+    def drawn(draw: Draw) -> torch.Tensor:
+        w = start.clone()
+        pulsed_update(pulse_cells(model, values, w), w, x, d, rule, draw)
+        return w
 
-    first = after(DRAW)
-    assert torch.equal(first, after(DRAW))
+    first = drawn(DRAW)
+    assert torch.equal(first, drawn(DRAW))
     others = (Stream(8).at("tile_0", 0), Stream(7, 1).at("tile_0", 0), Stream(7).at("t", 0))
     for other in (*others, Stream(7).at("tile_0", 1)):
-        assert not torch.equal(first, after(other))
-    assert torch.equal(start, torch.full_like(start, 0.01))
+        assert not torch.equal(first, drawn(other))
 
 
-@pytest.mark.parametrize("name", CURVED)
-def test_curved_steps_go_pulse_by_pulse(name: str) -> None:
+@pytest.mark.parametrize("name", ["soft_bounds", "constant_step", "exp_step"])
+@pytest.mark.usefixtures("route")
+def test_threads_and_the_kind_of_tensor_change_nothing(name: str) -> None:
     model, values = device(name)
-    assert straight_cells(model, values, torch.zeros(2, 2)) is None
+    x, d = batch(6, 37, 11)
+    start = torch.full((37, 11), 0.01, dtype=torch.float64)
+    rule = UpdateRule(9 * values["dw_min"], values["dw_min"])
+    cells = pulse_cells(model, values, start)
+
+    def moved(w: torch.Tensor, threads: int) -> torch.Tensor:
+        pulsed_update(cells, w, x, d, rule, DRAW, threads=threads)
+        return w
+
+    one = moved(start.clone(), 1)
+    assert torch.equal(moved(start.clone(), 3), one)
+    view = torch.full((11, 37), 0.01, dtype=torch.float64).T
+    assert torch.equal(moved(view, 2), one)
+    learnt = torch.nn.Parameter(start.clone())
+    assert torch.equal(moved(learnt, 1), one)
+    assert not torch.equal(one, start)
 
 
-def test_steps_that_overshoot_go_pulse_by_pulse() -> None:
-    model, values = device("soft_bounds", dw_min=1.5, w_min=-1.0, w_max=1.0)
-    assert straight_cells(model, values, torch.zeros(2, 2)) is None
+@pytest.mark.parametrize("name", ["soft_bounds", "pow_step"])
+@pytest.mark.usefixtures("route")
+def test_an_update_tells_what_it_did(name: str) -> None:
+    model, values = device(name)
+    x, d = batch(5, 7, 4)
+    rule = UpdateRule(9 * values["dw_min"], values["dw_min"])
+    w = torch.zeros(7, 4)
+    steps_before = torch.full((7, 4), 2, dtype=torch.int32)
+    counts = steps_before.clone()
+    done = pulsed_update(pulse_cells(model, values, w), w, x, d, rule, DRAW, counts=counts)
+    trains = pulse_trains(x, d, rule, DRAW)
+    assert torch.equal(done.trains.words, trains.words)
+    assert torch.equal(done.trains.bits, trains.bits)
+    each = coincidence_counts(trains)
+    assert (done.steps_up, done.steps_down) == (
+        int(each.clamp_min(0).sum()),
+        -int(each.clamp_max(0).sum()),
+    )
+    assert done.steps_up > 0
+    assert done.steps_down > 0
+    assert torch.equal(counts - steps_before, each.abs().sum(0))
+    assert done.mean_coincidences == pytest.approx(float(each.abs().double().mean()))
+    assert done.word_pulses == int(has_pulse(trains.words).sum())
+    assert done.bit_pulses == int(has_pulse(trains.bits).sum())
+    assert done.clipped_share == 0.0
+    plain = UpdateRule(40 * values["dw_min"], values["dw_min"], 10, False, False)
+    with pytest.warns(RuntimeWarning, match="clipped"):
+        done = pulsed_update(pulse_cells(model, values, w), w, x, d, plain, DRAW)
+    chances = [2 * x.abs(), 2 * d.abs()]  # the root of lr / (dw_min max_pulses) is 2
+    above = sum(int((chance > 1).sum()) for chance in chances)
+    assert done.clipped_share == pytest.approx(above / (x.numel() + d.numel()))
 
 
-@pytest.mark.slow
-@pytest.mark.skipif(straight_steps.find_compiler() is None, reason="no C++ compiler")
-@pytest.mark.filterwarnings("ignore:.*torch.jit.*:DeprecationWarning")  # torch's own, of itself
-@pytest.mark.parametrize("name", ["soft_bounds"])
-def test_compiled_it_is_the_same(name: str) -> None:
-    model, values = device(name, dw_min=0.01)
-    start = torch.zeros(70, 33)
-    chosen = spread(values, (70, 33))
-    x, d = batch(7, 70, 33)
-    trains = pulse_trains(x, d, UpdateRule(9 * values["dw_min"], values["dw_min"]), DRAW)
-    cells = straight_cells(model, chosen, start)
-    assert cells is not None
-    plain = update_straight(cells, start, trains, DRAW)
-    fast = update_straight(cells, start, trains, DRAW, compiled=True)
-    torch.testing.assert_close(fast, plain, rtol=1e-5, atol=1e-6)
+def test_both_routes_are_taken() -> None:
+    """Few coincidences are visited, many are mapped: the noise tells which was taken."""
+    model, values = device("constant_step", w_min=-1e6, w_max=1e6)
+    x, d = batch(8, 30, 20)
+    for lr, dense in ((0.1, False), (25.0, True)):
+        rule = UpdateRule(lr * values["dw_min"], values["dw_min"])
+        w = torch.zeros(30, 20)
+        cells = pulse_cells(model, values, w)
+        done = pulsed_update(cells, w, x, d, rule, DRAW)
+        forced = []
+        for share in ROUTES.values():
+            with pytest.MonkeyPatch.context() as patch:
+                patch.setattr(update, "_DENSE", share)
+                forced.append(after(cells, torch.zeros(30, 20), done.trains, DRAW))
+        assert not torch.equal(*forced)
+        assert torch.equal(w, forced[dense])
 
 
-def test_refusals(monkeypatch: pytest.MonkeyPatch) -> None:
-    for wrong in ({"lr": -1.0}, {"dw_min": 0.0}, {"desired_bl": 32}, {"desired_bl": 0}):
+def test_deterministic_trains_round_the_product_to_whole_steps() -> None:
+    """x rounded to 1/31 of the largest, d as it is; the same trains every time."""
+    x, d = batch(40, 9, 6)
+    x[3], d[5] = 0.0, 0.0
+    rule = UpdateRule(0.02, 1e-3, kind="deterministic")
+    trains = pulse_trains(x, d, rule, DRAW)
+    assert torch.equal(trains.words, pulse_trains(x, d, rule, Stream(9).at("t", 1)).words)
+    largest = x.abs().amax(1, keepdim=True)
+    levels = torch.floor(31 * x / largest + 0.5).nan_to_num() / 31 * largest
+    wanted = -20 * levels[:, :, None] * d[:, None]
+    found = coincidence_counts(trains)
+    # Halves may fall to either side.
+    assert float((found - wanted).abs().max()) <= 0.5 + 1e-9
+    assert int(found.max()) > 10
+    assert int(found.min()) < -10
+    assert trains.clipped == 0
+    assert trains.length.tolist() == [0 if k in (3, 5) else 31 for k in range(40)]
+    with pytest.warns(RuntimeWarning, match="clipped"):
+        short = pulse_trains(x, d, UpdateRule(0.02, 1e-3, 8, kind="deterministic"), DRAW)
+    needed = 0.02 / 1e-3 / 8 * largest * d.abs()
+    assert short.clipped == int((needed > 1).sum())
+    assert int(ones(short.words & PULSES).max()) == 8
+
+
+@pytest.mark.parametrize("chance", [0.003, 0.3, 0.5, 0.97])
+def test_pulses_are_independent_and_have_their_probability(chance: float) -> None:
+    """40,000 trains of 31 slots: means of every slot, and of every pair of slots."""
+    x = torch.full((1, 40_000), chance, dtype=torch.float64)
+    rule = UpdateRule(1.0, 1 / 31, 31, False, False)  # probabilities are x and d themselves
+    trains = pulse_trains(x, torch.ones(1, 1, dtype=torch.float64), rule, DRAW)
+    assert int(trains.bits[0, 0]) == PULSES
+    pulses = has_pulse(trains.words[0]).to(torch.float64)
+    error = (chance * (1 - chance) / 40_000) ** 0.5
+    assert float((pulses.mean(0) - chance).abs().max()) < 4.5 * error
+    together = pulses.T @ pulses / 40_000 - chance**2
+    together.fill_diagonal_(0)
+    assert float(together.abs().max()) < 5 * error * chance**0.5 + 5 * error * chance
+    along = (pulses[1:] * pulses[:-1]).mean(0) - chance**2
+    assert float(along.abs().max()) < 5 * error * chance**0.5 + 5 * error * chance
+
+
+def test_refusals() -> None:
+    for wrong in (
+        {"lr": -1.0},
+        {"dw_min": 0.0},
+        {"max_pulses": 32},
+        {"max_pulses": 0},
+        {"kind": "x"},
+    ):
         with pytest.raises(InputError, match=next(iter(wrong))):
             UpdateRule(**{"lr": 0.1, "dw_min": 1e-3, **wrong})  # type: ignore[arg-type]
     rule = UpdateRule(0.01, 1e-3)
@@ -302,14 +427,15 @@ def test_refusals(monkeypatch: pytest.MonkeyPatch) -> None:
         pulsed_update(
             pulse_cells(vteam, vteam.parameter_sets[0].values, start), start, x, d, rule, DRAW
         )
-    cells = straight_cells(model, values, start)
-    assert cells is not None
+    cells = pulse_cells(model, values, start)
     trains = pulse_trains(x, d, rule, DRAW)
     with pytest.raises(InputError, match="not those of the weights"):
-        update_straight(cells, start.double(), trains)
-    monkeypatch.setattr(straight_steps, "find_compiler", lambda: None)
-    with pytest.raises(InputError, match="compiler"):
-        update_straight(cells, start, trains, compiled=True)
+        apply_trains(cells, start.double(), trains)
+    with pytest.raises(InputError, match="counts"):
+        apply_trains(cells, start, trains, counts=torch.zeros(ROWS, COLS))
+    with pytest.raises(InputError, match="precision"):
+        pulse_cells(model, values, start.half())
+    assert not bool(start.any())
 
 
 def test_two_updates_in_a_row_differ_and_repeat_from_the_same_start() -> None:
@@ -321,11 +447,11 @@ def test_two_updates_in_a_row_differ_and_repeat_from_the_same_start() -> None:
     cells, stream = pulse_cells(model, values, start), Stream(3, 1)
 
     def run(w: torch.Tensor, first: int, last: int) -> list[torch.Tensor]:
-        after = [w]
+        found = [w]
         for step in range(first, last):
-            draw = stream.at("tile_0/update", step)
-            after.append(pulsed_update(cells, after[-1], x, d, rule, draw).w)
-        return after
+            found.append(found[-1].clone())
+            pulsed_update(cells, found[-1], x, d, rule, stream.at("tile_0/update", step))
+        return found
 
     once = run(start, 0, 3)
     assert not torch.equal(once[1] - once[0], once[2] - once[1])
@@ -357,9 +483,9 @@ def test_cells_are_prepared_once() -> None:
     own = {**values, "dw_min": torch.full((ROWS, COLS), values["dw_min"], dtype=torch.float64)}
     cells = pulse_cells(model, own, start)
     rule = UpdateRule(9 * values["dw_min"], values["dw_min"])
-    before = pulsed_update(cells, start, x, d, rule, DRAW, noisy=False).w
+    trains = pulse_trains(x, d, rule, DRAW)
+    before = after(cells, start, trains)
     own["dw_min"].mul_(3)
-    assert torch.equal(pulsed_update(cells, start, x, d, rule, DRAW, noisy=False).w, before)
-    assert cells.straight is not None
+    assert torch.equal(after(cells, start, trains), before)
     wanted = update_by_pulses(model, values, start, pulse_trains(x, d, rule, DRAW))
     torch.testing.assert_close(before, wanted, rtol=1e-9, atol=1e-12)

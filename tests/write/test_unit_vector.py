@@ -92,7 +92,7 @@ def test_ngspice_makes_the_same_steps(ngspice: Ngspice) -> None:
 def test_what_needs_too_many_pulses_is_told() -> None:
     with pytest.warns(RuntimeWarning, match="2 values need more than 4 pulses"):
         trains = unit_vector_trains(
-            VALUES[1:], torch.tensor([0]), 2, replace(RULE, desired_bl=4), DRAW, side="row"
+            VALUES[1:], torch.tensor([0]), 2, replace(RULE, max_pulses=4), DRAW, side="row"
         )
     assert trains.clipped == 2
     assert coincidence_counts(trains).abs().max() == 4

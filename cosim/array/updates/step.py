@@ -10,8 +10,9 @@ import torch
 from compact_models.variation import Draw
 from cosim.array.analog_array import Moved
 from cosim.array.pulse_pairs import PulsePairs
-from cosim.pulses.trains import PULSES, PulseTrains, coincidence_counts, ones
-from cosim.pulses.update import PulseCells, pulse_cells, update_by_pulses, update_straight
+from cosim.pulses.cells import PulseCells, pulse_cells
+from cosim.pulses.trains import PulseTrains
+from cosim.pulses.update import apply_trains
 
 
 @dataclass
@@ -36,14 +37,10 @@ class StepUpdates:
                 one = own if side == 0 else _opposite(own)
                 noise = None if draw is None else draw.part(f"chip_{chip}/side_{side}")
                 devices = self._devices(w, cells, chip, side)
-                now = w[chip, side]
-                if devices.straight is None:
-                    moved = update_by_pulses(devices.model, devices.values, now, one, noise)
-                else:
-                    moved = update_straight(devices.straight, now, one, noise)
-                w[chip, side] = moved
-            pulses += sum(int(ones(lines & PULSES).sum()) for lines in (own.words, own.bits))
-            coincidences += int(coincidence_counts(own).abs().sum())
+                done = apply_trains(devices, w[chip, side], one, noise)
+                if side == 0:
+                    coincidences += done.steps_up + done.steps_down
+                    pulses += done.word_pulses + done.bit_pulses
         return Moved(coincidences, pulses)
 
     def _devices(self, w: torch.Tensor, cells: PulsePairs, chip: int, side: int) -> PulseCells:

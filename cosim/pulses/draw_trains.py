@@ -1,0 +1,195 @@
+"""Words of pulse trains from x and d, in loops: what `trains.pulse_trains` is made of.
+
+A pulse whose probability is p is there if a uniform number is below p. The numbers of all slots of
+a train are compared with p at once, a binary digit after the other, until each of them has differed
+from p in one: of 31 slots about six digits, and so three hashes, whatever the precision of p.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cosim.pulses.jit import loop, part
+from cosim.pulses.random_numbers import L, U, hashed
+
+_DIGITS = 62  # binary ones of a probability: with the place before the point an int64 has them
+_SIGN = U(1 << 31)
+_LOW = L(0xFFFFFFFF)
+
+
+@loop
+def largest(values: NDArray[Any], sizes: NDArray[np.float64]) -> bool:
+    """The largest |value| of every sample [batch] of [batch, line]; False if one is not finite."""
+    finite = True
+    for k in range(values.shape[0]):
+        size = 0.0
+        for j in range(values.shape[1]):
+            value = abs(float(values[k, j]))
+            finite &= value < np.inf
+            size = max(size, value)
+        sizes[k] = size
+    return finite
+
+
+@loop
+def manage(
+    sizes: NDArray[np.float64],
+    rate: float,
+    max_pulses: int,
+    balanced: bool,
+    short: bool,
+    rounding: float,
+    scales: NDArray[np.float64],
+    length: NDArray[np.int64],
+) -> None:
+    """Lengths of trains, and what makes probabilities of x and d.
+
+    Args:
+        sizes: the largest |x| and |d| of every sample [2, batch].
+        rate: coincidences that a product of 1 asks for.
+        max_pulses: the longest train.
+        balanced: the largest probabilities of both sides are the same.
+        short: trains are as short as the largest product allows.
+        rounding: by what part the largest product may be above a whole number.
+        scales: result [2, batch].
+        length: result [batch].
+    """
+    for k in range(sizes.shape[1]):
+        wanted = rate * sizes[0, k] * sizes[1, k]
+        length[k] = 0
+        scales[0, k] = scales[1, k] = 0.0
+        if wanted > 0.0:
+            needed = np.ceil(wanted * (1.0 - rounding))
+            length[k] = int(min(max(needed, 1.0), max_pulses)) if short else max_pulses
+            root = np.sqrt(rate / length[k])
+            balance = np.sqrt(sizes[1, k] / sizes[0, k]) if balanced else 1.0
+            scales[0, k], scales[1, k] = root * balance, root / balance
+
+
+@part
+def _drawn(chance: float, slots: np.uint32, key: np.uint64, train: int) -> np.uint32:
+    """A word that has each of `slots` with probability `chance`, 0 to 1."""
+    digits = L(int(chance * float(1 << _DIGITS)))
+    found, open_ = U(0), slots
+    counter = L(train) << L(5)
+    bits = L(0)
+    digit = _DIGITS
+    while open_ != U(0) and digit > 0:
+        if digit % 2 == 0:
+            bits = hashed(key, counter)
+            counter += L(1)
+        else:
+            bits >>= L(32)
+        digit -= 1
+        word = U(bits & _LOW)
+        if (digits >> L(digit)) & L(1):
+            found = U(found | U(open_ & ~word))
+            open_ = U(open_ & word)
+        else:
+            open_ = U(open_ & ~word)
+    return found
+
+
+@loop
+def draw_words(
+    values: NDArray[Any],
+    scale: NDArray[np.float64],
+    length: NDArray[np.int64],
+    tolerance: float,
+    key: np.uint64,
+    words: NDArray[np.uint32],
+) -> tuple[int, int]:
+    """Words with a pulse in each slot of the train with probability scale |value|.
+
+    Args:
+        values: of the lines [batch, line].
+        scale: from them to probabilities [batch].
+        length: how many slots there are, up to 31 [batch].
+        tolerance: by what a probability may be above 1 and is not counted.
+        key: of the random numbers.
+        words: what is drawn [batch, line]; the uppermost bit is the sign of the value.
+
+    Returns:
+        How many probabilities were above 1, and how many above 0.
+    """
+    clipped = positive = 0
+    for k in range(values.shape[0]):
+        slots = U((L(1) << L(length[k])) - L(1))
+        for j in range(values.shape[1]):
+            value = float(values[k, j])
+            chance = scale[k] * abs(value)
+            sign = _SIGN if value < 0 else U(0)
+            if chance <= 0.0:
+                words[k, j] = sign
+                continue
+            positive += 1
+            clipped += chance > 1.0 + tolerance
+            if chance >= 1.0:
+                words[k, j] = slots | sign
+            else:
+                words[k, j] = _drawn(chance, slots, key, k * values.shape[1] + j) | sign
+    return clipped, positive
+
+
+@loop
+def first_slots(
+    values: NDArray[Any], scale: NDArray[np.float64], slots: int, words: NDArray[np.uint32]
+) -> int:
+    """Words whose first round(scale |value|) slots have a pulse; gives how many values are not 0.
+
+    Args:
+        values: of the lines [batch, line].
+        scale: from them to numbers of pulses [batch].
+        slots: how many pulses there may be.
+        words: the result [batch, line]; the uppermost bit is the sign of the value.
+    """
+    positive = 0
+    for k in range(values.shape[0]):
+        for j in range(values.shape[1]):
+            value = float(values[k, j])
+            count = min(slots, int(np.floor(scale[k] * abs(value) + 0.5)))
+            positive += scale[k] * abs(value) > 0
+            words[k, j] = U((L(1) << L(count)) - L(1)) | (_SIGN if value < 0 else U(0))
+    return positive
+
+
+@loop
+def even_slots(
+    values: NDArray[Any],
+    scale: NDArray[np.float64],
+    slots: int,
+    tolerance: float,
+    words: NDArray[np.uint32],
+) -> tuple[int, int]:
+    """Words with pulses at even distances: round(n scale |value|) of them in any first n slots.
+
+    Args:
+        values: of the lines [batch, line].
+        scale: from them to pulses per slot [batch].
+        slots: how many there are.
+        tolerance: by what the pulses per slot may be above 1 and are not counted.
+        words: the result [batch, line]; the uppermost bit is the sign of the value.
+
+    Returns:
+        How many would need more than a pulse per slot, and how many need any.
+    """
+    clipped = positive = 0
+    for k in range(values.shape[0]):
+        for j in range(values.shape[1]):
+            value = float(values[k, j])
+            density = scale[k] * abs(value)
+            word = _SIGN if value < 0 else U(0)
+            positive += density > 0
+            clipped += density > 1.0 + tolerance
+            density = min(1.0, density)
+            before = 0
+            for slot in range(slots):
+                after = int(np.floor((slot + 1) * density + 0.5))
+                if after > before:
+                    word = U(word | U(U(1) << U(slot)))
+                before = after
+            words[k, j] = word
+    return clipped, positive
