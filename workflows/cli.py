@@ -131,27 +131,46 @@ def demo(
 
 @app.command()
 def train(
-    config: Annotated[Path, typer.Argument(help="configuration, TOML")],
-    out: Out,
+    config: Annotated[Path | None, typer.Argument(help="configuration, TOML")] = None,
+    out: Annotated[
+        Path | None, typer.Option("-o", "--out", help="the run folder, a new one")
+    ] = None,
+    resume: Annotated[
+        Path | None,
+        typer.Option("--resume", help="RUN whose training was stopped: it goes on, to the same"),
+    ] = None,
     json: Json = False,
 ) -> None:
-    """Train a network on a chip; RUN gets the weights, the chip and its calibration."""
+    """Train a network on a chip; RUN gets the weights, the chip and its calibration.
+
+    A training that was stopped, by Ctrl-C, a queue or a power cut, goes on with --resume RUN alone.
+    """
 
     def work(reporter: Reporter) -> tuple[dict[str, Any], list[str], int]:
-        from workflows.config import load_config
+        if resume is not None:
+            _refuse_beside_resume(config, out)
 
-        loaded = load_config(config)  # a slip is told before what trains is loaded
+            from cosim.ngspice import find_ngspice
+            from workflows.train import resume_run
 
-        from cosim.ngspice import find_ngspice
-        from workflows.train import train_run
+            summary = resume_run(resume, find_ngspice(), reporter)
+        elif config is None or out is None:
+            raise _nothing_to_train("CONFIG.toml" if config is None else "-o RUN")
+        else:
+            from workflows.config import load_config
 
-        summary = train_run(loaded, out, find_ngspice(), reporter, command=_command())
+            loaded = load_config(config)  # a slip is told before what trains is loaded
+
+            from cosim.ngspice import find_ngspice
+            from workflows.train import train_run
+
+            summary = train_run(loaded, out, find_ngspice(), reporter, command=_command())
         lines = [
             f"floating point {summary['accuracy_float']:.4f},"
             f" chip through the surrogate, before programming, {summary['accuracy_surrogate']:.4f}"
             f" on {summary['test_images']} held-out images",
             *([str(falling)] if (falling := summary["still_falling"]) else []),
-            f"next: spiceloop verify {shlex.quote(str(out))}",
+            f"next: spiceloop verify {shlex.quote(str(summary['run']))}",
         ]
         return summary, lines, 0
 
@@ -430,6 +449,35 @@ def netlist(
         return summary, lines, 0
 
     run_command(json, work)
+
+
+def _nothing_to_train(missing: str) -> Exception:
+    from compact_models.errors import InputError
+
+    return InputError(
+        f"{missing} is missing",
+        where="spiceloop train",
+        allowed="CONFIG.toml -o RUN, or --resume RUN for a training that was stopped",
+        hint="see 'spiceloop train --help'",
+    )
+
+
+def _refuse_beside_resume(config: Path | None, out: Path | None) -> None:
+    """A run goes on with what it was begun with.
+
+    Raises:
+        InputError: a configuration or another folder is named.
+    """
+    from compact_models.errors import InputError
+
+    for value, word in ((config, "other configuration"), (out, "-o")):
+        if value is not None:
+            raise InputError(
+                f"--resume RUN goes on with the configuration in RUN, and takes no {word}",
+                where="--resume",
+                value=str(value),
+                hint="leave it out; another configuration trains anew, into a folder of its own",
+            )
 
 
 def _count(images: str | None) -> int | Literal["all"] | None:

@@ -95,14 +95,12 @@ def _not_there_yet(config: Config) -> None:
             hint="cosim.training.pulsed_sgd has it for Python",
         )
     for where, value, usual, hint in (
-        ("[train] read", train.read, "surrogate", ""),
         (
             "[train] spice_check_share",
             train.spice_check_share,
             0.0,
             "spiceloop verify compares the trained chip with ngspice",
         ),
-        ("[layer]", ", ".join(config.layer), "", "leave it out"),
         (
             "[device] name",
             config.device.name,

@@ -25,6 +25,7 @@ from netlists.chip import Chip, LayerPeriphery, draw_periphery
 from netlists.graph import LinearStage
 from netlists.tiles import LayerPlan
 from workflows.calibration_store import write_calibration
+from workflows.checkpoint import Checkpoint
 from workflows.config import Config
 from workflows.console import Reporter
 from workflows.data import Split
@@ -82,9 +83,20 @@ def check_run_fits(folder: Path, stages: Sequence[LinearStage]) -> None:
 
 
 def calibrated(
-    config: Config, plans: Sequence[LayerPlan], ngspice: Ngspice, reporter: Reporter
+    config: Config,
+    plans: Sequence[LayerPlan],
+    ngspice: Ngspice,
+    reporter: Reporter,
+    kept: Checkpoint | None = None,
 ) -> tuple[tuple[LayerPeriphery, ...], Calibration]:
     """The periphery of a study's chip, drawn, and the surrogate fitted to it in ngspice.
+
+    Args:
+        config: the study.
+        plans: its layers.
+        ngspice: the simulator.
+        reporter: where progress goes.
+        kept: has the calibration if it was made already, and gets it.
 
     Raises:
         SimulationFailedError: a calibration run failed.
@@ -92,6 +104,9 @@ def calibrated(
     seed = config.study.seed
     periphery = draw_periphery(config.hardware, plans, seed=seed, sample=config.study.sample)
     blank = Chip(config.hardware, tuple(plans), periphery, _blank(plans))
+    found = None if kept is None else kept.calibration(blank)
+    if found is not None:
+        return periphery, found
     with reporter.stage("calibrating the surrogate in ngspice") as progress:
         calibration = calibrate(
             blank,
@@ -112,6 +127,8 @@ def calibrated(
         reporter.say(f"    {line}")
     for line in calibration.notes:
         reporter.say(f"    {line}")
+    if kept is not None:
+        kept.write_calibration(calibration)
     return periphery, calibration
 
 
@@ -126,11 +143,12 @@ def write_run(
     command: str,
     made_by: Literal["train", "map"],
     notes: Sequence[str] = (),
+    resumed: int = 0,
 ) -> RunRecord:
     """Fills a run folder; nothing in it needs the user's Python afterwards.
 
     Args:
-        folder: an empty one.
+        folder: one that has the configuration (`write_config`).
         config: the study.
         split: its data.
         made: the network on its chip.
@@ -139,13 +157,13 @@ def write_run(
         command: the command line.
         made_by: which command.
         notes: what a reader of the results must know, one sentence each.
+        resumed: how often the training was taken up again.
     """
     plans, seed = made.chip.plans, config.study.seed
     widths = "-".join(str(n) for n in (plans[0].inputs, *(plan.outputs for plan in plans)))
     title = f"{Path(config.data.file).name or config.data.name}, {widths}"
     if config.network.module:
         title = f"{Path(config.network.module).name} on {title}"
-    write_text_atomic(folder / "config.toml", _kept(config, folder).to_toml())
     write_chip(folder, made.chip)
     write_weights(folder / "model.pt", made.network)
     write_weights(folder / "model_float.pt", made.reference)
@@ -178,13 +196,14 @@ def write_run(
         surrogate=made.watched,
         class_names=list(split.class_names),
         notes=list(notes),
+        resumed=resumed,
     )
     write_json(folder / "run.json", record.model_dump())
     return record
 
 
-def _kept(config: Config, folder: Path) -> Config:
-    """The configuration of a run, whose blocks and wires are the run's own copies; writes these."""
+def write_config(folder: Path, config: Config) -> None:
+    """Writes the configuration of a run, whose blocks and wires are copies of its own."""
     changes: dict[str, Spec] = {}
     if config.own_blocks is not None:
         config.own_blocks.write(folder)
@@ -192,7 +211,8 @@ def _kept(config: Config, folder: Path) -> Config:
     if config.read_wires is not None:
         write_bytes_atomic(folder / FILE, config.read_wires.copy())
         changes["wires"] = config.wires.model_copy(update={"file": FILE})
-    return config.model_copy(update=changes)
+    kept = config.model_copy(update=changes)
+    write_text_atomic(folder / "config.toml", kept.to_toml())
 
 
 def module_hash(target: str) -> str:

@@ -21,7 +21,7 @@ from netlists.mapping import plan_layers
 from workflows.config import Config, NetworkSpec
 from workflows.console import Reporter
 from workflows.data import Split, load_split
-from workflows.made_run import Made, calibrated, cells, check_run_fits, write_run
+from workflows.made_run import Made, calibrated, cells, check_run_fits, write_config, write_run
 from workflows.runfolder import new_folder
 from workflows.scaling import Scale, fit_scaling
 from workflows.study_checks import check_study
@@ -89,6 +89,7 @@ def map_run(
         warnings = _warnings(config, made, split)
         for line in warnings:
             reporter.say(f"spiceloop: {line}")
+        write_config(folder, config)
         record = write_run(
             folder, config, split, made, ngspice, reporter, command=command, made_by="map",
             notes=(*warnings, *split.clipped()),

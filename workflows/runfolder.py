@@ -10,7 +10,6 @@ import contextlib
 import dataclasses
 import errno
 import hashlib
-import io
 import math
 import os
 import shlex
@@ -26,7 +25,8 @@ from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 
 from compact_models.errors import InputError
 from compact_models.files import unwritable, write_bytes_atomic, write_text_atomic
-from compact_models.scratch import HeldError, claim, clear_abandoned
+from compact_models.scratch import HeldError, claim, clear_abandoned, take_lock
+from cosim.training.torch_bytes import torch_bytes
 from netlists.chip import Chip, LayerPeriphery, TilePeriphery
 from netlists.crossbar import check_conductances
 from netlists.neurons.spec import all_neurons
@@ -38,15 +38,16 @@ from workflows.watched import Watched
 Array = NDArray[np.float64]
 T = TypeVar("T")
 
-SCHEMA_VERSION = 4
+SCHEMA_VERSION = 5
 
 
 class RunRecord(BaseModel):
-    """What `run.json` says of a run."""
+    """What `run.json` says of a run that is finished."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     schema_version: int = SCHEMA_VERSION
+    status: Literal["finished"] = "finished"
     title: str
     created_utc: str
     command: str
@@ -63,10 +64,12 @@ class RunRecord(BaseModel):
     surrogate: Watched | None = None
     class_names: list[str]
     notes: list[str]  # what a reader of its results must know
+    resumed: int = 0  # how often its training was taken up again
 
 
 class _Version(BaseModel):
     schema_version: int
+    status: str = "finished"
 
 
 @contextmanager
@@ -75,9 +78,6 @@ def new_folder(
 ) -> Iterator[Path]:
     """A folder that appears under its name when it is complete, and not at all otherwise.
 
-    It is claimed at once: a second command that wants the same name is refused before it works.
-    What a killed command left of it is removed.
-
     Args:
         path: its name.
         say: is told what was removed.
@@ -85,6 +85,21 @@ def new_folder(
 
     Raises:
         InputError: something of that name exists or is being made, or the place cannot be written.
+    """
+    with claimed_folder(path, say, allow_empty=allow_empty) as part:
+        yield part
+        refuse_existing(path, allow_empty=allow_empty)
+        part.rename(path)
+
+
+@contextmanager
+def claimed_folder(
+    path: Path, say: Callable[[str], None] | None = None, *, allow_empty: bool = False
+) -> Iterator[Path]:
+    """A folder beside the one that it may be renamed to; it goes if it is not.
+
+    It is claimed at once: a second command that wants the same name is refused before it works.
+    What a killed command left of it is removed. See `new_folder`.
     """
     refuse_existing(path, allow_empty=allow_empty)
     missing = [folder for folder in (path.parent, *path.parent.parents) if not folder.exists()]
@@ -97,8 +112,6 @@ def new_folder(
             if abandoned and say is not None:
                 say(f"spiceloop: {part}, left by a command that was killed, is removed")
             yield part
-            refuse_existing(path, allow_empty=allow_empty)
-            part.rename(path)
     except HeldError as error:
         raise InputError(
             "another command is making this now",
@@ -134,6 +147,8 @@ def refuse_existing(path: Path, *, allow_empty: bool = False) -> None:
         return
     if path.exists() or path.is_symlink():
         another = "choose another name with -o"
+        if is_unfinished(path):
+            raise unfinished(path, another=another)
         if (path / "run.json").is_file() and not (path / "verify.json").exists():
             verify = f"spiceloop verify {shlex.quote(str(path))}"
             another = f"it is a run that is not verified yet: {verify}; or {another}"
@@ -179,9 +194,7 @@ def check_together(path: Path, sha256: str, command: str) -> None:
 
 def write_weights(path: Path, module: torch.nn.Module) -> None:
     """Writes the state dict of a module."""
-    buffer = io.BytesIO()
-    torch.save(module.state_dict(), buffer)
-    write_bytes_atomic(path, buffer.getvalue())
+    write_bytes_atomic(path, torch_bytes(module.state_dict()))
 
 
 def read_json(path: Path, kind: type[T] | Any, *, command: str = "train") -> T:
@@ -233,19 +246,32 @@ def read_config(run: Path) -> Config:
     Raises:
         InputError: it is missing, wrong, or not the one that the run was made with.
     """
+    return config_of(run, lambda: read_record(run).config_hash)
+
+
+def config_of(run: Path, recorded: Callable[[], str]) -> Config:
+    """The configuration in a folder.
+
+    Args:
+        run: the folder.
+        recorded: the hash that it was recorded with.
+
+    Raises:
+        InputError: it is missing, wrong, or has another hash.
+    """
     path = run / "config.toml"
     try:
         config = parse_config(path.read_text(encoding="utf-8"), where=str(path))
     except (OSError, UnicodeDecodeError) as error:
         raise not_a_run(path, str(error)) from error
     config = config.with_files(run, where=str(path))
-    recorded = read_record(run).config_hash
-    if config.hash != recorded:
+    was = recorded()
+    if config.hash != was:
         raise InputError(
             "this configuration was changed after the run: calibration and chip are of another",
             where=str(path),
             value=config.hash,
-            allowed=f"{recorded}, as run.json says",
+            allowed=f"{was}, as run.json says",
             hint="train again with the changed configuration, into another folder",
         )
     return config
@@ -269,8 +295,38 @@ def read_record(run: Path) -> RunRecord:
             allowed=str(SCHEMA_VERSION),
             hint="train or map again with this version",
         )
+    if version.status != "finished":
+        raise unfinished(run)
     record: RunRecord = read_json(run / "run.json", RunRecord)
     return record
+
+
+def is_unfinished(run: Path) -> bool:
+    """Whether a folder is a run whose training has begun and has not ended well."""
+    try:
+        found: _Version = read_json(run / "run.json", _Version)
+    except InputError:
+        return False
+    return found.status != "finished"
+
+
+def unfinished(run: Path, *, another: str = "") -> InputError:
+    """The refusal of a run whose training has not ended.
+
+    Args:
+        run: its folder.
+        another: what else may be done, in words.
+    """
+    resume = f"spiceloop train --resume {shlex.quote(str(run))}"
+    what, hint = "this run is not finished: its training was stopped", f"go on with: {resume}"
+    try:
+        os.close(take_lock(run))
+    except HeldError:
+        what = "this run is not finished: another command is training it now"
+        hint = f"wait for it; if it is killed, go on with: {resume}"
+    except OSError:  # a file system without locks
+        pass
+    return InputError(what, where=str(run), hint=f"{hint}; or {another}" if another else hint)
 
 
 def not_a_run(path: Path, reason: str, command: str = "train") -> InputError:

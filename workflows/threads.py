@@ -7,7 +7,9 @@ thread, 2.4 s with two beside one busy process).
 
 from __future__ import annotations
 
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager
+
+import torch
 
 from cosim.budget.in_threads import with_threads
 
@@ -15,12 +17,19 @@ from cosim.budget.in_threads import with_threads
 _LARGE = 200_000
 
 
-def threads_for(cells: int) -> AbstractContextManager[object]:
-    """One torch thread for small networks, torch's own number for large ones.
-
-    Only the calling thread is meant; others of the process keep what they have.
+def threads_of(cells: int) -> int:
+    """One torch thread for small networks, as many as torch has here for large ones.
 
     Args:
         cells: memristors of the network.
     """
-    return with_threads(1) if cells < _LARGE else nullcontext()
+    return 1 if cells < _LARGE else torch.get_num_threads()
+
+
+def threads_for(cells: int) -> AbstractContextManager[object]:
+    """The threads of a network; others of the process than the calling one keep what they have.
+
+    Args:
+        cells: memristors of the network.
+    """
+    return with_threads(threads_of(cells))

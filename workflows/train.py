@@ -1,30 +1,57 @@
-"""`spiceloop train`: from a configuration to a trained, programmed chip in a run folder."""
+"""`spiceloop train`: from a configuration to a trained, programmed chip in a run folder.
+
+What has been done of a training lies in the run's checkpoint, stage by stage and epoch by epoch.
+`--resume` goes through the same stages and takes each from there that is done, so that a training
+that was killed ends in the same bytes as one that was not.
+"""
 
 from __future__ import annotations
 
 import dataclasses
+import time
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import cast
 
+import torch
+
+from compact_models.errors import InputError, closest
 from compact_models.variation import Stream
+from cosim.budget.in_threads import with_threads
 from cosim.network.chip_cells import cells_of_chip
+from cosim.network.models import exact_model, ideal_model
 from cosim.network.module import CrossbarNetwork
+from cosim.network.run import NetworkModel
 from cosim.ngspice import Ngspice
-from cosim.training import backprop, floating
+from cosim.training import floating, loop
+from cosim.training.backprop import Backprop
 from cosim.training.backprop_spec import BackpropSpec
 from netlists.chip import Chip, program
 from netlists.graph import LinearStage, linear_stages, network_graph
 from netlists.mapping import plan_layers
+from workflows.begun_run import Beginning, begun, taken_up, write_beginning
+from workflows.checkpoint import Checkpoint
 from workflows.config import Config
 from workflows.console import Reporter
 from workflows.data import Split, load_split
-from workflows.made_run import Made, calibrated, cells, check_run_fits, write_run
-from workflows.runfolder import new_folder
+from workflows.made_run import (
+    Made,
+    calibrated,
+    cells,
+    check_run_fits,
+    module_hash,
+    write_config,
+    write_run,
+)
+from workflows.runfolder import RunRecord, config_of
 from workflows.still_falling import still_falling
 from workflows.study_checks import check_study
 from workflows.study_network import initial_stages
-from workflows.threads import threads_for
-from workflows.watched import in_training
+from workflows.threads import threads_of
+from workflows.versions import versions
+from workflows.watched import in_training, of_chip
+
+Stages = tuple[LinearStage, ...]
 
 
 def train_run(
@@ -47,28 +74,105 @@ def train_run(
         SimulationFailedError: a calibration run failed.
     """
     check_study(config)
-    with new_folder(out, reporter.say) as folder:
-        split = load_split(config.data, seed=config.study.seed)
+    beginning = Beginning.now(
+        command=command,
+        config_hash=config.hash,
+        module=config.network.module,
+        versions=versions(ngspice),
+    )
+    with begun(out, beginning, lambda part: write_config(part, config), reporter.say) as run:
+        return _go_on(run, config, beginning, ngspice, reporter)
+
+
+def resume_run(run: Path, ngspice: Ngspice, reporter: Reporter) -> dict[str, object]:
+    """Goes on with a training that was stopped, whenever that was, to the same bytes.
+
+    Args:
+        run: the run folder.
+        ngspice: the simulator.
+        reporter: where progress goes.
+
+    Returns:
+        The summary that `--json` prints.
+
+    Raises:
+        InputError: it is no run, is finished or trained by another process; its configuration, its
+            data or the network's file are not those that it was begun with; or as `train_run`.
+        SimulationFailedError: a calibration run failed.
+    """
+    with taken_up(run, reporter.say) as beginning:
+        config = config_of(run, lambda: beginning.config_hash)
+        changed = _other_versions(beginning, ngspice)
+        if changed:
+            reporter.say(f"    {changed}")
+            notes = [*beginning.notes, changed]
+            beginning = beginning.model_copy(update={"versions": versions(ngspice), "notes": notes})
+        return _go_on(run, config, beginning, ngspice, reporter)
+
+
+def _other_versions(beginning: Beginning, ngspice: Ngspice) -> str:
+    """What computes otherwise than when a run was begun, in words."""
+    now = versions(ngspice)
+    other = [
+        f"{name} {now.get(name)} and no longer {was}"
+        for name, was in beginning.versions.items()
+        if now.get(name) != was
+    ]
+    if not other:
+        return ""
+    return f"taken up with other versions, which may compute other digits: {', '.join(other)}"
+
+
+def _go_on(
+    run: Path, config: Config, beginning: Beginning, ngspice: Ngspice, reporter: Reporter
+) -> dict[str, object]:
+    kept = Checkpoint(run)
+    split = load_split(config.data, seed=config.study.seed)
+    _check_same("the data", config.data.file or config.data.name, split.hash, beginning.data_hash)
+    network_file = module_hash(config.network.module)
+    _check_same("the network's file", config.network.module, network_file, beginning.module_sha256)
+    stages = kept.stages("initial")
+    if stages is None:
         stages = initial_stages(config, split, reporter)
-        check_run_fits(folder.parent, stages)
-        for line in split.sentences():
-            reporter.say(f"    {line}")
-        with threads_for(cells(stages)):
-            trained = _train(config, split, stages, ngspice, reporter)
-        falling = still_falling([line.loss for line in trained.history], len(split.class_names))
-        record = write_run(
-            folder,
-            config,
-            split,
-            trained,
-            ngspice,
-            reporter,
-            command=command,
-            made_by="train",
-            notes=[*split.clipped(), *([falling] if falling else [])],
-        )
+        check_layers(config, stages)
+        check_run_fits(run.parent, stages)
+        kept.write_stages("initial", stages)
+    beginning = beginning.model_copy(
+        update={
+            "data_hash": split.hash,
+            "module_sha256": network_file,
+            "threads": beginning.threads or threads_of(cells(stages)),
+        }
+    )
+    write_beginning(run, beginning)
+    for line in split.sentences():
+        reporter.say(f"    {line}")
+    with with_threads(beginning.threads):
+        trained = _train(config, split, stages, kept, ngspice, reporter)
+    falling = still_falling([line.loss for line in trained.history], len(split.class_names))
+    record = write_run(
+        run,
+        config,
+        split,
+        trained,
+        ngspice,
+        reporter,
+        command=beginning.command,
+        made_by="train",
+        notes=[*split.clipped(), *([falling] if falling else []), *beginning.notes],
+        resumed=beginning.resumed,
+    )
+    kept.remove()
+    return _summary(run, config, split, trained, record, falling)
+
+
+def _summary(
+    run: Path, config: Config, split: Split, trained: Made, record: RunRecord, falling: str
+) -> dict[str, object]:
+    pulses = [line.pulses for line in trained.history if line.pulses is not None]
+    energy_j = [line.energy_j for line in trained.history if line.energy_j is not None]
     return {
-        "run": str(out),
+        "run": str(run),
         "accuracy_float": record.accuracy_float,
         "accuracy_surrogate": record.accuracy_trained,
         "test_images": len(split.test_y),
@@ -78,12 +182,48 @@ def train_run(
         "calibration_errors": [dataclasses.asdict(row) for row in trained.calibration.errors],
         "surrogate": dataclasses.asdict(trained.watched),
         "config_hash": config.hash,
+        "algorithm": config.train.algorithm,
+        "device": config.device.name,
+        "surrogate_error": [line.surrogate_error for line in trained.history],
+        "anchors": trained.history[-1].anchors,
+        "pulses": sum(pulses) if pulses else None,
+        "energy_j": sum(energy_j) if energy_j else None,
+        "wall_s": sum(wall for _, wall in record.stages),
+        "resumed": record.resumed,
     }
 
 
-def float_stages(
-    config: Config, split: Split, stages: tuple[LinearStage, ...], reporter: Reporter
-) -> tuple[LinearStage, ...]:
+def _check_same(what: str, where: str, now: str, begun_with: str) -> None:
+    """Refuses to go on with something else than a run was begun with."""
+    if begun_with and now != begun_with:
+        raise InputError(
+            f"{what} changed since this training began",
+            where=where,
+            value=now[:12] or "nothing",
+            allowed=f"{begun_with[:12]}, as run.json says",
+            hint="bring it back as it was, or train anew into another folder",
+        )
+
+
+def check_layers(config: Config, stages: Sequence[LinearStage]) -> None:
+    """Refuses `[layer.NAME]` of layers that the network does not have.
+
+    Raises:
+        InputError: there is one.
+    """
+    known = [stage.name for stage in stages]
+    for name in config.layer:
+        if name not in known:
+            raise InputError(
+                "the network has no such layer",
+                where="[layer]",
+                value=name,
+                allowed=", ".join(known),
+                hint=closest(name, known),
+            )
+
+
+def float_stages(config: Config, split: Split, stages: Stages, reporter: Reporter) -> Stages:
     """The stages after training in floating point, under the names that they had."""
     network = floating.network_of(stages)
     with reporter.stage("floating-point reference") as progress:
@@ -104,45 +244,103 @@ def float_stages(
 def _train(
     config: Config,
     split: Split,
-    stages: tuple[LinearStage, ...],
+    stages: Stages,
+    kept: Checkpoint,
     ngspice: Ngspice,
     reporter: Reporter,
 ) -> Made:
     seed, sample = config.study.seed, config.study.sample
-    spec = cast(BackpropSpec, config.train)  # others are refused when a study is checked
-    trained = float_stages(config, split, stages, reporter)
+    trained = kept.stages("reference")
+    if trained is None:
+        trained = float_stages(config, split, stages, reporter)
+        kept.write_stages("reference", trained)
     reference = floating.network_of(trained)
     accuracy_float = floating.accuracy(reference, split.network_test_x, split.test_y)
     # The trained reference only sets ranges; the chip itself learns from the initial weights.
     plans = plan_layers(
         trained, config.hardware, split.train_x, full_scale=split.scaling.full_scale
     )
-    periphery, calibration = calibrated(config, plans, ngspice, reporter)
-    network = CrossbarNetwork(config.hardware, plans, stages, calibration.model)
-    with reporter.stage("training through the surrogate") as progress:
-        history = backprop.train(
-            network,
-            split.train_x,
-            split.train_y,
-            split.test_x,
-            split.test_y,
-            spec,
-            stream=Stream(seed, sample),
-            on_epoch=lambda line: progress(line.epoch + 1, spec.epochs),
-            say=lambda line: reporter.say(f"    {line}"),
+    periphery, calibration = calibrated(config, plans, ngspice, reporter, kept)
+    models: Mapping[str, NetworkModel] = {"surrogate": calibration.model}
+    if config.train.read == "ideal":
+        models = {"ideal": ideal_model(config.hardware, plans)}
+    elif config.train.read == "exact":
+        models = {"exact": exact_model(config.hardware, plans, periphery)}
+    network = CrossbarNetwork(config.hardware, plans, stages, models[config.train.read])
+    history = _epochs(config, split, stages, network, kept, reporter)
+    watched = in_training(history, config.train.max_surrogate_error)
+    accuracy = history[-1].test_accuracy
+    if config.train.read != "surrogate":  # which a run is verified beside
+        wanted = [layer.detach() for layer in network.target_conductances()]
+        network.model, watched = of_chip(
+            calibration.model,
+            wanted,
+            torch.from_numpy(split.train_x),
+            config.train.max_surrogate_error,
         )
-    watched = in_training(history, spec.max_surrogate_error)
+        accuracy = loop.accuracy(
+            network, torch.from_numpy(split.test_x), torch.from_numpy(split.test_y)
+        )
     reporter.say(f"    {watched.sentence()}")
     targets = cells_of_chip(plans, network.target_conductances())
     programmed = program(config.hardware, plans, targets, seed=seed, sample=sample)
     chip = Chip(config.hardware, plans, periphery, programmed, network.weights())
-    return Made(
-        chip,
-        network,
-        reference,
-        calibration,
-        history,
-        accuracy_float,
-        history[-1].test_accuracy,
-        watched,
+    return Made(chip, network, reference, calibration, history, accuracy_float, accuracy, watched)
+
+
+def _epochs(
+    config: Config,
+    split: Split,
+    stages: Stages,
+    network: CrossbarNetwork,
+    kept: Checkpoint,
+    reporter: Reporter,
+) -> list[loop.Epoch]:
+    """Trains the network from where its checkpoint stands; the whole history."""
+    stream = Stream(config.study.seed, config.study.sample)
+    layers = [cast(BackpropSpec, config.of_layer(stage.name).train) for stage in stages]
+    algorithm = Backprop(layers, stream)
+    task = loop.Task.of(
+        (split.train_x, split.train_y),
+        (split.test_x, split.test_y),
+        batch_size=config.train.batch_size,
+        epochs=config.train.epochs,
     )
+    state = algorithm.init(network, task)
+    found = kept.state()
+    if found is not None:
+        state = loop.restored(state, algorithm, found[0])
+        reporter.stages[:] = together(found[1], reporter.stages)
+        reporter.say(f"    going on after epoch {state.epoch} of {task.epochs}")
+    name = f"training through {_THROUGH[config.train.read]}"
+    before, started = list(reporter.stages), time.perf_counter()
+    with reporter.stage(name) as progress:
+
+        def keep(at: loop.TrainState) -> None:
+            took = (name, time.perf_counter() - started)
+            kept.write_state(loop.saved(at, algorithm), together(before, [took]))
+            progress(at.epoch, task.epochs)
+
+        ended = loop.train(
+            state,
+            algorithm,
+            task,
+            stream=stream,
+            say=lambda line: reporter.say(f"    {line}"),
+            on_epoch=keep,
+        )
+    reporter.stages[:] = together(before, reporter.stages[len(before) :])
+    return list(ended.history)
+
+
+_THROUGH = {"surrogate": "the surrogate", "exact": "the exact solution", "ideal": "ideal arrays"}
+
+
+def together(
+    before: Sequence[tuple[str, float]], now: Sequence[tuple[str, float]]
+) -> list[tuple[str, float]]:
+    """Stages and what they took, of a process that was stopped and of this one."""
+    total: dict[str, float] = {}
+    for name, wall in (*before, *now):
+        total[name] = total.get(name, 0.0) + wall
+    return list(total.items())

@@ -1,7 +1,8 @@
-"""A running `spiceloop demo` stopped at any moment: no simulator goes on, no half run appears."""
+"""A running `spiceloop demo` stopped at any moment: no simulator goes on, no run looks finished."""
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -39,7 +40,7 @@ def stopped(tmp_path: Path, number: signal.Signals, after_s: float) -> subproces
 
 @pytest.mark.parametrize("after_s", MOMENTS[:2])
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_a_stopped_demo_leaves_nothing(
+def test_a_stopped_demo_leaves_nothing_or_a_run_that_goes_on(
     number: signal.Signals, after_s: float, tmp_path: Path
 ) -> None:
     demo = stopped(tmp_path, number, after_s)
@@ -48,15 +49,22 @@ def test_a_stopped_demo_leaves_nothing(
     assert demo.err.splitlines()[-1].startswith("spiceloop: stopped")
     assert "Traceback" not in demo.err
     assert wait_for_simulators(tmp_path, 0) == []
-    assert [path.name for path in tmp_path.iterdir()] == ["tmp"]
+    left = sorted(path.name for path in tmp_path.iterdir())
+    if left != ["tmp"]:  # it had calibrated already
+        assert left == ["run", "tmp"]
+        assert json.loads((tmp_path / "run" / "run.json").read_text())["status"] == "stopped"
+        assert (tmp_path / "run" / "checkpoint" / "calibration.json").exists()
+        assert f"spiceloop train --resume {tmp_path / 'run'}" in demo.err
     # Others leave things there (torch does), we do not.
     assert list((tmp_path / "tmp").glob("*spiceloop*")) == []
 
 
 @pytest.mark.parametrize("after_s", MOMENTS[1:])
-def test_a_killed_demo_leaves_no_simulator_and_no_run(after_s: float, tmp_path: Path) -> None:
+def test_a_killed_demo_leaves_no_simulator_and_no_end(after_s: float, tmp_path: Path) -> None:
     demo = stopped(tmp_path, signal.SIGKILL, after_s)
     assert demo.returncode == -signal.SIGKILL
     assert wait_for_simulators(tmp_path, 0) == []
     left = [path.name for path in tmp_path.iterdir() if path.name != "tmp"]
-    assert all(name.startswith(".run.") and name.endswith(".part") for name in left)
+    assert left in ([], [".run.part"], ["run"])
+    if left == ["run"]:
+        assert json.loads((tmp_path / "run" / "run.json").read_text())["status"] == "running"

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
+import torch
 
 from compact_models.errors import InputError
 from cosim.training.backprop_spec import BackpropSpec
+from cosim.training.floating import initial_network
 from cosim.training.pulsed_sgd_spec import PulsedSgdSpec
-from tests.workflows.command import names_all
+from tests.workflows.command import names_all, refused, spiceloop
 from workflows.combinations import check_combination
 from workflows.config import Config, parse_config
 
@@ -82,7 +86,7 @@ def test_every_algorithm_has_defaults_of_its_own() -> None:
     plain, in_situ = Config().train, parse_config(IN_SITU, where="x").train
     assert isinstance(plain, BackpropSpec)
     assert isinstance(in_situ, PulsedSgdSpec)
-    assert (plain.learning_rate, in_situ.learning_rate) == (5e-3, 0.01)
+    assert (plain.batch_size, in_situ.batch_size) == (32, 8)
     assert (plain.max_surrogate_error, in_situ.max_surrogate_error) == (0.01, 0.002)
     assert (in_situ.update, in_situ.pulses.max_pulses) == ("step", 31)
 
@@ -195,3 +199,48 @@ def test_a_configuration_is_read_before_torch_is(tmp_path: Path) -> None:
     )
     root = Path(__file__).parents[2]
     assert subprocess.run([sys.executable, "-c", script], cwd=root, check=False).returncode == 0
+
+
+SMALL = """\
+[data]
+name = "iris"
+[network]
+hidden = [3]
+[calibration]
+arrays = 1
+held_out_arrays = 1
+"""
+
+
+@pytest.mark.ngspice
+def test_layers_train_through_the_exact_solution_each_at_its_own_rate(tmp_path: Path) -> None:
+    study = f"""{SMALL}[train]
+epochs = 2
+read = "exact"
+[layer.fc2]
+learning_rate = 1e-9
+"""
+    (tmp_path / "study.toml").write_text(study)
+    ran = spiceloop("train", tmp_path / "study.toml", "-o", tmp_path / "run", "--json")
+    assert ran.code == 0, ran.err
+    names_all(ran.err, "training through the exact solution")
+    answer = json.loads(ran.out)
+    assert answer["surrogate_error"] == [None, None]  # no surrogate played a part
+    assert answer["surrogate"]["error"] < 1e-6  # and this is how far it is off on what was trained
+    initial = initial_network(4, (3,), 3, torch.nn.ReLU, bias=True, seed=0)
+    with np.load(tmp_path / "run" / "chip.npz") as chip:
+        moved = [
+            float(
+                np.abs(chip[f"layer_{k}.weights"][:-1] - initial[n].weight.detach().numpy().T).max()
+            )
+            for k, n in ((0, 0), (1, 2))
+        ]
+    assert moved[0] > 0.01
+    assert moved[1] < 1e-6
+
+
+@pytest.mark.ngspice
+def test_a_layer_that_the_network_does_not_have_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "study.toml").write_text(f"{SMALL}[layer.fc3]\nlearning_rate = 0.1\n")
+    sentence = refused(tmp_path, "train", tmp_path / "study.toml", "-o", tmp_path / "run")
+    names_all(sentence, "[layer]", "fc3", "fc1, fc2")
