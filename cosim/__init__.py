@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from compact_models.variation import Stream as Stream
-    from cosim.network.build_in_situ import CellDevice as CellDevice
+    from cosim.network.build_in_situ import PulsedDevice as PulsedDevice
     from cosim.network.build_in_situ import chip_of as chip_of
     from cosim.network.convert import convert as convert
     from cosim.network.in_situ import InSituNetwork as InSituNetwork
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from netlists.hardware import Hardware as Hardware
 
 _FROM = {
-    "CellDevice": "cosim.network.build_in_situ",
+    "PulsedDevice": "cosim.network.build_in_situ",
     "CrossbarNetwork": "cosim.network.module",
     "Hardware": "netlists.hardware",
     "InSituNetwork": "cosim.network.in_situ",

@@ -172,7 +172,7 @@ class AnalogArray(nn.Module):
         if kept is None or kept[0] != self.version:
             with torch.no_grad():
                 planes = self.conductance_s()
-                near = self._matrices[0].tiles_moved_to(self.w, planes)
+                near = self._matrices[0].tiles_moved_to(self.w, planes, turned=False)
                 if near is None:
                     near = self.reads.transfer(self.layout.split_cells(planes))
                     self._matrices[0].computed(self.w, planes, near, turned=False)
@@ -186,8 +186,10 @@ class AnalogArray(nn.Module):
         if kept is None or kept[0] != self.version:
             with torch.no_grad():
                 planes = self.conductance_s()
-                near = self.reads.transposed(self.layout.split_cells(planes))
-                self._matrices[1].computed(self.w, planes, near, turned=True)
+                near = self._matrices[1].tiles_moved_to(self.w, planes, turned=True)
+                if near is None:
+                    near = self.reads.transposed(self.layout.split_cells(planes))
+                    self._matrices[1].computed(self.w, planes, near, turned=True)
                 kept = self.version, near
             self._backward = kept
         return kept[1]

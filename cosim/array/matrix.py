@@ -38,6 +38,7 @@ class _Base:
     rest: torch.Tensor  # [chip, row, out]
     offset: torch.Tensor | None  # current of a pair where nothing is driven, [chip, out]
     held_a: torch.Tensor | None  # the same of every line of every tile, [chip, tile, line]
+    sums: torch.Tensor  # of the transfers to every line, [chip, tile, line]
     size: torch.Tensor  # of the conductances, Frobenius, [chip, tile]
     rate: torch.Tensor  # error of a tile's transfer per movement, both relative, [chip, tile]
 
@@ -74,16 +75,32 @@ class PairMatrix:
         None where it may be off by more than the tolerance, or nothing has been computed.
         """
         base = self._near(w)
-        return None if base is None else (_at(base, w, self.cells.sides), base.offset)
+        if base is None or base.offset is not None:  # which moves line by line
+            return None
+        return _at(base, w, self.cells.sides), None
 
-    def tiles_moved_to(self, w: torch.Tensor, conductance_s: torch.Tensor) -> TileTransfer | None:
-        """The same tile by tile, [chip, tile, row, col]: what amplifiers one by one see."""
+    def tiles_moved_to(
+        self, w: torch.Tensor, conductance_s: torch.Tensor, *, turned: bool
+    ) -> TileTransfer | None:
+        """The same tile by tile, what amplifiers one by one see.
+
+        Args:
+            w: weights of the cells, [chip, side, row, out].
+            conductance_s: their conductances, likewise.
+            turned: of a backward read.
+        """
         base = self._near(w)
         if base is None:
             return None
         planes = base.share * conductance_s
-        planes = planes if base.left is None else planes + base.left
-        return TileTransfer(self.layout.split_cells(planes), base.held_a)
+        tiles = self.layout.split_cells(planes if base.left is None else planes + base.left)
+        tiles = tiles.mT if turned else tiles
+        if base.held_a is None:
+            return TileTransfer(tiles)
+        # What a held line drives back goes with what it would sense of all driven lines together:
+        # the same where all voltages are alike, by reciprocity.
+        change = torch.where(base.sums > 0, tiles.sum(-2) / base.sums, 1.0)
+        return TileTransfer(tiles, base.held_a * change)
 
     def _near(self, w: torch.Tensor) -> _Base | None:
         base = self._base
@@ -130,7 +147,8 @@ class PairMatrix:
         rest = matrix - of_w[:, 0] * w[:, 0]
         if len(self.cells.sides) > 1:
             rest = rest + of_w[:, 1] * w[:, 1]
-        self._base = _Base(w.clone(), share, left, of_w, rest, offset, transfer.held_a, size, rate)
+        held, sums = transfer.held_a, transfer.transfer_s.sum(-2)
+        self._base = _Base(w.clone(), share, left, of_w, rest, offset, held, sums, size, rate)
         self.refreshes += 1
         self.estimate = 0.0
         return matrix, offset

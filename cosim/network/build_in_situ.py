@@ -18,15 +18,16 @@ from cosim.array.pulse_pairs import Pair, check_pulse_device, draw_pairs, refere
 from cosim.array.reads.anchored import AnchoredReads
 from cosim.array.reads.exact import ExactReads
 from cosim.array.reads.ideal import IdealReads
-from cosim.array.surroundings import Ends
 from cosim.array.updates.step import StepUpdates
 from cosim.network.chip_cells import cells_of_chip
 from cosim.network.in_situ import InSituLayer, InSituNetwork
 from cosim.network.models import exact_reads
 from cosim.network.run import NetworkModel
 from cosim.network.surrogate import SurrogateModel
+from cosim.periphery.backward import BackwardPeriphery
 from cosim.periphery.exact import ExactPeriphery
 from cosim.periphery.managed import ReadRule
+from netlists.backward.drawn import draw_backward
 from netlists.chip import Chip, LayerPeriphery
 from netlists.graph import LinearStage
 from netlists.hardware import Hardware
@@ -39,7 +40,7 @@ READS = ("ideal", "surrogate", "exact")
 
 
 @dataclass(frozen=True, eq=False)
-class CellDevice:
+class PulsedDevice:
     """What the cells of a network are.
 
     Attributes:
@@ -79,7 +80,7 @@ class CellDevice:
         return 2 * reach if self.pair == "both" else reach
 
 
-def units(stages: Sequence[LinearStage], device: CellDevice) -> list[float]:
+def units(stages: Sequence[LinearStage], device: PulsedDevice) -> list[float]:
     """The logical weight that a cell's weight of 1 stands for, layer by layer.
 
     It is 1, as the devices' publications have it, unless weights to start from do not fit.
@@ -92,7 +93,7 @@ def plan_in_situ(
     stages: Sequence[LinearStage],
     typical: Sequence[LinearStage],
     hardware: Hardware,
-    device: CellDevice,
+    device: PulsedDevice,
     sample_inputs: Array,
     *,
     full_scale: float = 1.0,
@@ -131,7 +132,7 @@ def in_situ_network(
     plans: Sequence[LayerPlan],
     stages: Sequence[LinearStage],
     model: NetworkModel,
-    device: CellDevice,
+    device: PulsedDevice,
     *,
     read: str,
     tolerance: float,
@@ -157,6 +158,7 @@ def in_situ_network(
         InputError: an unknown fidelity, or single precision where reads are solved exactly.
     """
     layers = []
+    drawn = draw_backward(hardware, plans, seed=stream.seed, sample=stream.sample)
     for number, (plan, stage, around) in enumerate(zip(plans, stages, model.layers, strict=True)):
         cells = draw_pairs(
             device.model,
@@ -168,17 +170,28 @@ def in_situ_network(
             samples=(stream.sample,),
             path=f"{plan.name}/cells",
         )
+        own = [drawn[number]]
+        back = None
+        if read != "ideal":
+            back = BackwardPeriphery.of(hardware, plan, around.layout, own)
         array = AnalogArray(
             around.layout,
             cells,
-            _reads(hardware, model, number, read, tolerance),
+            _reads(hardware, model, number, read, tolerance, back),
             StepUpdates(),
             unit=plan.weight_scale / device.weight_range,
             dtype=dtype,
         )
         layers.append(
             InSituLayer(
-                plan, hardware, array, around.periphery, stage, managed=managed, stream=stream
+                plan,
+                hardware,
+                array,
+                around.periphery,
+                stage,
+                backward=None if managed else back,
+                managed=managed,
+                stream=stream,
             )
         )
     return InSituNetwork(hardware, layers)
@@ -190,6 +203,7 @@ def _reads(
     number: int,
     read: str,
     tolerance: float,
+    back: BackwardPeriphery | None,
 ) -> Reads:
     """Who computes the reads of one layer."""
     if read not in READS:
@@ -200,7 +214,7 @@ def _reads(
             allowed=", ".join(READS),
             hint=closest(read, READS),
         )
-    if read == "ideal":
+    if read == "ideal" or back is None:
         return IdealReads()
     layout = model.layers[number].layout
     if isinstance(model, SurrogateModel):
@@ -219,8 +233,7 @@ def _reads(
             allowed="a calibrated surrogate, or the exact model of a chip",
         )
     forward = exact_reads(hardware, layout, sense, held)
-    # Errors are driven as activations are, into amplifiers that hold word lines at ground.
-    exact = ExactReads(forward.wires, forward.forward, Ends(hardware.driver.r_driver_ohm))
+    exact = ExactReads(forward.wires, forward.forward, back.ends)
     return exact if read == "exact" else AnchoredReads(exact, tolerance, weights)
 
 

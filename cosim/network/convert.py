@@ -18,7 +18,7 @@ from compact_models.errors import InputError, closest
 from compact_models.library import find_model, find_set
 from compact_models.variation import Stream
 from cosim.array.pulse_pairs import Pair
-from cosim.network.build_in_situ import READS, CellDevice, in_situ_network, plan_in_situ
+from cosim.network.build_in_situ import READS, PulsedDevice, in_situ_network, plan_in_situ
 from cosim.network.in_situ import InSituNetwork
 from cosim.network.models import exact_model, ideal_model
 from cosim.network.module import CrossbarNetwork
@@ -38,7 +38,7 @@ def convert(
     net: nn.Module,
     hardware: Hardware | None = None,
     *,
-    device: str | CellDevice | None = None,
+    device: str | PulsedDevice | None = None,
     parameters: str | None = None,
     d2d: Mapping[str, float] | None = None,
     pair: Pair = "reference",
@@ -100,7 +100,7 @@ def convert(
             )
         plans = plan_layers(stages, chip, inputs)
         return CrossbarNetwork(chip, plans, stages, _model(chip, plans, read, own))
-    cells = device if isinstance(device, CellDevice) else _device(device, parameters, d2d, pair)
+    cells = device if isinstance(device, PulsedDevice) else _device(device, parameters, d2d, pair)
     chip = chip.model_copy(update={"cell": cells.cell})
     typical = _as_they_may_become(stages, cells)
     plans = plan_in_situ(stages, typical, chip, cells, inputs)
@@ -120,10 +120,10 @@ def convert(
 
 def _device(
     name: str, parameters: str | None, d2d: Mapping[str, float] | None, pair: Pair
-) -> CellDevice:
+) -> PulsedDevice:
     model = find_model(name)
     nominal = find_set(model, parameters)
-    return CellDevice(model, nominal, dict(nominal.d2d if d2d is None else d2d), pair)
+    return PulsedDevice(model, nominal, dict(nominal.d2d if d2d is None else d2d), pair)
 
 
 def _model(
@@ -146,7 +146,7 @@ def _inputs(
 
 
 def _as_they_may_become(
-    stages: Sequence[LinearStage], device: CellDevice
+    stages: Sequence[LinearStage], device: PulsedDevice
 ) -> tuple[LinearStage, ...]:
     """Weights as they are, so much larger that the largest is the largest that cells hold.
 

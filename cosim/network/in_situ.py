@@ -19,7 +19,9 @@ from compact_models.variation import Draw, Stream
 from cosim.array.analog_array import AnalogArray
 from cosim.array.parameter import AnalogParameter, Pairs
 from cosim.network.run import Periphery, code_full, codes_of_sums, pair_sums
+from cosim.periphery.backward import BackwardPeriphery
 from cosim.periphery.managed import ReadRule, managed_read
+from netlists.backward.scale import product_per_code
 from netlists.drivers import level
 from netlists.graph import LinearStage
 from netlists.hardware import Hardware
@@ -35,8 +37,10 @@ class InSituLayer(nn.Module):
         array: the cells.
         periphery: what stands around them.
         stage: weights to start from.
-        managed: how reads are managed digitally, forward and backward; None for the chip's own
-            converters, and for errors that are driven as they are.
+        backward: the circuits that carry errors back; None where that is arithmetic alone.
+        managed: how reads are managed digitally, forward and backward, by straight amplifiers; None
+            for the chip's own converters.
+        stream: of the chip; what managed reads draw is drawn from it.
     """
 
     def __init__(
@@ -47,10 +51,12 @@ class InSituLayer(nn.Module):
         periphery: Periphery,
         stage: LinearStage,
         *,
+        backward: BackwardPeriphery | None = None,
         managed: ReadRule | None = None,
         stream: Stream | None = None,
     ) -> None:
         super().__init__()
+        self.backward = backward
         self.managed = managed
         self.stream = stream or Stream(0)
         self.reads = 0
@@ -159,16 +165,30 @@ class InSituLayer(nn.Module):
         Returns:
             Gradients by the digital inputs, [chip, batch, in].
         """
-        back = self.array.matrix_transposed().mT
+        scale, array = self.plan.input_scale, self.array
+        if self.backward is not None:
+            # The largest error is driven with the full voltage; digits know by how much it was.
+            size = d.abs().amax(-1, keepdim=True)
+            share = torch.where(size > 0, d / size, 0.0)
+            auto_zero = self.hardware.backward.auto_zero
+            if auto_zero:
+                share = torch.nn.functional.pad(share, (0, 0, 0, 1))  # one more, of nothing
+            codes = self.backward.codes(array.read_transposed(self.backward.drive_v(share)))
+            if auto_zero:
+                codes = codes[:, :-1] - codes[:, -1:]
+            return codes * (product_per_code(self.hardware, self.plan) * scale) * size
+        back = array.matrix_transposed().mT
         if self.managed is None:
-            products = (d @ back) * self.array.weight_per_s
+            products = (d @ back) * array.weight_per_s
         else:
             rule = replace(self.managed, noise_management="abs_max", bound_management="none")
-            per_s = self.array.weight_per_s
             products = managed_read(
-                lambda share: (share @ back) * per_s, d, rule, self._draw("backward")
+                lambda share: (share @ back) * array.weight_per_s,
+                d,
+                rule,
+                self._draw("backward"),
             )
-        return products[..., : self.plan.inputs] * self.plan.input_scale
+        return products[..., : self.plan.inputs] * scale
 
     def _straight(self, lines: torch.Tensor) -> torch.Tensor:
         """Weights times inputs, by straight amplifiers without offsets."""

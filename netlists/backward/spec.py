@@ -24,6 +24,11 @@ class BackwardSpec(Spec):
         description="what full code of a word line's converter stands for, of weight scale times"
         " the square root of outputs; errors are shares of the largest",
     )
+    auto_zero: bool = Field(
+        True,
+        description="a read with nothing driven is subtracted from those of a batch: what"
+        " amplifiers hold word lines at does not reach the errors",
+    )
     driver: DriverSpec = DriverSpec()
     tia: TiaSpec = TiaSpec()
     adc: AdcSpec = AdcSpec()

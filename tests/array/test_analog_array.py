@@ -90,7 +90,7 @@ def test_a_surrogate_on_its_way_stays_within_its_tolerance_of_exact(pair: Pair) 
     for step in range(30):
         x, d = (torch.from_numpy(rng.standard_normal((2, n))) for n in (7, 5))
         draw = Stream(1).at("moves", step)
-        rule = UpdateRule(0.02, one.cells.nominal.values["dw_min"])
+        rule = UpdateRule(0.004, one.cells.nominal.values["dw_min"])
         one.update([pulse_trains(x, d, rule, draw)], draw.part("noise"))
         exact.w.copy_(one.w)
         exact.version += 1
@@ -101,6 +101,15 @@ def test_a_surrogate_on_its_way_stays_within_its_tolerance_of_exact(pair: Pair) 
             # The pair's difference is smaller than the currents that the tolerance is of.
             size = exact.layout.join_cells(exact.transfer().transfer_s).norm()
             assert float((found - right).norm() / size) <= tolerance
+        for own, other in (
+            (one.transfer(), exact.transfer()),
+            (one.transposed(), exact.transposed()),
+        ):
+            drive = torch.full((1, 6, 1, own.transfer_s.shape[-2]), 0.2, dtype=torch.float64)
+            off = own.current_a(drive) - other.current_a(drive)
+            assert float(off.norm() / other.current_a(drive).norm()) <= 2 * tolerance
+            off = own.at_rest_a - other.at_rest_a
+            assert float(off.norm()) <= 0.02 * float(other.at_rest_a.norm())
     assert one._matrices[0].refreshes < 30  # most steps took the cheap way
 
 
