@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 from compact_models.errors import InputError, closest
@@ -30,7 +29,7 @@ class Means:
         steps: the longest time step of ngspice is the duration over this.
     """
 
-    tables: Sequence[UpdateSurrogate] = ()
+    tables: tuple[UpdateSurrogate, ...] = ()
     tolerance: float = 1e-4
     ngspice: Ngspice | None = None
     compiled: bool | None = None

@@ -1,129 +1,76 @@
-"""The pulse trains of one update as voltages on the lines of an array.
-
-A line that has a pulse goes to half the voltage, word lines and bit lines to opposite signs: a cell
-sees all of it where both have a pulse, and half, which is below its threshold, where one has. What
-the sign of a cell's step is, both lines would have to know; so every pulse of a train has four
-slots of time, one for each pair of signs, in which only the lines of these signs take part:
-
-| slot | word lines with | go to | bit lines with | go to | the cell sees | and steps |
-| --- | --- | --- | --- | --- | --- | --- |
-| 0 | x > 0 | +V/2 | d < 0 | -V/2 | +V | up |
-| 1 | x < 0 | +V/2 | d > 0 | -V/2 | +V | up |
-| 2 | x > 0 | -V/2 | d > 0 | +V/2 | -V | down |
-| 3 | x < 0 | -V/2 | d < 0 | +V/2 | -V | down |
-
-Fewer do not do: a line has one polarity at a time, and lines of one polarity step all cells at
-their crossings with lines of the other, the same way. Up is what a positive voltage from word line
-to bit line does to the state: the update of the state is -lr x d^T in the mean. A slot in which no
-line has a pulse is left out; one in which only word lines or only bit lines have, is not: it
-disturbs the cells.
-"""
+"""The pulse trains of one update as voltages on the lines of an array, in time."""
 
 from __future__ import annotations
 
 from dataclasses import replace
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from compact_models.errors import InputError
 from cosim.driven.pulsed_array import PulsedArray
-from cosim.pulses.trains import LONGEST, PulseTrains, has_pulse
+from cosim.driven.train_pulses import TrainPulses, TrainSlots
 from netlists.pulse import Pulse
 
 Array = NDArray[np.float64]
 
-# Signs of x and of d, and of the voltage from word line to bit line.
-SLOTS = ((1, -1, 1), (-1, 1, 1), (1, 1, -1), (-1, -1, -1))
+_APART = 1e-9  # of a slot: corners of different lines that are nearer to each other are one
 
 
-def coincidence_waveforms(
-    array: PulsedArray,
-    trains: PulseTrains,
-    pulse: Pulse,
-    *,
-    sample: int = 0,
-    gap_s: float = 0.0,
-    down_v: float | None = None,
-) -> PulsedArray:
-    """An array with the trains of one pair (x, d) on its lines.
+def train_waveforms(array: PulsedArray, slots: TrainSlots, pulses: TrainPulses) -> PulsedArray:
+    """An array with the slots of an update on its lines, one after the other.
+
+    A slot lasts as long as the line whose pulses are longest needs.
 
     Args:
-        array: the array; what is applied to it is replaced.
-        trains: from `pulse_trains`, of as many lines as the array has.
-        pulse: a cell at a coincidence sees it, up; its level [V] is above 0.
-        sample: which pair of the batch.
-        gap_s: pause between two pulses [s], >= 0.
-        down_v: the size of the level of a step down [V], > 0; None for that of the pulse.
+        array: the array; what is applied to its lines is replaced.
+        slots: from `train_slots`, of as many lines as the array has.
+        pulses: what a line carries.
 
     Returns:
-        The array, for `run_spice` and `run_ode`. It is at rest, for one pulse's time,
-        if no line has a pulse.
+        The array, for any engine. It is at rest, for the time of one pulse, without a slot.
 
     Raises:
-        InputError: a number of lines does not fit, there is no such sample, or a level or pause is
-            none.
+        InputError: a number of lines does not fit.
     """
-    up_v = pulse.amplitude_v
-    down_v = up_v if down_v is None else down_v
-    wanted = (trains.words.shape[1], trains.bits.shape[1])
+    wanted = (slots.rows.shape[1], slots.cols.shape[1])
     if array.shape != wanted:
         raise InputError(
             "wrong shape", where="array", value=array.shape, allowed=f"{wanted}, as the trains"
         )
-    if not 0 <= sample < len(trains.words):
-        raise InputError(
-            "there is no such pair",
-            where="sample",
-            value=sample,
-            allowed=f"0 to {len(trains.words) - 1}",
-        )
-    for name, value in (("pulse.amplitude_v", up_v), ("down_v", down_v)):
-        if not 0 < value < np.inf:
-            raise InputError("no level", where=name, value=value, allowed="a finite number, > 0")
-    if not 0 <= gap_s < np.inf:
-        raise InputError("no pause", where="gap_s", value=gap_s, allowed="a finite number, >= 0")
-    word, bit = _levels(trains, sample, up_v, down_v)
-    shape = np.array(pulse.at(1.0).corner_voltages_v())
-    corners = np.array(pulse.corner_times_s())
-    time_s, pieces = _times(corners, max(1, word.shape[1]), gap_s)
-
-    def over_time(levels: Array) -> Array:
-        if not levels.shape[1]:
-            return np.zeros((len(levels), len(time_s)))
-        whole = (levels[:, :, None] * shape).reshape(len(levels), -1)
-        return np.asarray(whole[:, pieces])
-
-    return replace(array, time_s=time_s, word_v=over_time(word), bit_v=over_time(bit))
+    pulses.check_lines(array.shape)
+    times, words, bits = [], [], []
+    start_s = 0.0
+    word_v, bit_v = pulses.levels_v(slots)
+    widths = pulses.widths(array.shape)
+    shapes = {up: _shapes(pulses.pulse(up=up), *widths) for up in (True, False)}
+    for k, up in enumerate(slots.up.tolist()):
+        corners_s, word, bit = shapes[up]
+        first = 1 if k and pulses.gap_s == 0 else 0  # it begins where the one before it ended
+        times.append(start_s + corners_s[first:])
+        words.append((word_v[k, :, None] * word)[:, first:])
+        bits.append((bit_v[k, :, None] * bit)[:, first:])
+        start_s += float(corners_s[-1]) + pulses.gap_s
+    if not times:
+        corners_s, word, bit = shapes[True]
+        times, words, bits = [corners_s], [0.0 * word], [0.0 * bit]
+    return replace(
+        array,
+        time_s=np.concatenate(times),
+        word_v=np.concatenate(words, axis=1),
+        bit_v=np.concatenate(bits, axis=1),
+    )
 
 
-def _levels(trains: PulseTrains, sample: int, up_v: float, down_v: float) -> tuple[Array, Array]:
-    """The levels of word lines and of bit lines in every slot that is not empty, [line, slot]."""
-    sides = []
-    for words in (trains.words[sample], trains.bits[sample]):
-        sign = torch.where(words < 0, -1, 1)
-        sides.append((has_pulse(words).numpy(), sign.numpy()))
-    (rows_on, row_sign), (cols_on, col_sign) = sides
-    word, bit = [], []
-    for k in range(LONGEST):
-        for x_sign, d_sign, polarity in SLOTS:
-            rows = rows_on[:, k] & (row_sign == x_sign)
-            cols = cols_on[:, k] & (col_sign == d_sign)
-            if rows.any() or cols.any():
-                half_v = 0.5 * (up_v if polarity > 0 else -down_v)
-                word.append(half_v * rows)
-                bit.append(-half_v * cols)
-    if not word:
-        return np.zeros((len(row_sign), 0)), np.zeros((len(col_sign), 0))
-    return np.array(word).T, np.array(bit).T
-
-
-def _times(corners_s: Array, slots: int, gap_s: float) -> tuple[Array, NDArray[np.int64]]:
-    """The corners of all pulses, and which are kept: without a pause two are at one time."""
-    starts = (corners_s[-1] + gap_s) * np.arange(slots)
-    times = (starts[:, None] + corners_s).ravel()
-    kept = np.arange(len(times))
-    if gap_s == 0.0:
-        kept = kept[(kept % len(corners_s) != 0) | (kept == 0)]
-    return times[kept], kept
+def _shapes(pulse: Pulse, word_width: Array, bit_width: Array) -> tuple[Array, Array, Array]:
+    """The corners of a slot [s], and what share of its level each line has at them."""
+    unit = pulse.at(1.0)
+    own = [replace(unit, width_s=pulse.width_s * f) for f in (*word_width, *bit_width)]
+    corners = np.unique(np.array([one.corner_times_s() for one in own]))
+    kept = np.append(np.diff(corners) > _APART * corners[-1], True)
+    kept[0] = True
+    corners = corners[kept]
+    shares = np.array(
+        [np.interp(corners, one.corner_times_s(), one.corner_voltages_v()) for one in own]
+    )
+    return corners, shares[: len(word_width)], shares[len(word_width) :]

@@ -82,14 +82,30 @@ class WritableArray:
         gate_v = None
         if levels.gate_v is not None:  # gates are open before the pulse and after it
             gate_v = np.repeat(levels.gate_v[:, None], len(times), axis=1)
+        return self._driven(
+            times, levels.word_v[:, None] * shape, levels.bit_v[:, None] * shape, gate_v
+        )
+
+    def at_rest(self) -> PulsedArray:
+        """The array with nothing on its lines.
+
+        Raises:
+            InputError: it has gate lines.
+        """
+        rows, cols = self.shape
+        return self._driven(np.array([0.0, 1.0]), np.zeros((rows, 2)), np.zeros((cols, 2)), None)
+
+    def _driven(
+        self, time_s: Array, word_v: Array, bit_v: Array, gate_v: Array | None
+    ) -> PulsedArray:
         return PulsedArray(
             model=self.model,
             parameter_set=self.parameter_set,
             shape=self.shape,
             wires=self.wires,
-            time_s=times,
-            word_v=levels.word_v[:, None] * shape,
-            bit_v=levels.bit_v[:, None] * shape,
+            time_s=time_s,
+            word_v=word_v,
+            bit_v=bit_v,
             values=self.values,
             initial={k: np.where(self.works, x, self._nominal(k)) for k, x in self.states.items()},
             stuck_s=self.stuck_s,
@@ -107,7 +123,7 @@ class WritableArray:
         """Where the written state lies between its bounds, 0 to 1, [row, col]; NaN where stuck."""
         functions = torch_model(self.model)
         order = [torch.from_numpy(np.asarray(self.states[x.name])) for x in self.model.states]
-        found = functions.fractions(order, functions.parameters(self._parameters()))
+        found = functions.fractions(order, functions.parameters(self.parameters()))
         return np.asarray(found[switching_state(self.model)].numpy())
 
     def conductance_s(self, read_v: float) -> Array:
@@ -150,7 +166,7 @@ class WritableArray:
         shape = (fraction.shape[0], fraction.shape[1])
         like = replace(self, states={self.memory: fraction})
         functions = torch_model(self.model)
-        p = functions.parameters(like._parameters())
+        p = functions.parameters(like.parameters())
         rest = [
             torch.full(shape, self._nominal(x.name), dtype=torch.float64) for x in self.model.states
         ]
@@ -195,7 +211,7 @@ class WritableArray:
             low, high = np.where(above, low, middle), np.where(above, middle, high)
         return self.at_fractions(high)
 
-    def _parameters(self) -> dict[str, torch.Tensor]:
+    def parameters(self) -> dict[str, torch.Tensor]:
         """Every parameter of every cell, [row, col]."""
         nominal = self.parameter_set.values
         return {

@@ -14,7 +14,8 @@ from compact_models.variation import Stream
 from cosim.driven.ode import run_ode
 from cosim.driven.pulsed_array import PulsedArray
 from cosim.driven.spice import run_spice
-from cosim.driven.train_waveforms import coincidence_waveforms
+from cosim.driven.train_pulses import TrainPulses, train_slots
+from cosim.driven.train_waveforms import train_waveforms
 from cosim.ngspice import Ngspice, Outcome
 from cosim.pulses.trains import PulseTrains, UpdateRule, coincidence_counts, pulse_trains
 from netlists.pulse import Pulse
@@ -59,8 +60,9 @@ def trains(count: int, bl: int = 3) -> PulseTrains:
 def test_a_cell_sees_its_pulses_with_their_sign_and_else_half() -> None:
     array, some = at_rest("constant_step", "gokmen_vlasov"), trains(20, 7)
     pulse = Pulse(1.0, 1e-9, 1e-12, 1e-12)
+    pulses = TrainPulses(pulse, pulse.at(-1.2), 1e-9)
     for sample, counts in enumerate(coincidence_counts(some).numpy()):
-        driven = coincidence_waveforms(array, some, pulse, sample=sample, gap_s=1e-9, down_v=1.2)
+        driven = train_waveforms(array, train_slots(some, sample), pulses)
         across = driven.word_v[:, None] - driven.bit_v[None]
         high, low = (across > 0.75).sum(-1) // 2, (across < -0.75).sum(-1) // 2  # two corners each
         np.testing.assert_array_equal(high, np.maximum(counts, 0))
@@ -72,11 +74,14 @@ def test_a_cell_sees_its_pulses_with_their_sign_and_else_half() -> None:
 def test_without_a_pause_the_pulses_meet() -> None:
     array, some = at_rest("constant_step", "gokmen_vlasov"), trains(1)
     pulse = Pulse(1.0, 1e-9, 1e-10, 1e-10)
-    close = coincidence_waveforms(array, some, pulse)
-    apart = coincidence_waveforms(array, some, pulse, gap_s=1e-9)
-    slots = len(apart.time_s) // 4
-    assert close.time_s[-1] == pytest.approx(slots * pulse.duration_s)
-    assert apart.time_s[-1] == pytest.approx(slots * pulse.duration_s + (slots - 1) * 1e-9)
+    slots = train_slots(some, 0)
+    close, apart = (
+        train_waveforms(array, slots, TrainPulses(pulse, pulse.at(-1.0), gap_s))
+        for gap_s in (0.0, 1e-9)
+    )
+    count = len(slots)
+    assert close.time_s[-1] == pytest.approx(count * pulse.duration_s)
+    assert apart.time_s[-1] == pytest.approx(count * pulse.duration_s + (count - 1) * 1e-9)
     area = [np.trapezoid(one.word_v, one.time_s) for one in (close, apart)]
     np.testing.assert_allclose(area[0], area[1], rtol=1e-9, atol=1e-20)
 
@@ -85,23 +90,56 @@ def test_no_pulses_are_rest() -> None:
     none = torch.zeros(1, 6, dtype=torch.int32), torch.zeros(1, 4, dtype=torch.int32)
     empty = PulseTrains(*none, torch.zeros(1, dtype=torch.int64), 0, 0)
     pulse = Pulse(1.0, 1e-9, 1e-10, 1e-10)
-    still = coincidence_waveforms(at_rest("constant_step", "gokmen_vlasov"), empty, pulse)
+    pulses = TrainPulses(pulse, pulse.at(-1.0))
+    array = at_rest("constant_step", "gokmen_vlasov")
+    still = train_waveforms(array, train_slots(empty, 0), pulses)
     assert not still.word_v.any()
     assert not still.bit_v.any()
     assert still.time_s[-1] == pytest.approx(pulse.duration_s)
 
 
+def test_every_line_has_its_own_level_and_width() -> None:
+    array, some = at_rest("constant_step", "gokmen_vlasov"), trains(1)
+    pulse = Pulse(1.0, 1e-9, 1e-11, 3e-11)
+    factors = np.random.default_rng(4).uniform(0.8, 1.2, 20)
+    word_level, word_width, bit_level, bit_width = np.split(factors, [6, 12, 16])
+    even = TrainPulses(pulse, pulse.at(-0.9), 1e-10)
+    own = replace(
+        even, word_level=word_level, word_width=word_width,
+        bit_level=bit_level, bit_width=bit_width,
+    )  # fmt: skip
+    slots = train_slots(some, 0)
+    first, second = (train_waveforms(array, slots, one) for one in (even, own))
+    for name, level, width in (
+        ("word_v", word_level, word_width), ("bit_v", bit_level, bit_width),
+    ):  # fmt: skip
+        plain, changed = getattr(first, name), getattr(second, name)
+        assert np.abs(plain).max() > 0.4
+        for sign in (1, -1):  # of the voltage: steps up and down apart
+            areas = [
+                np.trapezoid(np.maximum(sign * v, 0.0), one.time_s)
+                for v, one in ((plain, first), (changed, second))
+            ]
+            # A slope takes as long as before: half of both is area beside the level.
+            longer = (1e-9 * width + 2e-11) / (1e-9 + 2e-11)
+            np.testing.assert_allclose(areas[1], areas[0] * level * longer, rtol=1e-9, atol=1e-20)
+    assert second.time_s[-1] > first.time_s[-1]
+
+
 def test_refusals() -> None:
     array, some = at_rest("constant_step", "gokmen_vlasov"), trains(2)
     pulse = Pulse(1.0, 1e-9, 1e-10, 1e-10)
-    for wrong in ({"sample": 2}, {"gap_s": -1.0}, {"down_v": 0.0}):
+    good = TrainPulses(pulse, pulse.at(-1.0))
+    for wrong in ({"gap_s": -1.0}, {"down": pulse}, {"word_level": np.zeros(6)}):
         with pytest.raises(InputError, match=next(iter(wrong))):
-            coincidence_waveforms(array, some, pulse, **wrong)  # type: ignore[arg-type]
-    with pytest.raises(InputError, match="amplitude_v"):
-        coincidence_waveforms(array, some, pulse.at(-1.0))
+            replace(good, **wrong)  # type: ignore[arg-type]
+    with pytest.raises(InputError, match="sample"):
+        train_slots(some, 2)
     narrow = replace(some, words=some.words[:, :5])
     with pytest.raises(InputError, match="array"):
-        coincidence_waveforms(array, narrow, pulse)
+        train_waveforms(array, train_slots(narrow, 0), good)
+    with pytest.raises(InputError, match="bit_width"):
+        train_waveforms(array, train_slots(some, 0), replace(good, bit_width=np.ones(6)))
 
 
 @pytest.mark.ngspice
@@ -120,13 +158,12 @@ def test_updates_in_ngspice_and_in_torch_are_the_same(
     (state,) = start.initial
     low, high = start.model.bounds(dict(start.parameter_set.values))[state] or (0.0, 1.0)
     some = trains(UPDATES)
+    pulses = TrainPulses(pulse, pulse.at(-(down_v or pulse.amplitude_v)), 2e-10)
     in_spice, in_torch = start, start
     for sample in range(UPDATES):
         ends = []
         for array in (in_spice, in_torch):
-            ends.append(
-                coincidence_waveforms(array, some, pulse, sample=sample, gap_s=2e-10, down_v=down_v)
-            )
+            ends.append(train_waveforms(array, train_slots(some, sample), pulses))
         judged = run_spice(ends[0], ngspice)
         assert judged.outcome is Outcome.OK, judged.reason
         found = run_ode(ends[1])

@@ -13,7 +13,8 @@ from compact_models.library import find_model, find_set
 from compact_models.variation import Stream
 from cosim.driven.pulsed_array import PulsedArray
 from cosim.driven.spice import run_spice
-from cosim.driven.train_waveforms import coincidence_waveforms
+from cosim.driven.train_pulses import TrainPulses, train_slots
+from cosim.driven.train_waveforms import train_waveforms
 from cosim.ngspice import Ngspice
 from cosim.pulses.one_line import unit_vector_trains
 from cosim.pulses.trains import UpdateRule, coincidence_counts
@@ -80,7 +81,8 @@ def test_ngspice_makes_the_same_steps(ngspice: Ngspice) -> None:
     )  # fmt: skip
     width_s, level_v = float(numbers.values["width_s"]), 1.5 * float(numbers.values["threshold_v"])
     pulse = Pulse(level_v, width_s, 1e-3 * width_s, 1e-3 * width_s)
-    found = run_spice(coincidence_waveforms(at_rest, trains, pulse), ngspice)
+    pulses = TrainPulses(pulse, pulse.at(-level_v))
+    found = run_spice(train_waveforms(at_rest, train_slots(trains, 0), pulses), ngspice)
     assert found.ok
     known = update_by_pulses(model, dict(numbers.values), torch.from_numpy(start), trains).numpy()
     moved = known - start
