@@ -21,6 +21,7 @@ from netlists.circuit import (
     Element,
     ForeignSubcircuit,
     Instance,
+    ModelCard,
     Note,
     Resistor,
     Subcircuit,
@@ -126,7 +127,7 @@ def array_circuit(
     *,
     title: str,
     header: tuple[str, ...] = (),
-    cell: Subcircuit | ForeignSubcircuit | None = None,
+    cell: Subcircuit | ForeignSubcircuit | ModelCard | None = None,
 ) -> Circuit:
     """The circuit of an array: inputs `in_<driven line>`, currents through `vsense_<sensed line>`.
 
@@ -136,10 +137,12 @@ def array_circuit(
         array: the array.
         title: first line of the deck.
         header: further comment lines.
-        cell: the cell's block, ports (wl, bl), parameter g; without it the ohmic cell.
+        cell: the cell's block, ports (wl, bl), with the parameter g, or those that the crossbar's
+            states name; or the card of a compiled model with these. Without it the ohmic cell.
     """
     block = ohmic.subcircuit() if cell is None else cell
-    crossbar = dataclasses.replace(array.crossbar, cell=block.name)
+    compiled = isinstance(block, ModelCard)
+    crossbar = dataclasses.replace(array.crossbar, cell=block.name, compiled=compiled)
     ties: list[Element] = [
         item
         for k, node in enumerate(array.pieces.floating if array.has_opens else ())
@@ -149,7 +152,7 @@ def array_circuit(
         )
     ]
     tile = Subcircuit("tile_0", crossbar.ports, (crossbar, *ties), description="the array")
-    items: list[Element] = []
+    items: list[Element] = [block] if isinstance(block, ModelCard) else []
     drive, sense = array.ports
     nodes = {port: port for port in crossbar.ports}
     for line, resistance in enumerate(array.driver_ohm.tolist()):
@@ -171,4 +174,5 @@ def array_circuit(
             end = f"sense_{line}"
             items.append(Resistor(f"rsense_{line}", f"{sense}_{line}", end, resistance))
         items.append(VoltageSource(f"vsense_{line}", end, "0", held[line]))
-    return Circuit(title, (block, tile), tuple(items), header)
+    blocks = (tile,) if isinstance(block, ModelCard) else (block, tile)
+    return Circuit(title, blocks, tuple(items), header)

@@ -6,7 +6,7 @@ surrogate, so that all of them see the same components.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -71,6 +71,9 @@ class Chip:
         periphery: the drawn periphery, layer by layer.
         conductance_s: programmed conductances [layer][tile] -> [row, col] in siemens.
         weights: the weights that the cells stand for, [layer] -> [row, out], for comments.
+        states: of cells that are devices (`hardware.device`): the states that programming has left,
+            by name, [layer][tile] -> [row, col] in their units. `conductance_s` is then what they
+            conduct at the read voltage.
     """
 
     hardware: Hardware
@@ -78,18 +81,37 @@ class Chip:
     periphery: tuple[LayerPeriphery, ...]
     conductance_s: tuple[tuple[Array, ...], ...]
     weights: tuple[Array, ...] = ()
+    states: tuple[tuple[Mapping[str, Array], ...], ...] = ()
 
     def __post_init__(self) -> None:
-        """Checks that every tile has conductances of its shape."""
-        for plan, layer in zip(self.plans, self.conductance_s, strict=True):
-            for tile, conductance in zip(plan.tiles, layer, strict=True):
-                if conductance.shape != (tile.rows, tile.cols):
-                    raise InputError(
-                        "wrong shape",
-                        where=f"{plan.name}.{tile.name}",
-                        value=conductance.shape,
-                        allowed=f"[row, col] = ({tile.rows}, {tile.cols})",
-                    )
+        """Checks that every tile has conductances and states of its shape."""
+        states = self.states or tuple(tuple({} for _ in layer) for layer in self.conductance_s)
+        for plan, layer, of_layer in zip(self.plans, self.conductance_s, states, strict=True):
+            for tile, conductance, held in zip(plan.tiles, layer, of_layer, strict=True):
+                for name, values in {"": conductance, **held}.items():
+                    if values.shape != (tile.rows, tile.cols):
+                        raise InputError(
+                            "wrong shape",
+                            where=f"{plan.name}.{tile.name}{'.' if name else ''}{name}",
+                            value=values.shape,
+                            allowed=f"[row, col] = ({tile.rows}, {tile.cols})",
+                        )
+
+    def held(self, layer: int, tile: int) -> Mapping[str, Array]:
+        """The states of a tile's cells by name, each [row, col]; nothing where cells are ohmic.
+
+        Raises:
+            InputError: cells are devices, and nobody has said in which states.
+        """
+        if self.hardware.device is None:
+            return {}
+        if not self.states:
+            raise InputError(
+                "cells that are devices are in some state",
+                where="Chip.states",
+                hint="cosim.network.held_chip.held_chip finds the states of conductances",
+            )
+        return self.states[layer][tile]
 
 
 def map_network(
@@ -255,4 +277,5 @@ def another_chip(chip: Chip, *, seed: int, sample: int) -> Chip:
         conductance_s=program(
             chip.hardware, chip.plans, chip_targets(chip), seed=seed, sample=sample
         ),
+        states=(),  # they were those of the other sample
     )

@@ -305,7 +305,8 @@ class Circuit:
                         sizes[item.subcircuit] = block.elements
                 yield sizes[item.subcircuit]
             elif isinstance(item, Crossbar):
-                yield 3 * item.conductance_s.size
+                # A device with an equation is as much work as ten resistors.
+                yield (12 if item.states else 3) * item.conductance_s.size
             elif isinstance(item, DeviceArray):
                 # A compiled cell is one element, but as much work as the sources it replaces.
                 yield 10 * item.rows * item.cols

@@ -8,7 +8,8 @@ of `xcell_<row>_<col>`.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
@@ -75,23 +76,43 @@ class Crossbar(Mesh):
     Args:
         conductance_s: programmed conductances in siemens, [row, col]; 0 is an open cell.
         wires: the segment resistances, equal or [row, col].
-        cell: the name of the cell's subcircuit, ports (wl, bl), parameter `g` in siemens.
+        cell: the name of the cell's subcircuit, ports (wl, bl), parameter `g` in siemens; or what
+            `states` name. Or the card of a compiled model with these.
         notes: a comment per cell, row by row ([row][col]), or empty.
+        states: of cells that are devices: what every cell is given in place of `g`, by name, each
+            [row, col]; `conductance_s` is then what they come to at the read voltage.
+        compiled: `cell` is a card.
 
     Raises:
         InputError: a conductance is negative or not finite, or the shape is not [row, col];
-            segments of another array.
+            segments or states of another array, or a state that is not finite.
     """
 
     conductance_s: Array
     wires: Wires
     cell: str = "cell"
     notes: tuple[tuple[str, ...], ...] = ()
+    states: Mapping[str, Array] = field(default_factory=dict)
+    compiled: bool = False
 
     def __post_init__(self) -> None:
-        """Checks the conductances."""
+        """Checks the conductances and states."""
         check_conductances(self.conductance_s)
         self.wires.check_shape(self.rows, self.cols)
+        for name, values in self.states.items():
+            if values.shape != self.conductance_s.shape:
+                raise InputError(
+                    "a state has another shape than the array",
+                    where=name,
+                    value=values.shape,
+                    allowed=f"[row, col] = {self.conductance_s.shape}",
+                )
+            if not np.isfinite(values).all():
+                row, col = (int(k) for k in np.argwhere(~np.isfinite(values))[0])
+                raise InputError(
+                    "a cell is in no state", where=f"{name}[{row}, {col}]",
+                    value=float(values[row, col]), allowed="finite numbers",
+                )  # fmt: skip
 
     @property
     def cells(self) -> CrossbarCells:

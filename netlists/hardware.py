@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated
+from typing import Annotated, Self
 
-from pydantic import Field, PlainSerializer, PlainValidator, field_validator
+from pydantic import Field, PlainSerializer, PlainValidator, field_validator, model_validator
 
+from compact_models.cell_device import CellDevice
 from compact_models.ohmic import OhmicCell
 from compact_models.spec import Spec
 from netlists.adcs.quantiser import AdcSpec
@@ -40,6 +41,16 @@ def _as_numbers(wires: Wires) -> dict[str, object]:
     return {k: v if isinstance(v, float) else v.tolist() for k, v in ohms.items()}
 
 
+def _as_device(value: object) -> CellDevice | None:
+    if value is not None and not isinstance(value, CellDevice):
+        raise ValueError("a device is a compact_models.cell_device.CellDevice")
+    return value
+
+
+def _as_names(device: CellDevice | None) -> dict[str, str] | None:
+    return None if device is None else {"name": device.label, "content": device.content}
+
+
 class Hardware(Spec):
     """Cells, wires, drivers, amplifiers, neurons and converters of a chip, in all its phases.
 
@@ -48,6 +59,10 @@ class Hardware(Spec):
 
     Wires whose segments differ are those of a whole tile, `max_rows` x `max_cols`; a smaller one is
     built of the cells nearest to drivers and sense nodes (`Wires.near_ends`).
+
+    `device` is what the cells are where they are compact models: they are programmed to
+    conductances between those of `cell`, which are meant at the read voltage, and their current is
+    the device's. Without it they are ohmic.
     """
 
     cell: OhmicCell = OhmicCell()
@@ -60,6 +75,17 @@ class Hardware(Spec):
     backward: BackwardSpec = BackwardSpec()
     pulse: PulseSpec = PulseSpec()
     blocks: Mapping[str, ForeignSubcircuit] = Field(default_factory=dict)
+    device: Annotated[CellDevice | None, PlainValidator(_as_device), PlainSerializer(_as_names)] = (
+        None
+    )
+
+    @model_validator(mode="after")
+    def _one_cell(self) -> Self:
+        if self.device is not None and "cell" in self.blocks:
+            raise ValueError(
+                f"a cell of the user's own and the device {self.device.label} are two cells"
+            )
+        return self
 
     @field_validator("blocks")
     @classmethod

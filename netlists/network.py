@@ -10,7 +10,7 @@ from collections.abc import Mapping
 
 from netlists.adcs import quantiser
 from netlists.blocks import Block, Blocks
-from netlists.cells import ohmic
+from netlists.cells import held
 from netlists.chip import Chip
 from netlists.circuit import (
     BehaviouralVoltage,
@@ -26,17 +26,21 @@ from netlists.drivers import level
 from netlists.neurons.spec import neuron_by_name
 from netlists.neurons.spec import subcircuit as neuron_subcircuit
 from netlists.readout import tia
-from netlists.tile_block import tile_block
+from netlists.tile_block import cell_block, tile_block
 from netlists.tiles import LayerPlan, block_name
 
 
-def network_circuit(chip: Chip, *, title: str, header: tuple[str, ...] = ()) -> Circuit:
+def network_circuit(
+    chip: Chip, *, title: str, header: tuple[str, ...] = (), compiled: bool = False
+) -> Circuit:
     """The circuit of a chip, without sources at its inputs.
 
     Args:
         chip: the chip.
         title: first line of the deck.
         header: further comment lines.
+        compiled: cells that are devices are instances of a compiled model, whose library the deck
+            has to load (`netlists.cells.held.compiled`).
 
     Raises:
         InputError: a block of the user has the name of another block of the chip.
@@ -44,7 +48,12 @@ def network_circuit(chip: Chip, *, title: str, header: tuple[str, ...] = ()) -> 
     own = chip.hardware.blocks
     hardware = chip.hardware
     blocks = Blocks()
-    cell = blocks.add(own.get("cell") or ohmic.subcircuit())
+    cards: tuple[Element, ...] = ()
+    if hardware.device is not None and compiled:
+        card, _ = held.compiled(hardware.device)
+        cell, cards = card.name, (card,)
+    else:
+        cell = blocks.add(cell_block(hardware))
     amplifier = blocks.add(own.get("tia") or tia.subcircuit(hardware.tia))
     items: list[Element] = []
     for index, plan in enumerate(chip.plans):
@@ -55,7 +64,7 @@ def network_circuit(chip: Chip, *, title: str, header: tuple[str, ...] = ()) -> 
         neuron = blocks.add(neuron_block(chip, index))
         adc = blocks.add(quantiser.subcircuit(hardware.adc, signed=plan.signed_output))
         for tile in range(len(plan.tiles)):
-            blocks.add(tile_block(chip, index, tile, cell))
+            blocks.add(tile_block(chip, index, tile, cell, compiled=bool(cards)))
         names = {"driver": driver, "bias": bias, "tia": amplifier, "neuron": neuron, "adc": adc}
         blocks.add(_layer(chip, index, names, blocks))
         nodes = (
@@ -78,7 +87,7 @@ def network_circuit(chip: Chip, *, title: str, header: tuple[str, ...] = ()) -> 
         title=title,
         header=header,
         subcircuits=tuple(blocks),
-        items=(Instance("xnetwork", "network", ports),),
+        items=(*cards, Instance("xnetwork", "network", ports)),
     )
 
 

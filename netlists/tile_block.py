@@ -2,20 +2,36 @@
 
 from __future__ import annotations
 
+from netlists.blocks import Block
+from netlists.cells import held, ohmic
 from netlists.chip import Chip
 from netlists.circuit import Subcircuit
 from netlists.crossbar import Crossbar
+from netlists.hardware import Hardware
 from netlists.tiles import TilePlan, block_name
 
 
-def tile_block(chip: Chip, layer: int, tile: int, cell: str) -> Subcircuit:
+def cell_block(hardware: Hardware) -> Block:
+    """The cell of a chip: the user's own, a device whose states are held, or an ohmic one."""
+    if hardware.device is not None:
+        return held.behavioural(hardware.device)
+    return hardware.blocks.get("cell") or ohmic.subcircuit()
+
+
+def tile_block(
+    chip: Chip, layer: int, tile: int, cell: str, *, compiled: bool = False
+) -> Subcircuit:
     """The cells and wires of a tile; the same block in every phase.
 
     Args:
         chip: the chip.
         layer: index of the layer.
         tile: index of the tile.
-        cell: the name of the cell's block.
+        cell: the name of the cell's block, or of the card of a compiled model.
+        compiled: it is a card.
+
+    Raises:
+        InputError: cells are devices, and nobody has said in which states.
     """
     plan = chip.plans[layer]
     part = plan.tiles[tile]
@@ -24,6 +40,8 @@ def tile_block(chip: Chip, layer: int, tile: int, cell: str) -> Subcircuit:
         chip.hardware.wires.near_ends(part.rows, part.cols),
         cell=cell,
         notes=_weight_notes(chip, layer, part),
+        states=chip.held(layer, tile),
+        compiled=compiled,
     )
     return Subcircuit(
         name=block_name(plan, part),

@@ -101,12 +101,7 @@ def _not_there_yet(config: Config) -> None:
             0.0,
             "spiceloop verify compares the trained chip with ngspice",
         ),
-        (
-            "[device] name",
-            config.device.name,
-            "",
-            "leave it out; [write] device says what a trained network is written into",
-        ),
+        ("[device.d2d]", ", ".join(config.device.d2d), "", "leave it out"),
     ):
         if value != usual:
             raise InputError("backprop does not do this yet", where=where, value=value, hint=hint)

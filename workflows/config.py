@@ -39,6 +39,7 @@ from netlists.readout.tia import TiaSpec
 from netlists.update.spec import PulseSpec
 from netlists.wires import Wires
 from workflows import config_errors
+from workflows.cell_device import cell_device, with_places
 from workflows.layer_sections import LayerSpec, Tables, by_path, layer_spec, within
 from workflows.own_blocks import BlocksSpec, OwnBlocks, load_blocks
 from workflows.wires_file import ReadWires, WiresSpec, load_wires
@@ -340,6 +341,7 @@ class Config(Spec):
             backward=self.backward,
             pulse=self.pulse,
             blocks={} if own is None else own.blocks,
+            device=cell_device(self.device),
         )
 
     def to_toml(self) -> str:
@@ -354,10 +356,14 @@ class Config(Spec):
         """Twelve hexadecimal digits that change with every value that a trained chip depends on.
 
         `[write]` is none of these: one run can be written in many ways. Of `[blocks]` it is what
-        their files say, not where they lie, and likewise of the file of `[wires]`.
+        their files say, not where they lie, and likewise of the file of `[wires]` and of cells that
+        are devices.
         """
         values = self.model_dump(mode="json", exclude={"write", "blocks"})
         del values["wires"]["file"]
+        device = cell_device(self.device)
+        if device is not None:
+            values["device"] |= {"name": device.content, "parameters": ""}
         own, read = self.own_blocks, self.read_wires
         text = tomli_w.dumps(values) + ("" if own is None else own.digest())
         text += "" if read is None else read.digest()
@@ -387,6 +393,7 @@ def load_config(path: Path) -> Config:
     }
     if found:
         config = config.model_copy(update={"data": config.data.model_copy(update=found)})
+    config = config.model_copy(update={"device": with_places(config.device, path.parent)})
     if config.network.module:
         network = {"module": str((path.parent / config.network.module).resolve())}
         config = config.model_copy(update={"network": config.network.model_copy(update=network)})

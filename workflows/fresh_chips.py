@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from compact_models.errors import InputError
+from cosim.network.held_chip import held_chip
 from cosim.network.models import exact_codes
 from cosim.network.whole_chip import SimulationRecord, read_chip
 from cosim.ngspice import Ngspice
@@ -122,7 +123,7 @@ def fresh_chips(
     """
     predicted = np.full((len(samples), len(labels)), NO_ANSWER, dtype=np.int64)
     for number, sample in enumerate(samples):
-        codes = read(another_chip(chip, seed=seed, sample=sample), x)
+        codes = read(held_chip(another_chip(chip, seed=seed, sample=sample)), x)
         answered = np.isfinite(codes).all(axis=1)
         predicted[number, answered] = codes[answered].argmax(axis=1)
         if on_progress is not None:

@@ -12,6 +12,7 @@ import torch
 
 from compact_models.errors import InputError
 from cosim.network.chip_cells import cells_of_chip
+from cosim.network.held_chip import held_chip
 from cosim.network.module import CrossbarNetwork
 from cosim.ngspice import Ngspice
 from cosim.training import backprop, floating
@@ -144,7 +145,7 @@ def _map(
     reporter.say(f"    {watched.sentence()}")
     targets = cells_of_chip(plans, wanted)
     programmed = program(config.hardware, plans, targets, seed=seed, sample=sample)
-    chip = Chip(config.hardware, plans, periphery, programmed, network.weights())
+    chip = held_chip(Chip(config.hardware, plans, periphery, programmed, network.weights()))
     accuracy = backprop.accuracy(network, split.test_x, split.test_y)
     return Made(chip, network, reference, calibration, (), accuracy_float, accuracy, watched)
 

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from compact_models.errors import InputError, closest
 from compact_models.variation import component_rng
+from cosim.network.held_chip import held_chip
 from cosim.ngspice import find_ngspice
 from netlists.chip import Chip, map_network
 from netlists.graph import LinearStage, linear_stages, network_graph
@@ -171,7 +172,8 @@ def _of_module(target: str, config: Config, reporter: Reporter) -> _Source:
         return _Source(config, chip, split.test_x, origin, rows=split.test_rows)
     inputs = random_inputs(config, stages[0].weight.shape[1])
     study = config.study
-    chip = map_network(stages, config.hardware, inputs, seed=study.seed, sample=study.sample)
+    mapped = map_network(stages, config.hardware, inputs, seed=study.seed, sample=study.sample)
+    chip = held_chip(mapped)
     return _Source(config, chip, inputs, f"{origin}; random inputs", _RANDOM)
 
 
@@ -201,7 +203,7 @@ def _split(config: Config, reporter: Reporter) -> Split:
 
 
 def _chip(config: Config, stages: tuple[LinearStage, ...], split: Split) -> Chip:
-    return map_network(
+    mapped = map_network(
         stages,
         config.hardware,
         split.train_x,
@@ -209,3 +211,4 @@ def _chip(config: Config, stages: tuple[LinearStage, ...], split: Split) -> Chip
         sample=config.study.sample,
         full_scale=split.scaling.full_scale,
     )
+    return held_chip(mapped)

@@ -26,6 +26,7 @@ from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 from compact_models.errors import InputError
 from compact_models.files import unwritable, write_bytes_atomic, write_text_atomic
 from compact_models.scratch import HeldError, claim, clear_abandoned, take_lock
+from cosim.network.held_chip import held_chip
 from cosim.training.torch_bytes import torch_bytes
 from netlists.chip import Chip, LayerPeriphery, TilePeriphery
 from netlists.crossbar import check_conductances
@@ -349,6 +350,8 @@ def write_chip(folder: Path, chip: Chip) -> None:
         arrays[f"layer_{k}.adc_gain"] = periphery.adc_gain
         for t, (conductance, tile) in enumerate(zip(layer, periphery.tiles, strict=True)):
             arrays[f"layer_{k}.tile_{t}.conductance_s"] = conductance
+            for name, values in chip.held(k, t).items():
+                arrays[f"layer_{k}.tile_{t}.state.{name}"] = values
             arrays[f"layer_{k}.tile_{t}.r_feedback_ohm"] = tile.r_feedback_ohm
             arrays[f"layer_{k}.tile_{t}.v_offset_v"] = tile.v_offset_v
             arrays[f"layer_{k}.tile_{t}.driver_gain"] = tile.driver_gain
@@ -396,13 +399,35 @@ def read_chip(run: Path, config: Config) -> Chip:
             check_conductances(conductance, f"{name}.conductance_s")
             if (periphery.tiles[t].r_feedback_ohm <= 0).any():
                 raise not_a_run(run / "chip.npz", f"layer_{k}.tile_{t}.r_feedback_ohm is not > 0")
-    return Chip(
+    chip = Chip(
         config.hardware,
         tuple(plans),
         tuple(layer[0] for layer in layers),
         tuple(layer[1] for layer in layers),
         tuple(layer[2] for layer in layers),
     )
+    return chip if chip.hardware.device is None else _with_states(chip, stored)
+
+
+def _with_states(chip: Chip, stored: Stored) -> Chip:
+    """The chip with the states that are stored, which must be those of its conductances."""
+    wanted = held_chip(chip)
+    states = tuple(
+        tuple(
+            {
+                name: stored[f"layer_{k}.tile_{t}.state.{name}", values.shape]
+                for name, values in tile.items()
+            }
+            for t, tile in enumerate(layer)
+        )
+        for k, layer in enumerate(wanted.states)
+    )
+    for k, (layer, found) in enumerate(zip(wanted.states, states, strict=True)):
+        for t, (tile, own) in enumerate(zip(layer, found, strict=True)):
+            for name, values in tile.items():
+                if not np.allclose(own[name], values, rtol=1e-6, atol=0):
+                    raise stored.wrong(f"layer_{k}.tile_{t}: states of other conductances")
+    return dataclasses.replace(chip, states=states)
 
 
 def _check_plans(path: Path, plans: Sequence[LayerPlan], stored: Stored, config: Config) -> None:

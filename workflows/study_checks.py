@@ -10,10 +10,14 @@ def check_study(config: Config) -> None:
     """Checks what no single key says; data and network are checked where they are read.
 
     Raises:
-        InputError: the configuration asks for writing that cannot be done, or its parts
-            do not go together.
+        InputError: the configuration asks for writing that cannot be done, its parts do not go
+            together, or its cells cannot have the conductances that they should.
     """
     check_combination(config)
+    if config.device.name and config.train.algorithm == "backprop":
+        from cosim.network.held_chip import check_range
+
+        check_range(config.hardware)
     if "write" in config.model_fields_set:  # who does not write need not load what writes
         from workflows.write_plan import check_writing
 

@@ -19,6 +19,7 @@ from compact_models.errors import InputError, closest
 from compact_models.variation import Stream
 from cosim.budget.in_threads import with_threads
 from cosim.network.chip_cells import cells_of_chip
+from cosim.network.held_chip import held_chip
 from cosim.network.models import exact_model, ideal_model
 from cosim.network.module import CrossbarNetwork
 from cosim.network.run import NetworkModel
@@ -284,7 +285,7 @@ def _train(
     reporter.say(f"    {watched.sentence()}")
     targets = cells_of_chip(plans, network.target_conductances())
     programmed = program(config.hardware, plans, targets, seed=seed, sample=sample)
-    chip = Chip(config.hardware, plans, periphery, programmed, network.weights())
+    chip = held_chip(Chip(config.hardware, plans, periphery, programmed, network.weights()))
     return Made(chip, network, reference, calibration, history, accuracy_float, accuracy, watched)
 
 

@@ -20,6 +20,7 @@ from compact_models.files import check_place
 from cosim.devices.form import device_form
 from cosim.driven.spice import spice_engine
 from cosim.driven.table import draw_spread, table_engine
+from cosim.network.held_chip import held_chip
 from cosim.network.models import exact_codes
 from cosim.network.whole_chip import read_chip
 from cosim.ngspice import Ngspice, find_ngspice
@@ -79,9 +80,12 @@ def write_chip(run: Path, ngspice: Ngspice, reporter: Reporter) -> ChipWriting:
     written, before_s = write_tiles(config, plan, targets, reporter, kept)
     judged = _judge(config, plan, targets, ngspice, reporter)
     x, labels = split.test_x[: config.verify.images], split.test_y[: config.verify.images]
-    meant = dataclasses.replace(chip, conductance_s=tuple(tuple(layer) for layer in targets))
-    made = dataclasses.replace(
-        chip, conductance_s=tuple(tuple(one.conductance_s for one in layer) for layer in written)
+    meant, made = (
+        held_chip(dataclasses.replace(chip, conductance_s=conductances, states=()))
+        for conductances in (
+            tuple(tuple(layer) for layer in targets),
+            tuple(tuple(one.conductance_s for one in layer) for layer in written),
+        )
     )
     reads = []
     for title, one in (("with the targets", meant), ("as written", made)):

@@ -30,7 +30,7 @@ from workflows.config import Config
 
 Array = NDArray[np.float64]
 
-_READ_V = 0.1
+_READ_V = 0.1  # of cells that a chip reads as ohmic ones
 _HEADROOM = 1.4  # of the highest amplitude, over the usual pulse
 _STILL = 1e-4  # of a state's range
 
@@ -83,7 +83,7 @@ def plan_writing(config: Config, report: Report | None = None) -> WritePlan:
             " cells may need beyond it, does not",
         )
     check_polarity(
-        MeanDevice.of(_bare(config, (1, 1)), _READ_V), surrogate,
+        MeanDevice.of(_bare(config, (1, 1)), _read_v(config)), surrogate,
         ("[write] amplitude_v", wanted.amplitude_v),
         ("[write] amplitude_down_v", wanted.amplitude_down_v),
     )  # fmt: skip
@@ -131,7 +131,7 @@ def verify_spec(config: Config) -> VerifySpec:
     range_s = config.cell.g_on_s - config.cell.g_off_s
     return VerifySpec(
         tolerance_s=range_s / (2 * (config.writing.levels - 1)),
-        read_v=_READ_V,
+        read_v=_read_v(config),
         most_pulses=config.writing.most_pulses,
         at_once=config.writing.at_once,
         rounds=config.writing.rounds,
@@ -164,7 +164,7 @@ def fresh_tile(config: Config, target_s: Array) -> WritableArray:
     """
     tile = _bare(config, target_s.shape)
     try:
-        return tile.at_conductance(np.full(target_s.shape, config.cell.g_off_s), _READ_V)
+        return tile.at_conductance(np.full(target_s.shape, config.cell.g_off_s), _read_v(config))
     except InputError as error:
         raise InputError(
             f"cells that are off cannot be {config.writing.device!r} {config.writing.parameters!r}",
@@ -173,6 +173,11 @@ def fresh_tile(config: Config, target_s: Array) -> WritableArray:
             allowed=error.allowed,
             hint="train with cells that the device of [write] can be",
         ) from error
+
+
+def _read_v(config: Config) -> float:
+    """What cells are read with between pulses: where they are devices, as the chip reads them."""
+    return config.driver.v_read_v if config.device.name else _READ_V
 
 
 def _bare(config: Config, shape: tuple[int, ...]) -> WritableArray:

@@ -9,7 +9,7 @@ parameter of the subcircuit and can be set per instance.
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import sympy
 from sympy.core.relational import Relational
@@ -20,7 +20,7 @@ from compact_models.emit.expressions import (
     NetlistPrinter,
     one_line_of_ascii,
 )
-from compact_models.emit.hoist import hoist
+from compact_models.emit.hoist import IsFixed, hoist
 from compact_models.model import CompactModel, ParameterSet
 from compact_models.model_checks import cannot_be_negative
 from compact_models.normal_form import NormalForm, Step, normal_form, normalise
@@ -36,7 +36,7 @@ _LEAK = 1e-15  # [1/s] the least decay: every node needs a way to ground
 _WIDTH = 120
 _FIXED = "fixed__"  # how the names of computed parameters begin
 # Current that an ordinary amount of residual, one scale of its quantity, sends into its node.
-_RESIDUAL_A = 1e-6
+RESIDUAL_A = 1e-6
 
 
 def state_node(state: State) -> str:
@@ -65,10 +65,10 @@ def subcircuit(model: CompactModel, parameter_set: ParameterSet, name: str) -> s
     ]
     lines += _body(model, form)
     lines.append(f".ends {name}")
-    return "\n".join(_continued(one_line_of_ascii(line)) for line in lines) + "\n"
+    return "\n".join(continued(one_line_of_ascii(line)) for line in lines) + "\n"
 
 
-def _continued(line: str) -> str:
+def continued(line: str) -> str:
     """An element over several lines, where it is long; a comment as it is."""
     if line.startswith("*") or len(line) <= _WIDTH:
         return line
@@ -87,10 +87,10 @@ def _body(model: CompactModel, form: NormalForm) -> list[str]:
         if definition.limits:
             low, high = (printer.text(end) for end in definition.limits)
             printer.name(definition, f"max({low}, min({high}, v(d_{definition.name})))")
-    inlined = [step for step in form.steps if step[0] not in nodes]
+    between = [step for step in form.steps if step[0] not in nodes]
 
     def text(expression: sympy.Expr) -> str:
-        return printer.text(_inline(expression, inlined))
+        return printer.text(inlined(expression, between))
 
     lines = []
     for symbol, scale in nodes.items():
@@ -98,15 +98,15 @@ def _body(model: CompactModel, form: NormalForm) -> list[str]:
     for internal, residual in zip(model.internals, form.residuals, strict=True):
         node = f"y_{internal.name}"
         # Small, so that the rounding errors of a residual near zero lie below any abstol in use.
-        size = internal.scale / _RESIDUAL_A
+        size = internal.scale / RESIDUAL_A
         lines.append(f"by_{internal.name} {node} 0 i=({text(steps[residual])})/{size!r}")
-        lines.append(f"cy_{internal.name} {node} 0 {_RESIDUAL_A * SETTLING_S!r}")
+        lines.append(f"cy_{internal.name} {node} 0 {RESIDUAL_A * SETTLING_S!r}")
     for state, rate in zip(model.states, form.rates, strict=True):
         node, start = state_node(state), normalise(state, sympy.Symbol(f"{state.name}_0"))
-        decay, rest = _decay(_inline(steps[rate], inlined), form.inputs[model.states.index(state)])
+        decay, rest = _decay(inlined(steps[rate], between), form.inputs[model.states.index(state)])
         # At the operating point (time is 0 there) it is held where it starts: a transient needs no
         # `uic`, and a source that is not 0 at first does not send it to a bound.
-        begins = in_braces(_inline(start, inlined))
+        begins = in_braces(inlined(start, between))
         needs = "" if decay == 0 else f"*(1+{{{in_braces(decay)}}})"
         held = f"({{{begins}}}){needs}-v({node})"
         lines += [
@@ -149,14 +149,15 @@ def _own_nodes(
     nodes: dict[sympy.Symbol, float] = {d: 1.0 for d in model.definitions if d.limits}
     for state in model.states:
         symbol = sympy.Symbol(f"free__{state.name}", real=True)
-        rate = _inline(steps[symbol], [s for s in steps.items() if s[0] not in nodes])
+        rate = inlined(steps[symbol], [s for s in steps.items() if s[0] not in nodes])
         if sympy.count_ops(rate) > _LONG:
             solved = {*model.internals, *(d for d in model.definitions if d.limits)}
             nodes[symbol] = _RATE_OF_SOLVED if rate.free_symbols & solved else _RATE
     return nodes
 
 
-def _inline(expression: sympy.Expr, steps: list[Step]) -> sympy.Expr:
+def inlined(expression: sympy.Expr, steps: Sequence[Step]) -> sympy.Expr:
+    """The expression with what is assigned in its symbols' place, the last assignment first."""
     for symbol, value in reversed(steps):
         expression = expression.xreplace({symbol: value})
     return expression
@@ -184,13 +185,14 @@ class BSourcePrinter(NetlistPrinter):
     computed once and without that.
     """
 
-    def __init__(self, names: Mapping[sympy.Symbol, str]) -> None:
+    def __init__(self, names: Mapping[sympy.Symbol, str], *, fixed: IsFixed | None = None) -> None:
         super().__init__(names)
+        self._is_fixed = fixed or _is_fixed
         self._fixed: dict[sympy.Expr, sympy.Symbol] = {}
 
     def text(self, expression: sympy.Expr) -> str:
         """The text of an expression; `parameters` has what it refers to."""
-        return str(self.doprint(hoist(expression, _is_fixed, self._fixed, _FIXED)))
+        return str(self.doprint(hoist(expression, self._is_fixed, self._fixed, _FIXED)))
 
     def name(self, symbol: sympy.Symbol, text: str) -> None:
         """From now on `symbol` is written as `text`."""

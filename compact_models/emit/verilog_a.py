@@ -34,7 +34,7 @@ def module(model: CompactModel, parameter_set: ParameterSet, name: str) -> str:
         name: the module's name.
     """
     form = normal_form(model)
-    printer = _VerilogPrinter({V: "V(p, n)"})
+    printer = VerilogPrinter({V: "V(p, n)"})
     nodes = [f"s_{x.name}" for x in model.states] + [f"y_{y.name}" for y in model.internals]
     steps = share(form.steps, [*form.rates, *form.residuals, form.current])
     names = [symbol.name for symbol, _ in steps]
@@ -50,11 +50,11 @@ def module(model: CompactModel, parameter_set: ParameterSet, name: str) -> str:
         *([f"    electrical {', '.join(f'n_{node}' for node in nodes)};"] if nodes else []),
     ]
     for one in model.parameters:
-        lines.append(_parameter(one, parameter_set.values[one.name]))
+        lines.append(instance_parameter(one, parameter_set.values[one.name]))
     for state in model.states:
         value = repr(float(parameter_set.initial[state.name]))
         lines.append(f'    (* type="instance" *) parameter real {state.name}_0 = {value};')
-    lines += [f"    real {', '.join(sorted(set(names)))};", *_LIMITED_EXP, "    analog begin"]
+    lines += [f"    real {', '.join(sorted(set(names)))};", *LIMITED_EXP, "    analog begin"]
     for state in model.states:
         start = normalise(state, sympy.Symbol(f"{state.name}_0"))
         for definition in reversed(model.definitions):
@@ -76,7 +76,7 @@ def module(model: CompactModel, parameter_set: ParameterSet, name: str) -> str:
 
 
 # Two underscores: no name of a model's has them.
-_LIMITED_EXP = (
+LIMITED_EXP = (
     "    analog function real limited__exp;",
     "        input x;",
     "        real x;",
@@ -85,7 +85,8 @@ _LIMITED_EXP = (
 )
 
 
-def _parameter(one: Parameter, value: float) -> str:
+def instance_parameter(one: Parameter, value: float) -> str:
+    """The line that declares a parameter of an instance, with its bounds."""
     bounds = ""
     if math.isfinite(one.low) or math.isfinite(one.high):
         low = "-inf" if not math.isfinite(one.low) else repr(float(one.low))
@@ -96,7 +97,7 @@ def _parameter(one: Parameter, value: float) -> str:
     return f'    (* type="instance" *) parameter real {one.name} = {float(value)!r}{bounds};'
 
 
-class _VerilogPrinter(NetlistPrinter):
+class VerilogPrinter(NetlistPrinter):
     """Expressions of an analog block."""
 
     def _print_exp(self, expr: sympy.Expr) -> str:

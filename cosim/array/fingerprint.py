@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from compact_models.cell_device import CellDevice
 from compact_models.errors import InputError
 
 KEY = "_extra_state"
@@ -59,6 +60,8 @@ def _told(value: object) -> Any:
     """What JSON has no word for: arrays by all their numbers."""
     if isinstance(value, np.ndarray):
         return value.tolist()
+    if isinstance(value, CellDevice):
+        return {"name": value.label, "content": value.content}
     if is_dataclass(value) and not isinstance(value, type):
         return {one.name: getattr(value, one.name) for one in fields(value)}
     return dict(value) if isinstance(value, Mapping) else str(value)

@@ -10,8 +10,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
+from cosim.array.device_cells import DeviceCells
+from cosim.devices.form import held_form
 from cosim.laws.kirchhoff import ArrayVoltages, check_array
 from cosim.ngspice import (
     Deck,
@@ -25,6 +28,8 @@ from cosim.ngspice import (
 from cosim.ngspice.bench import sweep_deck
 from cosim.ngspice.result import KEEP
 from netlists.array import ReadArray, array_circuit
+from netlists.cells import held
+from netlists.circuit import ForeignSubcircuit, ModelCard
 
 Array = NDArray[np.float64]
 Bools = NDArray[np.bool_]
@@ -58,6 +63,7 @@ def read_in_ngspice(
     ngspice: Ngspice,
     *,
     jobs: int = 1,
+    cells: DeviceCells | None = None,
 ) -> list[NgspiceRead]:
     """Currents out of the sensed lines of arrays.
 
@@ -69,8 +75,10 @@ def read_in_ngspice(
         drive_v: what drives each, [batch, driven line] in volts.
         ngspice: the simulator.
         jobs: decks at a time; batches are cut where there are fewer arrays than that.
+        cells: what the cells are whose states the arrays have; None of ohmic ones.
     """
-    circuits = [array_circuit(array, title="spiceloop: one array") for array in arrays]
+    block, library = (None, None) if cells is None else _cell_of(cells, ngspice)
+    circuits = [array_circuit(array, title="spiceloop: one array", cell=block) for array in arrays]
     sizes = [circuit.element_count() for circuit in circuits]
     currents = [
         np.full((len(v), array.sensed), np.nan) for array, v in zip(arrays, drive_v, strict=True)
@@ -92,6 +100,7 @@ def read_in_ngspice(
             drive_v[k][part],
             name=_name(k, part),
             expected_signals=_signals(arrays[k]),
+            library=library,
         )
 
     engine, ends = ngspice.label, dict.fromkeys(range(len(arrays)), _OK)
@@ -102,7 +111,7 @@ def read_in_ngspice(
         results = run_decks(decks, ngspice, jobs=jobs, timeout_s=lambda one: limit_s[one.name])
         for (k, part), result in zip(some, results, strict=True):
             engine = result.engine
-            end = _judge(arrays[k], result)
+            end = _judge(arrays[k], result, cells)
             if end is _OK:
                 currents[k][part] = result.plot.matrix(_signals(arrays[k]))
             elif ends[k] is _OK:
@@ -127,7 +136,17 @@ def _signals(array: ReadArray) -> tuple[str, ...]:
     return tuple(f"i(vsense_{line})" for line in range(array.sensed))
 
 
-def _judge(array: ReadArray, result: SimulationResult) -> _End:
+def _cell_of(
+    cells: DeviceCells, ngspice: Ngspice
+) -> tuple[ForeignSubcircuit | ModelCard, bytes | None]:
+    """The block of cells that are devices, or the card and its library where they are compiled."""
+    form = held_form(cells.device, ngspice)
+    if form.library is None:
+        return held.behavioural(cells.device), None
+    return held.compiled(cells.device)[0], form.library
+
+
+def _judge(array: ReadArray, result: SimulationResult, cells: DeviceCells | None) -> _End:
     if not result.ok:
         where = "" if result.kept else f"{KEEP}=FOLDER keeps the deck of a failed run"
         return result.outcome, result.reason, where
@@ -136,7 +155,11 @@ def _judge(array: ReadArray, result: SimulationResult) -> _End:
     live_s = np.where(array.pieces.live, crossbar.conductance_s, 0.0)
     measured = result.plot.matrix(_signals(array))
     v = _voltages(array, result.plot)
-    check = check_array(live_s, crossbar.wires, v, measured, sensed=array.ports[1])
+    drawn = None
+    if cells is not None:
+        law = cells.law(torch.from_numpy(live_s))
+        drawn = law(torch.from_numpy(v.word - v.bit))[0].numpy()
+    check = check_array(live_s, crossbar.wires, v, measured, sensed=array.ports[1], cell_a=drawn)
     if check.ok.all():
         return _OK
     left = f"{check.worst:.1e} of the largest current is left over"

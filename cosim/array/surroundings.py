@@ -8,6 +8,7 @@ segments and nothing else: each has drivers and amplifiers of its own.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Protocol
 
 import torch
 
@@ -50,6 +51,14 @@ class Ends:
     def flipped(self) -> Ends:
         """Of the array turned over as `flipped` does: its lines are counted from the other end."""
         return Ends(_counted(self.r_driver_ohm), _counted(self.r_sense_ohm), _line(self.held_v))
+
+
+class TileRead(Protocol):
+    """Tiles in one state, between driven and sensed ends."""
+
+    def current_a(self, drive_v: torch.Tensor) -> torch.Tensor:
+        """[..., batch, sensed line] for [..., batch, driven line]."""
+        ...
 
 
 @dataclass(frozen=True, eq=False)

@@ -9,11 +9,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from compact_models.cell_device import CellDevice
 from compact_models.errors import InputError
 from compact_models.model import CompactModel, ParameterSet
+from compact_models.read_form import is_linear
 from cosim.devices.osdi import compile_osdi, find_openvaf, try_compiler
 from cosim.ngspice import Ngspice
-from netlists.cells import memristor
+from netlists.cells import held, memristor
 
 
 @dataclass(frozen=True)
@@ -65,11 +67,32 @@ def device_form(
     """
     if compiled is False:
         return B_SOURCES
+    return _compiled(memristor.compiled(model, parameter_set)[1], ngspice, refuse=bool(compiled))
+
+
+def held_form(device: CellDevice, ngspice: Ngspice, *, compiled: bool | None = None) -> DeviceForm:
+    """The form of cells that are read while their states stand still.
+
+    A current that is proportional to the voltage is a linear element in any case.
+
+    Args:
+        device: what the cells are.
+        ngspice: who gets them.
+        compiled: as in `device_form`.
+
+    Raises:
+        InputError: as `device_form`.
+    """
+    if compiled is False or (compiled is None and is_linear(device.model)):
+        return B_SOURCES
+    return _compiled(held.compiled(device)[1], ngspice, refuse=bool(compiled))
+
+
+def _compiled(text: str, ngspice: Ngspice, *, refuse: bool) -> DeviceForm:
     try:
-        text = memristor.compiled(model, parameter_set)[1]
         return DeviceForm(compile_osdi(text, require_compiler(ngspice)))
     except InputError as error:
-        if compiled:
+        if refuse:
             raise
         return DeviceForm(None, error.what)
 

@@ -20,6 +20,7 @@ from cosim.devices.form import DeviceForm, device_form
 from cosim.devices.lead import Start, at_start, lead_s
 from cosim.devices.short_segments import with_short_refined
 from cosim.ngspice import Deck, Ngspice, Outcome, SimulationResult, run_deck, timeout_for
+from cosim.ngspice.bench import LOAD_OSDI, OSDI_FILE
 
 Array = NDArray[np.float64]
 
@@ -118,8 +119,8 @@ def device_deck(
     name = f"device_{model.name}"
     files: dict[str, str | bytes] = {}
     if form.library is not None:
-        files["model.osdi"] = form.library
-        block = f".model card {name}\n.control\nset num_threads=1\npre_osdi model.osdi\n.endc\n"
+        files[OSDI_FILE] = form.library
+        block = f".model card {name}\n{LOAD_OSDI}"
         instance = "ndut p 0 card"
         states = [state_signal("ndut", x) for x in model.states]
     else:

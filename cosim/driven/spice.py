@@ -20,6 +20,7 @@ from cosim.driven.heat import heat_j
 from cosim.driven.pulsed_array import PulsedArray
 from cosim.driven.result import Engine, PulseResult
 from cosim.ngspice import Deck, Ngspice, Outcome, RawPlot, SimulationResult, run_deck, timeout_for
+from cosim.ngspice.bench import LOAD_OSDI, OSDI_FILE
 from netlists.cells import memristor
 from netlists.circuit import Circuit, Element, ForeignSubcircuit, PiecewiseVoltage, Resistor
 from netlists.device_array import DeviceArray
@@ -120,11 +121,10 @@ def pulse_deck(
     control = ""
     if form.library is not None:
         card, _ = memristor.compiled(array.model, array.parameter_set)
-        files["model.osdi"] = form.library
+        files[OSDI_FILE] = form.library
         items.append(card)
         cell = card.name
-        # Threads would wait for each other at every cell: 50 times slower.
-        control = ".control\nset num_threads=1\npre_osdi model.osdi\n.endc\n"
+        control = LOAD_OSDI
     else:
         block = memristor.behavioural(array.model, array.parameter_set)
         blocks, cell = (block,), block.name

@@ -94,6 +94,7 @@ def check_array(
     sense_a: Array | None = None,
     *,
     sensed: Literal["bl", "wl"] = "bl",
+    cell_a: Array | None = None,
 ) -> KirchhoffCheck:
     """Checks every node of an array, and its sensed lines against what their ends measured.
 
@@ -103,8 +104,10 @@ def check_array(
         v: the voltages to be checked.
         sense_a: currents through the sources at the ends of the sensed lines, [point, line].
         sensed: which lines these are: bit lines, or word lines of an array that is read backward.
+        cell_a: what the cells' own equations give at these voltages, [point, row, col]; None where
+            they obey Ohm's law. `conductance_s` then says how much they conduct at most.
     """
-    cell = conductance_s * (v.word - v.bit)
+    cell = conductance_s * (v.word - v.bit) if cell_a is None else cell_a
     largest = max(float(np.abs(cell).max()), np.finfo(np.float64).tiny)
     left_over = np.zeros(len(cell))
     limit = TOLERANCE

@@ -14,12 +14,15 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from cosim.array.device_cells import DeviceCells
 from cosim.array.layout import TileLayout
+from cosim.array.reads.device_exact import DeviceExactReads
 from cosim.array.reads.exact import ExactReads
 from cosim.array.reads.ideal import IdealReads
-from cosim.array.reads.kept import KeptReads
+from cosim.array.reads.kept import KeptReads, Transfers
 from cosim.array.surroundings import Ends, TileWires
 from cosim.network.chip_cells import stacked_cells
+from cosim.network.held_chip import cells_of
 from cosim.network.run import LayerModel, NetworkModel, forward
 from cosim.nodal.lines import as_ohm
 from cosim.periphery.drawn import DrawnPeriphery
@@ -76,7 +79,7 @@ def exact_model(
     for number, plan in enumerate(plans):
         layout = TileLayout.of(plan)
         drawn = DrawnPeriphery.of(plan, layout, [chip[number] for chip in chips])
-        reads = exact_reads(
+        reads: Transfers = exact_reads(
             hardware,
             layout,
             tia.input_resistance_ohm(hardware.tia, drawn.r_feedback_ohm),
@@ -89,7 +92,7 @@ def exact_model(
 
 def exact_reads(
     hardware: Hardware, layout: TileLayout, sense_ohm: torch.Tensor, held_v: torch.Tensor
-) -> ExactReads:
+) -> ExactReads | DeviceExactReads:
     """The exact solution of a layer's tiles behind a chip's wires and drivers.
 
     Args:
@@ -98,8 +101,29 @@ def exact_reads(
         sense_ohm: in series at the sense nodes, [..., col].
         held_v: what bit lines are held at, likewise.
     """
+    cells = bent_cells(hardware)
+    if cells is None:
+        return ohmic_reads(hardware, layout, sense_ohm, held_v)
+    ends = Ends(hardware.driver.r_driver_ohm, sense_ohm, held_v)
+    return DeviceExactReads(cells, tile_wires(hardware, layout), ends, Ends())
+
+
+def ohmic_reads(
+    hardware: Hardware, layout: TileLayout, sense_ohm: torch.Tensor, held_v: torch.Tensor
+) -> ExactReads:
+    """The same for cells that are resistors of the conductances at the read voltage."""
     ends = Ends(hardware.driver.r_driver_ohm, sense_ohm, held_v)
     return ExactReads(tile_wires(hardware, layout), ends, Ends())
+
+
+def bent_cells(hardware: Hardware) -> DeviceCells | None:
+    """What the cells are where their current is not proportional to the voltage; else None.
+
+    Raises:
+        InputError: cells of this device cannot hold weights.
+    """
+    cells = cells_of(hardware)
+    return None if cells is None or cells.linear else cells
 
 
 def tile_wires(hardware: Hardware, layout: TileLayout) -> TileWires:

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
 
 from cosim.array.layout import TileLayout
 from cosim.array.reads.anchored_tile import AnchoredTile
+from cosim.array.reads.device_surrogate import DeviceSurrogateReads
+from cosim.array.reads.kept import Transfers
 from cosim.array.reads.surrogate import SurrogateReads
+from cosim.array.surroundings import Ends
+from cosim.network.models import bent_cells, tile_wires
 from cosim.network.run import LayerModel
 from cosim.periphery.surrogate import FittedPeriphery
 from cosim.surrogate.wires import WireModel
@@ -47,6 +51,7 @@ class SurrogateModel:
         fitted: what was fitted to each.
         anchored: tiles whose wires are anchored on their exact solution.
         watched: somebody compares the currents with the exact ones.
+        devices: layers whose cells are devices that bend; None where no cell does.
     """
 
     name = "surrogate"
@@ -59,17 +64,42 @@ class SurrogateModel:
         *,
         anchored: Mapping[Tile, AnchoredTile] | None = None,
         watched: bool = False,
+        devices: Sequence[DeviceSurrogateReads] | None = None,
     ) -> None:
         self.hardware = hardware
         self.plans = tuple(plans)
         self.fitted = tuple(fitted)
         self.anchored = dict(anchored or {})
         self.watched = watched
+        self.devices = self._devices() if devices is None else tuple(devices)
         self.reads = tuple(self._reads_of(number) for number in range(len(self.plans)))
+        used: Sequence[Transfers] = self.devices or self.reads
         self.layers = tuple(
             LayerModel(TileLayout.of(plan), reads, layer.periphery)
-            for plan, reads, layer in zip(self.plans, self.reads, self.fitted, strict=True)
+            for plan, reads, layer in zip(self.plans, used, self.fitted, strict=True)
         )
+
+    def _devices(self) -> tuple[DeviceSurrogateReads, ...]:
+        """Reads of cells that bend, calibrated at the first conductances that they see."""
+        cells = bent_cells(self.hardware)
+        if cells is None:
+            return ()
+        made = []
+        for number, (plan, layer) in enumerate(zip(self.plans, self.fitted, strict=True)):
+            full_v = self.hardware.driver.v_read_v
+            made.append(
+                DeviceSurrogateReads(
+                    cells,
+                    tile_wires(self.hardware, TileLayout.of(plan)),
+                    Ends(
+                        self.hardware.driver.r_driver_ohm, layer.wires.bit.sense_ohm, layer.held_v
+                    ),
+                    low_v=-full_v if plan.signed_input else 0.0,
+                    high_v=full_v,
+                    seed=number,
+                )
+            )
+        return tuple(made)
 
     def _reads_of(self, number: int) -> SurrogateReads:
         plan, layer = self.plans[number], self.fitted[number]
@@ -84,4 +114,18 @@ class SurrogateModel:
             anchored: tiles that are anchored; None for those that are.
         """
         tiles = self.anchored if anchored is None else anchored
-        return SurrogateModel(self.hardware, self.plans, self.fitted, anchored=tiles, watched=True)
+        return SurrogateModel(
+            self.hardware,
+            self.plans,
+            self.fitted,
+            anchored=tiles,
+            watched=True,
+            devices=self.devices,
+        )
+
+    def calibrated_anew(self, layers: Collection[int]) -> SurrogateModel:
+        """The same, in which the cells of these layers are calibrated at what they see next."""
+        made = self.as_watched()
+        for number in layers:
+            made.devices[number].forget()
+        return made

@@ -14,8 +14,8 @@ from typing import Any
 import torch
 
 from cosim.array.reads.anchored_tile import AnchoredTile
-from cosim.array.reads.exact import ExactReads
-from cosim.network.models import exact_reads
+from cosim.array.reads.kept import Transfers
+from cosim.network.models import exact_reads, ohmic_reads
 from cosim.network.run import code_full, converter_codes, drive_voltages
 from cosim.network.surrogate import SurrogateModel, Tile
 from netlists.hardware import Hardware
@@ -66,7 +66,7 @@ def tile_errors(
             drive_v = drive_voltages(model.hardware, plan, layer, values)
             exact = _exact(model, number).transfer(cells).current_a(drive_v)
             off_used, off_closed = (
-                _off(one.reads[number].transfer(cells).current_a(drive_v), exact)
+                _off(one.layers[number].reads.transfer(cells).current_a(drive_v), exact)
                 for one in (used, closed)
             )
             errors += [
@@ -88,7 +88,8 @@ def anchored(
 ) -> tuple[SurrogateModel, tuple[TileError, ...]]:
     """The surrogate with tiles anchored that are off by more than a tolerance, and which these are.
 
-    A tile that is off although it is anchored gets half of its tolerance from then on.
+    A tile that is off although it is anchored gets half of its tolerance from then on. Where cells
+    are devices that bend, their layers are calibrated anew, at the conductances that come next.
 
     Args:
         model: the surrogate of one chip.
@@ -96,6 +97,8 @@ def anchored(
         tolerances: largest error of currents, relative, of each layer.
     """
     passed = tuple(one for one in errors if not one.used <= tolerances[one.tile[0]])  # also NaN
+    if model.devices:
+        return model.calibrated_anew({one.tile[0] for one in passed}), passed
     tiles = dict(model.anchored)
     for one in passed:
         before = tiles.get(one.tile)
@@ -105,7 +108,12 @@ def anchored(
 
 
 def anchors_of(model: SurrogateModel) -> dict[str, Any]:
-    """Where and how the tiles of a surrogate are anchored, as tensors and numbers."""
+    """Where and how the tiles of a surrogate are anchored, as tensors and numbers.
+
+    Where cells are devices that bend: where their layers were calibrated.
+    """
+    if model.devices:
+        return {str(layer): one.saved() for layer, one in enumerate(model.devices)}
     return {f"{layer}.{tile}": one.saved() for (layer, tile), one in model.anchored.items()}
 
 
@@ -116,6 +124,10 @@ def with_anchors(model: SurrogateModel, saved: Mapping[str, Any]) -> SurrogateMo
         model: as it was calibrated.
         saved: of `anchors_of`.
     """
+    if model.devices:
+        for name, one in saved.items():
+            model.devices[int(name)].restore(one)
+        return model.as_watched()
     tiles = dict(model.anchored)
     for name, one in saved.items():
         layer, _, tile = name.partition(".")
@@ -128,13 +140,13 @@ def with_anchors(model: SurrogateModel, saved: Mapping[str, Any]) -> SurrogateMo
 def _anchored_tile(model: SurrogateModel, number: Tile, tolerance: float) -> AnchoredTile:
     layer, tile = number
     wires, held_v = model.reads[layer].of_tile(tile)
-    solve = exact_reads(
+    solve = ohmic_reads(
         model.hardware, model.layers[layer].layout, wires.bit.sense_ohm, held_v
     ).transfer
     return AnchoredTile(wires, held_v, solve, tolerance=tolerance)
 
 
-def _exact(model: SurrogateModel, number: int) -> ExactReads:
+def _exact(model: SurrogateModel, number: int) -> Transfers:
     """A layer's wires exactly, behind the sense resistances that the surrogate has found."""
     fitted = model.fitted[number]
     layout = model.layers[number].layout

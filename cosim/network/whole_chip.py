@@ -12,11 +12,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from compact_models.scratch import check_room
+from cosim.array.device_cells import DeviceCells
+from cosim.devices.form import B_SOURCES, held_form
 from cosim.laws.kirchhoff import ArrayVoltages, check_array, check_wires
 from cosim.network.cell_loss import CellLoss, loss_bench
+from cosim.network.models import bent_cells
 from cosim.ngspice import (
     Ngspice,
     Outcome,
@@ -101,7 +105,10 @@ def read_chip(
         title: first line of the decks.
         on_progress: called with (images done, images).
     """
-    circuit = network_circuit(chip, title=title)
+    form = B_SOURCES
+    if chip.hardware.device is not None:
+        form = held_form(chip.hardware.device, ngspice)
+    circuit = network_circuit(chip, title=title, compiled=form.compiled)
     elements = circuit.element_count()
     per_deck = max(1, min(-(-len(images) // jobs), _MAX_VALUES // max(1, elements)))
     at_once = min(jobs, -(-len(images) // per_deck))
@@ -123,7 +130,7 @@ def read_chip(
     while waiting:
         # As many decks at a time as run at a time: node voltages of all would not fit in memory.
         parts, waiting = waiting[:jobs], waiting[jobs:]
-        results = _run_parts(circuit, images, parts, outputs, ngspice, jobs, progress)
+        results = _run_parts(circuit, form.library, images, parts, outputs, ngspice, jobs, progress)
         for part, result in zip(parts, results, strict=True):
             if (
                 gathered.take(part, result, images[part], outputs) in WORTH_HALVING
@@ -139,12 +146,16 @@ def read_chip(
     )
 
 
+# Currents of devices are computed of so many parts of a sweep in turn.
+_PIECES = 4
+
 # A deck that timed out or crashed would only do so again, for longer.
 WORTH_HALVING = (Outcome.NO_CONVERGENCE, Outcome.INVALID)
 
 
 def _run_parts(
     circuit: Circuit,
+    library: bytes | None,
     images: Array,
     parts: Sequence[Index],
     outputs: tuple[str, ...],
@@ -160,6 +171,7 @@ def _run_parts(
             images[part],
             name=f"images_{part[0]}_to_{part[-1]}",
             expected_signals=outputs,
+            library=library,
         )
         for part in parts
     ]
@@ -235,6 +247,7 @@ class _Gathered:
 
     def _take_tiles(self, plot: RawPlot) -> str:
         checked: list[tuple[Array, Array]] = []
+        law = bent_cells(self._chip.hardware)
         for layer, plan in enumerate(self._chip.plans):
             for tile in range(len(plan.tiles)):
                 conductance = self._chip.conductance_s[layer][tile]
@@ -246,7 +259,8 @@ class _Gathered:
                     check = check_wires(wires, v, kept)
                 else:
                     measured = _sense_currents(self._chip, layer, tile, plot)
-                    check = check_array(conductance, wires, v, measured)
+                    drawn = None if law is None else self._drawn_a(law, conductance, v)
+                    check = check_array(conductance, wires, v, measured, cell_a=drawn)
                 if not check.ok.all():
                     return (
                         f"Kirchhoff's current law is broken in {plan.name}.{plan.tiles[tile].name}:"
@@ -263,6 +277,19 @@ class _Gathered:
                 received[tile] += across
                 applied[tile] += squared
         return ""
+
+    @staticmethod
+    def _drawn_a(cells: DeviceCells, conductance_s: Array, v: ArrayVoltages) -> Array:
+        """What devices draw at these voltages by their own equations, [point, row, col]."""
+        cell = cells.law(torch.from_numpy(conductance_s))
+        return np.concatenate(
+            [
+                cell(torch.from_numpy(word - bit))[0].numpy()
+                for word, bit in zip(
+                    np.array_split(v.word, _PIECES), np.array_split(v.bit, _PIECES), strict=True
+                )
+            ]
+        )
 
     def mean_drop(self) -> tuple[tuple[Array, ...], ...]:
         """One less the share of the drive that cells received."""

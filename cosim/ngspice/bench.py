@@ -24,6 +24,10 @@ Array = NDArray[np.float64]
 # far below one LSB. Shunt conductances would be a current that the other engines do not have.
 OPTIONS = ".option klu reltol=1e-7 abstol=1e-15 vntol=1e-10 itl1=500 itl2=500 itl4=100"
 
+OSDI_FILE = "model.osdi"
+# Threads would wait for each other at every cell: 50 times slower.
+LOAD_OSDI = f".control\nset num_threads=1\npre_osdi {OSDI_FILE}\n.endc\n"
+
 
 def stepped_inputs(nodes: Sequence[str], vectors: Array) -> tuple[Element, ...]:
     """Sources that give `nodes` the voltages of row `index` of `vectors`, [vector, node]."""
@@ -48,6 +52,7 @@ def sweep_deck(
     *,
     name: str,
     expected_signals: tuple[str, ...] = (),
+    library: bytes | None = None,
 ) -> Deck:
     """A deck that sends `vectors`, [vector, input], through a circuit in one `.dc` sweep.
 
@@ -57,13 +62,18 @@ def sweep_deck(
         vectors: input voltages.
         name: what messages call the deck.
         expected_signals: signals without which the result is worth nothing.
+        library: the compiled (OSDI) models of the circuit's cards.
     """
     bench = dataclasses.replace(circuit, items=(*circuit.items, *stepped_inputs(inputs, vectors)))
     analysis = f"{OPTIONS}\n.dc vindex 0 {max(len(vectors) - 1, 0)} 1\n.end\n"
+    files: dict[str, str | bytes] = {**circuit.files}
+    if library is not None:
+        files[OSDI_FILE] = library
+        analysis = LOAD_OSDI + analysis
     return Deck(
         text=render(bench) + "\n" + analysis,
         name=name,
         expected_points=len(vectors),
         expected_signals=expected_signals,
-        files=circuit.files,
+        files=files,
     )

@@ -118,19 +118,19 @@ def solve_nonlinear(
     cell: Cell,
     lines: Lines,
     drive_v: torch.Tensor,
-    shape: tuple[int, int],
+    shape: tuple[int, ...],
     *,
     sense_v: torch.Tensor | None = None,
     tolerance_v: float = 1e-12,
 ) -> NonlinearState:
-    """Reads an array of nonlinear cells with several input vectors at once.
+    """Reads an array of nonlinear cells, or a stack of them, with several input vectors at once.
 
     Args:
         cell: the cells.
-        lines: what runs through the array.
-        drive_v: voltages of the drivers, [batch, row].
-        shape: rows and columns.
-        sense_v: voltages of the sense nodes, [col]; None is ground.
+        lines: what runs through the array, or through each array of the stack.
+        drive_v: voltages of the drivers, [..., batch, row].
+        shape: rows and columns, behind the axes of the stack: [..., row, col].
+        sense_v: voltages of the sense nodes, [col], or [..., 1, col] of a stack; None is ground.
         tolerance_v: error of the cells' voltages at which to end [V].
 
     Raises:
@@ -138,9 +138,11 @@ def solve_nonlinear(
             cell that returns something else than current and slope of every cell; a tolerance that
             is not positive.
     """
-    _check_volts("drive_v", drive_v, ("batch", shape[0]))
+    _check_volts("drive_v", drive_v, (*shape[:-2], "batch", shape[-2]))
     if sense_v is not None:
-        _check_volts("sense_v", sense_v, (shape[1],))
+        for_all = not isinstance(sense_v, torch.Tensor) or sense_v.ndim == 1 or len(shape) == 2
+        stack = () if for_all else (*shape[:-2], 1)
+        _check_volts("sense_v", sense_v, (*stack, shape[-1]))
     if not tolerance_v > 0:
         raise InputError(
             "a tolerance must be positive", where="tolerance_v", value=tolerance_v, allowed="> 0 V"
@@ -149,31 +151,33 @@ def solve_nonlinear(
     check_array(ohmic, lines)
     with torch.no_grad():
         whole = factorise(ohmic, lines, "sources")
-        if whole.block.hybrid.ndim > 2:  # [output, input] of one
+        if whole.block.hybrid.shape[:-2] != shape[:-2]:  # [..., output, input]
             raise InputError(
-                "nonlinear cells are read in one array at a time",
+                "lines of more arrays than there are",
                 where="lines",
                 value=tuple(whole.block.hybrid.shape[:-2]),
-                allowed="resistances of one array",
+                allowed=f"resistances of one array, or of {shape[:-2]}",
             )
         inputs = port_inputs(whole, lines, drive_v, sense_v)
         u, converged, residuals = _newton(cell, whole, ohmic, inputs, tolerance_v)
-        source = cell(u)[0] - ohmic * u
+        source = cell(u)[0] - ohmic.unsqueeze(-3) * u
         outputs, current, word, bit = whole.answer(inputs, source)
-        lost = ~converged[:, None, None]
+        lost = ~converged[..., None, None]
         state = state_from(
             whole, lines, drive_v, sense_v, outputs,
             *(x.masked_fill(lost, torch.nan) for x in (current, word, bit)),
         )  # fmt: skip
     for name in ("driver_a", "sense_a", "power_w"):
         values = getattr(state, name)
-        values.masked_fill_(~converged if values.ndim == 1 else ~converged[:, None], torch.nan)
+        of_vector = values.ndim == converged.ndim
+        values.masked_fill_(~converged if of_vector else ~converged[..., None], torch.nan)
     return NonlinearState(state, converged, residuals)
 
 
-def chord_conductance(cell: Cell, drive_v: torch.Tensor, shape: tuple[int, int]) -> torch.Tensor:
-    """A conductance for every cell: what it conducts at an ordinary voltage."""
-    volts = drive_v.square().mean().sqrt().clamp_min(1e-3).expand(1, *shape)
+def chord_conductance(cell: Cell, drive_v: torch.Tensor, shape: tuple[int, ...]) -> torch.Tensor:
+    """A conductance for every cell, [..., row, col]: what it conducts at an ordinary voltage."""
+    ordinary = drive_v.square().mean().sqrt().clamp_min(1e-3)
+    volts = ordinary.expand(*shape[:-2], 1, *shape[-2:])
     try:
         answer = cell(volts)
     except RuntimeError as error:  # torch's, of shapes that do not go together
@@ -188,9 +192,9 @@ def chord_conductance(cell: Cell, drive_v: torch.Tensor, shape: tuple[int, int])
             "cells draw no finite current",
             where="cell",
             value=float(current[~torch.isfinite(current)][0]),
-            allowed=f"finite at {float(volts[0, 0, 0]):.3g} V, an ordinary voltage of the drivers",
+            allowed=f"finite at {float(ordinary):.3g} V, an ordinary voltage of the drivers",
         )
-    return (current / volts)[0].clamp_min(0.0)
+    return (current / volts).squeeze(-3).clamp_min(0.0)
 
 
 def _checked(answer: object, volts: torch.Tensor) -> torch.Tensor:
@@ -202,7 +206,7 @@ def _checked(answer: object, volts: torch.Tensor) -> torch.Tensor:
             for x in answer
         )
         if all(isinstance(x, torch.Tensor) and x.dtype == volts.dtype for x in answer) and all(
-            x.shape in (volts.shape, volts.shape[1:], ()) for x in answer
+            x.shape in (volts.shape, volts.shape[-2:], ()) for x in answer
         ):
             current: torch.Tensor = answer[0]
             return current.expand(volts.shape)
@@ -216,7 +220,8 @@ def _checked(answer: object, volts: torch.Tensor) -> torch.Tensor:
 
 def _check_volts(name: str, volts: torch.Tensor, shape: tuple[str | int, ...]) -> None:
     check_volts(name, volts, int(shape[-1]))
-    if volts.ndim != len(shape) or not len(volts):
+    fits = volts.shape[:-2] == shape[:-2] if len(shape) > 2 else True
+    if volts.ndim != len(shape) or not volts.numel() or not fits:
         raise InputError(
             "voltages that do not fit the array",
             where=name,
@@ -236,37 +241,39 @@ def _newton(
         return word - bit
 
     def residual(u: torch.Tensor) -> torch.Tensor:
-        return u - across(inputs, cell(u)[0] - ohmic * u)
+        return u - across(inputs, cell(u)[0] - straight * u)
 
-    u = across(inputs, ohmic.new_zeros(inputs.shape[-1], *ohmic.shape))
+    grid = ohmic.shape[-2:]
+    straight = ohmic.unsqueeze(-3)
+    u = across(inputs, ohmic.new_zeros(*ohmic.shape[:-2], inputs.shape[-1], *grid))
     off = residual(u)
-    worst = off.abs().flatten(1).amax(-1)
+    worst = off.abs().amax((-2, -1))
     history = [worst]
     for _ in range(_MOST_STEPS):
         if bool((worst <= tolerance_v).all()):
             break
-        excess = cell(u)[1] - ohmic
+        excess = cell(u)[1] - straight
 
         def product(x: torch.Tensor, excess: torch.Tensor = excess) -> torch.Tensor:
-            change = x.unflatten(-1, ohmic.shape)
-            return x - across(zero, excess * change).flatten(1)
+            change = x.unflatten(-1, grid)
+            return x - across(zero, excess * change).flatten(-2)
 
         exact = float((worst / history[0].clamp_min(1e-300)).amax())
         forcing = min(_FORCING[0], max(_FORCING[1], 0.1 * exact))
-        step = gmres(product, -off.flatten(1), relative=forcing).unflatten(-1, ohmic.shape)
+        step = gmres(product, -off.flatten(-2), relative=forcing).unflatten(-1, grid)
         # Where the residual does not fall the step is halved, vector by vector.
         part = torch.ones_like(worst)
         for _ in range(_MOST_HALVINGS):
-            tried = u + part[:, None, None] * step
+            tried = u + part[..., None, None] * step
             new = residual(tried)
-            fell = new.abs().flatten(1).amax(-1)
+            fell = new.abs().amax((-2, -1))
             bad = ~(fell < (1.0 - 1e-4 * part) * worst) & (worst > tolerance_v)  # True for NaN
             if not bool(bad.any()):
                 break
             part = torch.where(bad, 0.5 * part, part)
         better = fell < worst
-        u = torch.where(better[:, None, None], tried, u)
-        off = torch.where(better[:, None, None], new, off)
+        u = torch.where(better[..., None, None], tried, u)
+        off = torch.where(better[..., None, None], new, off)
         worst = torch.where(better, fell, worst)
         history.append(worst)
         if not bool(better.any()):

@@ -14,7 +14,6 @@ from netlists.adcs import quantiser
 from netlists.backward.drawn import LayerBackward
 from netlists.backward.scale import feedback_ohm, product_at_full_code
 from netlists.blocks import Blocks
-from netlists.cells import ohmic
 from netlists.chip import Chip
 from netlists.circuit import (
     BehaviouralVoltage,
@@ -27,7 +26,7 @@ from netlists.circuit import (
 )
 from netlists.drivers import level
 from netlists.readout import tia
-from netlists.tile_block import tile_block
+from netlists.tile_block import cell_block, tile_block
 from netlists.tiles import LayerPlan, block_name
 
 _DRIVER, _ADC = level.name(signed=True), quantiser.name(signed=True)
@@ -48,7 +47,7 @@ def backward_circuit(
         InputError: a block of the user has the name of another block of the chip.
     """
     spec, blocks = chip.hardware.backward, Blocks()
-    cell = blocks.add(chip.hardware.blocks.get("cell") or ohmic.subcircuit())
+    cell = blocks.add(cell_block(chip.hardware))
     blocks.add(tia.subcircuit(spec.tia))
     blocks.add(level.subcircuit(spec.driver, signed=True))
     blocks.add(quantiser.subcircuit(spec.adc, signed=True))

@@ -149,18 +149,23 @@ def _cells(array: Crossbar) -> Iterator[str]:
 
     They stand behind the wires, which have then numbered the nodes from the left and from above.
     """
-    for row, (places, values) in enumerate(
+    given = array.states or {"g": array.conductance_s}
+    pairs = "".join(f" {check_identifier(name, 'a state')}=%r" for name in given)
+    tables = [values.astype(float).tolist() for values in given.values()]
+    letter = "n" if array.compiled else "x"
+    for row, (places, conductances) in enumerate(
         zip(_place_rows(array), array.conductance_s.tolist(), strict=True)
     ):
         notes = [""] * array.cols
         if array.notes:
             notes = [f" ; {comment(note)}" for note in array.notes[row]]
+        own = zip(*(table[row] for table in tables), strict=True)
         yield "\n".join(
             [
-                f"x{place} {array.cell} g={g!r}{note}"
+                f"{letter}{place} {array.cell}{pairs % values}{note}"
                 if g
-                else f"* x{place.split()[0]} is open (0 S){note}"
-                for place, g, note in zip(places, values, notes, strict=True)
+                else f"* {letter}{place.split()[0]} is open (0 S){note}"
+                for place, g, values, note in zip(places, conductances, own, notes, strict=True)
             ]
         )
 

@@ -212,5 +212,5 @@ def test_cells_of_another_array_are_refused_in_words() -> None:
 def test_lines_of_many_arrays_are_refused() -> None:
     g = torch.full((6, 5), 1e-5, dtype=torch.float64)
     many = Lines(r_wordline_ohm=torch.ones(3, 6, 5, dtype=torch.float64), r_bitline_ohm=1.0)
-    with pytest.raises(InputError, match=r"lines: nonlinear cells .* one array.*\(3,\)"):
+    with pytest.raises(InputError, match=r"lines: lines of more arrays.*\(3,\).*one array"):
         solve_nonlinear(sinh_cell(g, 0.3), many, torch.ones(2, 6).double(), (6, 5))

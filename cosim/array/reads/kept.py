@@ -6,18 +6,18 @@ from typing import Protocol
 
 import torch
 
-from cosim.array.surroundings import TileTransfer
+from cosim.array.surroundings import TileRead
 
 
 class Transfers(Protocol):
-    """Who computes transfers: a file beside this one."""
+    """Who computes what tiles do between their ends: a file beside this one."""
 
     @property
     def name(self) -> str:
         """The fidelity."""
         ...
 
-    def transfer(self, conductance_s: torch.Tensor) -> TileTransfer:
+    def transfer(self, conductance_s: torch.Tensor) -> TileRead:
         """From word lines to bit lines, for [chip, tile, row, col]."""
         ...
 
@@ -35,9 +35,9 @@ class KeptReads:
     def __init__(self, reads: Transfers) -> None:
         self.name = reads.name
         self._reads = reads
-        self._seen: tuple[torch.Tensor, TileTransfer] | None = None
+        self._seen: tuple[torch.Tensor, TileRead] | None = None
 
-    def transfer(self, conductance_s: torch.Tensor) -> TileTransfer:
+    def transfer(self, conductance_s: torch.Tensor) -> TileRead:
         """From word lines to bit lines, for [chip, tile, row, col]; differentiable."""
         if torch.is_grad_enabled() and conductance_s.requires_grad:
             return self._reads.transfer(conductance_s)

@@ -9,6 +9,7 @@ import torch
 from numpy.typing import NDArray
 
 from compact_models.errors import InputError
+from cosim.array.device_cells import DeviceCells
 from cosim.array.in_ngspice import read_in_ngspice
 from cosim.array.surroundings import Ends, TileWires
 from cosim.ngspice import Ngspice, Outcome
@@ -40,7 +41,7 @@ class SpiceRead:
 
 @dataclass(frozen=True, eq=False)
 class SpiceReads:
-    """Reads of ohmic tiles by ngspice: a deck a tile, a `.dc` sweep over the batch.
+    """Reads of tiles by ngspice: a deck a tile, a `.dc` sweep over the batch.
 
     The backward read is the netlist of the same tile with sources at its bit lines and amplifiers
     at its word lines; it knows nothing of transposed matrices.
@@ -51,6 +52,8 @@ class SpiceReads:
         backward: what they end in when bit lines are.
         ngspice: the simulator.
         jobs: decks at a time.
+        cells: what the cells are; None of ohmic ones. Of a device every cell is put into the state
+            that has its conductance.
     """
 
     wires: TileWires
@@ -58,6 +61,7 @@ class SpiceReads:
     backward: Ends
     ngspice: Ngspice
     jobs: int = 1
+    cells: DeviceCells | None = None
     name: str = "spice"
 
     def read(self, conductance_s: torch.Tensor, drive_v: torch.Tensor) -> SpiceRead:
@@ -112,10 +116,12 @@ class SpiceReads:
                 strict=True,
             )
         ]
+        every = conductance_s.detach().flatten(0, 1)
         arrays = [
-            ReadArray(Crossbar(g, segments), driver, sense, held, direction)
-            for g, segments, driver, sense, held in zip(
+            ReadArray(Crossbar(g, segments, states=states), driver, sense, held, direction)
+            for g, states, segments, driver, sense, held in zip(
                 each(conductance_s, rows, cols),
+                [{} if self.cells is None else self.cells.held_of(g) for g in every],
                 wires,
                 each(ends.r_driver_ohm, driven),
                 each(ends.r_sense_ohm, sensed),
@@ -124,7 +130,7 @@ class SpiceReads:
             )
         ]
         vectors = each(drive_v, batch, driven)
-        reads = read_in_ngspice(arrays, vectors, self.ngspice, jobs=self.jobs)
+        reads = read_in_ngspice(arrays, vectors, self.ngspice, jobs=self.jobs, cells=self.cells)
         current = torch.from_numpy(np.stack([read.current_a for read in reads]))
         worst = next((k for k, read in enumerate(reads) if read.outcome is not Outcome.OK), None)
         reason = ""
