@@ -26,6 +26,11 @@ def refusal(algorithm: str, device: Kind, read: str, update: str) -> str:
     if algorithm == "backprop":
         if read == "spice":
             return "no gradient comes out of ngspice"
+        if read == "exact" and device == "compact model":
+            return (
+                "no gradient comes out of Newton's method: train through the surrogate, which is"
+                " compared with exact"
+            )
         if device == "pulse device":
             return (
                 "backprop moves no cell by pulses, and a pulse device is read like an ohmic cell:"
@@ -102,6 +107,12 @@ def _not_there_yet(config: Config) -> None:
             "spiceloop verify compares the trained chip with ngspice",
         ),
         ("[device.d2d]", ", ".join(config.device.d2d), "", "leave it out"),
+        (
+            "[layer]",
+            ", ".join(k for k in config.layer if config.of_layer(k).device != config.device),
+            "",
+            "all layers have the cells of [device]",
+        ),
     ):
         if value != usual:
             raise InputError("backprop does not do this yet", where=where, value=value, hint=hint)
