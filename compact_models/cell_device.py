@@ -3,24 +3,23 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:  # a configuration is read before sympy is
     from compact_models.model import CompactModel, ParameterSet
 
 
-@dataclass(frozen=True, eq=False)
 class CellDevice:
     """A device, by its equations and numbers.
 
-    Attributes:
+    Args:
         model: the equations.
         parameter_set: the numbers of all cells.
     """
 
-    model: CompactModel
-    parameter_set: ParameterSet
+    def __init__(self, model: CompactModel, parameter_set: ParameterSet) -> None:
+        self.model = model
+        self.parameter_set = parameter_set
 
     @property
     def label(self) -> str:
