@@ -3,9 +3,52 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from compact_models.cell_device import CellDevice
+from compact_models.errors import InputError
 from cosim.array.device_spec import DeviceSpec
+
+if TYPE_CHECKING:  # a configuration is read before sympy and torch are
+    from compact_models.model import CompactModel, ParameterSet
+    from cosim.network.build_in_situ import PulsedDevice
+
+
+def found_device(spec: DeviceSpec, section: str = "[device]") -> tuple[CompactModel, ParameterSet]:
+    """The model and the parameter set of a device that is named.
+
+    Raises:
+        InputError: there is none of that name.
+    """
+    from compact_models.library import find_model, find_set
+
+    try:
+        model = find_model(spec.name)
+    except InputError as error:
+        raise error.at(f"{section} name") from error
+    try:
+        return model, find_set(model, spec.parameters or None)
+    except InputError as error:
+        raise error.at(f"{section} parameters") from error
+
+
+def spreads(model: CompactModel) -> list[str]:
+    """The parameters in which cells of a device may differ."""
+    from cosim.array.pulse_pairs import SPREAD
+
+    return list(SPREAD) if model.pulse is not None else [one.name for one in model.parameters]
+
+
+def pulsed_device(spec: DeviceSpec) -> PulsedDevice:
+    """Cells that pulses move; their spread is that of the set, but where `[device.d2d]` says more.
+
+    Raises:
+        InputError: there is no such device, or it is no pulse device.
+    """
+    from cosim.network.build_in_situ import PulsedDevice
+
+    model, nominal = found_device(spec)
+    return PulsedDevice(model, nominal, {**nominal.d2d, **spec.d2d}, spec.pair)
 
 
 def cell_device(spec: DeviceSpec) -> CellDevice | None:
@@ -18,12 +61,8 @@ def cell_device(spec: DeviceSpec) -> CellDevice | None:
     """
     if not spec.name:
         return None
-    from compact_models.library import find_model, find_set  # loads sympy
-
-    model = find_model(spec.name)
-    if model.pulse is not None:
-        return None
-    return CellDevice(model, find_set(model, spec.parameters or None))
+    model, numbers = found_device(spec)
+    return None if model.pulse is not None else CellDevice(model, numbers)
 
 
 def with_places(spec: DeviceSpec, folder: Path) -> DeviceSpec:

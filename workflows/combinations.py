@@ -6,7 +6,9 @@ import sys
 from typing import Literal, get_args
 
 from compact_models.errors import InputError, closest
+from compact_models.ohmic import OhmicCell
 from cosim.array.device_spec import DeviceSpec
+from cosim.pulses.spec import PulsesSpec
 from cosim.training.train_spec import ALGORITHMS, TrainSpec, algorithm_specs
 from workflows.config import Config
 
@@ -59,6 +61,13 @@ def check_combination(config: Config) -> None:
             value=config.device.name,
             hint="leave one of them out",
         )
+    if device_kind(config.device) == "pulse device" and config.cell != OhmicCell():
+        raise InputError(
+            "[device] and [cell] are two cells",
+            where="[device] name",
+            value=config.device.name,
+            hint="leave [cell] out: conductances are those of the device",
+        )
     written = config.write.device
     if config.device.name and written and written != config.device.name:
         raise InputError(
@@ -91,31 +100,35 @@ def _check_layer(train: TrainSpec, device: DeviceSpec, section: str, cells: str)
 def _not_there_yet(config: Config) -> None:
     """Refuses what the keys can say and nothing does yet."""
     train = config.train
-    if train.algorithm != "backprop":
-        raise InputError(
-            "no command trains by this algorithm yet",
-            where="[train] algorithm",
-            value=train.algorithm,
-            allowed="backprop",
-            hint="cosim.training.pulsed_sgd has it for Python",
-        )
-    for where, value, usual, hint in (
-        (
-            "[train] spice_check_share",
+    usual: dict[str, tuple[object, object, str]] = {
+        "[train] spice_check_share": (
             train.spice_check_share,
             0.0,
             "spiceloop verify compares the trained chip with ngspice",
-        ),
-        ("[device.d2d]", ", ".join(config.device.d2d), "", "leave it out"),
-        (
-            "[layer]",
-            ", ".join(k for k in config.layer if config.of_layer(k).device != config.device),
-            "",
-            "all layers have the cells of [device]",
-        ),
-    ):
-        if value != usual:
-            raise InputError("backprop does not do this yet", where=where, value=value, hint=hint)
+        )
+    }
+    if train.algorithm == "backprop":
+        usual["[device.d2d]"] = (", ".join(config.device.d2d), "", "leave it out")
+        other = [one for one in config.layer if config.of_layer(one).device != config.device]
+        usual["[layer]"] = (", ".join(other), "", "all layers have the cells of [device]")
+    else:
+        pulses = getattr(train, "pulses", PulsesSpec())
+        usual["[train] update"] = (getattr(train, "update", "step"), "step", "")
+        usual["[train.pulses] kind"] = (pulses.kind, "stochastic", "")
+        if train.read == "spice":
+            usual["[train] read"] = (
+                train.read,
+                "surrogate",
+                "ideal, surrogate and exact are there",
+            )
+        for name, own in config.layer.items():
+            for key in own.keys() - {"learning_rate", "pulses"}:
+                usual[f"[layer.{name}] {key}"] = (own[key], None, "leave it out")
+    for where, (value, has, hint) in usual.items():
+        if value != has:
+            raise InputError(
+                f"{train.algorithm} does not do this yet", where=where, value=value, hint=hint
+            )
 
 
 def device_kind(device: DeviceSpec, section: str = "[device]") -> Kind:
@@ -126,21 +139,14 @@ def device_kind(device: DeviceSpec, section: str = "[device]") -> Kind:
     """
     if not device.name:
         return "none"
-    from compact_models.library import find_model, find_set  # loads sympy
+    from workflows.cell_device import found_device, spreads  # which load sympy and torch
 
-    try:
-        model = find_model(device.name)
-    except InputError as error:
-        raise error.at(f"{section} name") from error
-    try:
-        find_set(model, device.parameters or None)
-    except InputError as error:
-        raise error.at(f"{section} parameters") from error
-    known = [one.name for one in model.parameters]
+    model, _ = found_device(device, section)
+    known = spreads(model)
     for name in device.d2d:
         if name not in known:
             raise InputError(
-                f"{device.name} has no such parameter",
+                f"cells of {device.name} do not differ in this parameter",
                 where=f"{section[:-1]}.d2d] {name}",
                 allowed=", ".join(known),
                 hint=closest(name, known),

@@ -39,7 +39,7 @@ from netlists.readout.tia import TiaSpec
 from netlists.update.spec import PulseSpec
 from netlists.wires import Wires
 from workflows import config_errors
-from workflows.cell_device import cell_device, with_places
+from workflows.cell_device import cell_device, found_device, pulsed_device, with_places
 from workflows.layer_sections import LayerSpec, Tables, by_path, layer_spec, within
 from workflows.own_blocks import BlocksSpec, OwnBlocks, load_blocks
 from workflows.wires_file import ReadWires, WiresSpec, load_wires
@@ -331,7 +331,7 @@ class Config(Spec):
         own, read = self.own_blocks, self.read_wires
         equal = Wires(self.wires.r_wordline_ohm, self.wires.r_bitline_ohm)
         return Hardware(
-            cell=self.cell,
+            cell=self._cell_of_device() or self.cell,
             wires=equal if read is None else read.wires,
             tile=self.tile,
             driver=self.driver,
@@ -343,6 +343,12 @@ class Config(Spec):
             blocks={} if own is None else own.blocks,
             device=cell_device(self.device),
         )
+
+    def _cell_of_device(self) -> OhmicCell | None:
+        """What a chip is planned with where cells are a pulse device; None where they are not."""
+        if not self.device.name or found_device(self.device)[0].pulse is None:
+            return None
+        return pulsed_device(self.device).cell
 
     def to_toml(self) -> str:
         """Every key with its value, as a file that reads back to the same configuration."""

@@ -18,7 +18,6 @@ from compact_models.files import write_bytes_atomic, write_text_atomic
 from compact_models.scratch import check_room
 from compact_models.spec import Spec
 from cosim.calibration.calibrate import Calibration, calibrate
-from cosim.network.module import CrossbarNetwork
 from cosim.ngspice import Ngspice
 from cosim.training.loop import Epoch
 from netlists.chip import Chip, LayerPeriphery, draw_periphery
@@ -53,7 +52,7 @@ class Made:
     """
 
     chip: Chip
-    network: CrossbarNetwork
+    network: torch.nn.Module
     reference: torch.nn.Module
     calibration: Calibration
     history: Sequence[Epoch]

@@ -9,32 +9,25 @@ from __future__ import annotations
 
 import dataclasses
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import cast
 
 import torch
+from torch import nn
 
-from compact_models.errors import InputError, closest
+from compact_models.errors import InputError
 from compact_models.variation import Stream
 from cosim.budget.in_threads import with_threads
-from cosim.network.chip_cells import cells_of_chip
-from cosim.network.held_chip import held_chip
-from cosim.network.models import exact_model, ideal_model
-from cosim.network.module import CrossbarNetwork
-from cosim.network.run import NetworkModel
+from cosim.network.run import forward
 from cosim.ngspice import Ngspice
 from cosim.training import floating, loop
-from cosim.training.backprop import Backprop
-from cosim.training.backprop_spec import BackpropSpec
-from netlists.chip import Chip, program
 from netlists.graph import LinearStage, linear_stages, network_graph
-from netlists.mapping import plan_layers
 from workflows.begun_run import Beginning, begun, taken_up, write_beginning
 from workflows.checkpoint import Checkpoint
 from workflows.config import Config
 from workflows.console import Reporter
 from workflows.data import Split, load_split
+from workflows.learning import check_layers, learning
 from workflows.made_run import (
     Made,
     calibrated,
@@ -206,24 +199,6 @@ def _check_same(what: str, where: str, now: str, begun_with: str) -> None:
         )
 
 
-def check_layers(config: Config, stages: Sequence[LinearStage]) -> None:
-    """Refuses `[layer.NAME]` of layers that the network does not have.
-
-    Raises:
-        InputError: there is one.
-    """
-    known = [stage.name for stage in stages]
-    for name in config.layer:
-        if name not in known:
-            raise InputError(
-                "the network has no such layer",
-                where="[layer]",
-                value=name,
-                allowed=", ".join(known),
-                hint=closest(name, known),
-            )
-
-
 def float_stages(config: Config, split: Split, stages: Stages, reporter: Reporter) -> Stages:
     """The stages after training in floating point, under the names that they had."""
     network = floating.network_of(stages)
@@ -234,6 +209,7 @@ def float_stages(config: Config, split: Split, stages: Stages, reporter: Reporte
             split.train_y,
             config.train,
             seed=config.study.seed,
+            make_optimiser=learning(config).reference,
             on_epoch=lambda epoch: progress(epoch + 1, config.train.epochs),
         )
     return tuple(
@@ -250,7 +226,6 @@ def _train(
     ngspice: Ngspice,
     reporter: Reporter,
 ) -> Made:
-    seed, sample = config.study.seed, config.study.sample
     trained = kept.stages("reference")
     if trained is None:
         trained = float_stages(config, split, stages, reporter)
@@ -258,49 +233,36 @@ def _train(
     reference = floating.network_of(trained)
     accuracy_float = floating.accuracy(reference, split.network_test_x, split.test_y)
     # The trained reference only sets ranges; the chip itself learns from the initial weights.
-    plans = plan_layers(
-        trained, config.hardware, split.train_x, full_scale=split.scaling.full_scale
-    )
+    way = learning(config)
+    plans = way.plan(stages, trained, split)
     periphery, calibration = calibrated(config, plans, ngspice, reporter, kept)
-    models: Mapping[str, NetworkModel] = {"surrogate": calibration.model}
-    if config.train.read == "ideal":
-        models = {"ideal": ideal_model(config.hardware, plans)}
-    elif config.train.read == "exact":
-        models = {"exact": exact_model(config.hardware, plans, periphery)}
-    network = CrossbarNetwork(config.hardware, plans, stages, models[config.train.read])
-    history = _epochs(config, split, stages, network, kept, reporter)
-    watched = in_training(history, config.train.max_surrogate_error)
-    accuracy = history[-1].test_accuracy
-    if config.train.read != "surrogate":  # which a run is verified beside
-        wanted = [layer.detach() for layer in network.target_conductances()]
-        network.model, watched = of_chip(
-            calibration.model,
-            wanted,
-            torch.from_numpy(split.train_x),
-            config.train.max_surrogate_error,
-        )
-        accuracy = loop.accuracy(
-            network, torch.from_numpy(split.test_x), torch.from_numpy(split.test_y)
-        )
+    network = way.network(plans, stages, periphery, calibration.model)
+    history = _epochs(config, split, network, way.algorithm(stages), kept, reporter)
+    tolerance = config.train.max_surrogate_error
+    accuracy, watched = history[-1].test_accuracy, in_training(history, tolerance)
+    if config.train.read != "surrogate":  # which the chip is verified beside
+        cells_s = way.conductance_s(network)
+        x = torch.from_numpy(split.train_x)
+        surrogate, watched = of_chip(calibration.model, cells_s, x, tolerance)
+        with torch.no_grad():
+            held_out = torch.from_numpy(split.test_x)
+            codes = forward(config.hardware, plans, cells_s, surrogate, held_out)[0]
+        accuracy = float((codes.argmax(-1).numpy() == split.test_y).mean())
     reporter.say(f"    {watched.sentence()}")
-    targets = cells_of_chip(plans, network.target_conductances())
-    programmed = program(config.hardware, plans, targets, seed=seed, sample=sample)
-    chip = held_chip(Chip(config.hardware, plans, periphery, programmed, network.weights()))
+    chip = way.chip(network, periphery)
     return Made(chip, network, reference, calibration, history, accuracy_float, accuracy, watched)
 
 
 def _epochs(
     config: Config,
     split: Split,
-    stages: Stages,
-    network: CrossbarNetwork,
+    network: nn.Module,
+    algorithm: loop.Algorithm,
     kept: Checkpoint,
     reporter: Reporter,
 ) -> list[loop.Epoch]:
     """Trains the network from where its checkpoint stands; the whole history."""
     stream = Stream(config.study.seed, config.study.sample)
-    layers = [cast(BackpropSpec, config.of_layer(stage.name).train) for stage in stages]
-    algorithm = Backprop(layers, stream)
     task = loop.Task.of(
         (split.train_x, split.train_y),
         (split.test_x, split.test_y),
@@ -334,7 +296,12 @@ def _epochs(
     return list(ended.history)
 
 
-_THROUGH = {"surrogate": "the surrogate", "exact": "the exact solution", "ideal": "ideal arrays"}
+_THROUGH = {
+    "surrogate": "the surrogate",
+    "exact": "the exact solution",
+    "ideal": "ideal arrays",
+    "spice": "ngspice",
+}
 
 
 def together(

@@ -22,7 +22,7 @@ class Watched:
         tolerance: what was allowed; arrays that were further off were anchored.
         error: of the array that is furthest off, of the surrogate as it was used; None where the
             exact solution of the cells is not known.
-        closed_form_error: the same without anchors.
+        closed_form_error: the same without anchors; None likewise, or where nobody asked.
         array: which array is furthest off.
         anchored: how many arrays are anchored on their exact solution.
     """
@@ -35,12 +35,14 @@ class Watched:
 
     def sentence(self) -> str:
         """What a user is told."""
-        if self.error is None or self.closed_form_error is None:
+        if self.error is None:
             return (
                 "the surrogate could not be compared with exact: of cells of your own only the"
                 " held-out error of the calibration is known"
             )
         text = f"the surrogate's currents are within {percent(self.error)} of exact"
+        if self.closed_form_error is None:
+            return f"{text} ({self.array}, the array that is furthest off, anchored as it moves)"
         if not self.anchored:
             return f"{text} ({self.array}, the array that is furthest off)"
         arrays = "array is" if self.anchored == 1 else "arrays are"
@@ -62,9 +64,13 @@ def in_training(history: Sequence[Epoch], tolerance: float) -> Watched:
     if not known:
         return Watched(tolerance, None, None, "", 0)
     worst = max(known, key=lambda line: line.surrogate_error or 0.0)
-    closed = max(line.closed_form_error or 0.0 for line in known)
+    closed = [line.closed_form_error for line in known if line.closed_form_error is not None]
     return Watched(
-        tolerance, worst.surrogate_error, closed, worst.worst_array, history[-1].anchored
+        tolerance,
+        worst.surrogate_error,
+        max(closed, default=None),
+        worst.worst_array,
+        history[-1].anchored,
     )
 
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -35,23 +35,10 @@ from cosim.network.watch import (
 from cosim.training import loop
 from cosim.training.backprop_spec import BackpropSpec
 from cosim.training.loop import Epoch, Loss, Saved, Say, Task, TrainState
+from cosim.training.optimisers import MakeOptimiser, adam_with_cosine
 
 Array = NDArray[np.float64]
 Labels = NDArray[np.int64]
-Optimised = tuple[torch.optim.Optimizer, torch.optim.lr_scheduler.LRScheduler]
-MakeOptimiser = Callable[[Iterator[nn.Parameter], Sequence[float], int], Optimised]
-"""Of parameters, a learning rate for each, and the steps of the whole training."""
-
-
-def adam_with_cosine(
-    parameters: Iterator[nn.Parameter], learning_rates: Sequence[float], steps: int
-) -> Optimised:
-    """Adam, whose learning rates fall to nothing along a cosine."""
-    groups: dict[float, list[nn.Parameter]] = {}
-    for parameter, rate in zip(parameters, learning_rates, strict=True):
-        groups.setdefault(rate, []).append(parameter)
-    optimiser = torch.optim.Adam([{"params": some, "lr": rate} for rate, some in groups.items()])
-    return optimiser, torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, steps)
 
 
 @dataclass(frozen=True, eq=False)

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from torch import nn
 
 from compact_models.variation import Stream
+from cosim.training.optimisers import MakeOptimiser, adam_with_cosine
 from cosim.training.train_spec import TrainSpec
 from netlists.graph import LinearStage
 from netlists.neurons.spec import neuron_by_name
@@ -69,13 +70,24 @@ def train_floating(
     spec: TrainSpec,
     *,
     seed: int,
+    make_optimiser: MakeOptimiser = adam_with_cosine,
     on_epoch: Callable[[int], None] | None = None,
 ) -> None:
-    """Trains a network in place with the same batches and schedule as the chip of sample 0."""
+    """Trains a network in place with the same batches as the chip of sample 0.
+
+    Args:
+        network: in double precision.
+        train_x: inputs [image, in].
+        train_y: class labels [image].
+        spec: epochs, batch size and learning rate.
+        seed: of the study.
+        make_optimiser: makes what moves the parameters.
+        on_epoch: called after each epoch.
+    """
     x, y = torch.from_numpy(train_x), torch.from_numpy(train_y)
     steps = -(-len(x) // spec.batch_size) * spec.epochs
-    optimiser = torch.optim.Adam(network.parameters(), lr=spec.learning_rate)
-    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, steps)
+    rates = [spec.learning_rate] * len(list(network.parameters()))
+    optimiser, schedule = make_optimiser(network.parameters(), rates, steps)
     for epoch in range(spec.epochs):
         order = torch.from_numpy(Stream(seed).at("training/order", epoch).rng().permutation(len(x)))
         for batch in order.split(spec.batch_size):

@@ -49,6 +49,7 @@ class PulsedTraining:
     layers: Sequence[PulsedSgdSpec]
     stream: Stream
     anchors: int = 0
+    _watched: int = 0
     _optimiser: PulsedSGD | None = field(default=None, repr=False)
 
     def init(self, network: nn.Module, task: Task) -> TrainState:
@@ -85,6 +86,7 @@ class PulsedTraining:
             worst = max(errors, key=lambda one: one.used if math.isfinite(one.used) else math.inf)
             found |= {"surrogate_error": worst.used, "worst_array": worst.name}
         counted = _counted(chip)
+        self._watched = self.anchors + counted
         for layer, spec in zip(chip.chain, self.layers, strict=True):
             reads = layer.array.reads
             if isinstance(reads, AnchoredReads):
@@ -97,7 +99,7 @@ class PulsedTraining:
                         )
             layer.array.forget()
         if counted:
-            found |= {"anchors": self.anchors + counted, "anchored": len(errors)}
+            found |= {"anchors": self._watched, "anchored": len(errors)}
         if self._optimiser is not None:
             found["pulses"] = self._optimiser.counts.pulses
             self._optimiser.counts = Counts()
@@ -105,7 +107,8 @@ class PulsedTraining:
 
     def saved(self, network: nn.Module) -> Saved:
         """See `Algorithm`."""
-        return {"anchors": self.anchors + _counted(cast(InSituNetwork, network))}
+        # What was read since then is read again by a training that goes on.
+        return {"anchors": self._watched}
 
     def restore(self, network: nn.Module, saved: Saved) -> None:
         """See `Algorithm`."""

@@ -273,6 +273,57 @@ def test_without_locks_the_process_is_looked_for(
     names_all(told.value.sentence(), str(pid), *words)
 
 
+IN_SITU = """\
+algorithm = "pulsed_sgd"
+batch_size = 10
+[train.pulses]
+max_pulses = 20
+[train.periphery]
+noise_management = "abs_max"
+sigma_out = 0.02
+[device]
+name = "constant_step"
+parameters = "gokmen_vlasov"
+[device.d2d]
+up_down = 0.02
+[layer.0]
+learning_rate = 0.2
+"""
+
+
+def test_training_in_cells_goes_on_to_the_same_bytes_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With noise of reads, of pulses and of cells: all of it is drawn by address."""
+    write, run, at = Checkpoint.write_state, tmp_path / "run", tmp_path / "after one epoch"
+
+    def copying(*given: Any) -> None:
+        write(*given)
+        if not at.exists():
+            shutil.copytree(run, at)
+
+    config = study(tmp_path, 3)
+    text = config.read_text().replace("max_surrogate_error = 1e-9\n", IN_SITU)
+    config.write_text(text)
+    with monkeypatch.context() as patch:
+        patch.setattr(Checkpoint, "write_state", copying)
+        ran = spiceloop("train", config, "-o", run, "--json")
+    assert ran.code == 0, ran.err
+    answer = json.loads(ran.out)
+    assert (answer["algorithm"], answer["device"]) == ("pulsed_sgd", "constant_step")
+    assert answer["pulses"] > 100
+    assert answer["anchors"] > 0
+    assert all(0 < error <= 0.002 for error in answer["surrogate_error"])
+    resumed = spiceloop("train", "--resume", at)
+    assert resumed.code == 0, resumed.err
+    assert content(at) == content(run)
+    verified = spiceloop("verify", run, "--json")
+    assert verified.code == 0, verified.err
+    found = json.loads(verified.out)
+    assert found["agreement"] == 1
+    assert found["logit_rmse_lsb"] < 0.5
+
+
 @pytest.mark.slow
 def test_killed_at_three_random_times_it_ends_in_the_same_bytes(
     tmp_path: Path, record_property: Callable[[str, object], None]

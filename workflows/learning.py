@@ -1,0 +1,91 @@
+"""How the network of a study learns: what a training asks of an algorithm, and which one it is."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol
+
+import torch
+from torch import nn
+
+from cosim.network.surrogate import SurrogateModel
+from cosim.training.loop import Algorithm
+from cosim.training.optimisers import MakeOptimiser
+from netlists.chip import Chip, LayerPeriphery
+from netlists.graph import LinearStage
+from netlists.tiles import LayerPlan
+from workflows.config import Config
+from workflows.data import Split
+
+Stages = tuple[LinearStage, ...]
+Plans = tuple[LayerPlan, ...]
+Periphery = tuple[LayerPeriphery, ...]
+
+
+class Learning(Protocol):
+    """One algorithm on the chip of a study.
+
+    Attributes:
+        reference: how the network is trained in floating point, to compare with and for ranges.
+    """
+
+    reference: MakeOptimiser
+
+    def plan(self, stages: Stages, trained: Stages, split: Split) -> Plans:
+        """How the layers lie on the chip.
+
+        Args:
+            stages: what training starts from.
+            trained: the same in floating point, trained; they set the ranges.
+            split: the data.
+        """
+        ...
+
+    def network(
+        self, plans: Plans, stages: Stages, periphery: Periphery, surrogate: SurrogateModel
+    ) -> nn.Module:
+        """The network on its chip, before it learns."""
+        ...
+
+    def algorithm(self, stages: Stages) -> Algorithm:
+        """What trains it."""
+        ...
+
+    def conductance_s(self, network: nn.Module) -> list[torch.Tensor]:
+        """What its cells are meant to conduct, [layer] -> [chip, tile, row, col]."""
+        ...
+
+    def chip(self, network: nn.Module, periphery: Periphery) -> Chip:
+        """The chip in the end."""
+        ...
+
+
+def learning(config: Config) -> Learning:
+    """The algorithm that a study is trained by."""
+    if config.train.algorithm == "pulsed_sgd":
+        from workflows.learning_in_situ import InSitu  # which loads devices
+
+        return InSitu(config)
+    from workflows.learning_backprop import ByBackprop
+
+    return ByBackprop(config)
+
+
+def check_layers(config: Config, stages: Sequence[LinearStage]) -> None:
+    """Refuses `[layer.NAME]` of layers that the network does not have.
+
+    Raises:
+        InputError: there is one.
+    """
+    from compact_models.errors import InputError, closest
+
+    known = [stage.name for stage in stages]
+    for name in config.layer:
+        if name not in known:
+            raise InputError(
+                "the network has no such layer",
+                where="[layer]",
+                value=name,
+                allowed=", ".join(known),
+                hint=closest(name, known),
+            )

@@ -1,0 +1,100 @@
+"""A study whose weights learn in their own cells: the chip is what the cells have become."""
+
+from __future__ import annotations
+
+from typing import cast
+
+import torch
+from torch import nn
+
+from compact_models.variation import Stream
+from cosim.network.build_in_situ import PulsedDevice, chip_of, in_situ_network, plan_in_situ
+from cosim.network.in_situ import InSituNetwork
+from cosim.network.models import exact_model, ideal_model
+from cosim.network.run import NetworkModel
+from cosim.network.surrogate import SurrogateModel
+from cosim.periphery.managed import ReadRule
+from cosim.periphery.spec import PeripherySpec
+from cosim.training.optimisers import MakeOptimiser, plain_sgd
+from cosim.training.pulsed_sgd import PulsedTraining
+from cosim.training.pulsed_sgd_spec import PulsedSgdSpec
+from netlists.chip import Chip
+from workflows.cell_device import pulsed_device
+from workflows.config import Config
+from workflows.data import Split
+from workflows.learning import Periphery, Plans, Stages
+
+
+class InSitu:
+    """See `Learning`."""
+
+    reference: MakeOptimiser = staticmethod(plain_sgd)
+
+    def __init__(self, config: Config) -> None:
+        self._config = config
+        self._device: PulsedDevice = pulsed_device(config.device)
+        self._stream = Stream(config.study.seed, config.study.sample)
+
+    def plan(self, stages: Stages, trained: Stages, split: Split) -> Plans:
+        """See `Learning`."""
+        return plan_in_situ(
+            stages,
+            trained,
+            self._config.hardware,
+            self._device,
+            split.train_x,
+            full_scale=split.scaling.full_scale,
+        )
+
+    def network(
+        self, plans: Plans, stages: Stages, periphery: Periphery, surrogate: SurrogateModel
+    ) -> nn.Module:
+        """See `Learning`."""
+        hardware, spec = self._config.hardware, cast(PulsedSgdSpec, self._config.train)
+        model: NetworkModel = surrogate
+        if spec.read == "ideal":
+            model = ideal_model(hardware, plans)
+        elif spec.read == "exact":
+            model = exact_model(hardware, plans, periphery)
+        return in_situ_network(
+            hardware,
+            plans,
+            stages,
+            model,
+            self._device,
+            read=spec.read,
+            tolerance=spec.max_surrogate_error,
+            stream=self._stream,
+            managed=managed(spec.periphery),
+        )
+
+    def algorithm(self, stages: Stages) -> PulsedTraining:
+        """See `Learning`."""
+        layers = [cast(PulsedSgdSpec, self._config.of_layer(one.name).train) for one in stages]
+        return PulsedTraining(layers, self._stream)
+
+    def conductance_s(self, network: nn.Module) -> list[torch.Tensor]:
+        """See `Learning`."""
+        return [
+            layer.array.layout.split_cells(layer.array.conductance_s()).double()
+            for layer in cast(InSituNetwork, network).chain
+        ]
+
+    def chip(self, network: nn.Module, periphery: Periphery) -> Chip:
+        """See `Learning`: the cells as they stand."""
+        return chip_of(cast(InSituNetwork, network), periphery)
+
+
+def managed(spec: PeripherySpec) -> ReadRule | None:
+    """How reads are managed digitally; None where nothing is said, for the chip's converters."""
+    if not spec.model_fields_set or spec == PeripherySpec():
+        return None
+    return ReadRule(
+        noise_management=spec.noise_management,
+        bound_management=spec.bound_management,
+        sigma_out=spec.sigma_out,
+        bound=spec.bound or float("inf"),
+        dac_bits=spec.dac_bits,
+        adc_bits=spec.adc_bits,
+        stochastic_rounding=spec.stochastic_rounding,
+    )
