@@ -15,9 +15,9 @@ from compact_models.model import CompactModel
 
 
 def pulse_law(model: CompactModel, of_cells: Collection[str]) -> tuple[str, tuple[str, ...]]:
-    """`law(cells, shared, row, col, w, up)` -> (step, standard deviation of its noise).
+    """`law(cells, shared, cell, w, up)` -> (step, standard deviation of its noise).
 
-    `cells` [row, col, parameter] begins with the parameters named in `of_cells`, in this order;
+    `cells` [cell, parameter] begins with the parameters named in `of_cells`, in this order;
     `shared` has the others. What is the same in all cells a compiler computes once.
 
     Args:
@@ -34,12 +34,12 @@ def pulse_law(model: CompactModel, of_cells: Collection[str]) -> tuple[str, tupl
     pulse = model.pulse
     if pulse is None:
         raise InputError("not a pulse device", where="model", value=model.name)
-    place = {name: f"cells[row, col, {k}]" for k, name in enumerate(of_cells)}
+    place = {name: f"cells[cell, {k}]" for k, name in enumerate(of_cells)}
     shared = [one.name for one in (*model.parameters, *model.constants) if one.name not in place]
     place |= {name: f"shared[{k}]" for k, name in enumerate(shared)}
     outputs = [sympy.Symbol("step__", real=True), sympy.Symbol("spread__", real=True)]
     named = [(one, one.expression) for one in model.definitions]
-    text = ["def law(cells, shared, row, col, w, up):", f"    {pulse.state.name} = w"]
+    text = ["def law(cells, shared, cell, w, up):", f"    {pulse.state.name} = w"]
     for head, *values in (
         ("    if up:", pulse.up, pulse.spread_up),
         ("    else:", pulse.down, pulse.spread_down),

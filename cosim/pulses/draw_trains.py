@@ -1,7 +1,8 @@
 """Words of pulse trains from x and d, in loops: what `trains.pulse_trains` is made of.
 
-A pulse whose probability is p is there if a uniform number is below p. The numbers of all slots of
-a train are compared with p at once, a binary digit after the other, until each of them has differed
+A pulse whose probability is p is there if a uniform number is below p. In short trains each slot
+has a number of 31 bits, for all lines without a branch. In long ones the numbers of all slots of a
+train are compared with p at once, a binary digit after the other, until each of them has differed
 from p in one: of 31 slots about six digits, and so three hashes, whatever the precision of p.
 """
 
@@ -17,21 +18,25 @@ from cosim.pulses.random_numbers import L, U, hashed
 
 _DIGITS = 62  # binary ones of a probability: with the place before the point an int64 has them
 _SIGN = U(1 << 31)
-_LOW = L(0xFFFFFFFF)
+_LOW, _LOW_31 = L(0xFFFFFFFF), L(0x7FFFFFFF)
+_SHORT = 8  # pulses
 
 
 @loop
-def largest(values: NDArray[Any], sizes: NDArray[np.float64]) -> bool:
-    """The largest |value| of every sample [batch] of [batch, line]; False if one is not finite."""
-    finite = True
-    for k in range(values.shape[0]):
-        size = 0.0
-        for j in range(values.shape[1]):
-            value = abs(float(values[k, j]))
-            finite &= value < np.inf
-            size = max(size, value)
-        sizes[k] = size
-    return finite
+def largest(values: NDArray[Any], patterns: NDArray[Any]) -> NDArray[Any]:
+    """The largest |value| of every sample, of [batch, line]; not finite where one is not.
+
+    Args:
+        values: float32 or float64 [batch, line].
+        patterns: their bits as whole numbers: without the sign, they have the order of the sizes.
+    """
+    found = np.zeros(patterns.shape[0], patterns.dtype)
+    for k in range(patterns.shape[0]):
+        size = found[k]
+        for j in range(patterns.shape[1]):
+            size = max(size, patterns.dtype.type(patterns[k, j] << 1))
+        found[k] = size >> 1
+    return found.view(values.dtype)
 
 
 @loop
@@ -116,21 +121,31 @@ def draw_words(
         How many probabilities were above 1, and how many above 0.
     """
     clipped = positive = 0
+    lines = values.shape[1]
+    chance = np.empty(lines, np.float64)
     for k in range(values.shape[0]):
-        slots = U((L(1) << L(length[k])) - L(1))
-        for j in range(values.shape[1]):
-            value = float(values[k, j])
-            chance = scale[k] * abs(value)
-            sign = _SIGN if value < 0 else U(0)
-            if chance <= 0.0:
-                words[k, j] = sign
-                continue
-            positive += 1
-            clipped += chance > 1.0 + tolerance
-            if chance >= 1.0:
-                words[k, j] = slots | sign
-            else:
-                words[k, j] = _drawn(chance, slots, key, k * values.shape[1] + j) | sign
+        for j in range(lines):
+            chance[j] = scale[k] * abs(float(values[k, j]))
+            clipped += int(chance[j] > 1.0 + tolerance)
+            positive += int(chance[j] > 0.0)
+            words[k, j] = _SIGN if values[k, j] < 0 else U(0)
+        if length[k] <= _SHORT:
+            for slot in range(0, length[k], 2):
+                second = U(2) if slot + 1 < length[k] else U(0)
+                for j in range(lines):  # without branches: many lines at once
+                    counter = (L(k * lines + j) << L(5)) + L(slot)
+                    bits = hashed(key, counter)
+                    below = chance[j] * 2147483648.0
+                    one = U(1) if float(np.int32(bits >> L(33))) < below else U(0)
+                    two = second if float(np.int32(bits & _LOW_31)) < below else U(0)
+                    words[k, j] = U(words[k, j] | U(U(one | two) << U(slot)))
+        else:
+            slots = U((L(1) << L(length[k])) - L(1))
+            for j in range(lines):
+                if chance[j] >= 1.0:
+                    words[k, j] |= slots
+                elif chance[j] > 0.0:
+                    words[k, j] |= _drawn(chance[j], slots, key, k * lines + j)
     return clipped, positive
 
 
@@ -193,3 +208,68 @@ def even_slots(
                 before = after
             words[k, j] = word
     return clipped, positive
+
+
+@loop
+def stochastic(
+    x: NDArray[Any],
+    d: NDArray[Any],
+    x_patterns: NDArray[Any],
+    d_patterns: NDArray[Any],
+    rate: float,
+    max_pulses: int,
+    balanced: bool,
+    short: bool,
+    rounding: float,
+    x_key: np.uint64,
+    d_key: np.uint64,
+) -> tuple[NDArray[np.uint32], NDArray[np.uint32], NDArray[np.int64], int, int, bool, bool]:
+    """The trains of a batch: see `largest`, `manage` and `draw_words` for the arguments.
+
+    Returns:
+        Words of both sides, lengths, how many probabilities were above 1 and above 0, and whether
+        all of x and all of d are finite: without that the rest means nothing.
+    """
+    batch = x.shape[0]
+    sizes, scales = np.empty((2, batch)), np.empty((2, batch))
+    length = np.zeros(batch, np.int64)
+    words, bits = np.empty(x.shape, np.uint32), np.empty(d.shape, np.uint32)
+    sizes[0], sizes[1] = largest(x, x_patterns), largest(d, d_patterns)
+    for_x, for_d = bool(np.isfinite(sizes[0]).all()), bool(np.isfinite(sizes[1]).all())
+    clipped = positive = 0
+    if for_x and for_d:
+        manage(sizes, rate, max_pulses, balanced, short, rounding, scales, length)
+        clipped, positive = draw_words(x, scales[0], length, rounding, x_key, words)
+        more = draw_words(d, scales[1], length, rounding, d_key, bits)
+        clipped, positive = clipped + more[0], positive + more[1]
+    return words, bits, length, clipped, positive, for_x, for_d
+
+
+@loop
+def deterministic(
+    x: NDArray[Any],
+    d: NDArray[Any],
+    x_patterns: NDArray[Any],
+    d_patterns: NDArray[Any],
+    rate: float,
+    max_pulses: int,
+    rounding: float,
+) -> tuple[NDArray[np.uint32], NDArray[np.uint32], NDArray[np.int64], int, int, bool, bool]:
+    """As `stochastic`, by `first_slots` and `even_slots`."""
+    batch = x.shape[0]
+    words, bits = np.empty(x.shape, np.uint32), np.empty(d.shape, np.uint32)
+    length = np.zeros(batch, np.int64)
+    levels, density = np.zeros(batch), np.zeros(batch)
+    of_x, of_d = largest(x, x_patterns), largest(d, d_patterns)
+    for_x, for_d = bool(np.isfinite(of_x).all()), bool(np.isfinite(of_d).all())
+    clipped = positive = 0
+    if for_x and for_d:
+        for k in range(batch):
+            if rate * of_x[k] * of_d[k] > 0:
+                length[k] = max_pulses
+                levels[k] = max_pulses / float(of_x[k])
+                density[k] = rate * float(of_x[k]) / max_pulses
+        positive = first_slots(x, levels, max_pulses, words)
+        clipped, more = even_slots(d, density, max_pulses, rounding, bits)
+        positive += more
+    return words, bits, length, clipped, positive, for_x, for_d

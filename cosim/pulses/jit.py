@@ -12,7 +12,7 @@ import hashlib
 import os
 import pickle
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import cache
 from pathlib import Path
 from types import FunctionType
@@ -38,20 +38,29 @@ def loop(function: F) -> F:
     return made
 
 
-def loop_with(function: Callable[..., Any], text: str, **parts: Any) -> Callable[..., Any]:
-    """A loop like `function` in which some global names stand for other functions.
+def part_with(function: F, **parts: Any) -> F:
+    """A part like `function` in which some global names stand for other parts."""
+    return part(_with(function, parts))
+
+
+def loop_with(function: F, text: str, **parts: Any) -> F:
+    """A loop like `function` in which some global names stand for other parts.
 
     Args:
         function: plain Python.
         text: says what the parts do, for the cache.
-        parts: by name, what `part` made.
+        parts: by name.
     """
+    made = cast(F, numba.njit(nogil=True, error_model="numpy")(_with(function, parts)))
+    keep(made, text)
+    return made
+
+
+def _with(function: F, parts: Mapping[str, Any]) -> F:
     if not isinstance(function, FunctionType):
         raise TypeError(function)
     own = FunctionType(function.__code__, {**function.__globals__, **parts}, function.__name__)
-    made: Callable[..., Any] = numba.njit(nogil=True, error_model="numpy")(own)
-    keep(made, text)
-    return made
+    return cast(F, own)
 
 
 def keep(made: Any, text: str) -> None:

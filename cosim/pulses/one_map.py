@@ -21,7 +21,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from cosim.pulses.jit import loop, part
+from cosim.pulses.bit_counts import set_bits
+from cosim.pulses.jit import loop
 from cosim.pulses.random_numbers import (
     F,
     U,
@@ -34,15 +35,6 @@ from cosim.pulses.random_numbers import (
 
 _PULSES = U((1 << 31) - 1)
 _ONE, _TWO = F(1), F(2)
-
-
-@part
-def _ones(word: np.uint32) -> np.uint32:
-    """How many bits are set: sums of 2, 4, 8 and 32 bits."""
-    word = U(word - U(U(word >> U(1)) & U(0x55555555)))
-    word = U(U(word & U(0x33333333)) + U(U(word >> U(2)) & U(0x33333333)))
-    word = U(U(word + U(word >> U(4))) & U(0x0F0F0F0F))
-    return U(U(word * U(0x01010101)) >> U(24))
 
 
 @loop
@@ -118,7 +110,7 @@ def map_rows(
             for k in range(pair, last):
                 word = words[k, row]
                 levels = 0
-                while (_ones(U(word & _PULSES)) >> U(levels)) != U(0):
+                while (set_bits(U(word & _PULSES)) >> U(levels)) != U(0):
                     levels += 1
                 if levels == 0:
                     continue
@@ -127,7 +119,7 @@ def map_rows(
                 for c in range(cols):
                     other = U(bits[k, c])
                     up = np.int32(U(word ^ other)) < np.int32(0)
-                    count = _ones(U(U(word & other) & _PULSES))
+                    count = set_bits(U(U(word & other) & _PULSES))
                     n[c] = count
                     steps += int(count)
                     up_steps += int(count) if up else 0

@@ -33,7 +33,7 @@ from numpy.typing import NDArray
 
 from compact_models.errors import InputError
 from compact_models.variation import Draw
-from cosim.pulses.draw_trains import draw_words, even_slots, first_slots, largest, manage
+from cosim.pulses.draw_trains import deterministic, stochastic
 from cosim.pulses.spec import LONGEST as LONGEST
 from cosim.pulses.spec import Kind
 
@@ -135,31 +135,22 @@ def pulse_trains(x: torch.Tensor, d: torch.Tensor, rule: UpdateRule, draw: Draw)
         )
     dtype = torch.promote_types(torch.promote_types(x.dtype, d.dtype), torch.float32)
     rounding = _ROUNDING * torch.finfo(dtype).eps
-    sides = [_host(values, dtype) for values in (x, d)]
-    sizes, scales = np.empty((2, len(x))), np.empty((2, len(x)))
-    for name, values, size in zip("xd", sides, sizes, strict=True):
-        if not largest(values, size):
-            raise InputError("a value is not finite", where=name, allowed="finite numbers")
-    length = np.empty(len(x), np.int64)
-    rate, stochastic = rule.lr / rule.dw_min, rule.kind == "stochastic"
-    balanced, short = rule.update_management, rule.update_bl_management and stochastic
-    manage(sizes, rate, rule.max_pulses, balanced, short, rounding, scales, length)
-    words = [np.empty(values.shape, np.uint32) for values in sides]
-    if stochastic:
-        keys = draw.keys()
-        found = [
-            draw_words(values, scale, length, rounding, np.uint64(key), made)
-            for values, scale, key, made in zip(sides, scales, keys[:2], words, strict=True)
-        ]
+    rate = rule.lr / rule.dw_min
+    sides = on_host(x, dtype), on_host(d, dtype)
+    pattern = f"u{dtype.itemsize}"
+    bits_of = sides[0].view(pattern), sides[1].view(pattern)
+    if rule.kind == "stochastic":
+        x_key, d_key, *_ = draw.keys()
+        made = stochastic(
+            *sides, *bits_of, rate, rule.max_pulses, rule.update_management,
+            rule.update_bl_management, rounding, np.uint64(x_key), np.uint64(d_key),
+        )  # fmt: skip
     else:
-        alive = length > 0
-        levels = np.divide(rule.max_pulses, sizes[0], where=alive, out=np.zeros(len(x)))
-        density = np.where(alive, rate * sizes[0] / rule.max_pulses, 0.0)
-        found = [
-            (0, first_slots(sides[0], levels, rule.max_pulses, words[0])),
-            even_slots(sides[1], density, rule.max_pulses, rounding, words[1]),
-        ]
-    clipped, positive = (sum(column) for column in zip(*found, strict=True))
+        made = deterministic(*sides, *bits_of, rate, rule.max_pulses, rounding)
+    words, bits, length, clipped, positive, *finite = made
+    for name, right in zip("xd", finite, strict=True):
+        if not right:
+            raise InputError("a value is not finite", where=name, allowed="finite numbers")
     if clipped:
         warnings.warn(
             "probabilities of pulses above 1 were clipped and the update is too small: take a "
@@ -167,13 +158,20 @@ def pulse_trains(x: torch.Tensor, d: torch.Tensor, rule: UpdateRule, draw: Draw)
             RuntimeWarning,
             stacklevel=2,
         )
-    on_lines = [torch.from_numpy(made.view(np.int32)).to(x.device) for made in words]
-    return PulseTrains(on_lines[0], on_lines[1], torch.from_numpy(length), clipped, positive)
+    on_word, on_bit = (torch.from_numpy(lines.view(np.int32)) for lines in (words, bits))
+    if not x.is_cpu:
+        on_word, on_bit = on_word.to(x.device), on_bit.to(x.device)
+    return PulseTrains(on_word, on_bit, torch.from_numpy(length), clipped, positive)
 
 
-def _host(values: torch.Tensor, dtype: torch.dtype) -> NDArray[Any]:
-    """The values on the host, contiguous, without a copy where they are so already."""
-    return np.asarray(values.detach().to("cpu", dtype).contiguous().numpy())
+def on_host(values: torch.Tensor, dtype: torch.dtype | None = None) -> NDArray[Any]:
+    """The values on the host, in one piece: their own memory where they are so already."""
+    if values.requires_grad:
+        values = values.detach()
+    if not values.is_cpu or dtype not in (None, values.dtype):
+        values = values.to("cpu", dtype or values.dtype)
+    found: NDArray[Any] = values.contiguous().numpy()
+    return found
 
 
 def packed(has: NDArray[np.bool_], negative: NDArray[np.bool_]) -> torch.Tensor:

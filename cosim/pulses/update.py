@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from compact_models.errors import InputError
 from compact_models.model import CompactModel
@@ -24,12 +25,18 @@ from cosim.pulses.cells import PulseCells, Values
 from cosim.pulses.device_steps import apply_pulses
 from cosim.pulses.one_map import map_rows
 from cosim.pulses.random_numbers import hashes
-from cosim.pulses.trains import PulseTrains, UpdateRule, coincidence_counts, pulse_trains
-from cosim.pulses.visit import count_pulses, lines_by_slot, reach
+from cosim.pulses.trains import (
+    PulseTrains,
+    UpdateRule,
+    coincidence_counts,
+    on_host,
+    pulse_trains,
+)
+from cosim.pulses.visit import lines_by_slot
 
-# Coincidences per cell of a row with a pulse from which one map is faster: measured, 7 to 9 ns a
-# visit and 3.4 to 3.7 ns a cell.
-_DENSE = 0.45
+# What a coincidence takes that is visited, and what a word line with a pulse and each of its cells
+# take in one map [ns]: measured, on one machine; their ratio is what counts.
+_VISIT_NS, _ROW_NS, _CELL_NS = 8.0, 60.0, 3.4
 _NONE = np.empty((0, 0), np.int32)
 
 
@@ -124,16 +131,12 @@ def apply_trains(
     """
     _check_cells(cells, w, counts)
     _check_shape(w, trains)
-    words, bits = (_words(lines) for lines in (trains.words, trains.bits))
-    own_w, own_counts = (None if x is None else x.detach().cpu().contiguous() for x in (w, counts))
-    assert own_w is not None  # noqa: S101  # narrows the type
-    now, counted = own_w.numpy(), _NONE if own_counts is None else own_counts.numpy()
-    word_pulses, bit_pulses = count_pulses(words), count_pulses(bits)
-    starts, lines = np.empty((len(bits), 32), np.int32), np.empty(bit_pulses, np.int32)
-    lines_by_slot(bits, starts, lines)
+    words, bits = (on_host(lines).view(np.uint32) for lines in (trains.words, trains.bits))
+    now, counted = on_host(w), _NONE if counts is None else on_host(counts)
+    starts, lines, word_pulses, coincidences, active = lines_by_slot(words, bits)
     keys = noise.keys() if noise is not None else (0, 0, 0, 0)
     cell, shared = cells.cells.numpy(), cells.shared.numpy()
-    if cells.map_noise is not None and _is_dense(words, starts, w.shape[1]):
+    if cells.map_noise is not None and _is_dense(coincidences, active, w.shape[1]):
         map_keys = _map_keys(keys[3], len(words))
 
         def move(top: int, end: int) -> tuple[int, int]:
@@ -149,15 +152,14 @@ def apply_trains(
                 noise is not None, counted, top, end,
             )  # fmt: skip
 
-    edges = np.linspace(0, len(now), min(threads, len(now)) + 1).astype(int).tolist()
-    pieces = list(pairwise(edges))
+    parts = max(1, min(threads, len(now)))
+    pieces = list(pairwise(len(now) * k // parts for k in range(parts + 1)))
     done = in_threads(lambda piece: move(*piece), pieces, threads)
-    for given, moved in ((w, own_w), (counts, own_counts)):
-        if given is not None and moved is not None and given.data_ptr() != moved.data_ptr():
-            with torch.no_grad():
-                given.copy_(moved)
-    ups, downs = (sum(column) for column in zip(*done, strict=True)) if done else (0, 0)
-    return Updated(trains, int(ups), int(downs), word_pulses, bit_pulses)
+    _put_back(w, now)
+    if counts is not None:
+        _put_back(counts, counted)
+    ups, downs = (sum(column) for column in zip(*done, strict=True))
+    return Updated(trains, ups, downs, word_pulses, len(lines))
 
 
 def update_by_pulses(
@@ -194,17 +196,19 @@ def update_by_pulses(
     return now.to(w.dtype)
 
 
-def _words(lines: torch.Tensor) -> Any:
-    return lines.cpu().contiguous().numpy().view(np.uint32)
+def _is_dense(coincidences: int, active: int, cols: int) -> bool:
+    """Whether so many cells are hit that it is faster to compute all of a word line."""
+    return coincidences * _VISIT_NS > active * (_ROW_NS + cols * _CELL_NS)
 
 
-def _is_dense(words: Any, starts: Any, cols: int) -> bool:
-    """Whether so many cells are hit that all of a row are computed at once."""
-    coincidences, cells = reach(words, starts, cols)
-    return coincidences > _DENSE * cells
+def _put_back(tensor: torch.Tensor, moved: NDArray[Any]) -> None:
+    """What was moved on the host, where that is not the tensor's own memory."""
+    if tensor.data_ptr() != moved.__array_interface__["data"][0]:
+        with torch.no_grad():
+            tensor.copy_(torch.from_numpy(moved))
 
 
-def _map_keys(key: int, samples: int) -> Any:
+def _map_keys(key: int, samples: int) -> NDArray[np.uint32]:
     """Keys of 32 bits: one of the cells, and one of each sample, an even number of them."""
     return hashes(np.uint64(key), 1 + samples + samples % 2)
 

@@ -2,8 +2,7 @@
 
 A slot of a sample has the bit lines that carry a pulse in it as a list; a row takes, slot by slot
 in the order of time, the lists of the slots in which its word line has one. What a cell does is
-thereby what the reference does, pulse after pulse, clipped after each; a row with all its samples
-stays in the innermost cache.
+thereby what the reference does, pulse after pulse, clipped after each.
 """
 
 from __future__ import annotations
@@ -14,113 +13,122 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from cosim.pulses.jit import loop, loop_with, part
+from cosim.pulses.bit_counts import set_bits
+from cosim.pulses.jit import loop, loop_with, part, part_with
 from cosim.pulses.random_numbers import L, U, hashed, normal
 
 SLOTS = 31
+_TOGETHER = 512
 _PULSES = U((1 << SLOTS) - 1)
 
 
 @loop
 def lines_by_slot(
-    words: NDArray[np.uint32], starts: NDArray[np.int32], lines: NDArray[np.int32]
-) -> int:
-    """The lines that have a pulse in each slot of each sample.
-
-    Args:
-        words: trains [batch, line].
-        starts: result [batch, 32]: where the lines of a slot begin in `lines`, and the next one's.
-        lines: result, as long as there are pulses: twice the line's number, 1 more where the
-            value is negative.
-
-    Returns:
-        How many pulses there are.
-    """
-    filled = 0
-    count = np.empty(SLOTS, np.int32)
-    for k in range(words.shape[0]):
-        count[:] = 0
-        for j in range(words.shape[1]):
-            word = U(words[k, j] & _PULSES)
-            slot = 0
-            while word != U(0):
-                count[slot] += np.int32(word & U(1))
-                word = U(word >> U(1))
-                slot += 1
-        place = np.empty(SLOTS, np.int32)
-        for slot in range(SLOTS):
-            starts[k, slot] = filled
-            place[slot] = filled
-            filled += count[slot]
-        starts[k, SLOTS] = filled
-        for j in range(words.shape[1]):
-            word = U(words[k, j] & _PULSES)
-            entry = np.int32(2 * j + np.int64(words[k, j] >> U(31)))
-            slot = 0
-            while word != U(0):
-                if word & U(1):
-                    lines[place[slot]] = entry
-                    place[slot] += 1
-                word = U(word >> U(1))
-                slot += 1
-    return filled
-
-
-@loop
-def count_pulses(words: NDArray[np.uint32]) -> int:
-    """How many pulses there are in trains [batch, line]."""
-    total = 0
-    for k in range(words.shape[0]):
-        for j in range(words.shape[1]):
-            word = U(words[k, j] & _PULSES)
-            while word != U(0):
-                word = U(word & U(word - U(1)))
-                total += 1
-    return total
-
-
-@loop
-def reach(words: NDArray[np.uint32], starts: NDArray[np.int32], cols: int) -> tuple[int, int]:
-    """How many coincidences a batch has, and how many cells its rows with a pulse have.
+    words: NDArray[np.uint32], bits: NDArray[np.uint32]
+) -> tuple[NDArray[np.int32], NDArray[np.int32], int, int, int]:
+    """The bit lines that have a pulse in each slot, and what pulses and cells there are.
 
     Args:
         words: trains on the word lines [batch, row].
-        starts: from `lines_by_slot` of the trains on the bit lines.
-        cols: how many bit lines there are.
+        bits: trains on the bit lines [batch, col].
+
+    Returns:
+        Where the lines of a slot begin in the second array, and the next one's, [batch, 32]. The
+        lines: twice the number of each, 1 more where its value is negative. How many pulses the
+        word lines have; how many coincidences there are; and how many word lines have a pulse,
+        in all samples.
     """
-    coincidences = cells = 0
+    cols = bits.shape[1]
+    starts = np.zeros((bits.shape[0], SLOTS + 1), np.int32)
+    room = 1  # the last place takes what is written and not kept
+    for k in range(bits.shape[0]):
+        for col in range(cols):
+            room += int(set_bits(U(bits[k, col] & _PULSES)))
+    lines = np.empty(room, np.int32)
+    pulses = coincidences = active = filled = 0
     for k in range(words.shape[0]):
+        used, rows_used = U(0), 0
         for row in range(words.shape[1]):
-            word = U(words[k, row] & _PULSES)
-            cells += cols if word != U(0) else 0
-            slot = 0
-            while word != U(0):
-                if word & U(1):
-                    coincidences += starts[k, slot + 1] - starts[k, slot]
-                word = U(word >> U(1))
-                slot += 1
-    return coincidences, cells
+            used = U(used | words[k, row])
+            rows_used += int(U(words[k, row] & _PULSES) != U(0))
+        active += rows_used
+        of_bits = U(0)
+        for col in range(cols):
+            of_bits = U(of_bits | bits[k, col])
+        for slot in range(SLOTS):
+            starts[k, slot] = filled
+            of_slot = 0
+            if U(of_bits >> U(slot)) & U(1):
+                for col in range(cols):  # without a branch: what has no pulse is written over
+                    lines[filled] = 2 * col + int(bits[k, col] >> U(31))
+                    filled += int(U(bits[k, col] >> U(slot)) & U(1))
+                of_slot = filled - starts[k, slot]
+            if U(used >> U(slot)) & U(1):
+                rows = 0
+                for row in range(words.shape[1]):
+                    rows += int(U(words[k, row] >> U(slot)) & U(1))
+                pulses += rows
+                coincidences += rows * of_slot
+        starts[k, SLOTS] = filled
+    return starts, lines[: room - 1], pulses, coincidences, active
 
 
 def law(
-    cells: NDArray[Any],
-    shared: NDArray[np.float64],
-    row: int,
-    col: int,
-    w: float,
-    up: bool,
+    cells: NDArray[Any], shared: NDArray[np.float64], cell: int, w: float, up: bool
 ) -> tuple[float, float]:
     """The mean step of a cell and the standard deviation of its noise.
 
     Args:
-        cells: parameters of every cell [row, col, parameter]; the last two are its bounds.
+        cells: parameters of every cell [cell, parameter]; the last two are its bounds.
         shared: the law's parameters that are the same in all cells.
-        row: which cell.
-        col: which cell.
+        cell: which cell.
         w: its weight.
         up: the direction of the pulse.
     """
     raise NotImplementedError
+
+
+def make(
+    w: NDArray[Any],
+    cells: NDArray[Any],
+    shared: NDArray[np.float64],
+    found: NDArray[np.int64],
+    counters: NDArray[np.uint64],
+    drawn: NDArray[np.float32],
+    key: np.uint64,
+    noisy: bool,
+    counts: NDArray[np.int32],
+) -> int:
+    """Makes steps, one after the other, and gives how many of them go up.
+
+    Args:
+        w: weights [cell], changed.
+        cells: see `law`.
+        shared: see `law`.
+        found: twice the cell of each step, 1 more if it goes up.
+        counters: of the random numbers.
+        drawn: room for them.
+        key: likewise.
+        noisy: with noise.
+        counts: steps of every cell [cell], which are added; [0] if they are not counted.
+    """
+    low, high = cells.shape[1] - 2, cells.shape[1] - 1
+    if noisy:
+        for j in range(len(found)):
+            drawn[j] = normal(hashed(key, counters[j]))
+    ups = 0
+    for j in range(len(found)):
+        cell, up = found[j] >> 1, found[j] & 1
+        now = w[cell]
+        step, spread = law(cells, shared, cell, now, up == 1)
+        if noisy:
+            step += spread * drawn[j]
+        w[cell] = min(max(w.dtype.type(now + step), cells[cell, low]), cells[cell, high])
+        ups += up
+    if len(counts):
+        for j in range(len(found)):
+            counts[found[j] >> 1] += np.int32(1)
+    return ups
 
 
 def visit(
@@ -143,7 +151,7 @@ def visit(
         cells: parameters of every cell [row, col, parameter]; the last two are its bounds.
         shared: see `law`.
         words: trains on the word lines [batch, row].
-        starts: from `lines_by_slot` of the trains on the bit lines.
+        starts: from `lines_by_slot`.
         lines: likewise.
         key: of the random numbers.
         noisy: with noise.
@@ -154,44 +162,44 @@ def visit(
     Returns:
         How many steps went up, and how many down.
     """
-    ups = downs = 0
-    cols = w.shape[1]
-    low, high = cells.shape[2] - 2, cells.shape[2] - 1
-    counted = counts.shape[0] > 0
-    drawn = np.empty(cols, np.float32)
+    cols, flat = w.shape[1], w.reshape(-1)
+    of_cells, of_counts = cells.reshape(-1, cells.shape[2]), counts.reshape(-1)
+    # Coincidences are collected and then made: random numbers come many at once, and the
+    # processor fetches the next cells while it computes one.
+    found = np.empty(_TOGETHER + cols, np.int64)
+    counters = np.empty(_TOGETHER + cols, np.uint64)
+    drawn = np.empty(_TOGETHER + cols, np.float32)
+    ups = total = collected = 0
     for row in range(top, end):
         for k in range(words.shape[0]):
             word = words[k, row]
-            negative = np.int32(word >> U(31))
+            negative = np.int64(word >> U(31))
             word = U(word & _PULSES)
             slot = 0
             while word != U(0):
                 if word & U(1):
-                    # Numbers of a slot are next to each other, so that no two cells share one.
-                    first = L((k * SLOTS + slot) * w.size + row * cols)
-                    begin = starts[k, slot]
-                    found = starts[k, slot + 1] - begin
-                    if noisy:  # a loop of its own: many numbers at once
-                        for j in range(found):
-                            counter = L(first + L(lines[begin + j] >> 1))
-                            drawn[j] = normal(hashed(key, counter))
-                    for j in range(found):
-                        entry = lines[begin + j]
-                        col = entry >> 1
-                        up = (entry & 1) ^ negative
-                        now = w[row, col]
-                        step, spread = law(cells, shared, row, col, now, up == 1)
-                        if noisy:
-                            step += spread * drawn[j]
-                        moved = w.dtype.type(now + step)
-                        w[row, col] = min(max(moved, cells[row, col, low]), cells[row, col, high])
-                        ups += up
-                        downs += 1 - up
-                        if counted:
-                            counts[row, col] += np.int32(1)
+                    first = row * cols
+                    before = (k * SLOTS + slot) * w.size + first  # no two cells share a number
+                    begin, count = starts[k, slot], starts[k, slot + 1] - starts[k, slot]
+                    for j in range(count):
+                        entry = np.int64(lines[begin + j])
+                        found[collected + j] = 2 * first + (entry ^ negative)
+                        counters[collected + j] = L(before + (entry >> 1))
+                    collected += count
                 word = U(word >> U(1))
                 slot += 1
-    return ups, downs
+                if collected < _TOGETHER:
+                    continue
+                ups += make(
+                    flat, of_cells, shared, found[:collected], counters, drawn, key, noisy,
+                    of_counts,
+                )  # fmt: skip
+                total += collected
+                collected = 0
+    ups += make(
+        flat, of_cells, shared, found[:collected], counters, drawn, key, noisy, of_counts
+    )  # fmt: skip
+    return ups, total + collected - ups
 
 
 def visits_by(own_law: Callable[..., tuple[float, float]], text: str) -> Callable[..., Any]:
@@ -201,26 +209,24 @@ def visits_by(own_law: Callable[..., tuple[float, float]], text: str) -> Callabl
         own_law: takes the arguments of `law`; from `jit.part`.
         text: says what it does, for the cache of compiled loops.
     """
-    return loop_with(visit, text, law=own_law)
+    return loop_with(visit, text, make=part_with(make, law=own_law))
 
 
 @part
-def _straight(
-    cells: NDArray[Any], _shared: Any, row: int, col: int, w: Any, up: bool
-) -> tuple[Any, Any]:
+def _straight(cells: NDArray[Any], _shared: Any, cell: int, w: Any, up: bool) -> tuple[Any, Any]:
     """Parameters: step up at 0, its slope, its noise; the same of the step down; the bounds."""
     first = 0 if up else 3
-    return cells[row, col, first] + cells[row, col, first + 1] * w, cells[row, col, first + 2]
+    return cells[cell, first] + cells[cell, first + 1] * w, cells[cell, first + 2]
 
 
 @part
 def _straight_relative(
-    cells: NDArray[Any], _shared: Any, row: int, col: int, w: Any, up: bool
+    cells: NDArray[Any], _shared: Any, cell: int, w: Any, up: bool
 ) -> tuple[Any, Any]:
     """As `_straight`, with noise that is a part of the step."""
     first = 0 if up else 3
-    step = cells[row, col, first] + cells[row, col, first + 1] * w
-    return step, step * cells[row, col, first + 2]
+    step = cells[cell, first] + cells[cell, first + 1] * w
+    return step, step * cells[cell, first + 2]
 
 
 visit_straight = visits_by(_straight, "straight")

@@ -29,7 +29,7 @@ ROWS, COLS = 5, 3
 DRAW = Stream(7, 0).at("tile_0", 0)
 STRAIGHT = ("soft_bounds", "constant_step", "linear_step")
 CURVED = ("exp_step", "pow_step", "piecewise_step")
-ROUTES = {"visit": float("inf"), "map": -1.0}  # coincidences per cell from which one map is taken
+ROUTES = {"visit": 0.0, "map": float("inf")}  # how long a visit is said to take
 
 
 def device(name: str, **changed: float) -> tuple[CompactModel, dict[str, float]]:
@@ -63,7 +63,7 @@ def batch(count: int, rows: int = ROWS, cols: int = COLS) -> tuple[torch.Tensor,
 @pytest.fixture(params=ROUTES)
 def route(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
     """One of the two ways in which straight steps are made, whatever is faster."""
-    monkeypatch.setattr(update, "_DENSE", ROUTES[request.param])
+    monkeypatch.setattr(update, "_VISIT_NS", ROUTES[request.param])
     return str(request.param)
 
 
@@ -351,7 +351,7 @@ def test_both_routes_are_taken() -> None:
         forced = []
         for share in ROUTES.values():
             with pytest.MonkeyPatch.context() as patch:
-                patch.setattr(update, "_DENSE", share)
+                patch.setattr(update, "_VISIT_NS", share)
                 forced.append(after(cells, torch.zeros(30, 20), done.trains, DRAW))
         assert not torch.equal(*forced)
         assert torch.equal(w, forced[dense])
