@@ -130,7 +130,8 @@ class InSituLayer(nn.Module):
                 own.check(f"{self.plan.source}.{name}")
         total: torch.Tensor
         total = _Product.apply(x, self.weight, self.bias, self)  # type: ignore[no-untyped-call]  # torch
-        return codes_of_sums(self.hardware, self.plan, self.periphery, total)
+        # What is drawn of the periphery is in double precision, whatever the cells' states are in.
+        return codes_of_sums(self.hardware, self.plan, self.periphery, total).to(x.dtype)
 
     def sums_v(self, x: torch.Tensor) -> torch.Tensor:
         """What the amplifiers' outputs add up to, [chip, batch, out], for digital inputs."""
@@ -146,7 +147,8 @@ class InSituLayer(nn.Module):
             current = drive @ matrix
             return feedback * (current if offset is None else current + offset.unsqueeze(-2))
         layout = self.array.layout
-        current = self.array.read(self.periphery.drive_v(layout.split_rows(drive)))
+        driven = self.periphery.drive_v(layout.split_rows(drive))
+        current = self.array.read(driven.to(self.array.w.dtype))
         return pair_sums(layout, self.periphery, current)
 
     def drive_v(self, x: torch.Tensor) -> torch.Tensor:
@@ -173,10 +175,12 @@ class InSituLayer(nn.Module):
             auto_zero = self.hardware.backward.auto_zero
             if auto_zero:
                 share = torch.nn.functional.pad(share, (0, 0, 0, 1))  # one more, of nothing
-            codes = self.backward.codes(array.read_transposed(self.backward.drive_v(share)))
+            driven = self.backward.drive_v(share).to(array.w.dtype)
+            codes = self.backward.codes(array.read_transposed(driven))
             if auto_zero:
                 codes = codes[:, :-1] - codes[:, -1:]
-            return codes * (product_per_code(self.hardware, self.plan) * scale) * size
+            per_code = product_per_code(self.hardware, self.plan)
+            return (codes * (per_code * scale) * size).to(d.dtype)
         back = array.matrix_transposed().mT
         if self.managed is None:
             products = (d @ back) * array.weight_per_s
@@ -256,7 +260,7 @@ class _Product(torch.autograd.Function):
             # A bias lies in the array as bias / input_scale and is driven with 1.
             lines = layer._with_bias(lines, 1.0 / plan.input_scale if ctx.trained[1] else 0.0)
             layer.weight.pairs.put(lines, d)
-        below = layer.errors_at_inputs(d) if ctx.needs_input_grad[0] else None
+        below = layer.errors_at_inputs(d).to(x.dtype) if ctx.needs_input_grad[0] else None
         return below, None, None, None
 
 
