@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
 from torch import nn
 
+from compact_models.cell_device import CellDevice
+from compact_models.library import find_model, find_set
+from cosim.array.device_cells import device_cells
 from cosim.network.backward import exact_backward_codes
+from cosim.network.held_chip import held_chip
 from cosim.ngspice import Ngspice, run_deck
 from cosim.ngspice.bench import sweep_deck
 from netlists.adcs.quantiser import AdcSpec
 from netlists.backward.circuit import backward_circuit, backward_ports
-from netlists.backward.drawn import draw_backward
+from netlists.backward.drawn import LayerBackward, draw_backward
 from netlists.backward.scale import product_per_code
 from netlists.backward.spec import BackwardSpec
 from netlists.chip import Chip
@@ -37,6 +43,16 @@ def errors_of(chip: Chip, count: int) -> list[torch.Tensor]:
     return [torch.from_numpy(rng.uniform(-1, 1, (count, plan.outputs))) for plan in chip.plans]
 
 
+def told_by_ngspice(
+    chip: Chip, drawn: tuple[LayerBackward, ...], errors: list[torch.Tensor], ngspice: Ngspice
+) -> np.ndarray:
+    """Codes of all layers' inputs side by side, [vector, in]."""
+    inputs, outputs = backward_ports(chip)
+    circuit = backward_circuit(chip, drawn, title="backward")
+    deck = sweep_deck(circuit, inputs, torch.cat(errors, 1).numpy(), name="backward")
+    return run_deck(deck, ngspice, timeout_s=60).plot.matrix([f"v({name})" for name in outputs])
+
+
 @pytest.mark.ngspice
 @pytest.mark.parametrize("bias", [True, False])
 @pytest.mark.parametrize(
@@ -53,13 +69,32 @@ def test_exact_gives_the_codes_of_ngspice(
     assert len(chip.plans[0].tiles) > 2
     drawn = draw_backward(hardware, chip.plans, seed=3, sample=2)
     errors = errors_of(chip, 12)
-    inputs, outputs = backward_ports(chip)
-    circuit = backward_circuit(chip, drawn, title="backward")
-    deck = sweep_deck(circuit, inputs, torch.cat(errors, 1).numpy(), name="backward")
-    told = run_deck(deck, ngspice, timeout_s=60).plot.matrix([f"v({name})" for name in outputs])
+    told = told_by_ngspice(chip, drawn, errors, ngspice)
     found = torch.cat(exact_backward_codes(chip, drawn, errors), 1).numpy()
     np.testing.assert_array_equal(found, np.rint(told))
     assert len(np.unique(found)) > 30  # or equal codes would say little
+
+
+@pytest.mark.ngspice
+def test_cells_that_are_devices_are_those_of_ngspice(ngspice: Ngspice) -> None:
+    """Backward they conduct less than forward: a cell that is turned around would be told."""
+    model = find_model("yakopcic")
+    numbers = find_set(model, None)
+    numbers = replace(numbers, values={**numbers.values, "a_2": 0.6 * numbers.values["a_1"]})
+    device = CellDevice(model, numbers)
+    low, high = device_cells(device, DRAWN.driver.v_read_v).range_s
+    cell = small_hardware().cell.model_copy(
+        update={"g_off_s": low + 0.01 * (high - low), "g_on_s": low + 0.9 * (high - low)}
+    )
+    hardware = small_hardware().model_copy(
+        update={"backward": DRAWN, "wires": UNEVEN, "cell": cell, "device": device}
+    )
+    chip = held_chip(chip_of(small_network(nn.Tanh), hardware, small_inputs(9)))
+    drawn = draw_backward(hardware, chip.plans, seed=3, sample=2)
+    errors = errors_of(chip, 12)
+    found = torch.cat(exact_backward_codes(chip, drawn, errors), 1).numpy()
+    np.testing.assert_array_equal(found, np.rint(told_by_ngspice(chip, drawn, errors, ngspice)))
+    assert len(np.unique(found)) > 30
 
 
 def test_products_come_back_in_the_weights_own_units() -> None:
