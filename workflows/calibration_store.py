@@ -4,27 +4,37 @@ from __future__ import annotations
 
 import dataclasses
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
 from cosim.array.layout import TileLayout
-from cosim.array.reads.surrogate import stacked_wires
 from cosim.calibration.calibrate import Calibration
 from cosim.calibration.evidence import HeldOutError, MeasuredCurve
 from cosim.network.models import tile_wires
 from cosim.network.surrogate import FittedLayer, SurrogateModel
 from cosim.network.whole_chip import SimulationRecord
-from cosim.periphery.surrogate import FittedPeriphery
+from cosim.periphery.surrogate import FittedBlocks
 from cosim.surrogate.cells import OwnCellWires
 from cosim.surrogate.curves import Curves
+from cosim.surrogate.drawn_curves import BlockCurves, DrawnValue
 from cosim.surrogate.wires import wire_model
 from netlists.chip import Chip
 from workflows.runfolder import Stored, read_json, write_json, write_npz
 
 Array = NDArray[np.float64]
+
+
+ROLES = ("amplifiers", "neurons")
+"""Blocks with a curve."""
+VALUES = ("driver_gain", "driver_offset_v", "input_ohm", "held_v", "adc_gain", "adc_offset_v")
+"""Numbers of blocks."""
+PLACES = ("scale", "shift", "out_scale", "out_shift")
+"""How instances place a curve; the last two may be missing."""
+# What a block's instances draw, two numbers, and the monomials of these.
+_DRAWN, _TERMS = 2, 6
 
 
 @dataclasses.dataclass(frozen=True)
@@ -48,15 +58,11 @@ def write_calibration(folder: Path, calibration: Calibration) -> None:
     """Writes a calibration."""
     arrays: dict[str, Array] = {}
     for k, layer in enumerate(calibration.model.fitted):
-        name, fitted = f"layer_{k}", layer.periphery
-        _put_curves(arrays, f"{name}.neurons", fitted.neurons)
-        _put_curves(arrays, f"{name}.amplifiers", fitted.amplifiers)
-        arrays[f"{name}.driver_gain"] = fitted.driver_gain.numpy()
-        arrays[f"{name}.driver_offset_v"] = fitted.driver_offset_v.numpy()
-        arrays[f"{name}.adc_gain"] = fitted.adc_gain.numpy()
-        arrays[f"{name}.adc_offset_v"] = fitted.adc_offset_v.numpy()
-        arrays[f"{name}.held_v"] = layer.held_v.numpy()
-        arrays[f"{name}.sense_ohm"] = layer.wires.bit.sense_ohm.numpy()
+        name, blocks = f"layer_{k}", layer.blocks
+        for role in ROLES:
+            _put_block(arrays, f"{name}.{role}", getattr(blocks, role))
+        for role in VALUES:
+            _put_value(arrays, f"{name}.{role}", getattr(blocks, role))
         arrays[f"{name}.wire_weights"] = np.array(layer.wires.weights)
         if isinstance(layer.wires, OwnCellWires):
             _put_curves(arrays, f"{name}.cell", layer.wires.cell)
@@ -79,6 +85,18 @@ def _put_curves(arrays: dict[str, Array], name: str, curves: Curves) -> None:
     arrays[f"{name}.slope"] = curves.slope.numpy()
 
 
+def _put_value(arrays: dict[str, Array], name: str, value: DrawnValue) -> None:
+    arrays[name] = torch.cat([value.nominal, value.scale, value.coefficients]).numpy()
+
+
+def _put_block(arrays: dict[str, Array], name: str, block: BlockCurves) -> None:
+    _put_curves(arrays, name, block.master)
+    for part in PLACES:
+        value = getattr(block, part)
+        if value is not None:
+            _put_value(arrays, f"{name}.{part}", value)
+
+
 def read_calibration(run: Path, chip: Chip) -> Calibration:
     """Reads the calibration of a run, the surrogate included.
 
@@ -91,8 +109,6 @@ def read_calibration(run: Path, chip: Chip) -> Calibration:
     layers: list[FittedLayer] = []
     for k, plan in enumerate(chip.plans):
         name, layout = f"layer_{k}", TileLayout.of(plan)
-        bit_lines = (layout.tiles, layout.tile_cols)
-        word_lines = (layout.tiles, 1, layout.tile_rows)
         t0, t1, t2, t3 = stored[f"{name}.wire_weights", (4,)].tolist()
         segments = tile_wires(hardware, layout)
         wires = wire_model(
@@ -106,23 +122,9 @@ def read_calibration(run: Path, chip: Chip) -> Calibration:
         if "cell" in hardware.blocks:
             cell = _take_curves(stored, f"{name}.cell", (1,))
             wires = OwnCellWires(wires.word, wires.bit, wires.weights, cell=cell)
-        sense = torch.from_numpy(stored[f"{name}.sense_ohm", bit_lines])
-        layers.append(
-            FittedLayer(
-                stacked_wires(wires, layout, sense),
-                torch.from_numpy(stored[f"{name}.held_v", bit_lines]),
-                FittedPeriphery(
-                    hardware,
-                    plan,
-                    torch.from_numpy(stored[f"{name}.driver_gain", word_lines]),
-                    torch.from_numpy(stored[f"{name}.driver_offset_v", word_lines]),
-                    _take_curves(stored, f"{name}.amplifiers", (layout.tiles, 1, layout.tile_cols)),
-                    _take_curves(stored, f"{name}.neurons", (plan.outputs,)),
-                    torch.from_numpy(stored[f"{name}.adc_gain", (plan.outputs,)]),
-                    torch.from_numpy(stored[f"{name}.adc_offset_v", (plan.outputs,)]),
-                ),
-            )
-        )
+        parts: dict[str, Any] = {role: _take_block(stored, f"{name}.{role}") for role in ROLES}
+        parts |= {role: _take_value(stored, f"{name}.{role}") for role in VALUES}
+        layers.append(FittedLayer(wires, FittedBlocks(**parts)))
     curves = []
     for n, curve in enumerate(text.curves):
         x, spice_y, surrogate_y = stored[f"curve_{n}", (3, -1)]
@@ -138,7 +140,7 @@ def read_calibration(run: Path, chip: Chip) -> Calibration:
                 curve.note,
             )
         )
-    model = SurrogateModel(hardware, chip.plans, layers)
+    model = SurrogateModel(hardware, chip.plans, layers, [chip.periphery])
     return Calibration(model, text.errors, tuple(curves), text.simulations, text.engine)
 
 
@@ -149,3 +151,18 @@ def _take_curves(stored: Stored, name: str, shape: tuple[int, ...]) -> Curves:
         raise stored.wrong(f"{name} is no curve: {value.shape[-1]} samples, step {step:g}")
     slope = stored[f"{name}.slope", value.shape]
     return Curves(start, step, torch.from_numpy(value), torch.from_numpy(slope))
+
+
+def _take_value(stored: Stored, name: str) -> DrawnValue:
+    nominal, scale, coefficients = np.split(
+        stored[name, (2 * _DRAWN + _TERMS,)], [_DRAWN, 2 * _DRAWN]
+    )
+    if not (scale > 0).all():
+        raise stored.wrong(f"{name} is scaled by {scale.min():g}")
+    return DrawnValue(*(torch.from_numpy(x) for x in (nominal, scale, coefficients)))
+
+
+def _take_block(stored: Stored, name: str) -> BlockCurves:
+    some = [part for part in PLACES if part in PLACES[:2] or f"{name}.{PLACES[2]}" in stored]
+    places = {part: _take_value(stored, f"{name}.{part}") for part in some}
+    return BlockCurves(_take_curves(stored, name, ()), **places)

@@ -463,6 +463,10 @@ class Stored:
         """The error that names this file."""
         return not_a_run(self._path, reason)
 
+    def __contains__(self, name: str) -> bool:
+        """Whether there is such an array."""
+        return name in self._arrays
+
     def __getitem__(self, wanted: tuple[str, tuple[int, ...]]) -> Array:
         """The array `name` if it has the shape `shape` (-1 fits any length) and is finite.
 

@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 
 from compact_models.errors import InputError
 from cosim.array.layout import TileLayout
-from cosim.array.reads.surrogate import stacked_wires
 from cosim.calibration import cells, evidence, periphery, signs, wires
 from cosim.calibration.evidence import HeldOutError, MeasuredCurve
 from cosim.network.surrogate import FittedLayer, SurrogateModel
@@ -24,8 +23,8 @@ from cosim.ngspice import (
     run_decks,
     timeout_for,
 )
-from cosim.periphery.surrogate import FittedPeriphery
-from cosim.surrogate.curves import Curves
+from cosim.periphery.surrogate import FittedBlocks
+from cosim.surrogate.drawn_curves import fixed_value
 from netlists.chip import Chip
 from netlists.network import neuron_block
 from netlists.readout import tia
@@ -71,7 +70,8 @@ def calibrate(
     """Calibrates the surrogate of a chip against ngspice.
 
     Args:
-        chip: the chip; its conductances are not used, only its periphery and wires.
+        chip: the chip; what its components have drawn is only what the model starts with, and its
+            conductances are not used: what is found is of all chips (`SurrogateModel.of_chips`).
         ngspice: the simulator.
         arrays: random arrays per layer that the wires are fitted to.
         held_out: further arrays per layer that only measure the error.
@@ -85,17 +85,17 @@ def calibrate(
     """
     layers = range(len(chip.plans))
     amplifier = chip.hardware.blocks.get("tia") or tia.subcircuit(chip.hardware.tia)
-    amplifiers = [periphery.amplifier_sweep(chip, k, amplifier) for k in layers]
-    neurons = [periphery.neuron_sweep(chip, k, neuron_block(chip, k)) for k in layers]
-    converters = [periphery.converter_sweep(chip, k) for k in layers]
+    amplifiers = [periphery.amplifier_sweep(chip, k, amplifier, seed) for k in layers]
+    neurons = [periphery.neuron_sweep(chip, k, neuron_block(chip, k), seed) for k in layers]
+    converters = [periphery.converter_sweep(chip, k, seed) for k in layers]
     differ = chip.hardware.driver.differs
-    drivers = [periphery.driver_sweep(chip, k) for k in layers] if differ else []
+    drivers = [periphery.driver_sweep(chip, k, seed) for k in layers] if differ else []
     own_cell = chip.hardware.blocks.get("cell")
     twice = len(chip.hardware.blocks)
-    total = 3 * len(layers) + len(drivers) + (own_cell is not None) + twice
-    total += len(layers) * (arrays + held_out)
-    runner = _Runner(ngspice, jobs, total, on_progress)
     sweeps = [*amplifiers, *neurons, *converters, *drivers]
+    decks = [(deck, len(sweep.x)) for sweep in sweeps for deck in sweep.decks]
+    total = len(decks) + (own_cell is not None) + twice + len(layers) * (arrays + held_out)
+    runner = _Runner(ngspice, jobs, total, on_progress)
     # Before all else: a block that changes with every start has no curve to be fitted.
     first: dict[str, RawPlot] = {}
     bench = None if own_cell is None else cells.cell_sweep(chip.hardware, own_cell)
@@ -103,19 +103,19 @@ def calibrate(
         first["cell"] = _same_twice("cell", bench.deck, len(bench.volts), runner)
     for role, number in (("tia", 0), ("neuron", len(layers))):
         if role in chip.hardware.blocks:  # that of the first layer
-            sweep = sweeps[number]
-            first[sweep.deck.name] = _same_twice(role, sweep.deck, len(sweep.x), runner)
-    others = [sweep for sweep in sweeps if sweep.deck.name not in first]
-    found = runner.run([sweep.deck for sweep in others], [len(sweep.x) for sweep in others])
-    first |= {sweep.deck.name: plot for sweep, plot in zip(others, found, strict=True)}
-    plots = [first[sweep.deck.name] for sweep in sweeps]
+            deck, points = sweeps[number].decks[0], len(sweeps[number].x)
+            first[deck.name] = _same_twice(role, deck, points, runner)
+    others = [(deck, points) for deck, points in decks if deck.name not in first]
+    found = runner.run([deck for deck, _ in others], [points for _, points in others])
+    first |= {deck.name: plot for (deck, _), plot in zip(others, found, strict=True)}
+    plots = [[first[deck.name] for deck in sweep.decks] for sweep in sweeps]
     by_layer = [plots[k :: len(layers)] for k in layers]  # amplifier, neuron, converter, driver
     amplifier_fits = [periphery.fit_amplifiers(amplifiers[k], by_layer[k][0]) for k in layers]
     neuron_fits = [periphery.fit_neurons(neurons[k], by_layer[k][1]) for k in layers]
     converter_fits = [
         periphery.fit_converters(converters[k], by_layer[k][2], chip, k) for k in layers
     ]
-    driver_fits: list[periphery.DriverFit | None] = [None for _ in layers]
+    driver_fits: list[periphery.LineFit | None] = [None for _ in layers]
     if differ:
         driver_fits = [periphery.fit_drivers(drivers[k], by_layer[k][3]) for k in layers]
     cell_fits: list[cells.CellFit | None] = [None for _ in layers]
@@ -129,35 +129,32 @@ def calibrate(
             signs.check_neurons(chip, k, neurons[k], by_layer[k][1])
     wire_fits = _fit_wires(chip, amplifier_fits, cell_fits, runner, arrays, held_out, seed)
     fitted = [
-        _fitted(
-            chip,
-            k,
-            driver_fits[k],
-            amplifier_fits[k],
-            neuron_fits[k],
-            converter_fits[k],
-            wire_fits[k],
+        FittedLayer(
+            wire_fits[k].model,
+            _blocks(
+                driver_fits[k],
+                amplifier_fits[k],
+                neuron_fits[k],
+                converter_fits[k],
+            ),
         )
         for k in layers
     ]
     errors: list[HeldOutError] = []
     curves: list[MeasuredCurve] = []
     for k in layers:
-        errors += evidence.periphery_errors(
-            chip, k, amplifier_fits[k], neuron_fits[k], converter_fits[k]
-        )
+        layer_sweeps = (amplifiers[k], neurons[k], converters[k])
+        layer_fits = (amplifier_fits[k], neuron_fits[k], converter_fits[k])
+        errors += evidence.periphery_errors(chip, k, layer_sweeps, *layer_fits)
         driver, cell = driver_fits[k], cell_fits[k]
         if driver is not None:
             errors += evidence.driver_errors(chip, k, driver)
         if cell is not None:
             errors += evidence.cell_errors(chip, k, cell)
-        layer_sweeps = (amplifiers[k], neurons[k], converters[k])
-        curves += evidence.periphery_curves(
-            chip, k, layer_sweeps, tuple(by_layer[k][:3]), fitted[k].periphery
-        )
+        curves += evidence.periphery_curves(chip, k, layer_sweeps, by_layer[k][:3], layer_fits)
         errors += evidence.wire_errors(chip, k, wire_fits[k])
     return Calibration(
-        SurrogateModel(chip.hardware, chip.plans, fitted),
+        SurrogateModel(chip.hardware, chip.plans, fitted, [chip.periphery]),
         tuple(errors),
         tuple(curves),
         tuple(runner.records),
@@ -190,11 +187,6 @@ def _lowest(chip: Chip, layer: int) -> float:
     return -1.0 if chip.plans[layer].signed_input else 0.0
 
 
-def _sense_ohm(fitted_ohm: Array) -> Array:
-    """Input resistances as an array can be built with; fits may be below 0 by rounding alone."""
-    return np.where(fitted_ohm < LEAST_OHM, 0.0, fitted_ohm)
-
-
 def _fit_wires(
     chip: Chip,
     amplifier_fits: list[periphery.AmplifierFit],
@@ -214,10 +206,9 @@ def _fit_wires(
         chip.plans, amplifier_fits, range(len(chip.plans)), strict=True
     ):
         layout = TileLayout.of(plan)
-        starts = np.cumsum([0, *(tile.cols for tile in plan.tiles)])
-        widest = max(range(len(plan.tiles)), key=lambda number: plan.tiles[number].cols)
-        place = slice(starts[widest], starts[widest] + layout.tile_cols)
-        sense.append(_sense_ohm(amplifiers.input_ohm[place]))
+        nominal = torch.tensor([plan.r_feedback_ohm, 0.0], dtype=torch.float64)
+        ohm = float(amplifiers.input_ohm.at(*nominal))
+        sense.append(np.full(layout.tile_cols, ohm if ohm >= LEAST_OHM else 0.0))
         sweeps.append(
             wires.wire_sweeps(
                 chip.hardware,
@@ -227,7 +218,7 @@ def _fit_wires(
                 lowest=_lowest(chip, layer),
                 arrays=arrays + held_out,
                 seed=seed,
-                path=f"{plan.name}_{plan.tiles[widest].name}",
+                path=f"{plan.name}_{plan.tiles[0].name}",
             )
         )
     flat = [sweep for of_layer in sweeps for sweep in of_layer]
@@ -247,48 +238,23 @@ def _fit_wires(
     ]
 
 
-def _fitted(
-    chip: Chip,
-    layer: int,
-    drivers: periphery.DriverFit | None,
+def _blocks(
+    drivers: periphery.LineFit | None,
     amplifiers: periphery.AmplifierFit,
     neurons: periphery.NeuronFit,
-    converters: periphery.ConverterFit,
-    fit: wires.WireFit,
-) -> FittedLayer:
-    """What was found, stacked as the layer's tiles are."""
-    plan = chip.plans[layer]
-    layout = TileLayout.of(plan)
-    rows = sum(tile.rows for tile in plan.tiles)
-    gain, offset = (
-        (np.ones(rows), np.zeros(rows)) if drivers is None else (drivers.gain, drivers.offset_v)
-    )
-
-    def of_rows(values: Array, filled: float) -> torch.Tensor:
-        each = torch.from_numpy(values).split([tile.rows for tile in plan.tiles])
-        return layout.stack_rows(list(each), filled=filled).unsqueeze(1)
-
-    place = layout.bit_lines
-    curves = amplifiers.curves
-    sense = torch.from_numpy(_sense_ohm(amplifiers.input_ohm))[place]
-    return FittedLayer(
-        stacked_wires(fit.model, layout, sense),
-        torch.from_numpy(amplifiers.held_v)[place],
-        FittedPeriphery(
-            chip.hardware,
-            plan,
-            of_rows(gain, 1.0),
-            of_rows(offset, 0.0),
-            Curves(
-                curves.start,
-                curves.step,
-                curves.value[place].unsqueeze(1),
-                curves.slope[place].unsqueeze(1),
-            ),
-            neurons.curves,
-            torch.from_numpy(converters.gain),
-            torch.from_numpy(converters.offset_v),
-        ),
+    converters: periphery.LineFit,
+) -> FittedBlocks:
+    """What was found of a layer's blocks; drivers that do not differ have no errors."""
+    one, zero = (fixed_value((0.0, 1.0), value) for value in (1.0, 0.0))  # of offset and gain
+    return FittedBlocks(
+        one if drivers is None else drivers.gain,
+        zero if drivers is None else drivers.offset_v,
+        amplifiers.curves,
+        amplifiers.input_ohm,
+        amplifiers.held_v,
+        neurons.curves,
+        converters.gain,
+        converters.offset_v,
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -11,11 +12,10 @@ from numpy.typing import NDArray
 
 from cosim.array.layout import TileLayout
 from cosim.calibration.cells import CellFit
-from cosim.calibration.periphery import AmplifierFit, BlockSweep, ConverterFit, DriverFit, NeuronFit
+from cosim.calibration.drawn import Instances
+from cosim.calibration.periphery import AmplifierFit, BlockSweep, LineFit, NeuronFit
 from cosim.calibration.wires import WireFit
 from cosim.ngspice import RawPlot
-from cosim.periphery.surrogate import FittedPeriphery
-from cosim.surrogate.curves import Curves
 from netlists.adcs import quantiser
 from netlists.chip import Chip
 
@@ -28,7 +28,7 @@ class HeldOutError:
 
     Attributes:
         quantity: what was calibrated.
-        held_out: what was held out: `vectors` or `arrays`.
+        held_out: what was held out: `vectors`, `arrays` or `instances` of a block.
         n: how many values the quantiles are taken over.
         median: median absolute error, in `unit`.
         p95: 95th percentile of the absolute error.
@@ -79,23 +79,29 @@ class MeasuredCurve:
 
 
 def periphery_errors(
-    chip: Chip, layer: int, amplifiers: AmplifierFit, neurons: NeuronFit, converters: ConverterFit
+    chip: Chip,
+    layer: int,
+    sweeps: tuple[BlockSweep, BlockSweep, BlockSweep],
+    amplifiers: AmplifierFit,
+    neurons: NeuronFit,
+    converters: LineFit,
 ) -> list[HeldOutError]:
     """Held-out errors of a layer's blocks, in LSB of its converter; at amplifiers' inputs in V."""
     plan = chip.plans[layer]
     lsb = quantiser.lsb_v(chip.hardware.adc, signed=plan.signed_output)
+    of_amplifiers, of_neurons, of_converters = (sweep.instances.held_out for sweep in sweeps)
     return [
-        _row(f"{plan.name} amplifiers", "vectors", amplifiers.error_v / lsb, "LSB"),
-        _row(f"{plan.name} amplifiers' inputs", "vectors", amplifiers.input_error_v, "V"),
-        _row(f"{plan.name} neurons", "vectors", neurons.error_v / lsb, "LSB"),
-        _row(f"{plan.name} converters", "vectors", converters.error_lsb, "LSB"),
+        _row(f"{plan.name} amplifiers", of_amplifiers, amplifiers.error_v / lsb, "LSB"),
+        _row(f"{plan.name} amplifiers' inputs", of_amplifiers, amplifiers.input_error_v, "V"),
+        _row(f"{plan.name} neurons", of_neurons, neurons.error_v / lsb, "LSB"),
+        _row(f"{plan.name} converters", of_converters, converters.error, "LSB"),
     ]
 
 
-def driver_errors(chip: Chip, layer: int, drivers: DriverFit) -> list[HeldOutError]:
+def driver_errors(chip: Chip, layer: int, drivers: LineFit) -> list[HeldOutError]:
     """Held-out errors of a layer's drivers, of the read voltage."""
-    share = 100 * drivers.error_v / chip.hardware.driver.v_read_v
-    return [_row(f"{chip.plans[layer].name} drivers", "vectors", share, "%")]
+    share = 100 * drivers.error / chip.hardware.driver.v_read_v
+    return [_row(f"{chip.plans[layer].name} drivers", "instances", share, "%")]
 
 
 def cell_errors(chip: Chip, layer: int, cell: CellFit) -> list[HeldOutError]:
@@ -137,43 +143,48 @@ def periphery_curves(
     chip: Chip,
     layer: int,
     sweeps: tuple[BlockSweep, BlockSweep, BlockSweep],
-    plots: tuple[RawPlot, ...],
-    fitted: FittedPeriphery,
+    plots: Sequence[Sequence[RawPlot]],
+    fits: tuple[AmplifierFit, NeuronFit, LineFit],
 ) -> list[MeasuredCurve]:
-    """Transfer curves of the first instance of each block, on held-out points only."""
+    """Transfer curves of one held-out instance of each block, on held-out points only."""
     plan = chip.plans[layer]
     signed = plan.signed_output
     lsb = quantiser.lsb_v(chip.hardware.adc, signed=signed)
     low, high = quantiser.code_range(chip.hardware.adc, signed=signed)
+    amplifiers, neurons, converters = fits
     first = [
-        (sweep.x[1::2], plot.signal(sweep.outputs[0])[1::2])
-        for sweep, plot in zip(sweeps, plots, strict=True)
+        (sweep.x[1::2], sweep.read("out", of_sweep)[1::2, _one(sweep.instances)])
+        for sweep, of_sweep in zip(sweeps, plots, strict=True)
     ]
     (amp_x, amp_y), (neuron_x, neuron_y), (adc_x, adc_y) = first
-    line = (adc_x * float(fitted.adc_gain[0]) + float(fitted.adc_offset_v[0])) / lsb
+    of_amplifier, of_neuron, of_converter = (
+        [one[_one(sweep.instances)] for one in sweep.instances.tensors()] for sweep in sweeps
+    )
+    gain, offset = converters.gain.at(*of_converter), converters.offset_v.at(*of_converter)
+    line = (adc_x * float(gain) + float(offset)) / lsb
     return [
         MeasuredCurve(
-            f"{plan.name} xtia_0_0",
+            f"{plan.name} amplifier",
             "tia",
             amp_x * 1e6,
             "input current [uA]",
             amp_y,
-            _read(fitted.amplifiers, amp_x),
+            amplifiers.curves.at(*of_amplifier)(torch.from_numpy(amp_x)).numpy(),
             "output [V]",
             f"closed-loop transimpedance {plan.r_feedback_ohm:.0f} ohm nominal",
         ),
         MeasuredCurve(
-            f"{plan.name} xneuron_0",
+            f"{plan.name} neuron",
             "neuron",
             neuron_x,
             "input [V]",
             neuron_y,
-            _read(fitted.neurons, neuron_x),
+            neurons.curves.at(*of_neuron)(torch.from_numpy(neuron_x)).numpy(),
             "output [V]",
             f"{plan.neuron}; {chip.hardware.adc.v_full_scale_v:g} V stands for {plan.span:.3g}",
         ),
         MeasuredCurve(
-            f"{plan.name} xadc_0",
+            f"{plan.name} converter",
             "adc",
             adc_x,
             "input [V]",
@@ -185,8 +196,6 @@ def periphery_curves(
     ]
 
 
-def _read(curves: Curves, x: Array) -> Array:
-    """The first of some curves."""
-    first = (0,) * (curves.value.ndim - 1)
-    one = Curves(curves.start, curves.step, curves.value[first], curves.slope[first])
-    return np.asarray(one(torch.from_numpy(x)).numpy())
+def _one(of: Instances) -> int:
+    """A held-out instance; the block itself where nothing is drawn."""
+    return of.fitted if of.fitted < len(of) else 0

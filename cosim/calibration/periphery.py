@@ -1,12 +1,14 @@
-"""Calibrating amplifiers, neurons and converters: every instance is swept in ngspice.
+"""Calibrating amplifiers, neurons, converters and drivers over what their instances draw.
 
-Each role has one bench with all its instances of a layer side by side. Every second point of a
-sweep becomes a sample of the curve; the points between them are held out and give the error.
+Each role has one bench a layer: instances at the corners of what is drawn, and fresh ones that are
+held out (`cosim.calibration.drawn`). No instance of a chip itself is simulated, so that what is
+found holds for all chips.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,9 +16,10 @@ import torch
 from numpy.typing import NDArray
 
 from compact_models.errors import InputError
+from cosim.calibration.drawn import REACH, Drawn, Instances, fit_block, fit_value, instances
 from cosim.ngspice import Deck, RawPlot
 from cosim.ngspice.bench import sweep_deck
-from cosim.surrogate.curves import Curves, fit_curves
+from cosim.surrogate.drawn_curves import BlockCurves, DrawnValue
 from netlists.adcs import quantiser
 from netlists.chip import Chip
 from netlists.circuit import (
@@ -30,7 +33,6 @@ from netlists.circuit import (
 from netlists.drivers import level
 from netlists.mapping import RAIL_SHARE
 from netlists.names import number
-from netlists.network import driver_errors, known, neuron_errors
 
 Array = NDArray[np.float64]
 Block = Subcircuit | ForeignSubcircuit
@@ -44,6 +46,8 @@ TIA_RANGE = 1.5
 NEURON_RANGE = 1.5
 ADC_RANGE = 1.1
 _LEAST_EDGES = 2
+_AT_ONCE = 9  # instances of a deck
+_MAX_SAMPLES = 8  # times those of a range without errors
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,192 +55,238 @@ class BlockSweep:
     """A bench and how to read it.
 
     Args:
-        deck: the bench.
+        decks: the bench, a few instances each: many amplifiers made of transistors find no
+            operating point together that each of them finds alone.
         x: swept input, [point]; amperes for amplifiers, volts for the others.
-        outputs: output signals, one per instance.
-        inputs: input-node signals of amplifiers, one per instance; empty for the others.
+        within: the largest input that is fitted to; what lies beyond is there for instances that
+            shift and scale it.
+        works: the largest input where mapping lets the block work.
+        instances: what is on the bench.
     """
 
-    deck: Deck
+    decks: tuple[Deck, ...]
     x: Array
-    outputs: tuple[str, ...]
-    inputs: tuple[str, ...] = ()
+    within: float
+    works: float
+    instances: Instances
+
+    def read(self, node: str, plots: Sequence[RawPlot]) -> Array:
+        """Voltages at every instance's `node`, `out` or `in`, [point, instance]."""
+        parts = _parts(self.instances)
+        signals = ([f"v({node}_{k})" for k in part] for part in parts)
+        return np.concatenate(
+            [plot.matrix(names) for plot, names in zip(plots, signals, strict=True)], 1
+        )
+
+
+Make = Callable[[int], list[Element]]
+"""The elements of an instance by its number."""
+
+
+def _parts(of: Instances) -> list[range]:
+    return [range(k, min(k + _AT_ONCE, len(of))) for k in range(0, len(of), _AT_ONCE)]
 
 
 @dataclass(frozen=True, eq=False)
 class AmplifierFit:
-    """Amplifiers of a layer as the surrogate knows them, tiles one after another.
+    """Amplifiers of a layer as the surrogate knows them, over `rf` and `vos`.
 
     Args:
-        curves: output voltage over input current, one per amplifier.
-        input_ohm: resistance seen by the bit line, [amplifier].
-        held_v: voltage behind it, [amplifier].
-        error_v: held-out output errors, [point, amplifier].
-        input_error_v: held-out errors of the straight line at the inputs, [point, amplifier].
+        curves: output voltage over input current.
+        input_ohm: resistance seen by the bit line.
+        held_v: voltage behind it.
+        error_v: held-out output errors, [point, instance].
+        input_error_v: held-out errors at the inputs, [point, instance].
     """
 
-    curves: Curves
-    input_ohm: Array
-    held_v: Array
+    curves: BlockCurves
+    input_ohm: DrawnValue
+    held_v: DrawnValue
     error_v: Array
     input_error_v: Array
 
 
 @dataclass(frozen=True, eq=False)
-class DriverFit:
-    """Drivers of a layer as straight lines, tiles one after another: v = gain level + offset.
+class NeuronFit:
+    """Neurons of a layer, over `vos` and `gain`; held-out errors [point, instance]."""
+
+    curves: BlockCurves
+    error_v: Array
+
+
+@dataclass(frozen=True, eq=False)
+class LineFit:
+    """Converters or drivers of a layer as straight lines, over `vos` and `gain`.
 
     Args:
-        gain: [driver].
-        offset_v: [driver].
-        error_v: held-out errors, [point, driver].
+        gain: of the input.
+        offset_v: added to it; what that makes is the output, or the code over the LSB.
+        error: held out, [point, instance]: volts of drivers, of converters codes.
     """
 
-    gain: Array
-    offset_v: Array
-    error_v: Array
+    gain: DrawnValue
+    offset_v: DrawnValue
+    error: Array
 
 
-@dataclass(frozen=True, eq=False)
-class NeuronFit:
-    """Neurons of a layer: output over input voltage; held-out errors [point, neuron]."""
-
-    curves: Curves
-    error_v: Array
-
-
-@dataclass(frozen=True, eq=False)
-class ConverterFit:
-    """Converters of a layer as straight lines: code = (gain v + offset) / lsb, each [converter].
-
-    `error_lsb` is the held-out difference between the rounded line and the code, [point, conv].
-    """
-
-    gain: Array
-    offset_v: Array
-    error_lsb: Array
-
-
-def driver_sweep(chip: Chip, layer: int) -> BlockSweep:
-    """All drivers of a layer on one digital value, their lines open; `x` are the DACs' levels."""
+def driver_sweep(chip: Chip, layer: int, seed: int) -> BlockSweep:
+    """Drivers on one digital value, their lines open; `x` are the DACs' levels."""
     plan, spec = chip.plans[layer], chip.hardware.driver
     block = level.subcircuit(spec, signed=plan.signed_input)
     values = np.linspace(-1.0 if plan.signed_input else 0.0, 1.0, 2 * DRIVER_SAMPLES - 1)
-    items: list[Element] = []
-    for at, tile in enumerate(plan.tiles):
-        for row in range(tile.rows):
-            nodes = ("drive", f"out_{len(items)}")
-            errors = driver_errors(chip, layer, at, row)
-            items.append(Instance(f"xdriver_{len(items)}", block.name, nodes, errors))
-    deck = _deck(f"drivers of {plan.name}", block, items, values)
+    drawn = {"vos": Drawn(0.0, spec.sigma_offset_v), "gain": Drawn(1.0, spec.sigma_gain, True)}
+    of = instances(drawn, seed=seed, path=f"{plan.name}/driver")
+    decks = _decks(f"drivers of {plan.name}", block, of, values, _alone("driver", block, of))
     levels = level.level(torch.from_numpy(values), spec, signed=plan.signed_input).numpy()
-    return BlockSweep(deck, levels, tuple(f"v(out_{k})" for k in range(len(items))))
+    return BlockSweep(decks, levels, math.inf, math.inf, of)
 
 
-def amplifier_sweep(chip: Chip, layer: int, block: Block) -> BlockSweep:
-    """All amplifiers of a layer, each fed by a current source.
+def amplifier_sweep(chip: Chip, layer: int, block: Block, seed: int) -> BlockSweep:
+    """Amplifiers of a layer, each fed by a current source.
 
     Args:
-        chip: the chip.
+        chip: the chip's description.
         layer: index of the layer.
         block: the amplifier.
+        seed: the study's seed.
     """
-    feedback = chip.plans[layer].r_feedback_ohm
-    reach = TIA_RANGE * chip.hardware.tia.v_rail_v
-    volts = np.linspace(-reach, reach, 2 * TIA_SAMPLES - 1)
-    items: list[Element] = []
-    count = 0
-    for tile in chip.periphery[layer].tiles:
-        for rf, vos in zip(tile.r_feedback_ohm, tile.v_offset_v, strict=True):
-            source = f"V(drive)/{number(feedback)}"
-            items.append(BehaviouralCurrent(f"bin_{count}", "0", f"in_{count}", source))
-            parameters = known(block, {"rf": float(rf), "vos": float(vos)})
-            nodes = (f"in_{count}", f"out_{count}")
-            items.append(Instance(f"xtia_{count}", block.name, nodes, parameters))
-            count += 1
-    deck = _deck(f"amplifiers of {chip.plans[layer].name}", block, items, volts)
-    return BlockSweep(
-        deck,
-        volts / feedback,
-        tuple(f"v(out_{k})" for k in range(count)),
-        tuple(f"v(in_{k})" for k in range(count)),
+    plan, spec = chip.plans[layer], chip.hardware.tia
+    feedback = plan.r_feedback_ohm
+    drawn = _known(
+        block,
+        {
+            "rf": Drawn(feedback, spec.sigma_feedback * feedback, True),
+            "vos": Drawn(0.0, spec.sigma_offset_v),
+        },
     )
+    of = instances(drawn, seed=seed, path=f"{plan.name}/amplifier")
+    scaled, shifted = drawn["rf"].sigma / feedback, drawn["vos"].sigma
+    volts, within = _swept(spec.v_rail_v, TIA_RANGE, scaled, shifted, TIA_SAMPLES)
+    source = f"V(drive)/{number(feedback)}"
+
+    def make(k: int) -> list[Element]:
+        nodes = (f"in_{k}", f"out_{k}")
+        return [
+            BehaviouralCurrent(f"bin_{k}", "0", f"in_{k}", source),
+            Instance(f"xtia_{k}", block.name, nodes, of.parameters(k, block.parameters)),
+        ]
+
+    decks = _decks(f"amplifiers of {plan.name}", block, of, volts, make)
+    works = RAIL_SHARE * spec.v_rail_v
+    return BlockSweep(decks, volts / feedback, within / feedback, works / feedback, of)
 
 
-def neuron_sweep(chip: Chip, layer: int, block: Block) -> BlockSweep:
-    """All neurons of a layer on one input voltage."""
-    plan = chip.plans[layer]
-    reach = NEURON_RANGE * chip.hardware.adc.v_full_scale_v
-    volts = np.linspace(-reach, reach, 2 * NEURON_SAMPLES - 1)
-    items = []
-    for k in range(plan.outputs):
-        errors = known(block, neuron_errors(chip, layer, k))
-        items.append(Instance(f"xneuron_{k}", block.name, ("drive", f"out_{k}"), errors))
-    deck = _deck(f"neurons of {plan.name}", block, items, volts)
-    return BlockSweep(deck, volts, tuple(f"v(out_{k})" for k in range(plan.outputs)))
+def neuron_sweep(chip: Chip, layer: int, block: Block, seed: int) -> BlockSweep:
+    """Neurons of a layer on one input voltage."""
+    plan, spec = chip.plans[layer], chip.hardware.neuron
+    drawn = _known(
+        block,
+        {"vos": Drawn(0.0, spec.sigma_offset_v), "gain": Drawn(1.0, spec.sigma_gain, True)},
+    )
+    of = instances(drawn, seed=seed, path=f"{plan.name}/neuron")
+    full, scaled, shifted = (
+        chip.hardware.adc.v_full_scale_v,
+        drawn["gain"].sigma,
+        drawn["vos"].sigma,
+    )
+    volts, within = _swept(full, NEURON_RANGE, scaled, shifted, NEURON_SAMPLES)
+    decks = _decks(f"neurons of {plan.name}", block, of, volts, _alone("neuron", block, of))
+    return BlockSweep(decks, volts, within, full, of)
 
 
-def converter_sweep(chip: Chip, layer: int) -> BlockSweep:
-    """All converters of a layer on one input voltage."""
-    plan, periphery = chip.plans[layer], chip.periphery[layer]
-    block = quantiser.subcircuit(chip.hardware.adc, signed=plan.signed_output)
-    adc = chip.hardware.adc
+def converter_sweep(chip: Chip, layer: int, seed: int) -> BlockSweep:
+    """Converters of a layer on one input voltage."""
+    plan, adc = chip.plans[layer], chip.hardware.adc
+    block = quantiser.subcircuit(adc, signed=plan.signed_output)
+    drawn = {"vos": Drawn(0.0, adc.sigma_offset_v), "gain": Drawn(1.0, adc.sigma_gain, True)}
+    of = instances(drawn, seed=seed, path=f"{plan.name}/converter")
     beyond = 5 * adc.sigma_offset_v  # where converters with an offset have their range
     reach = ADC_RANGE * (1 + 5 * adc.sigma_gain) * adc.v_full_scale_v + beyond
     low = -reach if plan.signed_output else -(ADC_RANGE - 1) * adc.v_full_scale_v - beyond
     volts = np.linspace(low, reach, ADC_POINTS)
-    items = [
-        Instance(
-            f"xadc_{k}",
-            block.name,
-            ("drive", f"out_{k}"),
-            {"vos": float(vos), "gain": float(gain)},
-        )
-        for k, (vos, gain) in enumerate(
-            zip(periphery.adc_offset_v, periphery.adc_gain, strict=True)
-        )
-    ]
-    deck = _deck(f"converters of {plan.name}", block, items, volts)
-    return BlockSweep(deck, volts, tuple(f"v(out_{k})" for k in range(plan.outputs)))
+    decks = _decks(f"converters of {plan.name}", block, of, volts, _alone("adc", block, of))
+    return BlockSweep(decks, volts, math.inf, math.inf, of)
 
 
-def _deck(name: str, block: Block, items: Sequence[Element], volts: Array) -> Deck:
-    circuit = Circuit(f"spiceloop: {name}", (block,), tuple(items))
-    return sweep_deck(circuit, ["drive"], volts[:, None], name=name.replace(" ", "_"))
+def _known(block: Block, drawn: Mapping[str, Drawn]) -> dict[str, Drawn]:
+    """What the instances of a block differ in: a user's own block may know less."""
+    return {
+        name: one if name in block.parameters else Drawn(one.nominal, 0.0)
+        for name, one in drawn.items()
+    }
 
 
-def fit_amplifiers(sweep: BlockSweep, plot: RawPlot) -> AmplifierFit:
-    """Fits curves to the outputs and a straight line to the inputs of amplifiers."""
-    out, at_input = plot.matrix(sweep.outputs), plot.matrix(sweep.inputs)
-    curves, error = _curves(sweep.x, out)
+def _swept(
+    full_v: float, times: float, scaled: float, shifted_v: float, samples: int
+) -> tuple[Array, float]:
+    """Inputs from end to end, and up to where no instance leaves them.
+
+    They go further than `times` only where instances differ so much that a full scale would not be
+    left: a user's amplifier may not converge far in its rails.
+
+    Args:
+        full_v: the full scale.
+        times: how far beyond it blocks are swept.
+        scaled: standard deviation of what scales inputs, relative.
+        shifted_v: of what shifts them.
+        samples: of the curve where nothing differs.
+    """
+    more, shift_v = 1 + REACH * scaled, REACH * shifted_v
+    reach = max(times * full_v, full_v * more + shift_v)
+    count = math.ceil(min(reach / (times * full_v), _MAX_SAMPLES) * (samples - 1) / 2) * 2 + 1
+    return np.linspace(-reach, reach, 2 * count - 1), (reach - shift_v) / more
+
+
+def _alone(role: str, block: Block, of: Instances) -> Make:
+    """An instance of a block between the swept node and a node of its own."""
+
+    def make(k: int) -> list[Element]:
+        nodes = ("drive", f"out_{k}")
+        return [Instance(f"x{role}_{k}", block.name, nodes, of.parameters(k, block.parameters))]
+
+    return make
+
+
+def _decks(name: str, block: Block, of: Instances, volts: Array, make: Make) -> tuple[Deck, ...]:
+    decks = []
+    for number_of, part in enumerate(_parts(of)):
+        items = [item for k in part for item in make(k)]
+        title = f"{name}, {number_of}" if number_of else name
+        circuit = Circuit(f"spiceloop: {title}", (block,), tuple(items))
+        file = title.replace(", ", "_").replace(" ", "_")
+        decks.append(sweep_deck(circuit, ["drive"], volts[:, None], name=file))
+    return tuple(decks)
+
+
+def fit_amplifiers(sweep: BlockSweep, plots: Sequence[RawPlot]) -> AmplifierFit:
+    """Fits the curve of the outputs, and a straight line to the inputs, of amplifiers."""
+    of, at_input = sweep.instances, sweep.read("in", plots)
+    curves, error = fit_block(of, sweep.x, sweep.read("out", plots), within=sweep.within)
     # The virtual ground: v = held + input_ohm i, where mapping lets amplifiers work. Beyond, a
     # user's amplifier may be in its rails, and its input anywhere.
-    inside = np.abs(sweep.x) <= RAIL_SHARE / TIA_RANGE * np.abs(sweep.x).max()
+    inside = np.abs(sweep.x) <= sweep.works
     x, volts = sweep.x[inside], at_input[inside]
-    slope, held = np.polyfit(x[::2], volts[::2], 1)
-    input_error = held + slope * x[1::2, None] - volts[1::2]
-    return AmplifierFit(curves, slope, held, error, input_error)
+    slope, start = np.polyfit(x[::2], volts[::2], 1)
+    ohm, held = fit_value(of, slope), fit_value(of, start)
+    line = held.at(*of.tensors()).numpy() + ohm.at(*of.tensors()).numpy() * x[1::2, None]
+    input_error = (line - volts[1::2])[:, of.fresh]
+    return AmplifierFit(curves, ohm, held, error, input_error)
 
 
-def fit_drivers(sweep: BlockSweep, plot: RawPlot) -> DriverFit:
+def fit_neurons(sweep: BlockSweep, plots: Sequence[RawPlot]) -> NeuronFit:
+    """Fits the curve of the outputs of neurons."""
+    outputs = sweep.read("out", plots)
+    return NeuronFit(*fit_block(sweep.instances, sweep.x, outputs, within=sweep.within))
+
+
+def fit_drivers(sweep: BlockSweep, plots: Sequence[RawPlot]) -> LineFit:
     """Fits straight lines to the outputs of drivers."""
-    out = plot.matrix(sweep.outputs)
+    out = sweep.read("out", plots)
     gain, offset = np.polyfit(sweep.x[::2], out[::2], 1)
-    return DriverFit(gain, offset, offset + gain * sweep.x[1::2, None] - out[1::2])
+    return _lines(sweep, gain, offset, lambda line: line - out)
 
 
-def fit_neurons(sweep: BlockSweep, plot: RawPlot) -> NeuronFit:
-    """Fits curves to the outputs of neurons."""
-    return NeuronFit(*_curves(sweep.x, plot.matrix(sweep.outputs)))
-
-
-def _curves(x: Array, y: Array) -> tuple[Curves, Array]:
-    curves = fit_curves(x[::2], y[::2])
-    between = torch.from_numpy(np.repeat(x[1::2, None], y.shape[1], axis=1))
-    return curves, curves(between).numpy() - y[1::2]
-
-
-def fit_converters(sweep: BlockSweep, plot: RawPlot, chip: Chip, layer: int) -> ConverterFit:
+def fit_converters(sweep: BlockSweep, plots: Sequence[RawPlot], chip: Chip, layer: int) -> LineFit:
     """Fits straight lines through the edges between the codes of converters.
 
     The edge between k - 1 and k stands for k - 1/2. A line through all samples of a staircase
@@ -248,7 +298,7 @@ def fit_converters(sweep: BlockSweep, plot: RawPlot, chip: Chip, layer: int) -> 
     signed = chip.plans[layer].signed_output
     low, high = quantiser.code_range(chip.hardware.adc, signed=signed)
     lsb = quantiser.lsb_v(chip.hardware.adc, signed=signed)
-    codes = np.rint(plot.matrix(sweep.outputs))
+    codes = np.rint(sweep.read("out", plots))
     x, seen = sweep.x[::2], codes[::2]
     gain, offset = np.empty(codes.shape[1]), np.empty(codes.shape[1])
     for k in range(codes.shape[1]):
@@ -257,7 +307,7 @@ def fit_converters(sweep: BlockSweep, plot: RawPlot, chip: Chip, layer: int) -> 
         if len(at) < _LEAST_EDGES:
             raise InputError(
                 "a converter's offset dwarfs its range: no line can be fitted to its codes",
-                where=f"{chip.plans[layer].name}.xadc_{k}",
+                where=f"{chip.plans[layer].name}, converters",
                 value=f"{len(at)} edges between codes in the sweep",
                 hint="lower [adc] sigma_offset_v or raise v_full_scale_v",
             )
@@ -266,6 +316,19 @@ def fit_converters(sweep: BlockSweep, plot: RawPlot, chip: Chip, layer: int) -> 
         stands_for = (seen[at, k] + seen[at + 1, k]) / 2
         slope, start = np.polyfit(edge_v, stands_for, 1)
         gain[k], offset[k] = slope * lsb, start * lsb
-    line = (sweep.x[1::2, None] * gain + offset) / lsb
-    rounded = np.clip(np.floor(line + 0.5), low, high)
-    return ConverterFit(gain, offset, rounded - codes[1::2])
+    return _lines(
+        sweep,
+        gain,
+        offset,
+        lambda line: np.clip(np.floor(line / lsb + 0.5), low, high) - codes,
+    )
+
+
+def _lines(
+    sweep: BlockSweep, gain: Array, offset_v: Array, off: Callable[[Array], Array]
+) -> LineFit:
+    """Lines over what is drawn; `off` says how far off their outputs [point, instance] are."""
+    of = sweep.instances
+    gains, offsets = (fit_value(of, one, straight=True) for one in (gain, offset_v))
+    line = sweep.x[:, None] * gains.at(*of.tensors()).numpy() + offsets.at(*of.tensors()).numpy()
+    return LineFit(gains, offsets, off(line)[1::2, of.fresh])

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 from numpy.typing import NDArray
 
 from compact_models.errors import InputError
-from cosim.calibration.periphery import TIA_RANGE, BlockSweep
+from cosim.calibration.periphery import BlockSweep
 from cosim.ngspice import RawPlot
 from netlists.chip import Chip
-from netlists.mapping import RAIL_SHARE
 
 Array = NDArray[np.float64]
 
@@ -19,21 +20,23 @@ _FACTOR = 1.5
 _FLAT = 0.01
 
 
-def check_amplifiers(chip: Chip, layer: int, sweep: BlockSweep, plot: RawPlot) -> list[str]:
+def check_amplifiers(
+    chip: Chip, layer: int, sweep: BlockSweep, plots: Sequence[RawPlot]
+) -> list[str]:
     """Holds a layer's amplifiers against -rf; returns a sentence if their gain is far off it.
 
     Args:
         chip: the chip.
         layer: index of the layer.
         sweep: the bench of its amplifiers.
-        plot: what ngspice made of it.
+        plots: what ngspice made of it.
 
     Raises:
         InputError: an output rises with the current into the input.
     """
-    asked = np.concatenate([tile.r_feedback_ohm for tile in chip.periphery[layer].tiles])
-    inside = np.abs(sweep.x) <= RAIL_SHARE / TIA_RANGE * np.abs(sweep.x).max()
-    out: Array = plot.matrix(sweep.outputs)[inside]
+    asked = sweep.instances.values["rf"]
+    inside = np.abs(sweep.x) <= sweep.works
+    out: Array = sweep.read("out", plots)[inside]
     slope = np.polyfit(sweep.x[inside], out, 1)[0]
     name = chip.plans[layer].name
     wrong = int(np.argmax(slope / asked))
@@ -56,21 +59,21 @@ def check_amplifiers(chip: Chip, layer: int, sweep: BlockSweep, plot: RawPlot) -
     ]
 
 
-def check_neurons(chip: Chip, layer: int, sweep: BlockSweep, plot: RawPlot) -> None:
+def check_neurons(chip: Chip, layer: int, sweep: BlockSweep, plots: Sequence[RawPlot]) -> None:
     """Refuses neurons whose output falls from one end of their input range to the other.
 
     Args:
         chip: the chip.
         layer: index of the layer.
         sweep: the bench of its neurons.
-        plot: what ngspice made of it.
+        plots: what ngspice made of it.
 
     Raises:
         InputError: an output falls.
     """
     full = chip.hardware.adc.v_full_scale_v
     inside = np.flatnonzero(np.abs(sweep.x) <= full)
-    out: Array = plot.matrix(sweep.outputs)
+    out: Array = sweep.read("out", plots)
     rise = out[inside[-1]] - out[inside[0]]
     worst = int(np.argmin(rise))
     if rise[worst] < -_FLAT * full:

@@ -218,9 +218,9 @@ def _reads(
         return IdealReads()
     layout = model.layers[number].layout
     if isinstance(model, SurrogateModel):
-        fitted = model.fitted[number]
-        sense, held = fitted.wires.bit.sense_ohm, fitted.held_v
-        weights = fitted.wires.weights
+        of_layer = model.reads[number]
+        sense, held = of_layer.wires.bit.sense_ohm, of_layer.held_v
+        weights = of_layer.wires.weights
     elif isinstance(around := model.layers[number].periphery, ExactPeriphery):
         sense = tia.input_resistance_ohm(hardware.tia, around.drawn.r_feedback_ohm)
         held = tia.input_offset_v(hardware.tia, around.drawn.v_offset_v)

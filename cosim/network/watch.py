@@ -148,9 +148,8 @@ def _anchored_tile(model: SurrogateModel, number: Tile, tolerance: float) -> Anc
 
 def _exact(model: SurrogateModel, number: int) -> Transfers:
     """A layer's wires exactly, behind the sense resistances that the surrogate has found."""
-    fitted = model.fitted[number]
-    layout = model.layers[number].layout
-    return exact_reads(model.hardware, layout, fitted.wires.bit.sense_ohm, fitted.held_v)
+    reads, layout = model.reads[number], model.layers[number].layout
+    return exact_reads(model.hardware, layout, reads.wires.bit.sense_ohm, reads.held_v)
 
 
 def _off(found: torch.Tensor, exact: torch.Tensor) -> torch.Tensor:

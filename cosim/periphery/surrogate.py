@@ -1,4 +1,4 @@
-"""The periphery by curves that were fitted to ngspice."""
+"""The periphery by curves that were fitted to ngspice over what instances draw."""
 
 from __future__ import annotations
 
@@ -6,10 +6,12 @@ from dataclasses import dataclass
 
 import torch
 
-from cosim.surrogate.curves import Curves
+from cosim.periphery.drawn import DrawnPeriphery
+from cosim.surrogate.drawn_curves import BlockCurves, DrawnValue, PlacedCurves
 from netlists.adcs import quantiser
 from netlists.hardware import Hardware
 from netlists.tiles import LayerPlan
+from netlists.wires import LEAST_OHM
 
 
 @dataclass(frozen=True, eq=False)
@@ -19,20 +21,20 @@ class FittedPeriphery:
     Attributes:
         hardware: the chip's description.
         plan: the layer.
-        driver_gain: [tile, 1, row].
-        driver_offset_v: [tile, 1, row].
-        amplifiers: output voltage over current, curves [tile, 1, col].
-        neurons: output over input voltage, curves [out].
-        adc_gain: [out].
-        adc_offset_v: [out].
+        driver_gain: [chip, tile, 1, row].
+        driver_offset_v: [chip, tile, 1, row].
+        amplifiers: output voltage over current, [chip, tile, 1, col].
+        neurons: output over input voltage, [chip, 1, out].
+        adc_gain: [chip, 1, out].
+        adc_offset_v: [chip, 1, out].
     """
 
     hardware: Hardware
     plan: LayerPlan
     driver_gain: torch.Tensor
     driver_offset_v: torch.Tensor
-    amplifiers: Curves
-    neurons: Curves
+    amplifiers: PlacedCurves
+    neurons: PlacedCurves
     adc_gain: torch.Tensor
     adc_offset_v: torch.Tensor
 
@@ -63,4 +65,56 @@ class FittedPeriphery:
             signed=self.plan.signed_output,
             v_offset_v=self.adc_offset_v,
             gain=self.adc_gain,
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class FittedBlocks:
+    """What was fitted to the blocks of a layer: of any instance, of any chip.
+
+    Attributes:
+        driver_gain: over offset and gain.
+        driver_offset_v: likewise.
+        amplifiers: output voltage over current, over feedback resistance and offset.
+        input_ohm: the resistance that bit lines see, likewise.
+        held_v: the voltage behind it, likewise.
+        neurons: output over input voltage, over offset and gain.
+        adc_gain: over offset and gain.
+        adc_offset_v: likewise.
+    """
+
+    driver_gain: DrawnValue
+    driver_offset_v: DrawnValue
+    amplifiers: BlockCurves
+    input_ohm: DrawnValue
+    held_v: DrawnValue
+    neurons: BlockCurves
+    adc_gain: DrawnValue
+    adc_offset_v: DrawnValue
+
+    def sense_ohm(self, drawn: DrawnPeriphery) -> torch.Tensor:
+        """In series at the sense nodes, [chip, tile, col]."""
+        ohm = self.input_ohm.at(drawn.r_feedback_ohm, drawn.v_offset_v)
+        # Fits may be below 0 by rounding alone, and no array is built with less.
+        return torch.where(ohm < LEAST_OHM, 0.0, ohm)
+
+    def sense_v(self, drawn: DrawnPeriphery) -> torch.Tensor:
+        """What bit lines are held at, [chip, tile, col]."""
+        return self.held_v.at(drawn.r_feedback_ohm, drawn.v_offset_v)
+
+    def periphery(
+        self, hardware: Hardware, plan: LayerPlan, drawn: DrawnPeriphery
+    ) -> FittedPeriphery:
+        """Of the chips that this was drawn for."""
+        drivers = drawn.driver_offset_v.unsqueeze(-2), drawn.driver_gain.unsqueeze(-2)
+        converters = drawn.adc_offset_v.unsqueeze(-2), drawn.adc_gain.unsqueeze(-2)
+        return FittedPeriphery(
+            hardware,
+            plan,
+            self.driver_gain.at(*drivers),
+            self.driver_offset_v.at(*drivers),
+            self.amplifiers.at(drawn.r_feedback_ohm.unsqueeze(-2), drawn.v_offset_v.unsqueeze(-2)),
+            self.neurons.at(drawn.neuron_offset_v.unsqueeze(-2), drawn.neuron_gain.unsqueeze(-2)),
+            self.adc_gain.at(*converters),
+            self.adc_offset_v.at(*converters),
         )

@@ -9,18 +9,18 @@ import torch
 from torch import nn
 
 from cosim.array.layout import TileLayout
-from cosim.array.reads.surrogate import stacked_wires
 from cosim.network.chip_cells import stacked_cells
 from cosim.network.surrogate import FittedLayer, SurrogateModel
-from cosim.periphery.drawn import DrawnPeriphery
-from cosim.periphery.surrogate import FittedPeriphery
-from cosim.surrogate.curves import fit_curves
+from cosim.periphery.surrogate import FittedBlocks
+from cosim.surrogate.curves import Curves, fit_curves
+from cosim.surrogate.drawn_curves import BlockCurves, fixed_value
 from cosim.surrogate.wires import wire_model
 from netlists.chip import Chip, map_network
 from netlists.graph import linear_stages, network_graph
 from netlists.hardware import Hardware, TileSpec
 from netlists.neurons.spec import neuron_by_name
 from netlists.readout import tia
+from netlists.tiles import LayerPlan
 from netlists.wires import Wires
 
 
@@ -63,17 +63,9 @@ def conductances(chip: Chip) -> list[torch.Tensor]:
 def surrogate_of(chip: Chip) -> SurrogateModel:
     """The surrogate of a chip as a calibration without errors would find it, wires by theory."""
     hardware, layers = chip.hardware, []
-    for plan, drawn in zip(chip.plans, chip.periphery, strict=True):
+    none = torch.zeros((), dtype=torch.float64)
+    for plan in chip.plans:
         layout = TileLayout.of(plan)
-        stacked = DrawnPeriphery.of(plan, layout, [drawn])
-        feedback, offset = stacked.r_feedback_ohm[0], stacked.v_offset_v[0]
-        reach = 3 * hardware.tia.v_rail_v / plan.r_feedback_ohm
-        current = np.linspace(-reach, reach, 401)
-        volts = tia.output_v(
-            torch.from_numpy(current)[:, None], hardware.tia, feedback.flatten(), offset.flatten()
-        )
-        amplifiers = fit_curves(current, volts.numpy())
-        shape = (layout.tiles, 1, layout.tile_cols, -1)
         wires = wire_model(
             layout.tile_rows,
             layout.tile_cols,
@@ -81,30 +73,44 @@ def surrogate_of(chip: Chip) -> SurrogateModel:
             r_bitline_ohm=hardware.wires.r_bitline_ohm,
             r_driver_ohm=hardware.driver.r_driver_ohm,
         )
-        reach = 3 * hardware.adc.v_full_scale_v
-        into = np.linspace(-reach, reach, 2001)
-        out = neuron_by_name(plan.neuron).output_v(
-            torch.from_numpy(into)[:, None] * torch.from_numpy(drawn.neuron_gain)
-            + torch.from_numpy(drawn.neuron_offset_v),
-            hardware.neuron,
-            v_full_v=hardware.adc.v_full_scale_v,
-            span=plan.span,
-        )
-        periphery = FittedPeriphery(
-            hardware,
-            plan,
-            stacked.driver_gain[0].unsqueeze(1),
-            stacked.driver_offset_v[0].unsqueeze(1),
-            replace(
-                amplifiers,
-                value=amplifiers.value.reshape(shape),
-                slope=amplifiers.slope.reshape(shape),
-            ),
-            fit_curves(into, out.numpy()),
-            torch.from_numpy(drawn.adc_gain),
-            torch.from_numpy(drawn.adc_offset_v),
-        )
-        sense = tia.input_resistance_ohm(hardware.tia, feedback)
-        held = tia.input_offset_v(hardware.tia, offset)
-        layers.append(FittedLayer(stacked_wires(wires, layout, sense), held, periphery))
-    return SurrogateModel(hardware, chip.plans, layers)
+        layers.append(FittedLayer(wires, _blocks(hardware, plan, none)))
+    return SurrogateModel(hardware, chip.plans, layers, [chip.periphery])
+
+
+def _blocks(hardware: Hardware, plan: LayerPlan, none: torch.Tensor) -> FittedBlocks:
+    rf, loop = plan.r_feedback_ohm, hardware.tia.open_loop_gain
+    reach = 3 * hardware.tia.v_rail_v / rf
+    current = np.linspace(-reach, reach, 401)
+    volts = tia.output_v(torch.from_numpy(current), hardware.tia, none + rf, none)
+    reach = 3 * hardware.adc.v_full_scale_v
+    into = np.linspace(-reach, reach, 2001)
+    out = neuron_by_name(plan.neuron).output_v(
+        torch.from_numpy(into),
+        hardware.neuron,
+        v_full_v=hardware.adc.v_full_scale_v,
+        span=plan.span,
+    )
+    of_amplifier, of_others = (rf, 0.0), (0.0, 1.0)  # rf and vos; vos and gain
+    return FittedBlocks(
+        fixed_value(of_others, 1.0, (0.0, 1.0)),
+        fixed_value(of_others, 0.0, (1.0, 0.0)),
+        BlockCurves(
+            _master(current, volts),
+            fixed_value(of_amplifier, 1.0, (1 / rf, 0.0)),
+            fixed_value(of_amplifier, 0.0, (0.0, -1 / rf)),
+        ),
+        fixed_value(of_amplifier, rf / (1 + loop), (1 / (1 + loop), 0.0)),
+        fixed_value(of_amplifier, 0.0, (0.0, loop / (1 + loop))),
+        BlockCurves(
+            _master(into, out),
+            fixed_value(of_others, 1.0, (0.0, 1.0)),
+            fixed_value(of_others, 0.0, (1.0, 0.0)),
+        ),
+        fixed_value(of_others, 1.0, (0.0, 1.0)),
+        fixed_value(of_others, 0.0, (1.0, 0.0)),
+    )
+
+
+def _master(x: np.ndarray, y: torch.Tensor) -> Curves:
+    curves = fit_curves(x, y.numpy()[:, None])
+    return replace(curves, value=curves.value[0], slope=curves.slope[0])

@@ -19,6 +19,7 @@ from cosim.network.models import (
 from cosim.network.run import NetworkModel
 from cosim.network.whole_chip import read_chip
 from cosim.ngspice import Ngspice
+from cosim.periphery.surrogate import FittedPeriphery
 from netlists.adcs.quantiser import AdcSpec
 from netlists.chip import Chip
 from netlists.drivers.level import DriverSpec
@@ -95,9 +96,11 @@ def test_drivers_and_neurons_that_differ_are_the_same_at_every_fidelity(ngspice:
     off = _codes(chip, found.model, x) - spice
     assert np.sqrt(np.mean(off**2)) <= 0.5
     assert np.abs(off).max() <= 2
-    for fitted, drawn in zip(found.model.fitted, chip.periphery, strict=True):
+    for layer, drawn in zip(found.model.layers, chip.periphery, strict=True):
+        fitted = layer.periphery
+        assert isinstance(fitted, FittedPeriphery)
         for tile, (gain, offset) in enumerate(
-            zip(fitted.periphery.driver_gain, fitted.periphery.driver_offset_v, strict=True)
+            zip(fitted.driver_gain[0], fitted.driver_offset_v[0], strict=True)
         ):
             rows = len(drawn.tiles[tile].driver_gain)
             own, held = drawn.tiles[tile].driver_gain, drawn.tiles[tile].driver_offset_v
@@ -116,7 +119,7 @@ def test_calibration_reports_held_out_errors_of_every_block(
     for plan in chip.plans:
         for role in ("amplifiers", "neurons", "converters", "wires"):
             assert any(plan.name in line and role in line for line in text), (plan.name, role)
-    assert {row.held_out for row in found.errors} == {"vectors", "arrays"}
+    assert {row.held_out for row in found.errors} == {"vectors", "arrays", "instances"}
     assert all(row.n > 0 and row.median <= row.p95 <= row.worst for row in found.errors)
     assert all(s.outcome == "ok" for s in found.simulations)
 
@@ -233,12 +236,12 @@ def test_converters_of_any_resolution_are_fitted(bits: int, ngspice: Ngspice) ->
     )
     chip = chip_of(small_network(), hardware, small_inputs(30))
     model = calibrate(chip, ngspice, arrays=1, held_out=1, seed=0, jobs=2).model
-    for fitted, drawn in zip(model.fitted, chip.periphery, strict=True):
+    for layer, drawn in zip(model.layers, chip.periphery, strict=True):
+        fitted = layer.periphery
+        assert isinstance(fitted, FittedPeriphery)
         # An edge is known to half a sample of the sweep, 1/4000 of the range.
-        np.testing.assert_allclose(fitted.periphery.adc_gain.numpy(), drawn.adc_gain, rtol=2e-3)
-        np.testing.assert_allclose(
-            fitted.periphery.adc_offset_v.numpy(), drawn.adc_offset_v, atol=5e-4
-        )
+        np.testing.assert_allclose(fitted.adc_gain[0, 0].numpy(), drawn.adc_gain, rtol=2e-3)
+        np.testing.assert_allclose(fitted.adc_offset_v[0, 0].numpy(), drawn.adc_offset_v, atol=5e-4)
 
 
 def test_a_converter_without_a_range_is_refused(ngspice: Ngspice) -> None:

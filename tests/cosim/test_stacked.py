@@ -152,11 +152,13 @@ class _Seen:
     """A periphery that notes its codes before they are rounded."""
 
     def __init__(self, own: Any, seen: list[torch.Tensor]) -> None:
-        self.amplify_v, self.activate_v = own.amplify_v, own.activate_v
-        self._code, self._seen = own.continuous_code, seen
+        self._own, self._seen = own, seen
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._own, name)
 
     def continuous_code(self, v: torch.Tensor) -> torch.Tensor:
-        self._seen.append(self._code(v))
+        self._seen.append(self._own.continuous_code(v))
         return self._seen[-1]
 
 

@@ -92,11 +92,11 @@ def calibration_bench(make: Callable[[Any], object], module: Any) -> Bench:
 
 def amplifier_bench() -> Bench:
     block = tia.loop_subcircuit(Hardware().tia)  # the loop: a controlled source goes over too
-    return calibration_bench(lambda chip: periphery.amplifier_sweep(chip, 0, block), periphery)
+    return calibration_bench(lambda chip: periphery.amplifier_sweep(chip, 0, block, 0), periphery)
 
 
 def converter_bench() -> Bench:
-    return calibration_bench(lambda chip: periphery.converter_sweep(chip, 0), periphery)
+    return calibration_bench(lambda chip: periphery.converter_sweep(chip, 0, 0), periphery)
 
 
 def wire_bench() -> Bench:

@@ -213,11 +213,11 @@ SPOILT: dict[str, tuple[Callable[[Path], object], list[str]]] = {
         ["calibration.npz", "neurons", "step 0"],
     ),
     "curve of one sample": (
-        spoil_npz("calibration.npz", layer_0__neurons__value=lambda v: v[:, :1]),
+        spoil_npz("calibration.npz", layer_0__neurons__value=lambda v: v[:1]),
         ["calibration.npz", "neurons"],
     ),
     "slopes of another length": (
-        spoil_npz("calibration.npz", layer_0__neurons__slope=lambda v: v[:, 1:]),
+        spoil_npz("calibration.npz", layer_0__neurons__slope=lambda v: v[1:]),
         ["calibration.npz", "neurons.slope"],
     ),
     "other weights": (

@@ -91,14 +91,14 @@ class SurrogateReads:
             return self._closed_form(conductance_s, tiles, wires, held_v)
         (cells,) = conductance_s  # of one chip
         parts = [one.transfer(cells[tile]) for tile, one in self.anchored.items()]
-        transfer = torch.stack([one.transfer_s for one in parts])
-        held = torch.stack([one.at_rest_a for one in parts])
+        transfer = torch.stack([one.transfer_s for one in parts]).unsqueeze(0)
+        held = torch.stack([one.at_rest_a for one in parts]).unsqueeze(0)
         if tiles:
-            closed = self._closed_form(cells[tiles], tiles, wires, held_v)
-            transfer = torch.cat([transfer, closed.transfer_s])
-            held = torch.cat([held, closed.at_rest_a])
+            closed = self._closed_form(conductance_s[:, tiles], tiles, wires, held_v)
+            transfer = torch.cat([transfer, closed.transfer_s], 1)
+            held = torch.cat([held, closed.at_rest_a], 1)
         order = torch.tensor([*self.anchored, *tiles], device=cells.device).argsort()
-        return TileTransfer(transfer[order].unsqueeze(0), held[order].unsqueeze(0))
+        return TileTransfer(transfer[:, order], held[:, order])
 
     def _closed_form(
         self,

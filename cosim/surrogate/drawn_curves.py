@@ -1,0 +1,110 @@
+"""What a kind of block does, over its input and over what its instances draw.
+
+Instances of a block have one curve F, whose input and output each of them shifts and scales:
+y = s F(a x + b) + t, where a, b, s and t are polynomials of what it has drawn. An amplifier with
+feedback R and offset V has F of -R i + V, a neuron with an offset F of v + V: what training, and
+any number of chips, needs of an instance is then an evaluation, and no simulation.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+
+from cosim.surrogate.curves import Curves
+
+
+def monomials(z: torch.Tensor) -> torch.Tensor:
+    """1, z_i and z_i z_j, [..., term], for [..., parameter]."""
+    count = z.shape[-1]
+    left, right = torch.triu_indices(count, count)
+    return torch.cat([torch.ones_like(z[..., :1]), z, z[..., left] * z[..., right]], -1)
+
+
+@dataclass(frozen=True, eq=False)
+class DrawnValue:
+    """A number of a block as a polynomial of second degree of what its instances draw.
+
+    Attributes:
+        nominal: of the parameters, [parameter].
+        scale: of their deviations, [parameter].
+        coefficients: of `monomials` of the scaled deviations, [term].
+    """
+
+    nominal: torch.Tensor
+    scale: torch.Tensor
+    coefficients: torch.Tensor
+
+    def at(self, *drawn: torch.Tensor) -> torch.Tensor:
+        """Of instances of any shape; one tensor a parameter."""
+        z = (torch.stack(drawn, -1) - self.nominal) / self.scale
+        return monomials(z) @ self.coefficients
+
+
+def fixed_value(nominal: Sequence[float], value: float, slopes: Sequence[float] = ()) -> DrawnValue:
+    """A number that is the same for all instances, or straight in what they draw.
+
+    Args:
+        nominal: of the parameters.
+        value: of the block without errors.
+        slopes: by the parameters; none for 0.
+    """
+    count = len(nominal)
+    coefficients = torch.zeros(1 + count + count * (count + 1) // 2, dtype=torch.float64)
+    coefficients[0] = value
+    coefficients[1 : 1 + len(slopes)] = torch.tensor(slopes, dtype=torch.float64)
+    origin = torch.tensor(nominal, dtype=torch.float64)
+    return DrawnValue(origin, torch.ones_like(origin), coefficients)
+
+
+@dataclass(frozen=True, eq=False)
+class BlockCurves:
+    """The curve of a kind of block, and how its instances place it.
+
+    Attributes:
+        master: F, of the block without errors.
+        scale: a.
+        shift: b.
+        out_scale: s; None where it is 1 for all.
+        out_shift: t; None where it is 0 for all.
+    """
+
+    master: Curves
+    scale: DrawnValue
+    shift: DrawnValue
+    out_scale: DrawnValue | None = None
+    out_shift: DrawnValue | None = None
+
+    def at(self, *drawn: torch.Tensor) -> PlacedCurves:
+        """The curves of instances of any shape; one tensor a parameter."""
+        placed = PlacedCurves(self.master, self.scale.at(*drawn), self.shift.at(*drawn))
+        if self.out_scale is None or self.out_shift is None:
+            return placed
+        of_output = self.out_scale.at(*drawn), self.out_shift.at(*drawn)
+        return PlacedCurves(self.master, placed.scale, placed.shift, of_output)
+
+
+@dataclass(frozen=True, eq=False)
+class PlacedCurves:
+    """One curve for every instance; see `BlockCurves`.
+
+    Attributes:
+        master: F.
+        scale: a, of the instances' shape.
+        shift: b, likewise.
+        of_output: s and t, likewise; None where outputs are F's.
+    """
+
+    master: Curves
+    scale: torch.Tensor
+    shift: torch.Tensor
+    of_output: tuple[torch.Tensor, torch.Tensor] | None = None
+
+    def __call__(self, x: torch.Tensor) -> torch.Tensor:
+        """Outputs for inputs of any shape that the instances' can be broadcast to."""
+        y = self.master(torch.addcmul(self.shift, x, self.scale))
+        return (
+            y if self.of_output is None else torch.addcmul(self.of_output[1], y, self.of_output[0])
+        )

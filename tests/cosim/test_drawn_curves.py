@@ -1,0 +1,71 @@
+"""A block's curve over what its instances draw: found from corners, held out on fresh instances."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+
+from cosim.calibration.drawn import Drawn, fit_block, fit_value, instances
+
+X = np.linspace(-1.7, 1.7, 1025)
+
+
+def test_a_curve_that_instances_shift_and_scale_is_found() -> None:
+    """Neither sign nor gain of what is drawn is told: a knee far sharper than its shifts."""
+    of = instances(
+        {"rf": Drawn(5e3, 200.0, positive=True), "vos": Drawn(0.0, 5e-3)}, seed=3, path="a"
+    )
+    rf, vos = of.values["rf"], of.values["vos"]
+
+    def truth(x: np.ndarray, rf: np.ndarray, vos: np.ndarray) -> np.ndarray:
+        inside = -rf / 5e3 * x - 1.3 * vos
+        return 0.5 * (inside + np.sqrt(inside**2 + 4e-5))
+
+    curves, error = fit_block(of, X, truth(X[:, None], rf, vos), within=1.5)
+    assert of.held_out == "instances"
+    assert error.shape[1] == len(of) - 9
+    assert np.abs(error).max() < 1e-4
+    assert curves.out_shift is None
+    some = torch.tensor([[4700.0, 5100.0, 5500.0], [5000.0, 5200.0, 4900.0]], dtype=torch.float64)
+    off = torch.tensor([[0.01, -0.012, 0.0], [0.003, 0.0, -0.007]], dtype=torch.float64)
+    x = torch.linspace(-1.2, 1.1, 6, dtype=torch.float64).reshape(2, 3).requires_grad_()
+    read = curves.at(some, off)
+    wanted = truth(x.detach().numpy(), some.numpy(), off.numpy())
+    np.testing.assert_allclose(read(x).detach().numpy(), wanted, atol=1e-4)
+    assert torch.autograd.gradcheck(read, (x,), atol=1e-3)
+
+
+def test_what_instances_do_at_their_outputs_is_found_too() -> None:
+    of = instances(
+        {"vos": Drawn(0.0, 5e-3), "gain": Drawn(1.0, 0.02, positive=True)}, seed=3, path="a"
+    )
+    vos, gain = of.values["vos"], of.values["gain"]
+    curves, error = fit_block(of, X, 0.4 * gain * np.tanh(3 * X[:, None]) + vos, within=1.5)
+    assert np.abs(error).max() < 1e-6
+    assert curves.out_scale is not None
+
+
+def test_a_block_that_draws_nothing_is_its_curve() -> None:
+    of = instances({"rf": Drawn(5e3, 0.0)}, seed=3, path="a")
+    curves, error = fit_block(of, X, np.tanh(X)[:, None], within=1.5)
+    assert of.held_out == "vectors"
+    assert error.shape[1] == 1
+    assert 0 < np.abs(error).max() < 1e-6
+    read = curves.at(torch.tensor(5e3, dtype=torch.float64))
+    np.testing.assert_allclose(float(read(torch.tensor(0.3).double())), np.tanh(0.3), atol=1e-6)
+
+
+def test_a_block_of_another_kind_shows_in_its_held_out_error() -> None:
+    """The steepness of a tanh is no shift and no scale of a curve that is not one."""
+    of = instances({"rf": Drawn(1.0, 0.1)}, seed=3, path="a")
+    y = np.sin(4 * X[:, None]) + (of.values["rf"] - 1) * X[:, None] ** 2
+    _, error = fit_block(of, X, y, within=1.5)
+    assert np.abs(error).max() > 0.05
+
+
+def test_a_value_of_second_degree_is_found() -> None:
+    of = instances({"rf": Drawn(5e3, 200.0), "vos": Drawn(0.0, 1e-3)}, seed=0, path="b")
+    rf, vos = of.values["rf"], of.values["vos"]
+    value = fit_value(of, rf * 1e-4 * (1 + 20 * vos))
+    found = value.at(*torch.tensor([[4321.0], [2e-3]], dtype=torch.float64))
+    np.testing.assert_allclose(found.numpy(), 4321e-4 * 1.04, rtol=1e-9)
