@@ -59,7 +59,12 @@ class Updates(Protocol):
         ...
 
     def update(
-        self, w: torch.Tensor, cells: PulsePairs, trains: Sequence[PulseTrains], draw: Draw | None
+        self,
+        w: torch.Tensor,
+        cells: PulsePairs,
+        trains: Sequence[PulseTrains],
+        draw: Draw | None,
+        counts: torch.Tensor,
     ) -> Moved:
         """Moves weights in place.
 
@@ -68,6 +73,7 @@ class Updates(Protocol):
             cells: what they are.
             trains: of each chip.
             draw: where the noise is drawn from; None for the mean device.
+            counts: steps that every cell was asked for, int32, likewise; these are added.
         """
         ...
 
@@ -92,12 +98,14 @@ class Probe:
     Attributes:
         w: weights of the cells in their own units, [chip, side, row, out].
         conductance_s: of the cells, likewise.
+        steps: that every cell has been asked for, likewise.
         at_bound: share of moving cells that are at one of their bounds.
         version: how often the state has changed.
     """
 
     w: torch.Tensor
     conductance_s: torch.Tensor
+    steps: torch.Tensor
     at_bound: float
     version: int
 
@@ -118,10 +126,12 @@ class AnalogArray(nn.Module):
 
     Attributes:
         w: weights of the cells in their own units, a buffer [chip, side, row, out]; side 0 is plus.
+        steps: that every cell has been asked for by pulses, a buffer likewise.
         version: moved on by everything that changes the state.
     """
 
     w: torch.Tensor
+    steps: torch.Tensor
 
     def __init__(
         self,
@@ -142,6 +152,7 @@ class AnalogArray(nn.Module):
         self.unit = unit
         self.version = 0
         self.register_buffer("w", torch.zeros(chips, 2, layout.rows, layout.outs, dtype=dtype))
+        self.register_buffer("steps", torch.zeros(self.w.shape, dtype=torch.int32))
         self._forward: tuple[int, TileTransfer] | None = None
         self._backward: tuple[int, TileTransfer] | None = None
         self._matrices = tuple(
@@ -194,21 +205,18 @@ class AnalogArray(nn.Module):
             self._backward = kept
         return kept[1]
 
-    def matrix(self) -> tuple[torch.Tensor, torch.Tensor | None]:
+    def matrix(self) -> torch.Tensor:
         """Current of a pair per volt on a word line, [chip, row, out], all tiles together.
 
-        What straight amplifiers make of a read; and what flows where nothing is driven,
-        [chip, out], None for nothing.
+        What straight amplifiers without offsets make of a read.
         """
         return self._matrix(self._matrices[0], turned=False)
 
     def matrix_transposed(self) -> torch.Tensor:
         """Current of a word line per volt on a pair, plus and minus, [chip, row, out]."""
-        return self._matrix(self._matrices[1], turned=True)[0]
+        return self._matrix(self._matrices[1], turned=True)
 
-    def _matrix(
-        self, kept: PairMatrix, *, turned: bool
-    ) -> tuple[torch.Tensor, torch.Tensor | None]:
+    def _matrix(self, kept: PairMatrix, *, turned: bool) -> torch.Tensor:
         with torch.no_grad():
             near = kept.moved_to(self.w)
             if near is None:
@@ -285,7 +293,7 @@ class AnalogArray(nn.Module):
                 allowed=str(self.chips),
             )
         with torch.no_grad():
-            moved = self.updates.update(self.w, self.cells, trains, draw)
+            moved = self.updates.update(self.w, self.cells, trains, draw, self.steps)
         self.version += 1
         return moved
 
@@ -332,4 +340,5 @@ class AnalogArray(nn.Module):
         low, high = self.cells.bounds(self.w)
         sides = list(self.cells.sides)
         at = ((self.w <= low) | (self.w >= high))[:, sides]
-        return Probe(self.w.clone(), self.conductance_s(), float(at.double().mean()), self.version)
+        share = float(at.double().mean())
+        return Probe(self.w.clone(), self.conductance_s(), self.steps.clone(), share, self.version)

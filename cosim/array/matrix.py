@@ -36,8 +36,7 @@ class _Base:
     left: torch.Tensor | None  # the transfer of cells that do not conduct, likewise; None for none
     of_w: torch.Tensor  # current per volt and weight, [chip, side, row, out]
     rest: torch.Tensor  # [chip, row, out]
-    offset: torch.Tensor | None  # current of a pair where nothing is driven, [chip, out]
-    held_a: torch.Tensor | None  # the same of every line of every tile, [chip, tile, line]
+    held_a: torch.Tensor | None  # current where nothing is driven, [chip, tile, line]
     sums: torch.Tensor  # of the transfers to every line, [chip, tile, line]
     size: torch.Tensor  # of the conductances, Frobenius, [chip, tile]
     rate: torch.Tensor  # error of a tile's transfer per movement, both relative, [chip, tile]
@@ -69,15 +68,13 @@ class PairMatrix:
         """Which word lines and which outputs are in which block, [block, line] each."""
         return _indicator(self.layout.row_edges), _indicator(self.layout.out_edges)
 
-    def moved_to(self, w: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor | None] | None:
-        """The matrix [chip, row, out] and its offset [chip, out] at weights near the last ones.
+    def moved_to(self, w: torch.Tensor) -> torch.Tensor | None:
+        """The matrix [chip, row, out] at weights near the last ones.
 
         None where it may be off by more than the tolerance, or nothing has been computed.
         """
         base = self._near(w)
-        if base is None or base.offset is not None:  # which moves line by line
-            return None
-        return _at(base, w, self.cells.sides), None
+        return None if base is None else _at(base, w, self.cells.sides)
 
     def tiles_moved_to(
         self, w: torch.Tensor, conductance_s: torch.Tensor, *, turned: bool
@@ -111,8 +108,8 @@ class PairMatrix:
 
     def computed(
         self, w: torch.Tensor, conductance_s: torch.Tensor, transfer: TileTransfer, *, turned: bool
-    ) -> tuple[torch.Tensor, torch.Tensor | None]:
-        """Takes transfers of the cells as they are.
+    ) -> torch.Tensor:
+        """Takes transfers of the cells as they are, and gives their matrix [chip, row, out].
 
         Args:
             w: weights of the cells, [chip, side, row, out].
@@ -123,13 +120,6 @@ class PairMatrix:
         layout = self.layout
         tiles = transfer.transfer_s.mT if turned else transfer.transfer_s
         planes = layout.join_cells(tiles)
-        offset = None
-        if transfer.held_a is not None and not turned:
-            sums = (
-                layout.sum_rows(transfer.held_a.unsqueeze(2))[:, :, :, 0]
-                - layout.sum_rows(transfer.held_a.unsqueeze(2))[:, :, :, 1]
-            )
-            offset = sums[:, 0]
         before, size = self._base, self._by_tile(conductance_s.square()).sqrt()
         total = self._by_tile(planes.square()).sqrt().clamp_min(torch.finfo(w.dtype).tiny)
         if before is None or before.w.dtype != w.dtype:
@@ -148,10 +138,10 @@ class PairMatrix:
         if len(self.cells.sides) > 1:
             rest = rest + of_w[:, 1] * w[:, 1]
         held, sums = transfer.held_a, transfer.transfer_s.sum(-2)
-        self._base = _Base(w.clone(), share, left, of_w, rest, offset, held, sums, size, rate)
+        self._base = _Base(w.clone(), share, left, of_w, rest, held, sums, size, rate)
         self.refreshes += 1
         self.estimate = 0.0
-        return matrix, offset
+        return matrix
 
     def _movement(self, base: _Base, w: torch.Tensor) -> torch.Tensor:
         """By how much the cells of every tile have moved, relative, [chip, tile]."""

@@ -118,6 +118,7 @@ class InSituLayer(nn.Module):
         if cells not in state_dict and weight is not None:
             self.program(weight, state_dict.get(f"{prefix}bias"))
             state_dict[cells] = self.array.w  # torch loads a copy of what it was given
+            state_dict[f"{prefix}array.steps"] = self.array.steps
             state_dict.setdefault(f"{prefix}_extra_state", self.get_extra_state())
         super()._load_from_state_dict(
             state_dict, prefix, local_metadata, strict, missing_keys, *more
@@ -143,9 +144,7 @@ class InSituLayer(nn.Module):
         drive = self.drive_v(x)
         feedback = self.periphery.straight_ohm
         if feedback is not None:
-            matrix, offset = self.array.matrix()
-            current = drive @ matrix
-            return feedback * (current if offset is None else current + offset.unsqueeze(-2))
+            return feedback * (drive @ self.array.matrix())
         layout = self.array.layout
         driven = self.periphery.drive_v(layout.split_rows(drive))
         current = self.array.read(driven.to(self.array.w.dtype))
@@ -196,7 +195,7 @@ class InSituLayer(nn.Module):
 
     def _straight(self, lines: torch.Tensor) -> torch.Tensor:
         """Weights times inputs, by straight amplifiers without offsets."""
-        return (lines @ self.array.matrix()[0]) * self.array.weight_per_s
+        return (lines @ self.array.matrix()) * self.array.weight_per_s
 
     def _with_bias(self, lines: torch.Tensor, value: float) -> torch.Tensor:
         if not self.plan.has_bias:

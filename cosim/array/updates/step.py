@@ -28,7 +28,12 @@ class StepUpdates:
     )
 
     def update(
-        self, w: torch.Tensor, cells: PulsePairs, trains: Sequence[PulseTrains], draw: Draw | None
+        self,
+        w: torch.Tensor,
+        cells: PulsePairs,
+        trains: Sequence[PulseTrains],
+        draw: Draw | None,
+        counts: torch.Tensor,
     ) -> Moved:
         """See `cosim.array.analog_array.Updates`."""
         coincidences = pulses = 0
@@ -37,7 +42,7 @@ class StepUpdates:
                 one = own if side == 0 else _opposite(own)
                 noise = None if draw is None else draw.part(f"chip_{chip}/side_{side}")
                 devices = self._devices(w, cells, chip, side)
-                done = apply_trains(devices, w[chip, side], one, noise)
+                done = apply_trains(devices, w[chip, side], one, noise, counts=counts[chip, side])
                 if side == 0:
                     coincidences += done.steps_up + done.steps_down
                     pulses += done.word_pulses + done.bit_pulses
