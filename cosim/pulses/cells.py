@@ -64,7 +64,9 @@ def pulse_cells(model: CompactModel, values: Values, w: torch.Tensor) -> PulseCe
             raise InputError(
                 "wrong shape", where=name, value=tuple(value.shape), allowed=str(tuple(w.shape))
             )
-    own = {k: x.detach().clone() if isinstance(x, torch.Tensor) else x for k, x in values.items()}
+    own = {
+        k: x.detach().cpu().clone() if isinstance(x, torch.Tensor) else x for k, x in values.items()
+    }
     zero = torch.zeros(w.shape, dtype=torch.float64)
     at_0 = steps(model, own, zero)  # refuses a model that is no pulse device
     functions = torch_model(model)

@@ -10,7 +10,6 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
-import pickle
 import sys
 from collections.abc import Callable, Mapping
 from functools import cache
@@ -119,10 +118,12 @@ class _Kept(FunctionCache):
         self._enabled = True
 
     def load_overload(self, *arguments: Any) -> Any:
-        """What is kept; None where nothing is, or where it cannot be read."""
+        """What is kept; None where nothing is, or where it cannot be read: it is made anew then."""
         try:
             return super().load_overload(*arguments)  # type: ignore[no-untyped-call]
-        except (OSError, EOFError, ValueError, pickle.UnpicklingError):
+        except Exception:  # whatever a broken pickle raises
+            with contextlib.suppress(OSError):
+                self.flush()  # type: ignore[no-untyped-call]
             return None
 
     def save_overload(self, *arguments: Any) -> None:

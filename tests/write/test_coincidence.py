@@ -8,6 +8,8 @@ import numpy as np
 import pytest
 import torch
 
+from compact_models.emit.loop_code import FUNCTIONS, pulse_law
+from compact_models.emit.torch_model import torch_model
 from compact_models.errors import InputError
 from compact_models.library import find_model
 from compact_models.model import CompactModel
@@ -169,6 +171,28 @@ def moves_as_the_reference(model: CompactModel, values: dict[str, float], of_all
     single = start.float()
     in_single = after(pulse_cells(model, chosen, single), single, trains)
     torch.testing.assert_close(in_single.double(), slow, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("name", [*STRAIGHT, *CURVED])
+def test_the_text_for_loops_says_what_torch_says(name: str) -> None:
+    model, values = device(name)
+    chosen = spread(values, (3, 2))
+    per_cell = [key for key, value in chosen.items() if isinstance(value, torch.Tensor)]
+    text, others = pulse_law(model, per_cell)
+    scope = dict(FUNCTIONS)
+    exec(text, scope)  # noqa: S102
+    w = torch.tensor([[0.1, -0.2], [0.0, 0.3], [-0.3, 0.25]], dtype=torch.float64)
+    functions = torch_model(model)
+    assert functions.pulse_steps is not None
+    p = functions.parameters(chosen)
+    wanted = [torch.as_tensor(x).expand(3, 2).flatten() for x in functions.pulse_steps(w, p)]
+    cells = np.stack([np.asarray(chosen[key]).ravel() for key in per_cell], -1)
+    shared = [float(p[key]) for key in others]
+    for cell, now in enumerate(w.flatten().tolist()):
+        for up in (True, False):
+            step, noise = scope["law"](cells, shared, cell, now, up)
+            assert step == pytest.approx(float(wanted[1 - up][cell]), rel=1e-12)
+            assert noise == pytest.approx(float(wanted[3 - up][cell]), rel=1e-12)
 
 
 def test_steps_that_overshoot_are_taken_one_by_one() -> None:
@@ -381,14 +405,16 @@ def test_deterministic_trains_round_the_product_to_whole_steps() -> None:
     assert int(ones(short.words & PULSES).max()) == 8
 
 
+@pytest.mark.parametrize("slots", [7, 31])
 @pytest.mark.parametrize("chance", [0.003, 0.3, 0.5, 0.97])
-def test_pulses_are_independent_and_have_their_probability(chance: float) -> None:
-    """40,000 trains of 31 slots: means of every slot, and of every pair of slots."""
+def test_pulses_are_independent_and_have_their_probability(chance: float, slots: int) -> None:
+    """40,000 trains, short and long ones: means of every slot, and of every pair of slots."""
     x = torch.full((1, 40_000), chance, dtype=torch.float64)
-    rule = UpdateRule(1.0, 1 / 31, 31, False, False)  # probabilities are x and d themselves
+    rule = UpdateRule(1.0, 1 / slots, slots, False, False)  # probabilities are x and d themselves
     trains = pulse_trains(x, torch.ones(1, 1, dtype=torch.float64), rule, DRAW)
-    assert int(trains.bits[0, 0]) == PULSES
-    pulses = has_pulse(trains.words[0]).to(torch.float64)
+    assert int(trains.bits[0, 0]) == (1 << slots) - 1
+    assert not bool(has_pulse(trains.words[0])[:, slots:].any())
+    pulses = has_pulse(trains.words[0])[:, :slots].to(torch.float64)
     error = (chance * (1 - chance) / 40_000) ** 0.5
     assert float((pulses.mean(0) - chance).abs().max()) < 4.5 * error
     together = pulses.T @ pulses / 40_000 - chance**2
