@@ -170,11 +170,14 @@ def watch(
     if passed:
         worst = max(passed, key=lambda one: _rank(one.used))
         tolerance = tolerances[worst.tile[0]]
+        done = "anchored on their exact solution"
+        done += " again, more often" if worst.tile in model.anchored else ""
+        if model.devices:
+            done = "calibrated anew, for the currents of their devices"
         say(
             f"{worst.name}: currents of the surrogate are off exact by {100 * worst.used:.2g} %,"
             f" more than max_surrogate_error ({100 * tolerance:.2g} %):"
-            f" {len(passed)} of {len(errors)} arrays are anchored on their exact solution"
-            + (" again, more often" if worst.tile in model.anchored else "")
+            f" {len(passed)} of {len(errors)} arrays are {done}"
         )
     return errors
 
@@ -193,7 +196,8 @@ def _watched(errors: Sequence[TileError], model: NetworkModel) -> dict[str, Any]
         "closed_form_error": max((one.closed for one in errors), key=_rank),
         "worst_array": worst.name,
         "anchored": len(model.anchored),
-        "anchors": sum(tile.anchors for tile in model.anchored.values()),
+        "anchors": sum(tile.anchors for tile in model.anchored.values())
+        + sum(layer.calibrations for layer in model.devices),
     }
 
 
