@@ -80,7 +80,7 @@ def case(device: str, shape: tuple[int, int] = _SHAPE, updates: int = _UPDATES) 
     array = bare.at_fractions(np.random.default_rng(3).uniform(low, high, shape))
     rng = np.random.default_rng(5)
     x, d = (torch.from_numpy(rng.uniform(-1, 1, (updates, lines))) for lines in shape)
-    rule = UpdateRule(lr=3e-3, dw_min=1e-3, desired_bl=3)
+    rule = UpdateRule(lr=3e-3, dw_min=1e-3, max_pulses=3)
     trains = pulse_trains(x, d, rule, Stream(3, 0).at("array", 0))
     levels = (1.02 * up.amplitude_v, 1.02 * down.amplitude_v)
     table = cached_update(

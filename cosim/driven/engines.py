@@ -30,7 +30,7 @@ class Means:
     """
 
     tables: tuple[UpdateSurrogate, ...] = ()
-    tolerance: float = 1e-4
+    tolerance: float = 1e-3
     ngspice: Ngspice | None = None
     compiled: bool | None = None
     steps: int = 200

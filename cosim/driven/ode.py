@@ -289,11 +289,21 @@ class _Run:
         """Of the heat of a step, as a part of what is allowed.
 
         A cell that switches where the voltages are given changes its current within a step that is
-        good for its state. What Simpson's rule and the trapezoidal rule differ by is compared with
-        the heat so far and with what the power at the end of the step makes of the time ahead.
+        good for its state. Of a power that only follows the square of a straight voltage Simpson's
+        rule misses nothing: what it and the trapezoidal rule differ by is counted for the cell's
+        conductance, at the highest of its voltages, and compared with the heat so far and with what
+        the power at the end of the step makes of the time ahead.
         """
-        own = [one.voltage_v * one.current_a for one in (before, middle, after)]
-        off = duration_s / 12 * (own[0] - 2 * own[1] + own[2]).abs()
+        volts = torch.stack([one.voltage_v for one in (before, middle, after)])
+        amperes = torch.stack([one.current_a for one in (before, middle, after)])
+        own = volts * amperes
+        siemens = amperes / volts
+        # At 0 V it is that of the step's middle, or of its end.
+        for k in (1, 2, 0):
+            siemens = torch.where(siemens.isfinite(), siemens, siemens[k])
+        siemens = siemens.nan_to_num(nan=0.0, posinf=0.0, neginf=0.0)
+        bend_s = siemens[0] - 2 * siemens[1] + siemens[2]
+        off = duration_s / 12 * bend_s.abs() * volts.square().amax(0)
         step = duration_s / 6 * (own[0] + 4 * own[1] + own[2])
         whole = self.heat.abs() + step.abs() + own[2].abs() * left_s
         allowed = _HEAT * whole.clamp_min(_COLD * float(whole.max()))
