@@ -274,13 +274,32 @@ class WrongSignAmp(netlist.SubCircuit):
         self.B("out", "outp", "0", v="{rf}*I(Vx)")
 
 
+class ExchangedAmp(netlist.SubCircuit):
+    """A loop whose op-amp has its inputs exchanged: at DC its output is that of a right one."""
+
+    def __init__(self) -> None:
+        super().__init__("exchanged", "inp", "outp", rf=1e4, vos=0.0)
+        self.V("os", "plus", "0", "{vos}")
+        self.VCVS("amp", "outp", "0", "inp", "plus", voltage_gain=1e4)
+        self.R("f", "inp", "outp", "{rf}")
+
+
+class ExchangedRailedAmp(netlist.SubCircuit):
+    """The same with rails, in one of which ngspice finds it."""
+
+    def __init__(self) -> None:
+        super().__init__("exchanged_railed", "inp", "outp", rf=1e4, vos=0.0)
+        self.B("amp", "outp", "0", v="1.7*tanh(1000*(V(inp)-{vos})/1.7)")
+        self.R("f", "inp", "outp", "{rf}")
+
+
 class FixedGainAmp(netlist.SubCircuit):
     """An amplifier with a feedback resistor of its own."""
 
     def __init__(self) -> None:
         super().__init__("fixed_gain", "inp", "outp")
         self.V("x", "inp", "0", 0)
-        self.B("out", "outp", "0", v="-321*I(Vx)")
+        self.B("out", "outp", "0", v="-3210*I(Vx)")
 
 
 class FallingNeuron(netlist.SubCircuit):
@@ -296,10 +315,18 @@ class FallingNeuron(netlist.SubCircuit):
     ("blocks", "words"),
     [
         ({"tia": WrongSignAmp}, ("user's tia, layer_0", "rises with the current", "which is -rf")),
+        (
+            {"tia": ExchangedAmp},
+            ("user's tia, layer_0", "positive feedback", "inputs are exchanged", "V/A at its input"),
+        ),
+        (
+            {"tia": ExchangedRailedAmp},
+            ("user's tia, layer_0", "stuck at a rail", "at -1.7 V without a current", "exchanged"),
+        ),
         ({"neuron": FallingNeuron}, ("user's neuron, layer_0", "got '-0.789 V", "output falls")),
     ],
 )
-def test_a_block_of_the_wrong_sign_is_refused(
+def test_a_block_of_the_wrong_sign_or_feedback_is_refused(
     blocks: dict[str, Any], words: tuple[str, ...], ngspice: Ngspice
 ) -> None:
     with pytest.raises(InputError) as refused:
@@ -312,7 +339,7 @@ def test_a_block_of_the_wrong_sign_is_refused(
 def test_a_gain_other_than_rf_is_said_with_both_numbers(ngspice: Ngspice) -> None:
     chip = own_chip(4, 2, inputs=vectors(3), tia=FixedGainAmp)
     (said,) = calibrated(chip, ngspice).notes
-    assert "gives -321 V/A" in said
+    assert "gives -3.21e+03 V/A" in said
     asked = chip.plans[0].r_feedback_ohm
     assert float(said.split("-rf = ")[1].split()[0]) == pytest.approx(-asked, rel=0.05)
     assert calibrated(own_chip(4, 2, inputs=vectors(3), tia=OpAmpLoop), ngspice).notes == ()
