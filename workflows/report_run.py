@@ -146,6 +146,7 @@ def _notes(record: runfolder.RunRecord, verified: Verification) -> tuple[str, ..
     return tuple(
         text
         for text in (
+            verified.poor_surrogate,
             *record.notes,
             verified.note,
             ""

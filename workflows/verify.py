@@ -37,6 +37,11 @@ from workflows.watched import Watched, of_chip
 Array = NDArray[np.float64]
 Labels = NDArray[np.int64]
 
+# A surrogate that is further off ngspice than one of these does not stand for it: rounding alone
+# is 0.3 LSB rms, and turns the class of an image here and there.
+MOST_DISAGREEING = 0.05
+MOST_LOGIT_RMSE_LSB = 5.0
+
 
 @dataclasses.dataclass(frozen=True)
 class Verification:
@@ -48,7 +53,8 @@ class Verification:
     not; it is None where nothing that is held out clips.
     `images` of the `held_out` ones were read, by the chip that is `sample` of the study; `trained`
     says that training knew this chip's offsets and gains. `fresh` are chips that it never saw.
-    `failures` has the failed images by reason.
+    `failures` has the failed images by reason. `poor_surrogate` says that the surrogate does not
+    stand for ngspice, or is empty.
     """
 
     images: int
@@ -77,6 +83,7 @@ class Verification:
     surrogate: Watched | None = None
     accuracy_float_unclipped: float | None = None
     failures: tuple[Failure, ...] = ()
+    poor_surrogate: str = ""
 
 
 def verify_run(
@@ -180,6 +187,8 @@ def verify_run(
     )
     _write_table(run, result, reporter)
     runfolder.write_json(run / "verify.json", dataclasses.asdict(result))
+    if result.poor_surrogate:
+        reporter.say(f"spiceloop: {result.poor_surrogate}")
     return result
 
 
@@ -294,6 +303,7 @@ def summarise(
         absent = name not in codes or failed.all()
         return None if absent else (codes[name] - codes["spice"])[~failed]
 
+    differ = int((predicted["surrogate"] != predicted["spice"])[~failed].sum())
     surrogate, control, exact = error("surrogate"), error("ideal"), error("exact")
     return Verification(
         images=len(labels),
@@ -315,6 +325,28 @@ def summarise(
         arrays_sha256=arrays_sha256,
         simulations=read.simulations,
         failures=failures(read.simulations),
+        poor_surrogate=_poor(differ, int((~failed).sum()), _rms(surrogate)),
+    )
+
+
+def _poor(differ: int, images: int, rmse_lsb: float | None) -> str:
+    """What is said of a surrogate that does not stand for ngspice; empty if it does.
+
+    Args:
+        differ: images for which the two name different classes; a single one says nothing.
+        images: that ngspice answered.
+        rmse_lsb: error of the surrogate's output codes.
+    """
+    if rmse_lsb is None:
+        return ""
+    if not (differ > max(1, MOST_DISAGREEING * images) or rmse_lsb > MOST_LOGIT_RMSE_LSB):
+        return ""
+    return (
+        f"THE SURROGATE DOES NOT STAND FOR THIS CIRCUIT: it disagrees with ngspice on {differ} of"
+        f" {images} images, its output codes are off by {rmse_lsb:.3g} LSB rms (allowed"
+        f" {100 * MOST_DISAGREEING:.0f} % and {MOST_LOGIT_RMSE_LSB:.0f} LSB): what was trained or"
+        " ranged through it is not what the circuit does; believe spice, and see the held-out"
+        " errors of the calibration for the block that it does not describe"
     )
 
 

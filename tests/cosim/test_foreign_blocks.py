@@ -317,7 +317,12 @@ class FallingNeuron(netlist.SubCircuit):
         ({"tia": WrongSignAmp}, ("user's tia, layer_0", "rises with the current", "which is -rf")),
         (
             {"tia": ExchangedAmp},
-            ("user's tia, layer_0", "positive feedback", "inputs are exchanged", "V/A at its input"),
+            (
+                "user's tia, layer_0",
+                "positive feedback",
+                "inputs are exchanged",
+                "V/A at its input",
+            ),
         ),
         (
             {"tia": ExchangedRailedAmp},

@@ -48,6 +48,27 @@ def test_errors_and_agreements_belong_to_their_own_model() -> None:
     assert found.accuracy_ideal == pytest.approx(3 / 5)  # 0, 4 and, by its own codes, 3
 
 
+@pytest.mark.parametrize(
+    ("images", "turned", "off_lsb", "says"),
+    [(20, 2, 0, "2 of 20 images"), (20, 1, 0, ""), (10, 1, 0, ""), (30, 0, 6, "6 LSB rms"),
+     (30, 0, 4, "")],
+)  # fmt: skip
+def test_a_surrogate_that_does_not_stand_for_the_circuit_is_said(
+    images: int, turned: int, off_lsb: float, says: str
+) -> None:
+    spice = np.tile([20.0, 19.0, 0.0], (images, 1))
+    surrogate = spice + off_lsb
+    surrogate[:turned, 1] += 2
+    found = summarise(
+        {"surrogate": surrogate, "spice": spice},
+        np.zeros(images, dtype=np.int64),
+        ChipRead(spice, (), 0.0, "ngspice-46 KLU", ()),
+        accuracy_float=1.0, wall_s=1.0, arrays_sha256="00",
+    )  # fmt: skip
+    assert bool(found.poor_surrogate) is bool(says)
+    assert says in found.poor_surrogate
+
+
 def test_when_all_fails_there_are_no_errors_to_report() -> None:
     everything = np.full_like(SPICE, NAN)
     codes = dict.fromkeys(("ideal", "surrogate", "exact"), np.nan_to_num(SPICE))
