@@ -125,6 +125,7 @@ class AnalogArray(nn.Module):
         dtype: of the state.
 
     Attributes:
+        chips: how many chips have this matrix.
         w: weights of the cells in their own units, a buffer [chip, side, row, out]; side 0 is plus.
         steps: that every cell has been asked for by pulses, a buffer likewise.
         version: moved on by everything that changes the state.
@@ -150,23 +151,26 @@ class AnalogArray(nn.Module):
         self.reads = reads
         self.updates = updates
         self.unit = unit
+        self.chips = chips
         self.version = 0
         self.register_buffer("w", torch.zeros(chips, 2, layout.rows, layout.outs, dtype=dtype))
         self.register_buffer("steps", torch.zeros(self.w.shape, dtype=torch.int32))
         self._forward: tuple[int, TileTransfer] | None = None
         self._backward: tuple[int, TileTransfer] | None = None
+        self._rests: bool | None = None  # not known
         self._matrices = tuple(
             PairMatrix(layout, cells, reads.moved_tolerance) for _ in ("forward", "backward")
         )
 
-    @property
-    def chips(self) -> int:
-        """How many chips have this matrix."""
-        return len(self.w)
-
     def weight(self) -> torch.Tensor:
-        """The logical weights, [chip, row, out]."""
-        return (self.w[:, 0] - self.w[:, 1]) * self.unit
+        """The logical weights, [chip, row, out], copied."""
+        return self.weight_of(0, self.layout.rows).clone()
+
+    def weight_of(self, first: int, stop: int) -> torch.Tensor:
+        """Those of some word lines, [chip, row, out]: a view of the state where that is one."""
+        plus = self.w[:, 0, first:stop]
+        pair = plus if self._minus_rests else plus - self.w[:, 1, first:stop]
+        return pair if self.unit == 1.0 else pair * self.unit
 
     def conductance_s(self) -> torch.Tensor:
         """Of the cells, [chip, side, row, out] in siemens."""
@@ -215,6 +219,34 @@ class AnalogArray(nn.Module):
     def matrix_transposed(self) -> torch.Tensor:
         """Current of a word line per volt on a pair, plus and minus, [chip, row, out]."""
         return self._matrix(self._matrices[1], turned=True)
+
+    def pair_current_a(self, drive_v: torch.Tensor) -> torch.Tensor:
+        """Currents of pairs, [chip, batch, out], for voltages of word lines [chip, batch, row].
+
+        What straight amplifiers without offsets make of a read of all tiles together.
+        """
+        if self.reads.name != "ideal":
+            return drive_v @ self.matrix()
+        current = drive_v @ self.w[:, 0]
+        if not self._minus_rests:
+            current = current - drive_v @ self.w[:, 1]
+        return current * self.cells.slope_s
+
+    def line_current_a(self, drive_v: torch.Tensor) -> torch.Tensor:
+        """Currents of word lines, [chip, batch, row], for voltages of pairs [chip, batch, out]."""
+        if self.reads.name != "ideal":
+            return drive_v @ self.matrix_transposed().mT
+        current = drive_v @ self.w[:, 0].mT
+        if not self._minus_rests:
+            current = current - drive_v @ self.w[:, 1].mT
+        return current * self.cells.slope_s
+
+    @property
+    def _minus_rests(self) -> bool:
+        """Minus cells stand at a weight of 0, wherever plus cells go."""
+        if self._rests is None:
+            self._rests = len(self.cells.sides) == 1 and not bool(self.w[:, 1].any())
+        return self._rests
 
     def _matrix(self, kept: PairMatrix, *, turned: bool) -> torch.Tensor:
         with torch.no_grad():
@@ -328,12 +360,14 @@ class AnalogArray(nn.Module):
                 self.w[:, 1] = -0.5 * share
             torch.minimum(torch.maximum(self.w, low), high, out=self.w)
         self.version += 1
+        self._rests = None
         return weight.to(self.w) - self.weight()
 
     def _load_from_state_dict(self, *given: Any) -> None:
         """Of `nn.Module`: other cells are another version."""
         super()._load_from_state_dict(*given)
         self.version += 1
+        self._rests = None
 
     def probe(self) -> Probe:
         """The state, copied."""

@@ -13,7 +13,9 @@ from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from netlists.tiles import LayerPlan
 
@@ -76,6 +78,12 @@ class TileLayout:
     def tile_cols(self) -> int:
         """Bit lines of the largest tile, two per output."""
         return 2 * self.tile_outs
+
+    @cached_property
+    def blocks(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """The row block of every word line, and the edges of blocks of outputs."""
+        sizes = np.diff(self.row_edges)
+        return np.repeat(np.arange(self.row_blocks), sizes), np.array(self.out_edges)
 
     @cached_property
     def _row_of(self) -> torch.Tensor:

@@ -16,6 +16,7 @@ from functools import cached_property
 import torch
 
 from cosim.array.layout import TileLayout
+from cosim.array.movement import squared_changes
 from cosim.array.pulse_pairs import PulsePairs
 from cosim.array.surroundings import TileTransfer
 
@@ -40,6 +41,7 @@ class _Base:
     sums: torch.Tensor  # of the transfers to every line, [chip, tile, line]
     size: torch.Tensor  # of the conductances, Frobenius, [chip, tile]
     rate: torch.Tensor  # error of a tile's transfer per movement, both relative, [chip, tile]
+    exact: bool  # the transfer is the conductance, wherever cells move
 
 
 @dataclass(eq=False)
@@ -103,6 +105,8 @@ class PairMatrix:
         base = self._base
         if base is None or base.w.dtype != w.dtype:
             return None
+        if base.exact:
+            return base
         self.estimate = float((base.rate * self._movement(base, w)).amax())
         return base if self.estimate <= self.tolerance else None
 
@@ -138,16 +142,17 @@ class PairMatrix:
         if len(self.cells.sides) > 1:
             rest = rest + of_w[:, 1] * w[:, 1]
         held, sums = transfer.held_a, transfer.transfer_s.sum(-2)
-        self._base = _Base(w.clone(), share, left, of_w, rest, held, sums, size, rate)
+        exact = transfer.held_a is None and not bool(rate.any())
+        self._base = _Base(w.clone(), share, left, of_w, rest, held, sums, size, rate, exact)
         self.refreshes += 1
         self.estimate = 0.0
         return matrix
 
     def _movement(self, base: _Base, w: torch.Tensor) -> torch.Tensor:
         """By how much the cells of every tile have moved, relative, [chip, tile]."""
-        sides = list(self.cells.sides)
-        change = (w[:, sides] - base.w[:, sides]).square()
-        return self.cells.slope_s * self._by_tile(change).sqrt() / base.size
+        sides = len(self.cells.sides)  # 0, or 0 and 1
+        squares = squared_changes(self.layout, w[:, :sides], base.w[:, :sides])
+        return self.cells.slope_s * squares.sqrt() / base.size
 
     def _by_tile(self, planes: torch.Tensor) -> torch.Tensor:
         """Sums over the cells of every tile, [chip, side, row, out] -> [chip, tile]."""

@@ -75,9 +75,11 @@ class AnalogParameter(nn.Parameter):
         array: AnalogArray, pairs: Pairs, rows: tuple[int, int], *, bias: bool, scale: float = 1.0
     ) -> AnalogParameter:
         """A parameter of an array, [out, in] or [out]; with many chips [chip, out, in]."""
-        own = (array.layout.outs,) if bias else (array.layout.outs, rows[1] - rows[0])
-        data = array.w.new_zeros(*(() if array.chips == 1 else (array.chips,)), *own)
-        made = torch.Tensor._make_subclass(AnalogParameter, data, True)
+        data = array.weight_of(*rows)[:, 0] if bias else array.weight_of(*rows).mT
+        data = data[0] if array.chips == 1 else data
+        # The state itself where that is the logical weight: nothing has to be copied to show it.
+        shared = data.detach() if scale == 1.0 else data.detach() * scale
+        made = torch.Tensor._make_subclass(AnalogParameter, shared, True)
         made.array, made.pairs, made.rows, made.scale = array, pairs, rows, scale
         made.is_bias = bias
         made.show()
@@ -100,10 +102,12 @@ class AnalogParameter(nn.Parameter):
 
     def show(self) -> None:
         """Takes what the cells hold now."""
-        logical = self.array.weight()[:, slice(*self.rows)] * self.scale
+        logical = self.array.weight_of(*self.rows)
         shown = logical[:, 0] if self.is_bias else logical.mT
-        with torch.no_grad():
-            self.copy_(shown if len(logical) > 1 else shown[0])
+        shown = shown[0] if len(logical) == 1 else shown
+        if self.data_ptr() != shown.data_ptr() or self.scale != 1.0 or self.dtype != shown.dtype:
+            with torch.no_grad():
+                self.copy_(shown if self.scale == 1.0 else shown * self.scale)
         self._seen = self._version
 
     def check(self, where: str) -> None:
@@ -124,12 +128,9 @@ class AnalogParameter(nn.Parameter):
         if id(self) in memo:
             kept: AnalogParameter = memo[id(self)]
             return kept
-        data = self.data.clone(memory_format=torch.preserve_format)
-        made = torch.Tensor._make_subclass(AnalogParameter, data, self.requires_grad)
-        made.array = copy.deepcopy(self.array, memo)
-        made.pairs = copy.deepcopy(self.pairs, memo)
-        made.rows, made.scale, made.is_bias = self.rows, self.scale, self.is_bias
-        made._seen = made._version
+        array, pairs = copy.deepcopy(self.array, memo), copy.deepcopy(self.pairs, memo)
+        made = AnalogParameter.of(array, pairs, self.rows, bias=self.is_bias, scale=self.scale)
+        made.requires_grad_(self.requires_grad)
         memo[id(self)] = made
         return made
 

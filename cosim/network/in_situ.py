@@ -9,7 +9,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, MutableMapping, Sequence
 from dataclasses import replace
-from typing import Any
+from itertools import pairwise
+from typing import Any, cast
 
 import torch
 from torch import nn
@@ -144,7 +145,7 @@ class InSituLayer(nn.Module):
         drive = self.drive_v(x)
         feedback = self.periphery.straight_ohm
         if feedback is not None:
-            return feedback * (drive @ self.array.matrix())
+            return feedback * self.array.pair_current_a(drive)
         layout = self.array.layout
         driven = self.periphery.drive_v(layout.split_rows(drive))
         current = self.array.read(driven.to(self.array.w.dtype))
@@ -180,13 +181,12 @@ class InSituLayer(nn.Module):
                 codes = codes[:, :-1] - codes[:, -1:]
             per_code = product_per_code(self.hardware, self.plan)
             return (codes * (per_code * scale) * size).to(d.dtype)
-        back = array.matrix_transposed().mT
         if self.managed is None:
-            products = (d @ back) * array.weight_per_s
+            products = array.line_current_a(d) * array.weight_per_s
         else:
             rule = replace(self.managed, noise_management="abs_max", bound_management="none")
             products = managed_read(
-                lambda share: (share @ back) * array.weight_per_s,
+                lambda share: array.line_current_a(share) * array.weight_per_s,
                 d,
                 rule,
                 self._draw("backward"),
@@ -195,7 +195,7 @@ class InSituLayer(nn.Module):
 
     def _straight(self, lines: torch.Tensor) -> torch.Tensor:
         """Weights times inputs, by straight amplifiers without offsets."""
-        return (lines @ self.array.matrix()) * self.array.weight_per_s
+        return self.array.pair_current_a(lines) * self.array.weight_per_s
 
     def _with_bias(self, lines: torch.Tensor, value: float) -> torch.Tensor:
         if not self.plan.has_bias:
@@ -275,6 +275,14 @@ class InSituNetwork(nn.Module):
         super().__init__()
         self.hardware = hardware
         self.layers = nn.ModuleList(layers)
+        for before, layer in pairwise(layers):
+            if before.plan.outputs != layer.plan.inputs:
+                raise InputError(
+                    "layers do not follow each other",
+                    where=layer.plan.source,
+                    value=layer.plan.inputs,
+                    allowed=f"{before.plan.outputs} inputs",
+                )
 
     @property
     def plans(self) -> tuple[LayerPlan, ...]:
@@ -284,7 +292,7 @@ class InSituNetwork(nn.Module):
     @property
     def chain(self) -> tuple[InSituLayer, ...]:
         """The layers in order."""
-        return tuple(layer for layer in self.layers if isinstance(layer, InSituLayer))
+        return tuple(cast(InSituLayer, layer) for layer in self.layers)
 
     def codes(self, x: torch.Tensor) -> torch.Tensor:
         """Codes of the output converters in LSB, [..., out].
