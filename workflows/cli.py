@@ -169,7 +169,7 @@ def train(
             f"floating point {summary['accuracy_float']:.4f},"
             f" chip through the surrogate, before programming, {summary['accuracy_surrogate']:.4f}"
             f" on {summary['test_images']} held-out images",
-            *([str(falling)] if (falling := summary["still_falling"]) else []),
+            *(str(said) for key in ("still_falling", "clipped_pulses") if (said := summary[key])),
             f"next: spiceloop verify {shlex.quote(str(summary['run']))}",
         ]
         return summary, lines, 0

@@ -21,9 +21,11 @@ from cosim.budget.in_threads import with_threads
 from cosim.network.run import forward
 from cosim.ngspice import Ngspice
 from cosim.training import floating, loop
+from cosim.training.pulsed_sgd_spec import PulsedSgdSpec
 from netlists.graph import LinearStage, linear_stages, network_graph
 from workflows.begun_run import Beginning, begun, taken_up, write_beginning
 from workflows.checkpoint import Checkpoint
+from workflows.clipped_pulses import clipped_pulses
 from workflows.config import Config
 from workflows.console import Reporter
 from workflows.data import Split, load_split
@@ -144,6 +146,10 @@ def _go_on(
     with with_threads(beginning.threads):
         trained = _train(config, split, stages, kept, ngspice, reporter)
     falling = still_falling([line.loss for line in trained.history], len(split.class_names))
+    clipped = ""
+    if isinstance(config.train, PulsedSgdSpec):
+        clipped = clipped_pulses(trained.history, config.train.pulses)
+    said = [one for one in (falling, clipped) if one]
     record = write_run(
         run,
         config,
@@ -153,18 +159,20 @@ def _go_on(
         reporter,
         command=beginning.command,
         made_by="train",
-        notes=[*split.clipped(), *([falling] if falling else []), *beginning.notes],
+        notes=[*split.clipped(), *said, *beginning.notes],
         resumed=beginning.resumed,
     )
     kept.remove()
-    return _summary(run, config, split, trained, record, falling)
+    summary = _summary(run, config, split, trained, record)
+    return {**summary, "still_falling": falling, "clipped_pulses": clipped}
 
 
 def _summary(
-    run: Path, config: Config, split: Split, trained: Made, record: RunRecord, falling: str
+    run: Path, config: Config, split: Split, trained: Made, record: RunRecord
 ) -> dict[str, object]:
     pulses = [line.pulses for line in trained.history if line.pulses is not None]
     energy_j = [line.energy_j for line in trained.history if line.energy_j is not None]
+    steps = [line.coincidences for line in trained.history if line.coincidences is not None]
     return {
         "run": str(run),
         "accuracy_float": record.accuracy_float,
@@ -172,7 +180,6 @@ def _summary(
         "test_images": len(split.test_y),
         "data": split.facts(),
         "epochs": config.train.epochs,
-        "still_falling": falling,
         "calibration_errors": [dataclasses.asdict(row) for row in trained.calibration.errors],
         "surrogate": dataclasses.asdict(trained.watched),
         "config_hash": config.hash,
@@ -182,6 +189,8 @@ def _summary(
         "anchors": trained.history[-1].anchors,
         "pulses": sum(pulses) if pulses else None,
         "energy_j": sum(energy_j) if energy_j else None,
+        "coincidences": sum(steps) if steps else None,
+        "clipped": [line.clipped for line in trained.history],
         "wall_s": sum(wall for _, wall in record.stages),
         "resumed": record.resumed,
     }

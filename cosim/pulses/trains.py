@@ -113,7 +113,20 @@ class PulseTrains:
 
 
 def pulse_trains(x: torch.Tensor, d: torch.Tensor, rule: UpdateRule, draw: Draw) -> PulseTrains:
-    """The trains of a batch. Warns if probabilities were clipped; the result counts them.
+    """As `drawn_trains`, and warns if probabilities were clipped."""
+    made = drawn_trains(x, d, rule, draw)
+    if made.clipped:
+        warnings.warn(
+            "probabilities of pulses above 1 were clipped and the update is too small: take a "
+            "smaller lr, a larger max_pulses or update management; PulseTrains.clipped counts them",
+            RuntimeWarning,
+            stacklevel=2,
+        )
+    return made
+
+
+def drawn_trains(x: torch.Tensor, d: torch.Tensor, rule: UpdateRule, draw: Draw) -> PulseTrains:
+    """The trains of a batch; they count the probabilities that were clipped.
 
     They are a function of the values, the rule and the draw: the same on every machine and device.
 
@@ -151,13 +164,6 @@ def pulse_trains(x: torch.Tensor, d: torch.Tensor, rule: UpdateRule, draw: Draw)
     for name, right in zip("xd", finite, strict=True):
         if not right:
             raise InputError("a value is not finite", where=name, allowed="finite numbers")
-    if clipped:
-        warnings.warn(
-            "probabilities of pulses above 1 were clipped and the update is too small: take a "
-            "smaller lr, a larger max_pulses or update management; PulseTrains.clipped counts them",
-            RuntimeWarning,
-            stacklevel=2,
-        )
     on_word, on_bit = (torch.from_numpy(lines.view(np.int32)) for lines in (words, bits))
     if not x.is_cpu:
         on_word, on_bit = on_word.to(x.device), on_bit.to(x.device)

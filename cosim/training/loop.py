@@ -48,6 +48,8 @@ class Epoch:
         anchors: how often arrays have been solved exactly for that, since the training began.
         pulses: that cells were given in the epoch; None where weights move by arithmetic.
         energy_j: that these took [J]; None likewise, or where it is not known.
+        coincidences: steps that cells were asked for; None as `pulses`.
+        clipped: share of the probabilities of pulses that were above 1 and cut to it; likewise.
     """
 
     epoch: int
@@ -61,6 +63,8 @@ class Epoch:
     anchors: int = 0
     pulses: int | None = None
     energy_j: float | None = None
+    coincidences: int | None = None
+    clipped: float | None = None
 
 
 @dataclass(frozen=True, eq=False)

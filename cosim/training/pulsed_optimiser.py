@@ -18,7 +18,7 @@ from compact_models.errors import InputError
 from compact_models.variation import Stream
 from cosim.array.analog_array import Moved
 from cosim.array.parameter import AnalogParameter
-from cosim.pulses.trains import LONGEST, UpdateRule, pulse_trains
+from cosim.pulses.trains import LONGEST, UpdateRule, drawn_trains
 
 
 @dataclass
@@ -36,6 +36,11 @@ class Counts:
     pulses: int = 0
     clipped: int = 0
     probabilities: int = 0
+
+    @property
+    def clipped_share(self) -> float:
+        """The part of the probabilities above 0 that would have been above 1."""
+        return self.clipped / max(1, self.probabilities)
 
 
 class PulsedSGD(torch.optim.Optimizer):
@@ -174,7 +179,7 @@ class PulsedSGD(torch.optim.Optimizer):
         )
         draw = self.stream.at(f"pulsed_sgd/{number}", self.steps)
         trains = [
-            pulse_trains(x[chip], d[chip], rule, draw.part(f"chip_{chip}"))
+            drawn_trains(x[chip], d[chip], rule, draw.part(f"chip_{chip}"))
             for chip in range(array.chips)
         ]
         moved: Moved = array.update(trains, draw.part("noise") if group["noisy"] else None)

@@ -101,7 +101,12 @@ class PulsedTraining:
         if counted:
             found |= {"anchors": self._watched, "anchored": len(errors)}
         if self._optimiser is not None:
-            found["pulses"] = self._optimiser.counts.pulses
+            counts = self._optimiser.counts
+            found |= {
+                "pulses": counts.pulses,
+                "coincidences": counts.coincidences,
+                "clipped": counts.clipped_share,
+            }
             self._optimiser.counts = Counts()
         return found
 

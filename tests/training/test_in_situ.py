@@ -83,6 +83,19 @@ def test_steps_move_weights_as_gradient_descent_does_in_the_mean() -> None:
         assert torch.equal(layer.weight.data, layer.array.weight()[0, : layer.plan.inputs].mT)
 
 
+@pytest.mark.filterwarnings("error")
+def test_too_large_a_step_is_counted_and_no_warning() -> None:
+    shares = []
+    for lr in (1e-4, 5.0):
+        _, cells = both()
+        optimiser = PulsedSGD(cells.parameters(), lr=lr, max_pulses=2)
+        nn.functional.cross_entropy(cells(torch.from_numpy(X)), Y).backward()
+        optimiser.step()
+        shares.append(optimiser.counts.clipped_share)
+    assert shares[0] == 0.0
+    assert 0.1 < shares[1] < 1.0
+
+
 def test_groups_frozen_parameters_and_schedules_work_as_on_any_module() -> None:
     _, cells = both()
     first, last = cells.chain

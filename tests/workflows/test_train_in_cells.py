@@ -61,6 +61,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
         ran = spiceloop("train", folder / "study.toml", "-o", folder / "run", "--json")
     assert ran.code == 0, ran.err
     (folder / "answer.json").write_text(ran.out)
+    (folder / "errors.txt").write_text(ran.err)
     return folder / "run"
 
 
@@ -72,6 +73,10 @@ def test_it_learns_and_says_how(run: Path) -> None:
     assert all(0 < error <= 0.002 for error in answer["surrogate_error"])
     assert answer["anchors"] > 0
     assert answer["pulses"] > 1000
+    assert answer["coincidences"] > 100
+    assert len(answer["clipped"]) == 15
+    assert ("clipped" in answer["clipped_pulses"]) == any(answer["clipped"])
+    assert "Warning" not in (run.parent / "errors.txt").read_text()
     history = json.loads((run / "training.json").read_text())
     assert history[-1]["loss"] < history[0]["loss"]
 
