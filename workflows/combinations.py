@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator
 from typing import Literal, get_args
 
 from compact_models.errors import InputError, closest
@@ -115,20 +116,28 @@ def _not_there_yet(config: Config) -> None:
         pulses = getattr(train, "pulses", PulsesSpec())
         usual["[train] update"] = (getattr(train, "update", "step"), "step", "")
         usual["[train.pulses] kind"] = (pulses.kind, "stochastic", "")
-        if train.read == "spice":
-            usual["[train] read"] = (
-                train.read,
-                "surrogate",
-                "ideal, surrogate and exact are there",
+        for where, one in (("[train]", train), *_layers(config)):
+            if one.read == "spice":
+                hint = "ideal, surrogate and exact are there"
+                usual[f"{where} read"] = (one.read, "surrogate", hint)
+        for name in config.layer:
+            own = config.of_layer(name)
+            usual[f"[layer.{name}] update"] = (getattr(own.train, "update", "step"), "step", "")
+            usual[f"[layer.{name}.device]"] = (
+                own.device.model_copy(update={"d2d": {}}),
+                config.device.model_copy(update={"d2d": {}}),
+                "all layers are of one device; their spread may differ ([layer.NAME.device.d2d])",
             )
-        for name, own in config.layer.items():
-            for key in own.keys() - {"learning_rate", "pulses"}:
-                usual[f"[layer.{name}] {key}"] = (own[key], None, "leave it out")
     for where, (value, has, hint) in usual.items():
         if value != has:
             raise InputError(
                 f"{train.algorithm} does not do this yet", where=where, value=value, hint=hint
             )
+
+
+def _layers(config: Config) -> Iterator[tuple[str, TrainSpec]]:
+    for name in config.layer:
+        yield f"[layer.{name}]", config.of_layer(name).train
 
 
 def device_kind(device: DeviceSpec, section: str = "[device]") -> Kind:

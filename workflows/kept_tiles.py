@@ -109,7 +109,7 @@ def tile_key(config: Config, plan: WritePlan, target_s: Array, path: str) -> str
     parts = {
         "update": plan.update.key,  # device, numbers, pulse and code
         "write": config.writing.model_dump(mode="json"),
-        "cell": config.cell.model_dump(mode="json"),
+        "cell": config.hardware.cell.model_dump(mode="json"),
         "wires": config.wires.model_dump(mode="json"),
         "driver": config.driver.model_dump(mode="json"),
         "spec": dataclasses.asdict(plan.spec),

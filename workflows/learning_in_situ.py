@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from compact_models.variation import Stream
-from cosim.network.build_in_situ import PulsedDevice, chip_of, in_situ_network, plan_in_situ
+from cosim.network.build_in_situ import LayerInCells, chip_of, in_situ_network, plan_in_situ
 from cosim.network.in_situ import InSituNetwork
 from cosim.network.models import exact_model, ideal_model
 from cosim.network.run import NetworkModel
@@ -32,7 +32,6 @@ class InSitu:
 
     def __init__(self, config: Config) -> None:
         self._config = config
-        self._device: PulsedDevice = pulsed_device(config.device)
         self._stream = Stream(config.study.seed, config.study.sample)
 
     def plan(self, stages: Stages, trained: Stages, split: Split) -> Plans:
@@ -41,7 +40,7 @@ class InSitu:
             stages,
             trained,
             self._config.hardware,
-            self._device,
+            pulsed_device(self._config.device),
             split.train_x,
             full_scale=split.scaling.full_scale,
         )
@@ -50,23 +49,26 @@ class InSitu:
         self, plans: Plans, stages: Stages, periphery: Periphery, surrogate: SurrogateModel
     ) -> nn.Module:
         """See `Learning`."""
-        hardware, spec = self._config.hardware, cast(PulsedSgdSpec, self._config.train)
+        hardware, layers = self._config.hardware, self._layers(stages)
+        reads = {one.read for one in layers}
         model: NetworkModel = surrogate
-        if spec.read == "ideal":
-            model = ideal_model(hardware, plans)
-        elif spec.read == "exact":
-            model = exact_model(hardware, plans, periphery)
-        return in_situ_network(
-            hardware,
-            plans,
-            stages,
-            model,
-            self._device,
-            read=spec.read,
-            tolerance=spec.max_surrogate_error,
-            stream=self._stream,
-            managed=managed(spec.periphery),
-        )
+        if "surrogate" not in reads:
+            exact = "exact" in reads
+            model = (
+                exact_model(hardware, plans, periphery) if exact else ideal_model(hardware, plans)
+            )
+        return in_situ_network(hardware, plans, stages, model, layers, stream=self._stream)
+
+    def _layers(self, stages: Stages) -> list[LayerInCells]:
+        found = []
+        for stage in stages:
+            own = self._config.of_layer(stage.name)
+            spec = cast(PulsedSgdSpec, own.train)
+            device = pulsed_device(own.device)
+            found.append(
+                LayerInCells(device, spec.read, spec.max_surrogate_error, managed(spec.periphery))
+            )
+        return found
 
     def algorithm(self, stages: Stages) -> PulsedTraining:
         """See `Learning`."""

@@ -207,7 +207,7 @@ def _ohms(ohm: float | NDArray[np.float64]) -> str:
 
 
 def _hardware(config: Config, chip: Chip) -> tuple[tuple[str, str], ...]:
-    cell, wires, tia, adc = config.cell, config.hardware.wires, config.tia, config.adc
+    cell, wires, tia, adc = config.hardware.cell, config.hardware.wires, config.tia, config.adc
     driver, own = config.driver, chip.hardware.blocks
     tiles = [f"{part.rows}x{part.cols}" for plan in chip.plans for part in plan.tiles]
     feedback = [f"{plan.r_feedback_ohm / 1e3:.2f} kohm" for plan in chip.plans]

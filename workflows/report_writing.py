@@ -113,7 +113,9 @@ def _check(
             hint=again,
         )
     off_s = np.abs(arrays["achieved_s"] - arrays["target_s"])
-    tolerance_s = (config.cell.g_on_s - config.cell.g_off_s) / (2 * (spec.levels - 1))
+    tolerance_s = (config.hardware.cell.g_on_s - config.hardware.cell.g_off_s) / (
+        2 * (spec.levels - 1)
+    )
     known: dict[str, str | float] = {
         "device": f"{spec.device} {spec.parameters}",
         "scheme": spec.scheme,

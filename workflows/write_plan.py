@@ -128,7 +128,7 @@ def chosen_scheme(config: Config) -> WriteScheme:
 
 def verify_spec(config: Config) -> VerifySpec:
     """When a cell is done: half a step of the levels from its target."""
-    range_s = config.cell.g_on_s - config.cell.g_off_s
+    range_s = config.hardware.cell.g_on_s - config.hardware.cell.g_off_s
     return VerifySpec(
         tolerance_s=range_s / (2 * (config.writing.levels - 1)),
         read_v=_read_v(config),
@@ -164,12 +164,14 @@ def fresh_tile(config: Config, target_s: Array) -> WritableArray:
     """
     tile = _bare(config, target_s.shape)
     try:
-        return tile.at_conductance(np.full(target_s.shape, config.cell.g_off_s), _read_v(config))
+        return tile.at_conductance(
+            np.full(target_s.shape, config.hardware.cell.g_off_s), _read_v(config)
+        )
     except InputError as error:
         raise InputError(
             f"cells that are off cannot be {config.writing.device!r} {config.writing.parameters!r}",
             where="[cell] g_off_s",
-            value=config.cell.g_off_s,
+            value=config.hardware.cell.g_off_s,
             allowed=error.allowed,
             hint="train with cells that the device of [write] can be",
         ) from error

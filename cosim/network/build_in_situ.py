@@ -80,6 +80,23 @@ class PulsedDevice:
         return 2 * reach if self.pair == "both" else reach
 
 
+@dataclass(frozen=True, eq=False)
+class LayerInCells:
+    """What the cells of one layer are, and who reads them.
+
+    Attributes:
+        device: what its cells are.
+        read: who computes reads.
+        tolerance: for `surrogate`: largest error of a tile's transfer (Frobenius, relative).
+        managed: how reads are managed digitally; None for the chip's own converters.
+    """
+
+    device: PulsedDevice
+    read: str
+    tolerance: float
+    managed: ReadRule | None = None
+
+
 def units(stages: Sequence[LinearStage], device: PulsedDevice) -> list[float]:
     """The logical weight that a cell's weight of 1 stands for, layer by layer.
 
@@ -132,12 +149,9 @@ def in_situ_network(
     plans: Sequence[LayerPlan],
     stages: Sequence[LinearStage],
     model: NetworkModel,
-    device: PulsedDevice,
+    cells: Sequence[LayerInCells],
     *,
-    read: str,
-    tolerance: float,
     stream: Stream,
-    managed: ReadRule | None = None,
     dtype: torch.dtype = torch.float64,
 ) -> InSituNetwork:
     """A network in cells, programmed with weights to start from.
@@ -147,11 +161,8 @@ def in_situ_network(
         plans: the layers.
         stages: the weights.
         model: what stands around the arrays, and for `surrogate` what calibration has found.
-        device: what the cells are.
-        read: who computes reads.
-        tolerance: for `surrogate`: largest error of a tile's transfer (Frobenius, relative).
+        cells: what those of each layer are, and who reads them.
         stream: of the chip's sample; cells, noise and pulses are drawn from it.
-        managed: how reads are managed digitally; None for the chip's own converters.
         dtype: of the cells' states.
 
     Raises:
@@ -159,8 +170,11 @@ def in_situ_network(
     """
     layers = []
     drawn = draw_backward(hardware, plans, seed=stream.seed, sample=stream.sample)
-    for number, (plan, stage, around) in enumerate(zip(plans, stages, model.layers, strict=True)):
-        cells = draw_pairs(
+    for number, (plan, stage, around, own) in enumerate(
+        zip(plans, stages, model.layers, cells, strict=True)
+    ):
+        device = own.device
+        pairs = draw_pairs(
             device.model,
             device.nominal,
             device.sigma,
@@ -170,14 +184,13 @@ def in_situ_network(
             samples=(stream.sample,),
             path=f"{plan.name}/cells",
         )
-        own = [drawn[number]]
         back = None
-        if read != "ideal":
-            back = BackwardPeriphery.of(hardware, plan, around.layout, own)
+        if own.read != "ideal":
+            back = BackwardPeriphery.of(hardware, plan, around.layout, [drawn[number]])
         array = AnalogArray(
             around.layout,
-            cells,
-            _reads(hardware, model, number, read, tolerance, back),
+            pairs,
+            _reads(hardware, model, number, own.read, own.tolerance, back),
             StepUpdates(),
             unit=plan.weight_scale / device.weight_range,
             dtype=dtype,
@@ -189,8 +202,8 @@ def in_situ_network(
                 array,
                 around.periphery,
                 stage,
-                backward=None if managed else back,
-                managed=managed,
+                backward=None if own.managed else back,
+                managed=own.managed,
                 stream=stream,
             )
         )

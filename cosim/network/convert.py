@@ -18,7 +18,13 @@ from compact_models.errors import InputError, closest
 from compact_models.library import find_model, find_set
 from compact_models.variation import Stream
 from cosim.array.pulse_pairs import Pair
-from cosim.network.build_in_situ import READS, PulsedDevice, in_situ_network, plan_in_situ
+from cosim.network.build_in_situ import (
+    READS,
+    LayerInCells,
+    PulsedDevice,
+    in_situ_network,
+    plan_in_situ,
+)
 from cosim.network.in_situ import InSituNetwork
 from cosim.network.models import exact_model, ideal_model
 from cosim.network.module import CrossbarNetwork
@@ -104,16 +110,14 @@ def convert(
     chip = chip.model_copy(update={"cell": cells.cell})
     typical = _as_they_may_become(stages, cells)
     plans = plan_in_situ(stages, typical, chip, cells, inputs)
+    layer = LayerInCells(cells, read, max_surrogate_error, managed)
     return in_situ_network(
         chip,
         plans,
         stages,
         _model(chip, plans, read, own),
-        cells,
-        read=read,
-        tolerance=max_surrogate_error,
+        [layer] * len(stages),
         stream=own,
-        managed=managed,
         dtype=dtype,
     )
 

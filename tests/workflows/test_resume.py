@@ -288,6 +288,10 @@ parameters = "gokmen_vlasov"
 up_down = 0.02
 [layer.0]
 learning_rate = 0.2
+[layer.2]
+read = "exact"
+[layer.2.device.d2d]
+dw_min = 0.0
 """
 
 
@@ -314,6 +318,8 @@ def test_training_in_cells_goes_on_to_the_same_bytes_too(
     assert answer["pulses"] > 100
     assert answer["anchors"] > 0
     assert all(0 < error <= 0.002 for error in answer["surrogate_error"])
+    history = json.loads((run / "training.json").read_text())
+    assert {line["worst_array"] for line in history} == {"layer_0.tile_0"}  # the other is exact
     resumed = spiceloop("train", "--resume", at)
     assert resumed.code == 0, resumed.err
     assert content(at) == content(run)

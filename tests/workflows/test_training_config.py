@@ -162,6 +162,16 @@ TOGETHER = {
         f'{IN_SITU}{SOFT}[write]\ndevice = "stanford"\n',
         ["[write] device", "stanford", "soft_bounds"],
     ),
+    "two devices in one network": (
+        f'{IN_SITU}{SOFT}[layer.fc1.device]\nparameters = "reram_sb"\n',
+        ["[layer.fc1.device]", "of one device", "d2d"],
+    ),
+    "a spread of another kind of device": (
+        f"{IN_SITU}{SOFT}[device.d2d]\ng_max = 0.3\n", ["[device.d2d] g_max", "dw_min, w_max"]
+    ),
+    "conductances of a device and of [cell]": (
+        f"{IN_SITU}{SOFT}[cell]\ng_on_s = 2e-4\n", ["[device] name", "[cell]", "leave [cell] out"]
+    ),
     "two cells": (
         f'{IN_SITU}{SOFT}[blocks]\ncell = "a.cir:b"\n', ["[device] name", "[blocks] cell"]
     ),
