@@ -35,8 +35,10 @@ from cosim.pulses.trains import (
 from cosim.pulses.visit import lines_by_slot
 
 # What a coincidence takes that is visited, and what a word line with a pulse and each of its cells
-# take in one map [ns]: measured, on one machine; their ratio is what counts.
+# take in one map [ns]: measured on one machine, at 10 to 512 columns, within a third. Their ratio
+# is what counts.
 _VISIT_NS, _ROW_NS, _CELL_NS = 8.0, 60.0, 3.4
+_THREAD_NS = 50_000.0  # work that is worth another thread
 _NONE = np.empty((0, 0), np.int32)
 
 
@@ -124,7 +126,7 @@ def apply_trains(
             be the draw of the trains: what it gives them is something else.
         counts: the steps that every cell was asked for, int32 [row, col], to which these are added;
             None where nobody counts.
-        threads: how many may share the rows; the result is the same.
+        threads: how many may share the rows, where there is work for them; the result is the same.
 
     Raises:
         InputError: a shape or dtype does not fit; nothing has moved.
@@ -136,7 +138,9 @@ def apply_trains(
     starts, lines, word_pulses, coincidences, active = lines_by_slot(words, bits)
     keys = noise.keys() if noise is not None else (0, 0, 0, 0)
     cell, shared = cells.cells.numpy(), cells.shared.numpy()
-    if cells.map_noise is not None and _is_dense(coincidences, active, w.shape[1]):
+    visits_ns = coincidences * _VISIT_NS
+    map_ns = active * (_ROW_NS + w.shape[1] * _CELL_NS)
+    if cells.map_noise is not None and visits_ns > map_ns:
         map_keys = _map_keys(keys[3], len(words))
 
         def move(top: int, end: int) -> tuple[int, int]:
@@ -152,7 +156,7 @@ def apply_trains(
                 noise is not None, counted, top, end,
             )  # fmt: skip
 
-    parts = max(1, min(threads, len(now)))
+    parts = max(1, min(threads, len(now), int(min(visits_ns, map_ns) / _THREAD_NS)))
     pieces = list(pairwise(len(now) * k // parts for k in range(parts + 1)))
     done = in_threads(lambda piece: move(*piece), pieces, threads)
     _put_back(w, now)
@@ -194,11 +198,6 @@ def update_by_pulses(
             directions = which * counts.sign()[..., None]
             now = apply_pulses(model, values, now, directions, own)[..., -1]
     return now.to(w.dtype)
-
-
-def _is_dense(coincidences: int, active: int, cols: int) -> bool:
-    """Whether so many cells are hit that it is faster to compute all of a word line."""
-    return coincidences * _VISIT_NS > active * (_ROW_NS + cols * _CELL_NS)
 
 
 def _put_back(tensor: torch.Tensor, moved: NDArray[Any]) -> None:

@@ -31,7 +31,7 @@ ROWS, COLS = 5, 3
 DRAW = Stream(7, 0).at("tile_0", 0)
 STRAIGHT = ("soft_bounds", "constant_step", "linear_step")
 CURVED = ("exp_step", "pow_step", "piecewise_step")
-ROUTES = {"visit": 0.0, "map": float("inf")}  # how long a visit is said to take
+ROUTES = {"visit": 1e-3, "map": 1e9}  # how long a visit is said to take [ns]
 
 
 def device(name: str, **changed: float) -> tuple[CompactModel, dict[str, float]]:
@@ -310,8 +310,11 @@ def test_the_same_draw_is_the_same_update(name: str) -> None:
 
 @pytest.mark.parametrize("name", ["soft_bounds", "constant_step", "exp_step"])
 @pytest.mark.usefixtures("route")
-def test_threads_and_the_kind_of_tensor_change_nothing(name: str) -> None:
+def test_threads_and_the_kind_of_tensor_change_nothing(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     model, values = device(name)
+    monkeypatch.setattr(update, "_THREAD_NS", 1e-9)
     x, d = batch(6, 37, 11)
     start = torch.full((37, 11), 0.01, dtype=torch.float64)
     rule = UpdateRule(9 * values["dw_min"], values["dw_min"])
