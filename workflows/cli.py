@@ -12,7 +12,7 @@ import signal
 import sys
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal, NoReturn
+from typing import TYPE_CHECKING, Annotated, Any, Literal, NoReturn, cast
 
 import typer
 
@@ -424,7 +424,7 @@ def netlist(
     scale: Scale = "",
     phase: Annotated[
         str,
-        typer.Option("--phase", help="forward, inputs in; or backward, errors at the bit lines in"),
+        typer.Option("--phase", help="what the chip does: forward, backward, or update"),
     ] = "forward",
     json: Json = False,
 ) -> None:
@@ -441,7 +441,7 @@ def netlist(
         summary = netlist_target(
             target, out, reporter, config_file=config, own_data=own, phase=phase
         )
-        deck = out / "network.cir"
+        deck = out / cast("list[str]", summary["files"])[0]
         note = [str(summary["note"])] if summary["note"] else []
         lines = [
             f"{deck}: {summary['elements']} elements",

@@ -31,10 +31,11 @@ from workflows.study_network import (
 )
 from workflows.threads import threads_for
 from workflows.train import float_stages
+from workflows.update_deck import write_update_decks
 
 Array = NDArray[np.float64]
 
-PHASES = ("forward", "backward")
+PHASES = ("forward", "backward", "update")
 _VECTORS = 4  # input vectors that a deck steps through
 _RANDOM = (
     "no data are named: ranges come from uniform random inputs in [0, 1], which are no data of"
@@ -60,7 +61,8 @@ def netlist_target(
         reporter: where progress goes.
         config_file: the chip for a module, and its data if it names any; the default chip without.
         own_data: for a module: the data whose training share sets its ranges.
-        phase: what the chip does: forward, inputs drive word lines; backward, errors bit lines.
+        phase: what the chip does: forward, inputs drive word lines; backward, errors drive bit
+            lines; update, trains of pulses are on both.
 
     Raises:
         InputError: the target cannot become a circuit, or there is no such phase.
@@ -104,6 +106,16 @@ def _write(folder: Path, source: _Source, phase: str) -> dict[str, object]:
             title=f"{title}, backward",
             origin=(f"{origin}; {RANDOM_ERRORS}",),
             ngspice=ngspice,
+            header=header,
+        )
+    if phase == "update":
+        return write_update_decks(
+            folder,
+            source.chip,
+            source.config.device.pair,
+            seed=study.seed,
+            sample=study.sample,
+            origin=(origin,),
             header=header,
         )
     return write_chip_deck(

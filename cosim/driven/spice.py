@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from compact_models.emit.ngspice import state_node
 from compact_models.emit.torch_model import torch_model
 from compact_models.emit.verilog_a import state_signal
-from cosim.devices.form import DeviceForm, device_form
+from cosim.devices.form import B_SOURCES, DeviceForm, device_form
 from cosim.devices.lead import at_start, lead_s
 from cosim.devices.short_segments import with_short_refined
 from cosim.driven.heat import heat_j
@@ -25,6 +25,7 @@ from netlists.cells import memristor
 from netlists.circuit import Circuit, Element, ForeignSubcircuit, PiecewiseVoltage, Resistor
 from netlists.device_array import DeviceArray
 from netlists.dialects.ngspice import render
+from netlists.names import comment
 
 Array = NDArray[np.float64]
 
@@ -46,6 +47,8 @@ _STEPS = 100
 # Of the run, the shortest that the lead can be: ngspice does not tell apart what is closer than
 # 1e-10 longest steps.
 _LEAST_LEAD = 5e-12
+# The last point of a run may be short of its end, by rounding; there is no measure behind it.
+_BEFORE_THE_END = 1 - 1e-6
 # A pulse shorter than one longest step gets so many parts: longer ones have steps enough.
 _SHORT_PARTS = 16
 
@@ -150,6 +153,35 @@ def pulse_deck(
     text = f"{render(circuit)}{control}{OPTIONS}\n{save}\n"
     deck = Deck(text=text, name="array_pulse", expected_signals=tuple(saved), files=files)
     return deck, circuit.element_count()
+
+
+def states_deck(array: PulsedArray, *, steps: int = _STEPS, header: Sequence[str] = ()) -> Deck:
+    """A deck for a designer: it needs no library, and prints where the states are at its end.
+
+    `<state>_<row>_<col>` is the state of a cell that works, as the netlist has it: states with
+    bounds as a fraction of their range.
+
+    Args:
+        array: the array and what is applied to it.
+        steps: the longest time step is the duration over this.
+        header: comment lines.
+
+    Raises:
+        InputError: as `pulse_deck`.
+    """
+    deck, _ = pulse_deck(array, form=B_SOURCES, steps=steps)
+    end_s = float(_shifted(array)[-1])
+    placed = array.device_array(cell="cell", compiled=False)
+    working = np.argwhere(np.isnan(placed.stuck_s)).tolist()
+    names = [f"{x.name}_{row}_{col}" for x in array.model.states for row, col in working]
+    signals = deck.expected_signals[sum(array.shape) :]
+    measures = "".join(
+        f".meas tran {name} find {signal} at={end_s * _BEFORE_THE_END!r}\n"
+        for name, signal in zip(names, signals, strict=True)
+    )
+    title, _, body = _with_analysis(deck.text, end_s, steps).removesuffix(".end\n").partition("\n")
+    comments = "".join(f"* {comment(line)}\n" for line in header)
+    return replace(deck, text=f"{title}\n{comments}{body}{measures}.end\n")
 
 
 def _with_analysis(text: str, duration_s: float, steps: int) -> str:
