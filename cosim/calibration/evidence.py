@@ -16,6 +16,7 @@ from cosim.calibration.drawn import Instances
 from cosim.calibration.periphery import AmplifierFit, BlockSweep, LineFit, NeuronFit
 from cosim.calibration.wires import WireFit
 from cosim.ngspice import RawPlot
+from cosim.surrogate.drawn_curves import BlockCurves
 from netlists.adcs import quantiser
 from netlists.chip import Chip
 
@@ -169,7 +170,7 @@ def periphery_curves(
             amp_x * 1e6,
             "input current [uA]",
             amp_y,
-            amplifiers.curves.at(*of_amplifier)(torch.from_numpy(amp_x)).numpy(),
+            _read(amplifiers.curves, of_amplifier, amp_x),
             "output [V]",
             f"closed-loop transimpedance {plan.r_feedback_ohm:.0f} ohm nominal",
         ),
@@ -179,7 +180,7 @@ def periphery_curves(
             neuron_x,
             "input [V]",
             neuron_y,
-            neurons.curves.at(*of_neuron)(torch.from_numpy(neuron_x)).numpy(),
+            _read(neurons.curves, of_neuron, neuron_x),
             "output [V]",
             f"{plan.neuron}; {chip.hardware.adc.v_full_scale_v:g} V stands for {plan.span:.3g}",
         ),
@@ -194,6 +195,12 @@ def periphery_curves(
             f"1 LSB = {lsb * 1e3:.3f} mV",
         ),
     ]
+
+
+def _read(curves: BlockCurves, drawn: list[torch.Tensor], x: Array) -> Array:
+    """Outputs of one instance, [point]."""
+    placed = curves.at(*(one.reshape(1, 1) for one in drawn))
+    return np.asarray(placed(torch.from_numpy(x[:, None])).numpy()[:, 0])
 
 
 def _one(of: Instances) -> int:

@@ -16,6 +16,8 @@ import torch
 from numpy.typing import NDArray
 from scipy.interpolate import PchipInterpolator
 
+from cosim.surrogate.curve_loops import read_curves
+
 Array = NDArray[np.float64]
 
 
@@ -26,8 +28,8 @@ class Curves:
     Args:
         start: input at the first sample.
         step: distance of samples.
-        value: [..., sample]; what is before the samples counts curves, and may be nothing.
-        slope: [..., sample], derivative at each sample.
+        value: [curve, sample], or [sample] for one curve.
+        slope: likewise, derivative at each sample.
     """
 
     start: float
@@ -36,60 +38,55 @@ class Curves:
     slope: torch.Tensor
 
     def __call__(self, x: torch.Tensor) -> torch.Tensor:
-        """Reads each curve at its own inputs; differentiable.
+        """Reads each curve at its own inputs: [..., curve], or of any shape where there is one."""
+        cols = self.value.shape[0] if self.value.ndim > 1 else 1
+        one = torch.ones(1, cols, dtype=x.dtype, device=x.device)
+        batch = x.numel() // cols
+        return self.placed(x.reshape(1, batch, cols), one, torch.zeros_like(one)).reshape(x.shape)
+
+    def placed(self, x: torch.Tensor, scale: torch.Tensor, shift: torch.Tensor) -> torch.Tensor:
+        """Reads at `scale` x + `shift`; differentiable in x.
 
         Args:
-            x: of any shape that the curves' own can be broadcast to.
+            x: [part, batch, col]; one curve for all columns, or one for each.
+            scale: [part, col].
+            shift: [part, col].
         """
         found: torch.Tensor
-        found = _Read.apply(x, self)  # type: ignore[no-untyped-call]  # torch
+        found = _Read.apply(x, scale, shift, self)  # type: ignore[no-untyped-call]  # torch
         return found
 
     @cached_property
-    def _polynomials(self) -> torch.Tensor:
-        """Of the distance from a sample in steps, [4, curve and interval]; constants first."""
-        y0, y1 = self.value[..., :-1], self.value[..., 1:]
-        m0, m1 = self.slope[..., :-1] * self.step, self.slope[..., 1:] * self.step
+    def polynomials(self) -> Array:
+        """Of the distance from a sample in steps, [curve, interval, 4]; constants first."""
+        value, slope = (x.reshape(-1, x.shape[-1]) for x in (self.value, self.slope))
+        y0, y1 = value[:, :-1], value[:, 1:]
+        m0, m1 = slope[:, :-1] * self.step, slope[:, 1:] * self.step
         bend = 2 * (y0 - y1) + m0 + m1
-        return torch.stack([y0, m0, -3 * (y0 - y1) - 2 * m0 - m1, bend]).flatten(1)
-
-    @cached_property
-    def _first(self) -> torch.Tensor:
-        """The first interval of every curve among those of all."""
-        shape = self.value.shape[:-1]
-        numbers = torch.arange(shape.numel(), device=self.value.device)
-        return numbers.reshape(shape) * (self.value.shape[-1] - 1)
+        return torch.stack([y0, m0, -3 * (y0 - y1) - 2 * m0 - m1, bend], -1).cpu().numpy()
 
 
 class _Read(torch.autograd.Function):
     """The value, and the slope beside it: nothing else is kept for the gradient."""
 
     @staticmethod
-    def forward(ctx: Any, x: torch.Tensor, curves: Curves) -> torch.Tensor:
-        """Of inputs of any shape."""
-        last = curves.value.shape[-1] - 1
-        position = (x.detach() - curves.start) / curves.step
-        interval = position.floor().clamp_(0, last - 1).nan_to_num_(0.0)
-        t = position.sub_(interval)
-        outside = bool((t.amin() < 0) | (t.amax() > 1)) if t.numel() else False
-        beyond = t - t.clamp(0, 1) if outside else None  # steps past either end, 0 inside
-        if outside:
-            t = t.clamp_(0, 1)
-        place = interval.long().add_(curves._first)
-        c0, c1, c2, c3 = (torch.take(one, place) for one in curves._polynomials)
-        slope = torch.addcmul(c1, t, torch.addcmul(2 * c2, t, c3, value=3.0))
-        found = c3.mul_(t).add_(c2).mul_(t).add_(c1).mul_(t).add_(c0)
-        if beyond is not None:
-            found.addcmul_(beyond, slope)
-        ctx.save_for_backward(slope.div_(curves.step))
-        return found
+    def forward(
+        ctx: Any, x: torch.Tensor, scale: torch.Tensor, shift: torch.Tensor, curves: Curves
+    ) -> torch.Tensor:
+        """Of inputs [part, batch, col]."""
+        at, a, b = (one.detach().cpu().contiguous().numpy() for one in (x, scale, shift))
+        found, slope = (torch.empty(x.shape, dtype=x.dtype) for _ in range(2))
+        made = found.numpy(), slope.numpy()
+        read_curves(at, a, b, curves.start, curves.step, curves.polynomials, *made)
+        ctx.save_for_backward(slope.to(x.device))
+        return found.to(x.device)
 
     @staticmethod
     @torch.autograd.function.once_differentiable
-    def backward(ctx: Any, gradient: torch.Tensor) -> tuple[torch.Tensor, None]:
+    def backward(ctx: Any, gradient: torch.Tensor) -> tuple[torch.Tensor, None, None, None]:
         """Of the inputs."""
         (slope,) = ctx.saved_tensors
-        return gradient * slope, None
+        return gradient * slope, None, None, None
 
 
 def fit_curves(x: Array, y: Array) -> Curves:

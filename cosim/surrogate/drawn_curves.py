@@ -8,6 +8,7 @@ any number of chips, needs of an instance is then an evaluation, and no simulati
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -92,7 +93,7 @@ class PlacedCurves:
 
     Attributes:
         master: F.
-        scale: a, of the instances' shape.
+        scale: a, of the instances' shape, [..., 1, col].
         shift: b, likewise.
         of_output: s and t, likewise; None where outputs are F's.
     """
@@ -103,8 +104,14 @@ class PlacedCurves:
     of_output: tuple[torch.Tensor, torch.Tensor] | None = None
 
     def __call__(self, x: torch.Tensor) -> torch.Tensor:
-        """Outputs for inputs of any shape that the instances' can be broadcast to."""
-        y = self.master(torch.addcmul(self.shift, x, self.scale))
-        return (
-            y if self.of_output is None else torch.addcmul(self.of_output[1], y, self.of_output[0])
+        """Outputs [..., batch, col] for inputs of that shape; instances are [..., 1, col]."""
+        *lead, batch, cols = x.shape
+        parts = math.prod(lead)
+        scale, shift = (
+            one.expand(*lead, 1, cols).reshape(parts, cols) for one in (self.scale, self.shift)
         )
+        y = self.master.placed(x.reshape(parts, batch, cols), scale, shift).reshape(x.shape)
+        if self.of_output is None:
+            return y
+        out_scale, out_shift = self.of_output
+        return torch.addcmul(out_shift, y, out_scale)

@@ -26,9 +26,9 @@ def test_a_curve_that_instances_shift_and_scale_is_found() -> None:
     assert error.shape[1] == len(of) - 9
     assert np.abs(error).max() < 1e-4
     assert curves.out_shift is None
-    some = torch.tensor([[4700.0, 5100.0, 5500.0], [5000.0, 5200.0, 4900.0]], dtype=torch.float64)
-    off = torch.tensor([[0.01, -0.012, 0.0], [0.003, 0.0, -0.007]], dtype=torch.float64)
-    x = torch.linspace(-1.2, 1.1, 6, dtype=torch.float64).reshape(2, 3).requires_grad_()
+    some = torch.tensor([[[4700.0, 5100.0, 5500.0]], [[5000.0, 5200.0, 4900.0]]]).double()
+    off = 1e-3 * torch.tensor([[[10.0, -12.0, 0.0]], [[3.0, 0.0, -7.0]]]).double()
+    x = torch.linspace(-1.2, 1.1, 24, dtype=torch.float64).reshape(2, 4, 3).requires_grad_()
     read = curves.at(some, off)
     wanted = truth(x.detach().numpy(), some.numpy(), off.numpy())
     np.testing.assert_allclose(read(x).detach().numpy(), wanted, atol=1e-4)
@@ -51,8 +51,9 @@ def test_a_block_that_draws_nothing_is_its_curve() -> None:
     assert of.held_out == "vectors"
     assert error.shape[1] == 1
     assert 0 < np.abs(error).max() < 1e-6
-    read = curves.at(torch.tensor(5e3, dtype=torch.float64))
-    np.testing.assert_allclose(float(read(torch.tensor(0.3).double())), np.tanh(0.3), atol=1e-6)
+    read = curves.at(torch.full((1, 1), 5e3, dtype=torch.float64))
+    near = read(torch.linspace(-1.6, 1.6, 9, dtype=torch.float64)[:, None])[:, 0].numpy()
+    np.testing.assert_allclose(near, np.tanh(np.linspace(-1.6, 1.6, 9)), atol=1e-6)
 
 
 def test_a_block_of_another_kind_shows_in_its_held_out_error() -> None:
