@@ -16,7 +16,7 @@ CONFIDENCE = 0.95
 
 @dataclass(frozen=True)
 class FreshJudge:
-    """What ngspice says of some of the chips that `exact` has read.
+    """What ngspice says of some of the chips that `exact` or the surrogate has read.
 
     `agreement` is the share of their images with one class in both; one without an answer has none.
     """
@@ -135,6 +135,11 @@ def unanswered(found: FreshRecord | None) -> int:
 def _by_whom(found: FreshRecord) -> str:
     if found.engine == "exact":
         return "by exact"
+    if found.engine == "surrogate":
+        return (
+            "by the surrogate, whose blocks are fitted over what their instances draw, since exact"
+            " has no equations for the user's own"
+        )
     return f"all of them in {found.engine}, since exact has no equations for the user's own blocks"
 
 
@@ -146,7 +151,7 @@ def _lost(without_answer: Sequence[int]) -> str:
 
 
 def fresh_csv(
-    found: FreshRecord, *, images: int, sample: int, exact: float | None, spice: float, failed: int
+    found: FreshRecord, *, images: int, sample: int, reader: float | None, spice: float, failed: int
 ) -> str:
     """One line for each chip, the verified one first.
 
@@ -154,23 +159,24 @@ def fresh_csv(
         found: the fresh chips.
         images: how many each has seen.
         sample: the verified chip's.
-        exact: its accuracy by the equations; None where there are none.
+        reader: its accuracy by who read the fresh chips; None where that was ngspice.
         spice: its accuracy in ngspice.
         failed: its images without an answer there.
     """
     every = zip(found.samples, found.accuracy, found.without_answer, strict=True)
     all_of = {sample: (accuracy, lost) for sample, accuracy, lost in every}
     by_spice: dict[int, tuple[float, int]] = {}
-    if found.engine != "exact":
+    by = "surrogate" if found.engine == "surrogate" else "exact"
+    if found.engine != by:
         all_of, by_spice = {}, all_of
     elif (judge := found.judge) is not None:
         some = zip(judge.samples, judge.accuracy, judge.without_answer, strict=True)
         by_spice = {sample: (accuracy, lost) for sample, accuracy, lost in some}
     nothing = ("", "")
     rows: list[tuple[object, ...]] = [
-        ("sample", "fresh", "images", "accuracy_exact", "without_answer_exact", "accuracy_spice",
+        ("sample", "fresh", "images", f"accuracy_{by}", f"without_answer_{by}", "accuracy_spice",
          "without_answer_spice"),
-        (sample, 0, images, *(nothing if exact is None else (exact, 0)), spice, failed),
+        (sample, 0, images, *(nothing if reader is None else (reader, 0)), spice, failed),
     ]  # fmt: skip
     for one in found.samples:
         rows.append((one, 1, images, *all_of.get(one, nothing), *by_spice.get(one, nothing)))

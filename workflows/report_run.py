@@ -187,7 +187,7 @@ def _fresh_options(fresh: FreshRecord | None) -> str:
     if fresh is None:
         return ""
     words = f" --chips {len(fresh.samples)}"
-    if fresh.engine == "exact":
+    if fresh.judge is not None or fresh.engine in ("exact", "surrogate"):
         words += f" --spice-chips {0 if fresh.judge is None else len(fresh.judge.samples)}"
     return words if fresh.accuracy_min is None else f"{words} --accuracy-min {fresh.accuracy_min}"
 

@@ -151,7 +151,7 @@ def verify_run(
     reads = None
     if fresh is not None:
         reads = read_fresh(
-            chip, x, labels, fresh, ngspice, reporter, seed=config.study.seed,
+            chip, calibration, x, labels, fresh, ngspice, reporter, seed=config.study.seed,
             sample=config.study.sample, jobs=jobs(config),
         )  # fmt: skip
     reference = _reference(run, chip)
@@ -222,7 +222,7 @@ def _write_table(run: Path, result: Verification, reporter: Reporter) -> None:
     if result.fresh is not None:
         table = fresh_csv(
             result.fresh, images=result.images, sample=result.sample,
-            exact=result.accuracy_exact, spice=result.accuracy_spice, failed=result.failed,
+            reader=_of_reader(result), spice=result.accuracy_spice, failed=result.failed,
         )  # fmt: skip
         write_text_atomic(path, table)
     elif path.exists():
@@ -231,6 +231,13 @@ def _write_table(run: Path, result: Verification, reporter: Reporter) -> None:
             f"spiceloop: {path} was of the verification that this one replaces and is removed;"
             " --chips draws them again"
         )
+
+
+def _of_reader(result: Verification) -> float | None:
+    """What the verified chip has by who read the fresh ones; None where that was ngspice."""
+    if result.fresh is not None and result.fresh.engine == "surrogate":
+        return result.accuracy_surrogate
+    return result.accuracy_exact
 
 
 def _check_fits(run: Path, chip: Chip, split: Split) -> None:

@@ -144,7 +144,22 @@ def exact_codes(chip: Chip, x: NDArray[np.float64]) -> NDArray[np.float64]:
 
 def chip_codes(chip: Chip, model: NetworkModel, x: NDArray[np.float64]) -> NDArray[np.float64]:
     """Codes of a chip [image, out] for images [image, in], at any fidelity."""
-    cells = stacked_cells(chip.plans, chip.conductance_s)
+    (codes,) = codes_of_chips([chip], model, x)
+    return np.asarray(codes, dtype=np.float64)
+
+
+def codes_of_chips(
+    chips: Sequence[Chip], model: NetworkModel, x: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """Codes of chips of one design [chip, image, out], computed at once.
+
+    Args:
+        chips: which chips.
+        model: a fidelity of these.
+        x: images [image, in], the same for all.
+    """
+    hardware, plans = chips[0].hardware, chips[0].plans
+    cells = stacked_cells(plans, *(chip.conductance_s for chip in chips))
     with torch.no_grad():
-        codes = forward(chip.hardware, chip.plans, cells, model, torch.from_numpy(x))
-    return codes[0].numpy()
+        codes = forward(hardware, plans, cells, model, torch.from_numpy(x))
+    return np.asarray(codes.numpy(), dtype=np.float64)

@@ -12,6 +12,7 @@ from cosim.calibration.calibrate import Calibration, calibrate
 from cosim.network.models import (
     EquationModel,
     chip_codes,
+    codes_of_chips,
     exact_codes,
     exact_model,
     ideal_model,
@@ -21,7 +22,7 @@ from cosim.network.whole_chip import read_chip
 from cosim.ngspice import Ngspice
 from cosim.periphery.surrogate import FittedPeriphery
 from netlists.adcs.quantiser import AdcSpec
-from netlists.chip import Chip
+from netlists.chip import Chip, another_chip
 from netlists.drivers.level import DriverSpec
 from netlists.hardware import Hardware
 from netlists.neurons.spec import NeuronSpec
@@ -109,6 +110,23 @@ def test_drivers_and_neurons_that_differ_are_the_same_at_every_fidelity(ngspice:
     drivers = [row for row in found.errors if "drivers" in row.quantity]
     assert len(drivers) == 2
     assert all(row.worst < 1e-9 for row in drivers)
+
+
+def test_chips_that_calibration_never_saw_are_an_evaluation(
+    calibrated: tuple[Chip, Calibration, np.ndarray], ngspice: Ngspice
+) -> None:
+    """Three at once, each as alone; one of them in ngspice, and not as the calibrated chip."""
+    chip, found, spice = calibrated
+    x = small_inputs(40)
+    chips = [another_chip(chip, seed=0, sample=sample) for sample in (1, 2, 3)]
+    model = found.model.of_chips([one.periphery for one in chips])
+    codes = codes_of_chips(chips, model, x)
+    for one, of_one in zip(chips, codes, strict=True):
+        alone = found.model.of_chips([one.periphery])
+        np.testing.assert_array_equal(_codes(one, alone, x), of_one)
+    wanted = read_chip(chips[1], x, ngspice, jobs=2).codes
+    assert np.sqrt(np.mean((codes[1] - wanted) ** 2)) <= 0.5
+    assert np.sqrt(np.mean((spice - wanted) ** 2)) > 2
 
 
 def test_calibration_reports_held_out_errors_of_every_block(

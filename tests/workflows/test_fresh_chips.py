@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -61,7 +62,7 @@ def test_the_judge_agrees_only_where_it_answers() -> None:
 
 def test_chips_that_ngspice_alone_can_read_stand_in_its_columns() -> None:
     found = fresh_record(FreshReads("ngspice-46 KLU", CHIPS, None, "", ()), None)
-    text = fresh_csv(found, images=5, sample=3, exact=None, spice=0.4, failed=1)
+    text = fresh_csv(found, images=5, sample=3, reader=None, spice=0.4, failed=1)
     rows = list(csv.DictReader(text.splitlines()))
     assert [row["sample"] for row in rows] == ["3", "4", "5", "6", "7"]
     assert [row["accuracy_exact"] for row in rows] == [""] * 5
@@ -99,8 +100,8 @@ def test_a_chip_that_gives_no_answer_is_wrong_and_counted(chip: Chip) -> None:
     x = np.linspace(0.1, 0.9, 20).reshape(5, 4)
     told: list[tuple[int, int]] = []
 
-    def read(one: Chip, images: np.ndarray) -> np.ndarray:
-        codes = exact_codes(one, images)
+    def read(some: Sequence[Chip], images: np.ndarray) -> np.ndarray:
+        codes = np.stack([exact_codes(one, images) for one in some])
         return codes * (np.nan if len(told) == 1 else 1)
 
     found = fresh_chips(

@@ -52,7 +52,7 @@ def _found(data: ReportData) -> FreshRecord:
 
 def _verified(data: ReportData, found: FreshRecord) -> float | None:
     """The verified chip, as computed by whoever read the fresh ones."""
-    return data.accuracy.get("exact" if found.engine == "exact" else "spice")
+    return data.accuracy.get(found.engine if found.engine in ("exact", "surrogate") else "spice")
 
 
 def figure(data: ReportData) -> Figure:
