@@ -32,13 +32,14 @@ def bent(name: str, **changed: float) -> DeviceCells:
     )
 
 
+INNER = "with an inner equation"
 CELLS = {
     "sky130": lambda: bent("stanford"),
     "a fifth bent": lambda: bent("stanford", v_0=0.19, i_0=2.5e-5),
     # Its two signs differ: an array turned over with the wrong sign reads another current.
     "not odd": lambda: bent("yakopcic", a_1=9e-5, a_2=4e-5, b=4.0),
     "a resistor": lambda: bent("vteam_exp", r_on=8e3, r_off=9e5),
-    "with an inner equation": lambda: bent("jart_v1b"),
+    INNER: lambda: bent("jart_v1b"),
 }
 
 
@@ -83,7 +84,10 @@ def off(found: torch.Tensor, told: torch.Tensor) -> float:
 
 
 @pytest.mark.ngspice
-@pytest.mark.parametrize("name", list(CELLS))
+@pytest.mark.parametrize(
+    "name",
+    [pytest.param(name, marks=[pytest.mark.slow] if name == INNER else []) for name in CELLS],
+)
 def test_exact_and_surrogate_give_the_currents_of_ngspice(name: str, ngspice: Ngspice) -> None:
     case = case_of(name)
     spice = SpiceReads(case.wires, case.forward, case.backward, ngspice, jobs=2, cells=case.cells)
@@ -107,11 +111,13 @@ def test_exact_and_surrogate_give_the_currents_of_ngspice(name: str, ngspice: Ng
         assert off(mine, read.current_a) <= 1e-7
         assert case.cells.linear or off(control, read.current_a) > 3e-4
     surrogate = DeviceSurrogateReads(
-        case.cells, case.wires, case.forward, low_v=-READ_V, high_v=READ_V, seed=1
+        case.cells, case.wires, case.forward, case.backward, low_v=-READ_V, high_v=READ_V, seed=1
     )
     near = surrogate.transfer(case.g).current_a(case.drive_v)
     assert off(near, told.current_a) <= 4 * surrogate.error
     assert surrogate.error < 3e-3
+    near = surrogate.transposed(case.g).current_a(case.drive_back_v)
+    assert off(near, back.current_a) < 5e-3
 
 
 def test_the_surrogate_follows_cells_that_move_and_has_their_gradients() -> None:
