@@ -16,6 +16,7 @@ from cosim.devices.form import can_compile
 from cosim.devices.run_ngspice import run_ngspice
 from cosim.devices.run_torch import run_torch
 from cosim.ngspice import find_ngspice
+from workflows.config import parse_config
 
 PAGE = Path(__file__).parents[1] / "docs" / "devices.md"
 BLOCKS = re.findall(r"```python\n(.*?)```", PAGE.read_text(encoding="utf-8"), re.DOTALL)
@@ -56,7 +57,8 @@ def test_the_set_of_ones_own_runs_by_its_name(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("SPICELOOP_DEVICES", str(tmp_path))
-    (text,) = re.findall(r"```toml\n(.*?)```", PAGE.read_text(encoding="utf-8"), re.DOTALL)
+    text, study = re.findall(r"```toml\n(.*?)```", PAGE.read_text(encoding="utf-8"), re.DOTALL)
+    assert parse_config(study, where=PAGE.name).hardware.device is not None
     (tmp_path / "leaky_switch.slow.toml").write_text(text, encoding="utf-8")
     model = find_model("leaky_switch")
     one = find_set(model, "slow")
