@@ -10,6 +10,7 @@ import pytest
 from workflows.combinations import table
 from workflows.config import parse_config
 from workflows.config_reference import reference
+from workflows.study_checks import check_study
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -31,8 +32,12 @@ def _blocks(language: str) -> list[str]:
 
 
 def test_the_readmes_configuration_is_valid() -> None:
-    data, blocks, chip = (parse_config(block, where="README.md") for block in _blocks("toml"))
+    data, cells, blocks, chip = (
+        parse_config(block, where="README.md") for block in _blocks("toml")
+    )
     assert data.data.file.startswith("mine.")
+    assert (cells.train.algorithm, cells.device.name) == ("pulsed_sgd", "constant_step")
+    check_study(cells)
     assert blocks.blocks.tia == "my_tia.cir:my_tia"
     assert chip.network.hidden == (48, 32)
 
