@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Sequence
 from typing import Literal, get_args
 
 from compact_models.errors import InputError, closest
@@ -15,6 +15,10 @@ from workflows.config import Config
 
 Kind = Literal["none", "pulse device", "compact model"]
 """What cells are: ohmic; a law of what a pulse does; equations of current and state."""
+
+
+NOT_YET = {"pulsed_sgd": {"read": ("spice",), "update": ("table", "ode", "spice")}}
+"""What a key of `[train]` may say by itself and nothing does yet, by algorithm."""
 
 
 def refusal(algorithm: str, device: Kind, read: str, update: str) -> str:
@@ -114,30 +118,24 @@ def _not_there_yet(config: Config) -> None:
         usual["[layer]"] = (", ".join(other), "", "all layers have the cells of [device]")
     else:
         pulses = getattr(train, "pulses", PulsesSpec())
-        usual["[train] update"] = (getattr(train, "update", "step"), "step", "")
         usual["[train.pulses] kind"] = (pulses.kind, "stochastic", "")
-        for where, one in (("[train]", train), *_layers(config)):
-            if one.read == "spice":
-                hint = "ideal, surrogate and exact are there"
-                usual[f"{where} read"] = (one.read, "surrogate", hint)
         for name in config.layer:
             own = config.of_layer(name)
-            usual[f"[layer.{name}] update"] = (getattr(own.train, "update", "step"), "step", "")
             usual[f"[layer.{name}.device]"] = (
                 own.device.model_copy(update={"d2d": {}}),
                 config.device.model_copy(update={"d2d": {}}),
                 "all layers are of one device; their spread may differ ([layer.NAME.device.d2d])",
             )
+    layers = ((f"[layer.{name}]", config.of_layer(name).train) for name in config.layer)
+    for where, one in (("[train]", train), *layers):
+        for key, values in NOT_YET.get(train.algorithm, {}).items():
+            if getattr(one, key) in values:
+                usual[f"{where} {key}"] = (getattr(one, key), None, "leave it out")
     for where, (value, has, hint) in usual.items():
         if value != has:
             raise InputError(
                 f"{train.algorithm} does not do this yet", where=where, value=value, hint=hint
             )
-
-
-def _layers(config: Config) -> Iterator[tuple[str, TrainSpec]]:
-    for name in config.layer:
-        yield f"[layer.{name}]", config.of_layer(name).train
 
 
 def device_kind(device: DeviceSpec, section: str = "[device]") -> Kind:
@@ -182,12 +180,20 @@ def table() -> str:
                 why = refusal(algorithm, kind, reads[0], updates[0])
                 lines.append(f"| `{algorithm}` | {cells} | - | - | no: {why} |")
                 continue
-            read = ", ".join(f"`{one}`" for one in dict.fromkeys(one for one, _ in went))
-            update = ", ".join(f"`{one}`" for one in dict.fromkeys(two for _, two in went) if one)
+            later = NOT_YET.get(algorithm, {})
+            read = _listed((one for one, _ in went), later.get("read", ()))
+            update = _listed((two for _, two in went), later.get("update", ()))
             no = [refusal(algorithm, kind, reads[0], one) for one in updates]
             why = next((text for text in no if text), "")
             lines.append(f"| `{algorithm}` | {cells} | {read} | {update or '-'} | {why} |")
     return "\n".join(lines) + "\n"
+
+
+def _listed(values: Iterable[str], later: Sequence[str]) -> str:
+    every = [one for one in dict.fromkeys(values) if one]
+    there = ", ".join(f"`{one}`" for one in every if one not in later)
+    rest = ", ".join(f"`{one}`" for one in every if one in later)
+    return "; ".join(part for part in (there, rest and f"not yet: {rest}") if part)
 
 
 if __name__ == "__main__":

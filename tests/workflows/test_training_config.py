@@ -172,6 +172,10 @@ TOGETHER = {
     "conductances of a device and of [cell]": (
         f"{IN_SITU}{SOFT}[cell]\ng_on_s = 2e-4\n", ["[device] name", "[cell]", "leave [cell] out"]
     ),
+    "what nothing does yet": (f'{IN_SITU}update = "ode"\n{SOFT}', ["[train] update", "yet", "ode"]),
+    "nor in a layer": (
+        f'{IN_SITU}{SOFT}[layer.fc1]\nread = "spice"\n', ["[layer.fc1] read", "yet", "spice"]
+    ),
     "two cells": (
         f'{IN_SITU}{SOFT}[blocks]\ncell = "a.cir:b"\n', ["[device] name", "[blocks] cell"]
     ),

@@ -18,6 +18,7 @@ from cosim.driven.pulsed_array import PulsedArray
 from cosim.driven.result import Engine, PulseResult
 from cosim.driven.table import Spread, table_engine
 from cosim.network.whole_chip import ChipRead, read_chip
+from cosim.ngspice.outcome import Outcome
 from cosim.surrogate.update import UpdateSurrogate
 from cosim.surrogate.update_rows import Row, compared, from_rows
 from cosim.tables.cache import CalibratedUpdate
@@ -190,7 +191,9 @@ def test_cells_that_are_not_met_are_named_with_their_reason(
 
         def __call__(self, array: PulsedArray) -> PulseResult:
             found, self.left = self.engine(array), self.left - 1
-            return found if self.left else replace(found, failed="no voltages were found")
+            if self.left:
+                return found
+            return replace(found, outcome=Outcome.NO_CONVERGENCE, reason="no voltages were found")
 
     def worn(surrogate: UpdateSurrogate, spread: Spread) -> Engine:
         engine = table_engine(surrogate, spread=spread)
@@ -208,7 +211,7 @@ def test_cells_that_are_not_met_are_named_with_their_reason(
     ran = spiceloop("write-network", run)
     assert ran.code == 1
     found = json.loads((run / "write.json").read_text())
-    assert found["reason"] == "layer_1.tile_0: no voltages were found"
+    assert found["reason"] == "layer_1.tile_0: no_convergence: no voltages were found"
     off = found["cells"] - found["met"]
     assert found["unmet"] == {"ended_early": off}
     names_all(ran.out, f"off        {off}: not tried to the end", "all in write.csv")
