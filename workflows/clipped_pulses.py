@@ -24,7 +24,7 @@ def clipped_pulses(history: Sequence[Epoch], pulses: PulsesSpec) -> str:
     if not pulses.update_management:
         ways.append("[train.pulses] update_management")
     return (
-        f"up to {100 * worst.clipped:.2g} % of the probabilities of pulses were above 1 and were"
-        f" clipped (epoch {worst.epoch + 1}), so that those updates are too small:"
-        f" {' or '.join(ways)}"
+        f"up to {100 * worst.clipped:.2g} % of the probabilities of pulses (epoch"
+        f" {worst.epoch + 1} of {len(history)}) were above 1 and were clipped, so that those"
+        f" updates are too small: {' or '.join(ways)}"
     )

@@ -9,6 +9,7 @@ import torch
 from torch import nn
 
 from cosim.network.surrogate import SurrogateModel
+from cosim.training.endurance import LearntLayer
 from cosim.training.loop import Algorithm
 from cosim.training.optimisers import MakeOptimiser
 from netlists.chip import Chip, LayerPeriphery
@@ -57,6 +58,15 @@ class Learning(Protocol):
 
     def chip(self, network: nn.Module, periphery: Periphery) -> Chip:
         """The chip in the end."""
+        ...
+
+    def learnt(self, network: nn.Module, samples: int) -> Sequence[LearntLayer]:
+        """The cells that have learnt, layer by layer; none where weights move by arithmetic.
+
+        Args:
+            network: in the end.
+            samples: that it was trained with, all epochs together.
+        """
         ...
 
 

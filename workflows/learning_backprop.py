@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import cast
 
 import torch
@@ -16,6 +17,7 @@ from cosim.network.run import NetworkModel
 from cosim.network.surrogate import SurrogateModel
 from cosim.training.backprop import Backprop
 from cosim.training.backprop_spec import BackpropSpec
+from cosim.training.endurance import LearntLayer
 from cosim.training.optimisers import MakeOptimiser, adam_with_cosine
 from netlists.chip import Chip, program
 from netlists.mapping import plan_layers
@@ -64,3 +66,7 @@ class ByBackprop:
         targets = cells_of_chip(own.plans, own.target_conductances())
         cells = program(own.hardware, own.plans, targets, seed=study.seed, sample=study.sample)
         return held_chip(Chip(own.hardware, own.plans, periphery, cells, own.weights()))
+
+    def learnt(self, network: nn.Module, samples: int) -> Sequence[LearntLayer]:
+        """See `Learning`: none."""
+        return ()

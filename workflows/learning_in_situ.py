@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import cast
 
 import torch
@@ -15,6 +16,7 @@ from cosim.network.run import NetworkModel
 from cosim.network.surrogate import SurrogateModel
 from cosim.periphery.managed import ReadRule
 from cosim.periphery.spec import PeripherySpec
+from cosim.training.endurance import LayerCells, LearntLayer, endurance
 from cosim.training.optimisers import MakeOptimiser, plain_sgd
 from cosim.training.pulsed_sgd import PulsedTraining
 from cosim.training.pulsed_sgd_spec import PulsedSgdSpec
@@ -85,6 +87,15 @@ class InSitu:
     def chip(self, network: nn.Module, periphery: Periphery) -> Chip:
         """See `Learning`: the cells as they stand."""
         return chip_of(cast(InSituNetwork, network), periphery)
+
+    def learnt(self, network: nn.Module, samples: int) -> Sequence[LearntLayer]:
+        """See `Learning`."""
+        found = []
+        for layer in cast(InSituNetwork, network).chain:
+            spec = cast(PulsedSgdSpec, self._config.of_layer(layer.plan.source).train)
+            cells = LayerCells.of(layer)
+            found.append(LearntLayer(endurance(layer, cells, spec, samples), cells))
+        return found
 
 
 def managed(spec: PeripherySpec) -> ReadRule | None:

@@ -19,6 +19,7 @@ from compact_models.scratch import check_room
 from compact_models.spec import Spec
 from cosim.calibration.calibrate import Calibration, calibrate
 from cosim.ngspice import Ngspice
+from cosim.training.endurance import LearntLayer
 from cosim.training.loop import Epoch
 from netlists.chip import Chip, LayerPeriphery, draw_periphery
 from netlists.graph import LinearStage
@@ -30,6 +31,7 @@ from workflows.console import Reporter
 from workflows.data import Split
 from workflows.deck import write_chip_deck
 from workflows.jobs import jobs
+from workflows.learnt_cells import write_learnt
 from workflows.runfolder import RunRecord, write_chip, write_json, write_weights
 from workflows.versions import now_utc, versions
 from workflows.watched import Watched, held_out_sentences
@@ -49,6 +51,7 @@ class Made:
         accuracy_float: of the reference on the held-out samples.
         accuracy_surrogate: of the network on them, before programming.
         watched: how far the surrogate was off the exact solution.
+        learnt: cells that have learnt; empty where weights moved by arithmetic.
     """
 
     chip: Chip
@@ -59,6 +62,7 @@ class Made:
     accuracy_float: float
     accuracy_surrogate: float
     watched: Watched
+    learnt: Sequence[LearntLayer] = ()
 
 
 def sizes(stages: Sequence[LinearStage]) -> tuple[int, ...]:
@@ -169,6 +173,7 @@ def write_run(
     write_calibration(folder, made.calibration)
     write_json(folder / "data.json", split.facts())
     write_json(folder / "training.json", [dataclasses.asdict(line) for line in made.history])
+    write_learnt(folder, made.learnt)
     write_chip_deck(
         folder / "netlist",
         made.chip,
@@ -196,6 +201,7 @@ def write_run(
         class_names=list(split.class_names),
         notes=list(notes),
         resumed=resumed,
+        cells=[one.says for one in made.learnt],
     )
     write_json(folder / "run.json", record.model_dump())
     return record

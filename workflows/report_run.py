@@ -19,6 +19,7 @@ from workflows import runfolder
 from workflows.calibration_store import read_calibration
 from workflows.config import Config
 from workflows.fresh_record import FreshRecord
+from workflows.learnt_cells import read_learnt
 from workflows.report import (
     FIDELITIES,
     ReportData,
@@ -110,6 +111,8 @@ def report_run(run: Path) -> Path:
             key: np.array([getattr(line, key) for line in history], dtype=np.float64)
             for key in _columns(history)
         },
+        max_surrogate_error=config.train.max_surrogate_error,
+        learnt=read_learnt(run, record.cells),
         simulations=(
             *calibration.simulations,
             *verified.simulations,
@@ -136,9 +139,21 @@ def _used(record: runfolder.RunRecord, config: Config) -> str:
 
 def _columns(history: Sequence[Epoch]) -> tuple[str, ...]:
     """What was recorded in every epoch."""
-    errors = ("surrogate_error", "closed_form_error", "anchored")
+    errors = ("surrogate_error", "closed_form_error", "anchored", "anchors")
     watched = bool(history) and all(line.surrogate_error is not None for line in history)
-    return ("epoch", "loss", "train_accuracy", "test_accuracy", *(errors if watched else ()))
+    pulses = ("pulses", "coincidences", "energy_j", "clipped")
+    return (
+        "epoch",
+        "loss",
+        "train_accuracy",
+        "test_accuracy",
+        *(errors if watched else ()),
+        *(
+            key
+            for key in pulses
+            if history and all(getattr(line, key) is not None for line in history)
+        ),
+    )
 
 
 def _notes(record: runfolder.RunRecord, verified: Verification) -> tuple[str, ...]:

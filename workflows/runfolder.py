@@ -27,6 +27,7 @@ from compact_models.errors import InputError
 from compact_models.files import unwritable, write_bytes_atomic, write_text_atomic
 from compact_models.scratch import HeldError, claim, clear_abandoned, take_lock
 from cosim.network.held_chip import held_chip
+from cosim.training.endurance import LayerEndurance
 from cosim.training.torch_bytes import torch_bytes
 from netlists.chip import Chip, LayerPeriphery, TilePeriphery
 from netlists.crossbar import check_conductances
@@ -66,6 +67,7 @@ class RunRecord(BaseModel):
     class_names: list[str]
     notes: list[str]  # what a reader of its results must know
     resumed: int = 0  # how often its training was taken up again
+    cells: list[LayerEndurance] = []  # of each layer that was trained in its cells
 
 
 class _Version(BaseModel):

@@ -191,6 +191,7 @@ def _summary(
         "energy_j": sum(energy_j) if energy_j else None,
         "coincidences": sum(steps) if steps else None,
         "clipped": [line.clipped for line in trained.history],
+        "cells": [dataclasses.asdict(one) for one in record.cells],
         "wall_s": sum(wall for _, wall in record.stages),
         "resumed": record.resumed,
     }
@@ -259,7 +260,10 @@ def _train(
         accuracy = float((codes.argmax(-1).numpy() == split.test_y).mean())
     reporter.say(f"    {watched.sentence()}")
     chip = way.chip(network, periphery)
-    return Made(chip, network, reference, calibration, history, accuracy_float, accuracy, watched)
+    learnt = way.learnt(network, config.train.epochs * len(split.train_y))
+    return Made(
+        chip, network, reference, calibration, history, accuracy_float, accuracy, watched, learnt
+    )
 
 
 def _epochs(

@@ -85,10 +85,12 @@ class Moved:
     Attributes:
         coincidences: steps that cells were asked for.
         pulses: pulses on lines.
+        energy_j: what cells have turned into heat [J]; None where it is not known.
     """
 
     coincidences: int
     pulses: int
+    energy_j: float | None = None
 
 
 @dataclass(frozen=True, eq=False)

@@ -14,6 +14,7 @@ from compact_models.model import CompactModel, ParameterSet
 from compact_models.ohmic import ReferencedCell
 from compact_models.variation import Stream
 from cosim.array.analog_array import AnalogArray, Reads
+from cosim.array.cell_pulses import cell_pulses
 from cosim.array.pulse_pairs import Pair, check_pulse_device, draw_pairs, referenced_cell
 from cosim.array.reads.anchored import AnchoredReads
 from cosim.array.reads.exact import ExactReads
@@ -191,7 +192,7 @@ def in_situ_network(
             around.layout,
             pairs,
             _reads(hardware, model, number, own.read, own.tolerance, back),
-            StepUpdates(),
+            StepUpdates(pulses=cell_pulses(device.nominal, hardware.pulse)),
             unit=plan.weight_scale / device.weight_range,
             dtype=dtype,
         )

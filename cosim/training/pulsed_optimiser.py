@@ -8,6 +8,7 @@ The learning rate stands here and nowhere else.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
@@ -30,12 +31,14 @@ class Counts:
         pulses: pulses on lines.
         clipped: probabilities that would have been above 1.
         probabilities: probabilities above 0.
+        energy_j: what cells have turned into heat [J]; nan where an update did not know it.
     """
 
     coincidences: int = 0
     pulses: int = 0
     clipped: int = 0
     probabilities: int = 0
+    energy_j: float = 0.0
 
     @property
     def clipped_share(self) -> float:
@@ -185,6 +188,7 @@ class PulsedSGD(torch.optim.Optimizer):
         moved: Moved = array.update(trains, draw.part("noise") if group["noisy"] else None)
         self.counts.coincidences += moved.coincidences
         self.counts.pulses += moved.pulses
+        self.counts.energy_j += math.nan if moved.energy_j is None else moved.energy_j
         self.counts.clipped += sum(one.clipped for one in trains)
         self.counts.probabilities += sum(one.of for one in trains)
         for parameter in parameters:

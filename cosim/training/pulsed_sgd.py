@@ -106,6 +106,7 @@ class PulsedTraining:
                 "pulses": counts.pulses,
                 "coincidences": counts.coincidences,
                 "clipped": counts.clipped_share,
+                "energy_j": None if math.isnan(counts.energy_j) else counts.energy_j,
             }
             self._optimiser.counts = Counts()
         return found

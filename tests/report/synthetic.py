@@ -8,6 +8,7 @@ import numpy as np
 
 from cosim.calibration.evidence import HeldOutError, MeasuredCurve
 from cosim.network.whole_chip import SimulationRecord
+from cosim.training.endurance import LayerCells, LayerEndurance, LearntLayer
 from workflows.fresh_record import FreshJudge, FreshRecord
 from workflows.report import (
     ReportData,
@@ -111,6 +112,22 @@ def fresh(chips: int = 30, n_images: int = 200) -> FreshRecord:
     )  # fmt: skip
 
 
+def learnt(layer: str, rows: int, outs: int) -> LearntLayer:
+    """A layer trained in its cells: soft use, bounds that differ, cells that were never asked."""
+    rng = np.random.default_rng([rows, outs])
+    shape = (1, rows, outs)
+    steps = np.round(rng.exponential(900, shape)) * (rng.random(shape) > 0.1)
+    low_s, high_s = 5e-6 * rng.uniform(0.7, 1.3, shape), 5e-5 * rng.uniform(0.7, 1.3, shape)
+    middle = 2.75e-5 + 9e-6 * rng.standard_normal(shape)
+    cells = LayerCells(steps, np.clip(middle, low_s, high_s), low_s, high_s)
+    at = (cells.conductance_s == low_s) | (cells.conductance_s == high_s)
+    says = LayerEndurance(
+        layer, steps.size, 0.1, 0.001, 31, 0.7, int(steps.max()), float(np.median(steps)),
+        float((steps == 0).mean()), float(at.mean()),
+    )  # fmt: skip
+    return LearntLayer(says, cells)
+
+
 def report_data(n_images: int = 200, n_failed: int = 3, seed: int = 1) -> ReportData:
     """The run; `n_failed` images have no SPICE result."""
     rng = np.random.default_rng(seed)
@@ -200,7 +217,13 @@ def report_data(n_images: int = 200, n_failed: int = 3, seed: int = 1) -> Report
             "test_accuracy": 0.97 - 0.72 * np.exp(-epoch / 2.6),
             "surrogate_error": 0.004 + 0.0001 * epoch,
             "closed_form_error": 0.03 + 0.001 * epoch,
+            "pulses": np.round(9e4 * (1 + 3 / epoch)),
+            "coincidences": np.round(6e5 * (1 + 2 / epoch)),
+            "energy_j": 3e-7 * (1 + 3 / epoch),
+            "clipped": 0.02 / epoch**2,
         },
+        max_surrogate_error=0.006,
+        learnt=(learnt("layer_0", 65, 32), learnt("layer_1", 33, 10)),
         simulations=(
             *(
                 SimulationRecord(f"layer0_batch{k}", "ok", "", 4.1 + 0.3 * (k % 5), 25)

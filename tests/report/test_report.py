@@ -407,7 +407,14 @@ def test_no_label_lies_on_what_is_drawn(name: str) -> None:
         usual,
         writing=replace(writing(), target_s=cells, achieved_s=cells[::-1].copy(), pulses=pulses),
         codes=dict(usual.codes) | {"surrogate": -usual.codes["exact"]},
-        training={"epoch": epoch, "train_accuracy": 1 - epoch / 15, "test_accuracy": epoch / 15},
+        training={
+            "epoch": epoch,
+            "train_accuracy": 1 - epoch / 15,
+            "test_accuracy": epoch / 15,
+            "pulses": 9e5 - 6e4 * epoch,
+            "coincidences": 6e4 * epoch,
+            "energy_j": 1e-9 * epoch,
+        },
         fresh=fresh(400),
     )
     module = next(entry.module for entry in find_figures() if entry.name == name)

@@ -14,7 +14,7 @@ def history(*clipped: float | None) -> list[Epoch]:
 def test_the_worst_epoch_is_named_with_what_to_change() -> None:
     said = clipped_pulses(history(0.001, 0.025, 0.0), PulsesSpec(max_pulses=10))
     assert "up to 2.5 %" in said
-    assert "(epoch 2)" in said
+    assert "(epoch 2 of 3)" in said
     assert "[train] learning_rate or a larger [train.pulses] max_pulses (10 of 31)" in said
 
 

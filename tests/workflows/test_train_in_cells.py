@@ -41,7 +41,15 @@ held_out_arrays = 1
 [verify]
 images = 20
 """
-SAME = ("chip.npz", "model.pt", "model_float.pt", "training.json", "calibration.npz", "plans.json")
+SAME = (
+    "chip.npz",
+    "model.pt",
+    "model_float.pt",
+    "training.json",
+    "calibration.npz",
+    "plans.json",
+    "cells.npz",
+)
 
 
 @pytest.fixture(scope="module")
@@ -76,6 +84,19 @@ def test_it_learns_and_says_how(run: Path) -> None:
     assert answer["coincidences"] > 100
     assert len(answer["clipped"]) == 15
     assert ("clipped" in answer["clipped_pulses"]) == any(answer["clipped"])
+    # 15 epochs of 112 samples; the arrays have counted by cell what updates counted in all.
+    cells = answer["cells"]
+    assert [one["cells"] for one in cells] == [5 * 8, 9 * 3]
+    in_all = sum(one["mean_coincidences"] * one["cells"] * 15 * 112 for one in cells)
+    assert in_all == pytest.approx(answer["coincidences"], rel=1e-9)
+    for one in cells:
+        assert one["steps_max"] > one["steps_median"] > 0
+        assert 0 <= one["never"] < 1
+        assert (one["dw_min"], one["max_pulses"], one["learning_rate"]) == (0.001, 30, 0.2)
+    # A pulse is twice half of 1 V for 1 ns in each of 5 to 16 cells of a line, of 10 to 80 nS; a
+    # step, of which it makes 8 at most, is as much again.
+    half_j = 2 * 0.25 * 1e-9
+    assert 5 * half_j * 1e-8 < answer["energy_j"] / answer["pulses"] < 24 * half_j * 8e-8
     assert "Warning" not in (run.parent / "errors.txt").read_text()
     history = json.loads((run / "training.json").read_text())
     assert history[-1]["loss"] < history[0]["loss"]

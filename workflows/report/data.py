@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from cosim.calibration.evidence import HeldOutError, MeasuredCurve
 from cosim.network.whole_chip import SimulationRecord
+from cosim.training.endurance import LearntLayer
 from workflows.fresh_record import FreshRecord
 
 FloatArray = NDArray[np.float64]
@@ -163,8 +164,10 @@ class ReportData:
         tiles: the crossbar tiles, in network order.
         curves: transfer curves of the periphery.
         calibration: errors of the calibrated surrogate on held-out samples.
-        training: `[epoch]` columns `epoch`, `loss`, `train_accuracy`, `test_accuracy`; any may
-            be absent.
+        training: `[epoch]` columns `epoch`, `loss`, `train_accuracy`, `test_accuracy`, of training
+            in cells `pulses`, `coincidences`, `energy_j`, `clipped`; any may be absent.
+        max_surrogate_error: what the surrogate was allowed to be off in training; None: not known.
+        learnt: layers whose cells have learnt.
         simulations: every run of the simulator, the failed ones included.
         writing: the network in dynamic cells; None if it was not written.
         notes: sentences that a reader must know, shown near the top.
@@ -200,6 +203,8 @@ class ReportData:
     curves: tuple[MeasuredCurve, ...] = ()
     calibration: tuple[HeldOutError, ...] = ()
     training: Mapping[str, FloatArray] = field(default_factory=dict)
+    max_surrogate_error: float | None = None
+    learnt: tuple[LearntLayer, ...] = ()
     simulations: tuple[SimulationRecord, ...] = ()
     writing: WritingData | None = None
     notes: tuple[str, ...] = ()

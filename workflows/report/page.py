@@ -26,6 +26,7 @@ from workflows.report.text import (
     lsb,
     moment,
     percent,
+    prefixed,
     printable,
     seconds,
     significant,
@@ -100,6 +101,7 @@ def render_page(
         which_chip=which_chip(data),
         accuracies=_accuracies(data),
         comparisons=_comparisons(data),
+        in_cells=_in_cells(data),
         failed_colour=FAILED,
         figures=shown,
         left_out=left_out,
@@ -236,6 +238,24 @@ def _comparisons(data: ReportData) -> list[tuple[str, str, str]]:
         ("largest error of an output code", lsb(data.logit_max_lsb), lsb(_largest(data, "ideal"))),
         ("images without a SPICE result", failed, failed),
     ]
+
+
+def _in_cells(data: ReportData) -> list[tuple[str, str]]:
+    """What training in cells took in all: (what, how much with its unit)."""
+    found = []
+    for key, what in (("pulses", "Pulses on lines"), ("coincidences", "Steps asked of cells")):
+        if key in data.training:
+            found.append((what, f"{int(np.sum(data.training[key])):,}"))
+    if "energy_j" in data.training:
+        total_j = float(np.sum(data.training["energy_j"]))
+        size, prefix = prefixed(total_j)
+        found.append(("Energy of the cells", f"{significant(total_j / size)} {prefix}J"))
+    if "clipped" in data.training:
+        worst = float(np.max(data.training["clipped"]))
+        found.append(("Clipped probabilities, worst epoch", percent(worst, 2)))
+    if "anchors" in data.training:
+        found.append(("Tiles solved exactly again", f"{int(data.training['anchors'][-1]):,}"))
+    return found
 
 
 def _largest(data: ReportData, fidelity: str) -> float | None:

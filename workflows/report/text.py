@@ -36,6 +36,21 @@ def significant(value: float | None, digits: int = 3) -> str:
     return f"{rounded:.{max(digits - 1 - magnitude, 0)}f}"
 
 
+_PREFIXES = ((1.0, ""), (1e-3, "m"), (1e-6, "µ"), (1e-9, "n"), (1e-12, "p"), (1e-15, "f"))
+
+
+def prefixed(largest: float) -> tuple[float, str]:
+    """The prefix of a unit in which a number up to 1000 reads easily: what it stands for, and it.
+
+    Args:
+        largest: of the numbers that are shown.
+    """
+    for size, prefix in _PREFIXES:
+        if abs(largest) >= size:
+            return size, prefix
+    return _PREFIXES[-1] if largest else _PREFIXES[0]
+
+
 def lsb(value: float | None) -> str:
     """A size in LSB with its unit, or `not measured`."""
     return f"{significant(value)} LSB" if known(value) else NOT_MEASURED

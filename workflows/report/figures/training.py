@@ -9,7 +9,15 @@ from matplotlib.ticker import MaxNLocator
 
 from workflows.report.data import FloatArray, ReportData
 from workflows.report.figures import Table
-from workflows.report.style import FIDELITY_COLOUR, INK, MUTED, WIDTH_IN, key_below, percent_axis
+from workflows.report.style import (
+    FAILED,
+    FIDELITY_COLOUR,
+    INK,
+    MUTED,
+    WIDTH_IN,
+    key_below,
+    percent_axis,
+)
 from workflows.report.text import count, percent, significant
 
 ORDER = 90
@@ -96,16 +104,20 @@ def _draw_errors(ax: Axes, epochs: FloatArray, data: ReportData, mark: str) -> N
         ("surrogate_error", "as it was used", FIDELITY_COLOUR["surrogate"], "-"),
     )
     used, closed = data.training["surrogate_error"], data.training.get("closed_form_error")
-    drawn = lines[1:] if closed is None or np.array_equal(used, closed) else lines
+    same = closed is None or not np.isfinite(closed).any() or np.array_equal(used, closed)
+    drawn = lines[1:] if same else lines
     for key, name, colour, dashes in drawn:
         ax.plot(
             epochs, 100 * data.training[key], color=colour, linestyle=dashes, marker=mark,
             markersize=3.5, label=name,
         )  # fmt: skip
+    allowed = data.max_surrogate_error
+    if allowed is not None:
+        ax.axhline(100 * allowed, color=FAILED, linestyle=":", linewidth=1.2, label="allowed")
     ax.set_ylim(bottom=0)
     ax.set_ylabel("error of currents [%]")
-    if len(drawn) > 1:
-        key_below(ax, 2)
+    if len(drawn) > 1 or allowed is not None:
+        key_below(ax, 3)
     worst = 100 * float(np.max(used))
     ax.set_title(
         f"Surrogate off exact by {significant(worst)} % at most, in the array that is furthest off"
@@ -121,9 +133,7 @@ def table(data: ReportData) -> Table:
         column = np.full(len(epochs), np.nan)
         column[: np.size(data.training[key])] = data.training[key]
         padded.append(column)
-    units = {
-        key: f"{key}_share"
-        for key in ("train_accuracy", "test_accuracy", "surrogate_error", "closed_form_error")
-    }
+    shares = ("train_accuracy", "test_accuracy", "surrogate_error", "closed_form_error", "clipped")
+    units = {key: f"{key}_share" for key in shares}
     header = ("epoch", *(units.get(key, key) for key in keys))
     return header, zip(epochs, *padded, strict=True)
