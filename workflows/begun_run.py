@@ -25,6 +25,7 @@ from compact_models.scratch import HeldError, take_lock
 from workflows.checkpoint import Checkpoint
 from workflows.runfolder import (
     SCHEMA_VERSION,
+    check_version,
     claimed_folder,
     is_unfinished,
     read_json,
@@ -159,6 +160,7 @@ def _unfinished(run: Path) -> Beginning:
         )
     if not run.is_dir():
         raise InputError("there is no such run folder", where=str(run))
+    check_version(run)
     found: Beginning = read_json(run / "run.json", Beginning)
     return found
 

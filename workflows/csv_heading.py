@@ -74,7 +74,16 @@ def read_heading(lines: Sequence[Sequence[str]], label: str, where: str) -> Head
 def _is_headed(names: Sequence[str], rest: Sequence[Sequence[str]], label: str, where: str) -> bool:
     texts = [k for k, name in enumerate(names) if not is_number(name) and _is_text(name)]
     if not texts:
-        if len(names) > 2 and _step(names) == 1 and float(names[0]) in (0, 1):
+        if len(names) > 3 and not names[0] and _counting(names[1:]):
+            raise InputError(
+                "this line counts the columns, and the first column has no name and counts the"
+                " lines: neither is data",
+                where=where,
+                value=",".join(names)[:80],
+                hint="save the table without its index (to_csv(index=False)), and give the columns"
+                " names in words, or leave this line out",
+            )
+        if len(names) > 2 and _counting(names):
             raise InputError(
                 "this line counts the columns: are these their names, or is it a sample?",
                 where=where,
@@ -102,6 +111,11 @@ def _is_headed(names: Sequence[str], rest: Sequence[Sequence[str]], label: str, 
 def _is_text(name: str) -> bool:
     """Not a place where a value is missing; those are no headings."""
     return name.lower() not in MISSING
+
+
+def _counting(names: Sequence[str]) -> bool:
+    """Whether they are 0, 1, 2 and so on, or 1, 2, 3."""
+    return _step(names) == 1 and float(names[0]) in (0, 1)
 
 
 def _step(names: Sequence[str]) -> float:

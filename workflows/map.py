@@ -5,9 +5,11 @@ from __future__ import annotations
 import dataclasses
 import shlex
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
+import numpy as np
 import torch
 
 from compact_models.errors import InputError
@@ -78,6 +80,7 @@ def map_run(
     module = f"{Path(file).resolve()}:{name}" if ".py:" in target else target
     with new_folder(out, reporter.say) as folder:
         stages = linear_stages(network_graph(load_module(module, seed=config.study.seed)))
+        drawn = drawn_anew(module, stages, seed=config.study.seed)
         config = config.model_copy(update={"network": NetworkSpec(module=module)})
         split = load_split(config.data, seed=config.study.seed)
         image_count(images, config, split)
@@ -87,7 +90,7 @@ def map_run(
             reporter.say(f"    {line}")
         with threads_for(cells(stages)):
             made = _map(config, split, stages, ngspice, reporter)
-        warnings = _warnings(config, made, split)
+        warnings = [*drawn, *_warnings(config, made, split)]
         for line in warnings:
             reporter.say(f"spiceloop: {line}")
         write_config(folder, config)
@@ -120,6 +123,30 @@ def map_run(
         "verify": dataclasses.asdict(result),
     }
     return Mapped(summary, result)
+
+
+def drawn_anew(target: str, stages: Sequence[LinearStage], *, seed: int) -> list[str]:
+    """Says so where a second call of the factory gives other weights: those of no training.
+
+    Args:
+        target: `MODULE.py:NAME`.
+        stages: what the first call gave.
+        seed: the first call's; the second has another one.
+    """
+    again = linear_stages(network_graph(load_module(target, seed=seed + 1)))
+    other = [
+        one.name
+        for one, two in zip(stages, again, strict=False)
+        if not np.array_equal(one.weight, two.weight)
+    ]
+    if not other and len(stages) == len(again):
+        return []
+    name = target.rpartition(":")[2]
+    layers = ", ".join(other) or "its layers"
+    return [
+        f"the weights of {name} ({layers}) are drawn anew at each call: was it trained? A factory"
+        " loads what training has left, such as net.load_state_dict(torch.load(...))"
+    ]
 
 
 def _map(

@@ -249,15 +249,16 @@ def read_config(run: Path) -> Config:
     Raises:
         InputError: it is missing, wrong, or not the one that the run was made with.
     """
-    return config_of(run, lambda: read_record(run).config_hash)
+    # The record first: another version has other configurations too.
+    return config_of(run, read_record(run).config_hash)
 
 
-def config_of(run: Path, recorded: Callable[[], str]) -> Config:
+def config_of(run: Path, was: str) -> Config:
     """The configuration in a folder.
 
     Args:
         run: the folder.
-        recorded: the hash that it was recorded with.
+        was: the hash that it was recorded with.
 
     Raises:
         InputError: it is missing, wrong, or has another hash.
@@ -268,7 +269,6 @@ def config_of(run: Path, recorded: Callable[[], str]) -> Config:
     except (OSError, UnicodeDecodeError) as error:
         raise not_a_run(path, str(error)) from error
     config = config.with_files(run, where=str(path))
-    was = recorded()
     if config.hash != was:
         raise InputError(
             "this configuration was changed after the run: calibration and chip are of another",
@@ -288,7 +288,18 @@ def read_record(run: Path) -> RunRecord:
     """
     if not run.is_dir():
         raise InputError("there is no such run folder", where=str(run))
-    # The version first: another one may have other fields.
+    if check_version(run) != "finished":
+        raise unfinished(run)
+    record: RunRecord = read_json(run / "run.json", RunRecord)
+    return record
+
+
+def check_version(run: Path) -> str:
+    """The status of a run of this version; before all else, for another one has other fields.
+
+    Raises:
+        InputError: this is no run folder, or one of another version.
+    """
     version: _Version = read_json(run / "run.json", _Version)
     if version.schema_version != SCHEMA_VERSION:
         raise InputError(
@@ -298,10 +309,7 @@ def read_record(run: Path) -> RunRecord:
             allowed=str(SCHEMA_VERSION),
             hint="train or map again with this version",
         )
-    if version.status != "finished":
-        raise unfinished(run)
-    record: RunRecord = read_json(run / "run.json", RunRecord)
-    return record
+    return version.status
 
 
 def is_unfinished(run: Path) -> bool:

@@ -97,7 +97,7 @@ def resume_run(run: Path, ngspice: Ngspice, reporter: Reporter) -> dict[str, obj
         SimulationFailedError: a calibration run failed.
     """
     with taken_up(run, reporter.say) as beginning:
-        config = config_of(run, lambda: beginning.config_hash)
+        config = config_of(run, beginning.config_hash)
         changed = _other_versions(beginning, ngspice)
         if changed:
             reporter.say(f"    {changed}")

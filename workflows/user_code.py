@@ -48,9 +48,13 @@ def call_factory(target: str) -> Any:
             spec.loader.exec_module(module)
             found = getattr(module, factory, None)
             if not callable(found):
-                names = [
-                    k for k, v in vars(module).items() if _offers(v, spec.name) and k[0] != "_"
+                offered = [
+                    (inspect.isclass(v), k)
+                    for k, v in vars(module).items()
+                    if _offers(v, spec.name) and k[0] != "_"
                 ]
+                # A class gives fresh weights: functions first, in the file's order.
+                names = [k for _, k in sorted(offered, key=lambda one: one[0])]
                 raise InputError(
                     f"it has no factory {factory!r}", where=file, allowed=", ".join(names) or "none"
                 )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -25,14 +25,15 @@ from cosim.tables.update import check_levels
 from cosim.write.amplitudes import AmplitudeRule, Predicted, quiet_rule
 from cosim.write.behind_access import BehindAccess
 from cosim.write.polarity import check_polarity
-from cosim.write.verify import MeanDevice, VerifySpec, check_targets, write_verify
+from cosim.write.unmet import Unmet
+from cosim.write.verify import MeanDevice, VerifySpec, Written, check_targets, write_verify
 from netlists.pulse import Pulse
 from netlists.write_schemes import WriteScheme, find_scheme, write_schemes
 from workflows.console import Reporter
 from workflows.runfolder import write_npz
-from workflows.write_advice import Knobs
+from workflows.write_advice import Knobs, shorter_s
 from workflows.write_answer import VERIFY, Answer, Asked, write_answer
-from workflows.write_file import load_job
+from workflows.write_file import WriteJob, load_job
 
 ENGINES = ("torch", "ngspice", "surrogate")
 _HEADROOM = 1.6  # of the highest level a rule may use, over the default pulse
@@ -151,23 +152,59 @@ def write_file(request: WriteRequest, reporter: Reporter) -> Answer:
         )
     aside = set_aside(request.out, "-o") if written.failed else None
     wall_s = time.perf_counter() - started
-    knobs = _knobs(request, scheme, pulse, shaped=job.array.model.pulse is None)
+    other = _better_bias(request, job, written, scheme, pulse, surrogate, spec, reporter)
+    off_s = np.abs(written.conductance_s - job.target_s)
+    knobs = Knobs(
+        most_pulses=f"--max-pulses above {request.most_pulses}",
+        width=f"--width-s, now {pulse.width_s:.3g}",
+        amplitudes="--amplitude-v, --amplitude-down-v",
+        tolerance=f"--levels below {request.levels}"
+        if request.tolerance_s is None
+        else f"--tolerance-s above {request.tolerance_s:.3g}",
+        quieter=other,
+        shaped=job.array.model.pulse is None,
+        shorter_s=shorter_s(pulse.width_s, spec.tolerance_s, float(np.nanmax(off_s))),
+    )
     asked = Asked(request.scheme, carried_by, request.out, wall_s, aside, knobs)
     return write_answer(asked, job, written, update, spec, device)
 
 
-def _knobs(request: WriteRequest, scheme: WriteScheme, pulse: Pulse, *, shaped: bool) -> Knobs:
-    if request.tolerance_s is None:
-        tolerance = f"--levels below {request.levels}"
-    else:
-        tolerance = f"--tolerance-s above {request.tolerance_s:.3g}"
-    return Knobs(
-        most_pulses=f"--max-pulses above {request.most_pulses}",
-        width=f"--width-s, now {pulse.width_s:.3g}",
-        amplitudes="--amplitude-v, --amplitude-down-v",
-        tolerance=tolerance,
-        quieter="a bias that half-selects less (--bias v3)" if scheme.name == "v2" else "",
-        shaped=shaped,
+def _better_bias(
+    request: WriteRequest,
+    job: WriteJob,
+    written: Written,
+    scheme: WriteScheme,
+    pulse: Pulse,
+    surrogate: UpdateSurrogate,
+    spec: VerifySpec,
+    reporter: Reporter,
+) -> str:
+    """The bias by which the loop meets more cells, tried by the table; empty where there is none.
+
+    Which lines disturb whom depends on the device, so nothing but a try says it. It takes as long
+    as `--engine surrogate`, and is made where cells were moved away by pulses for others, or had
+    only one pulse.
+    """
+    loop = request.scheme == VERIFY
+    moved = written.unmet == (Unmet.DISTURBED if loop else Unmet.ONE_PULSE).value
+    if written.failed or scheme.access != "nothing" or not moved.any():
+        return ""
+    spec = replace(spec, most_pulses=WriteRequest.most_pulses, rounds=2) if not loop else spec
+    bare = [one for one in map(find_scheme, write_schemes()) if one.access == "nothing"]
+    met: dict[str, int] = {}
+    with reporter.stage("trying other lines by the table"):
+        for one in sorted(bare, key=lambda one: one.name != scheme.name):
+            tried = write_verify(
+                job.array, job.target_s, one, (pulse, pulse), table_engine(surrogate),
+                quiet_rule(surrogate, one.half_selected), spec,
+            )  # fmt: skip
+            met[one.name] = -1 if tried.failed else int(tried.within.sum())
+    best = max(met, key=lambda name: met[name])
+    if best == scheme.name or met[best] <= int(written.within.sum()):
+        return ""
+    return (
+        f"another bias (--bias {best}: by the device's table it meets {met[best]} of"
+        f" {int((~np.isnan(job.target_s)).sum())} cells, {scheme.name} {met[scheme.name]})"
     )
 
 

@@ -19,6 +19,7 @@ class Knobs:
         tolerance: how far a cell may be off, and which way is more.
         quieter: a bias that disturbs less; empty where there is none.
         shaped: whether height and length of a pulse count; a pulse device steps alike at any.
+        shorter_s: how long a pulse may be that would do; None where nobody knows.
     """
 
     most_pulses: str
@@ -27,6 +28,22 @@ class Knobs:
     tolerance: str
     quieter: str
     shaped: bool
+    shorter_s: float | None = None
+
+
+def shorter_s(width_s: float, tolerance_s: float, worst_error_s: float) -> float | None:
+    """How long a pulse may be that moves cells by half of what they may be off.
+
+    What a pulse does to its own cell and to others goes about with its length.
+
+    Args:
+        width_s: how long pulses are.
+        tolerance_s: how far a cell may be off [S].
+        worst_error_s: how far the furthest is [S].
+    """
+    if not worst_error_s > tolerance_s > 0:
+        return None
+    return width_s * tolerance_s / (2 * worst_error_s)
 
 
 def next_action(unmet: Mapping[str, int], knobs: Knobs) -> str:
@@ -36,8 +53,9 @@ def next_action(unmet: Mapping[str, int], knobs: Knobs) -> str:
         unmet: cells that are off, by the reason (`cosim.write.unmet.counted`).
         knobs: what can be changed.
     """
+    about = "" if knobs.shorter_s is None else f"; about {knobs.shorter_s:.2g} s"
     longer, shorter = (
-        ([f"longer ones ({knobs.width})"], [f"shorter pulses ({knobs.width})"])
+        ([f"longer ones ({knobs.width})"], [f"shorter pulses ({knobs.width}{about})"])
         if knobs.shaped
         else ([], [])
     )

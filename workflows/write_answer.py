@@ -152,7 +152,10 @@ def write_answer(
 def _next(asked: Asked, unmet: dict[str, int]) -> str:
     if asked.scheme == VERIFY or not unmet:
         return next_action(unmet, asked.knobs)
-    return f"the loop, which reads and corrects (--scheme {VERIFY} --bias {asked.scheme})"
+    loop = "the loop, which reads and corrects"
+    if asked.knobs.quieter:
+        return f"{loop} (--scheme {VERIFY}), with {asked.knobs.quieter}"
+    return f"{loop} (--scheme {VERIFY} --bias {asked.scheme})"
 
 
 def _too_coarse(

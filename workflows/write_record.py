@@ -8,7 +8,7 @@ from typing import Any
 from compact_models.library import find_model
 from cosim.network.whole_chip import SimulationRecord
 from cosim.write.unmet import in_words as unmet_words
-from workflows.write_advice import Knobs, next_action
+from workflows.write_advice import Knobs, next_action, shorter_s
 from workflows.write_judge import Judged
 
 _NOTHING = 1e-5  # of a state's range: rounding of ramps and tables
@@ -115,6 +115,7 @@ def _next(found: ChipWriting) -> str:
             if found.scheme == "v2"
             else "",
             shaped=find_model(str(write["device"])).pulse is None,
+            shorter_s=shorter_s(float(write["width_s"]), found.tolerance_s, found.worst_error_s),
         ),
     )
 

@@ -121,6 +121,9 @@ CASES = {
                                "def make():\n    return nn.Sequential(Odd(3, 2))\n",
                                ["got 'spiceloop_user_module.Odd'", SUPPORTED, "Linear itself"]),
     "factory missing": (HEAD, ["no factory 'make'", "net.py", "Net"]),
+    "factories go before classes": (
+        f"{HEAD}def other():\n    return Net()\n", ["no factory 'make'", "allowed: other, Net"],
+    ),
     "factory is a number": (f"{HEAD}make = 3\n", ["no factory 'make'"]),
     "factory raises": (f"{HEAD}def make():\n    raise KeyError('lost\\nword')\n",
                        ["net.py:make", "KeyError", "lost"]),

@@ -249,6 +249,18 @@ def test_spoilt_run_is_refused_by_file(
     names_all(refused(tmp_path, "verify", trained), *words)
 
 
+@pytest.mark.parametrize("command", [("write-network",), ("train", "--resume")])
+def test_another_version_is_said_before_its_configuration_is_read(
+    command: tuple[str, ...], tmp_path: Path
+) -> None:
+    run = tmp_path / "run"
+    run.mkdir()
+    status = "finished" if command[0] == "write-network" else "stopped"
+    (run / "run.json").write_text(json.dumps({"schema_version": 99, "status": status}))
+    (run / "config.toml").write_text("[adc]\nbits = 99\n")
+    names_all(refused(tmp_path, *command, run), "run.json", "99", "another version")
+
+
 SPOILT_REPORT: dict[str, tuple[Callable[[Path], object], list[str]]] = {
     "verification of wrong types": (
         spoil_json("verify.json", with_key("images", "many")),

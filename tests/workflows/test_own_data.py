@@ -251,6 +251,11 @@ BAD: dict[str, tuple[str | bytes, str, list[str]]] = {
     "too short": (CSV + "0.5,yes\n", "kind", ["own.csv:4", "fewer fields", "allowed: 3 fields"]),
     "too long": (CSV + "0,5,0,yes\n", "kind", ["own.csv:4", "more fields", "decimal point"]),
     "semicolons": ("a;kind\n0,1;yes\n", "kind", ["own.csv:1", "semicolons"]),
+    "an index, columns counted": (
+        ",0,1,2,3\n0,0.5,0.1,0.2,7\n1,0.4,0.3,0.2,8\n",
+        "-1",
+        ["own.csv:1", "counts the columns", "counts the lines", "index=False"],
+    ),
     "an index": (",a,kind\n0,0.5,yes\n1,0.4,no\n2,0.1,no\n", "kind", ["own.csv:1", "no feature"]),
     "only labels": ("kind\nyes\nno\n", "kind", ["nothing to learn"]),
     "only names": ("a,kind\n", "kind", ["nothing to learn"]),

@@ -30,7 +30,7 @@ from tests.workflows.command import names_all, refused, spiceloop
 from tests.workflows.test_own_data import NAMES, iris_csv
 from workflows.config import DataSpec
 from workflows.data import load_split
-from workflows.map import better_scale
+from workflows.map import better_scale, drawn_anew
 from workflows.study_network import load_module
 
 IRIS = datasets.load_iris()
@@ -331,8 +331,8 @@ REFUSED: dict[str, tuple[str, list[str], list[str]]] = {
                         [*DATA, "--scale", "standard", "--images", "20"],
                         ["--images", "20", "1 to 19"]),
     "a factory that is not there": ("netlist {own}/my_net.py:mke", [],
-                                    ["'mke'", "allowed: Net, make, net, one_output, astray, lost,"
-                                     " Scaled, normed, quantised"]),
+                                    ["'mke'", "allowed: make, net, one_output, astray, lost,"
+                                     " normed, quantised, Net, Scaled"]),
     "a path from elsewhere": ("netlist {own}/my_net.py:astray", [],
                               ["FileNotFoundError", 'with_name("net.pt") lies there']),
     "a file that is nowhere": ("netlist {own}/my_net.py:lost", [],
@@ -403,8 +403,21 @@ def test_a_network_that_knows_nothing_of_its_data_is_doubted(own: Path, tmp_path
         "--config", own / "chip.toml", "-o", tmp_path / "run", "--json",
     )  # fmt: skip
     assert ran.code == 0, ran.err
-    seen, doubt = json.loads(ran.out)["warnings"]
+    drawn, seen, doubt = json.loads(ran.out)["warnings"]
+    names_all(drawn, "weights of net (first, last)", "was it trained?")
     names_all(seen, "15 held-out samples are a part of noise.npz", "--test")
     names_all(doubt, "of the 15 held-out samples right", "most frequent class (5, 33.3 %)")
-    assert json.loads((tmp_path / "run" / "run.json").read_text())["notes"][:2] == [seen, doubt]
+    notes = json.loads((tmp_path / "run" / "run.json").read_text())["notes"]
+    assert notes[:3] == [drawn, seen, doubt]
     names_all(ran.err, "in this order (0, 1, 2)", "range")
+
+
+def test_weights_that_are_drawn_anew_are_said(own: Path) -> None:
+    def said(name: str) -> list[str]:
+        target = f"{own}/my_net.py:{name}"
+        stages = linear_stages(network_graph(load_module(target, seed=0)))
+        return drawn_anew(target, stages, seed=0)
+
+    assert said("make") == []
+    (words,) = said("Net")
+    names_all(words, "Net (first, last)", "drawn anew", "was it trained?", "load_state_dict")

@@ -113,6 +113,23 @@ def test_one_pulse_a_cell_gets_near_and_the_loop_nearer(tmp_path: Path) -> None:
     assert json.loads(again.out)["worst_error_s"] < summary["worst_error_s"]
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("how", [("--bias", "v3"), ("--scheme", "v3")])
+def test_where_v3_disturbs_the_bias_that_does_not_is_named(
+    tmp_path: Path, how: tuple[str, str]
+) -> None:
+    """Thresholds of 0.02 V: a third of a pulse on all other cells moves them, V/2 spares most."""
+    target = np.random.default_rng(0).uniform(1.2e-3, 1.5e-2, (4, 3))
+    begun = {"conductance_s": np.full((4, 3), 1.2e-3), "parameters": None, "target": target}
+    ran = spiceloop(*call(tmp_path, *how, "--engine", "surrogate", "--json", **begun))
+    summary = json.loads(ran.out)
+    assert summary["met"] < 12
+    names_all(summary["next"], "--bias v2: ", "meets 12 of 12 cells, v3 ")
+    assert "--bias v3" not in summary["next"]
+    again = spiceloop(*call(tmp_path, "--engine", "surrogate", "--json", **begun))
+    assert json.loads(again.out)["met"] == 12
+
+
 @pytest.mark.ngspice
 @pytest.mark.parametrize(
     ("name", "numbers"),

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from workflows.write_advice import Knobs, next_action
+from workflows.write_advice import Knobs, next_action, shorter_s
 
 KNOBS = Knobs("--max-pulses", "--width-s", "--amplitude-v", "--levels", "--bias v3", shaped=True)
 
@@ -36,3 +36,11 @@ def test_a_pulse_device_is_not_told_of_heights_and_lengths() -> None:
 
 def test_without_a_quieter_bias_a_shorter_pulse_disturbs_less() -> None:
     assert next_action({"disturbed": 1}, replace(KNOBS, quieter="")) == "shorter pulses (--width-s)"
+
+
+def test_a_shorter_pulse_has_a_length_to_go_to() -> None:
+    """Eight times further off than allowed: a sixteenth, which leaves half of it."""
+    about = shorter_s(1.6e-8, tolerance_s=2e-4, worst_error_s=1.6e-3)
+    said = next_action({"disturbed": 1}, replace(KNOBS, quieter="", shorter_s=about))
+    assert said == "shorter pulses (--width-s; about 1e-09 s)"
+    assert shorter_s(1e-8, tolerance_s=2e-4, worst_error_s=1e-4) is None
