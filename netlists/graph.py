@@ -31,10 +31,19 @@ _TRANSPARENT_MODULES = (nn.Flatten, nn.Dropout, nn.Identity)
 _TRANSPARENT_CALLS = frozenset({"flatten", "view", "reshape", "contiguous", "squeeze", "float"})
 _FUNCTIONS = {"relu": "relu", "relu_": "relu", "tanh": "tanh", "sigmoid": "sigmoid"}
 
+_COUNTS = {2: "two", 3: "three"}
+
 _ARITHMETIC = frozenset({"add", "sub", "mul", "truediv", "div", "neg", "subtract", "multiply"})
 _SCALING = (
     'an input is scaled by [data] scale or --scale: "standard" subtracts its mean and divides by'
     ' its standard deviation, "minmax" brings it to [0, 1]; leave that out of the network'
+)
+_SUM = (
+    "a sum of two branches is no single chain: an array cannot stand in parallel to its own input"
+)
+_CONVOLUTION = (
+    "a convolution is no layer of a chip: write it as a Linear, whose matrix has the kernel once"
+    " for each place of its output"
 )
 _SOFTMAX = "leave it out if it stands at the end: the largest output stays the largest"
 
@@ -97,6 +106,18 @@ def network_graph(module: nn.Module) -> nx.DiGraph:
                 where=f"network.{path}".rstrip("."),
                 hint="remove them, or fold what they do into the weights",
             )
+    inputs = [node.name for node in traced.nodes if node.op == "placeholder" and node.users]
+    if len(inputs) > 1:
+        raise InputError(
+            f"its forward takes {_COUNTS.get(len(inputs), len(inputs))} inputs: a chip has one",
+            where=f"{type(module).__name__}.forward",
+            value=", ".join(inputs),
+            allowed=supported(),
+            hint="give the features in one tensor",
+        )
+    for node in traced.nodes:  # before what only brings a tensor into its shape
+        if node.op == "call_module" and _is_convolution(modules[str(node.target)]):
+            _describe(node, modules)
     graph = nx.DiGraph()
     for node in traced.nodes:
         if _is_shape(node):  # x.size(0) in x.view(x.size(0), -1): a number, no tensor
@@ -207,8 +228,25 @@ def _describe(node: fx.Node, modules: dict[str, nn.Module]) -> dict[str, object]
         where=f"network.{path}",
         value=what,
         allowed=supported(),
-        hint=_SOFTMAX if "softmax" in what else _SCALING if _scales(node) else "",
+        hint=_SOFTMAX
+        if "softmax" in what
+        else _CONVOLUTION
+        if "conv" in what
+        else _SUM
+        if _sums(node)
+        else _SCALING
+        if _scales(node)
+        else "",
     )
+
+
+def _is_convolution(module: nn.Module) -> bool:
+    return isinstance(module, nn.modules.conv._ConvNd)
+
+
+def _sums(node: fx.Node) -> bool:
+    """Whether it combines two tensors that the network computes, or one with its input."""
+    return getattr(node.target, "__name__", "") in _ARITHMETIC and len(set(_computed(node))) > 1
 
 
 def _scales(node: fx.Node) -> bool:
@@ -233,6 +271,8 @@ def _instead(module: nn.Module) -> str:
             "give the network before its quantisation: a chip has its own, [driver] dac_bits and"
             " [adc] bits"
         )
+    if _is_convolution(module):
+        return _CONVOLUTION
     if hasattr(module, "parametrizations"):
         return (
             "torch.nn.utils.parametrize.remove_parametrizations leaves the weight that acts in a"

@@ -31,6 +31,7 @@ from netlists.pulse import Pulse
 from netlists.write_schemes import WriteScheme, find_scheme, write_schemes
 from workflows.console import Reporter
 from workflows.runfolder import write_npz
+from workflows.slow import said_if_slow, said_of_measuring
 from workflows.write_advice import Knobs, shorter_s
 from workflows.write_answer import VERIFY, Answer, Asked, write_answer
 from workflows.write_file import WriteJob, load_job
@@ -136,7 +137,7 @@ def write_file(request: WriteRequest, reporter: Reporter) -> Answer:
     with reporter.stage("writing") as on_progress:
         written = write_verify(
             job.array, job.target_s, scheme, (pulse, pulse), engine, rule, spec,
-            report=on_progress,
+            report=said_if_slow(on_progress, reporter.say, _faster(request.engine, scheme)),
         )  # fmt: skip
     if not written.failed:
         write_npz(
@@ -167,6 +168,16 @@ def write_file(request: WriteRequest, reporter: Reporter) -> Answer:
     )
     asked = Asked(request.scheme, carried_by, request.out, wall_s, aside, knobs)
     return write_answer(asked, job, written, update, spec, device)
+
+
+def _faster(engine: str, scheme: WriteScheme) -> str:
+    """Which engine would take less time, in words; empty where there is none."""
+    table = "--engine surrogate takes seconds, by the table of one pulse"
+    of_torch = "--engine ngspice is several times faster where cells switch abruptly"
+    return "; ".join(
+        ([of_torch] if engine == "torch" else [])
+        + ([table] if engine != "surrogate" and scheme.access == "nothing" else [])
+    )
 
 
 def _better_bias(
@@ -270,9 +281,11 @@ def _calibrated(
     levels = [max(-most_v, min(most_v, headroom * one.amplitude_v)) for one in (up, down)]
     with reporter.stage("calibrating the update surrogate") as on_progress:
         range_v = (min(levels), max(levels))
+        folder = updates_folder()
         update = cached_update(
-            model, numbers, up, range_v, folder=updates_folder(), report=on_progress
-        )
+            model, numbers, up, range_v, folder=folder,
+            report=said_of_measuring(on_progress, reporter.say, folder),
+        )  # fmt: skip
     reporter.say(f"    {update.note}")
     return up, update
 

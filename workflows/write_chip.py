@@ -25,6 +25,7 @@ from cosim.network.models import exact_codes
 from cosim.network.whole_chip import read_chip
 from cosim.ngspice import Ngspice, find_ngspice
 from cosim.periphery.own_blocks import refuse_own_blocks
+from cosim.tables.cache import updates_folder
 from cosim.write.ledger import worst_disturb
 from cosim.write.unmet import counted
 from cosim.write.verify import Written, write_verify
@@ -35,6 +36,7 @@ from workflows.console import Reporter
 from workflows.data import load_split
 from workflows.jobs import jobs
 from workflows.kept_tiles import KeptTiles, tile_key
+from workflows.slow import said_of_measuring
 from workflows.write_judge import Judged, judge_group, judged_together, places_to_judge
 from workflows.write_plan import WritePlan, fresh_tile, plan_writing
 from workflows.write_record import ChipWriting, exit_code, writing_lines
@@ -73,7 +75,7 @@ def write_chip(run: Path, ngspice: Ngspice, reporter: Reporter) -> ChipWriting:
     with reporter.stage(
         f"what a pulse does to {config.writing.device} {config.writing.parameters}"
     ) as on_pulse:
-        plan = plan_writing(config, on_pulse)
+        plan = plan_writing(config, said_of_measuring(on_pulse, reporter.say, updates_folder()))
     reporter.say(f"    {plan.update.note}")
     targets = chip_targets(chip)
     kept = KeptTiles.of(run)

@@ -111,3 +111,39 @@ def test_hooks_that_no_circuit_would_follow_are_refused(place: str) -> None:
     network.get_submodule(place).register_forward_hook(lambda _m, _i, out: 5 * out)
     with pytest.raises(InputError, match="forward hooks"):
         network_graph(network)
+
+
+class _Residual(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.a, self.b = nn.Linear(4, 4), nn.Linear(4, 3)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.b(torch.relu(self.a(x)) + x)
+
+
+class _TwoInputs(_Residual):
+    def forward(self, x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:  # type: ignore[override]
+        return self.b(self.a(x) + y)
+
+
+class _Convolving(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.c, self.last = nn.Conv1d(1, 2, 3), nn.Linear(4, 3)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.last(self.c(x.unsqueeze(1)).flatten(1))
+
+
+@pytest.mark.parametrize(
+    ("network", "words"),
+    [
+        (_Residual(), "a sum of two branches is no single chain"),
+        (_TwoInputs(), "its forward takes two inputs: a chip has one"),
+        (_Convolving(), "network.c: .*torch.nn.Conv1d.* write it as a Linear"),
+    ],
+)
+def test_what_is_no_chain_is_refused_by_what_it_is(network: nn.Module, words: str) -> None:
+    with pytest.raises(InputError, match=words):
+        network_graph(network)
