@@ -127,9 +127,9 @@ def calibrated(
         )
     tolerance = config.train.max_surrogate_error
     for line in held_out_sentences(calibration.errors, tolerance, config.hardware):
-        reporter.say(f"    {line}")
+        reporter.say(f"spiceloop: calibration: {line}")
     for line in calibration.notes:
-        reporter.say(f"    {line}")
+        reporter.say(f"spiceloop: calibration: {line}")
     if kept is not None:
         kept.write_calibration(calibration)
     return periphery, calibration

@@ -113,17 +113,12 @@ def read_array(
 
 def _impossible(array: ReadArray, input_v: Array, answer: _Answer) -> str:
     """Why no circuit can give these currents; empty if one can."""
-    crossbar = array.crossbar
-    conductance_s, shape = crossbar.conductance_s, crossbar.conductance_s.shape
-    near = (
-        np.broadcast_to(crossbar.wires.r_wordline_ohm, shape)[:, 0],
-        np.broadcast_to(crossbar.wires.r_bitline_ohm, shape)[-1],
-    )
+    conductance_s = array.crossbar.conductance_s
     if array.direction == "backward":
-        conductance_s, near = conductance_s.T, near[::-1]
+        conductance_s = conductance_s.T
     first, last = np.zeros(array.driven), np.zeros(array.sensed)
     if answer.engine != _IDEAL:  # which knows no resistance
-        first, last = array.driver_ohm + near[0], array.sense_ohm + near[1]
+        first, last = _to_first_cells(array)
     wrong = impossible_current(
         torch.from_numpy(answer.current_a),
         torch.from_numpy(input_v),
@@ -133,6 +128,18 @@ def _impossible(array: ReadArray, input_v: Array, answer: _Answer) -> str:
         held_v=float(np.abs(array.held_v).max()),
     )
     return f"{answer.engine} gave {wrong}" if wrong else ""
+
+
+def _to_first_cells(array: ReadArray) -> tuple[Array, Array]:
+    """From the ends of the driven lines, and of the sensed ones, to their nearest cells [ohm]."""
+    wires, shape = array.crossbar.wires, array.crossbar.conductance_s.shape
+    near = (
+        np.broadcast_to(wires.r_wordline_ohm, shape)[:, 0],
+        np.broadcast_to(wires.r_bitline_ohm, shape)[-1],
+    )
+    if array.direction == "backward":
+        near = near[::-1]
+    return array.driver_ohm + near[0], array.sense_ohm + near[1]
 
 
 @dataclass(frozen=True, eq=False)
@@ -198,8 +205,10 @@ def _surrogate(array: ReadArray, input_v: Array, _ngspice: Ngspice | None, _jobs
 
 
 def _exact(array: ReadArray, input_v: Array, _ngspice: Ngspice | None, _jobs: int) -> _Answer:
-    current = _transfer(array, solved).current_a(torch.from_numpy(input_v))
-    return _Answer(current.numpy(), "nodal solver")
+    current = _transfer(array, solved).current_a(torch.from_numpy(input_v)).numpy()
+    # Behind an open there is no current, where the matrix leaves what rounding makes of it.
+    current = np.where(np.isinf(_to_first_cells(array)[1]), 0.0, current)
+    return _Answer(current, "nodal solver")
 
 
 def _spice(array: ReadArray, input_v: Array, ngspice: Ngspice | None, jobs: int) -> _Answer:

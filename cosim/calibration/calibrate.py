@@ -126,7 +126,7 @@ def calibrate(
         if "tia" in chip.hardware.blocks:
             notes += signs.check_amplifiers(chip, k, amplifiers[k], by_layer[k][0])
         if "neuron" in chip.hardware.blocks:
-            signs.check_neurons(chip, k, neurons[k], by_layer[k][1])
+            notes += signs.check_neurons(chip, k, neurons[k], by_layer[k][1])
     wire_fits = _fit_wires(chip, amplifier_fits, cell_fits, runner, arrays, held_out, seed)
     fitted = [
         FittedLayer(

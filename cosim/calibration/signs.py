@@ -24,6 +24,8 @@ _FLAT = 0.01
 # many times what a straight line leaves of the input, is the solver's.
 _LEAST_SLOPE = 1e-9
 _ABOVE_REST = 10.0
+# Which share of the converters' full scale a neuron gives: more clips, less wastes codes.
+_LEAST_SHARE, _MOST_SHARE = 0.5, 1.1
 
 
 def check_amplifiers(
@@ -117,7 +119,7 @@ def _check_feedback(where: str, x: Array, at_input: Array, asked: Array) -> None
         )
 
 
-def check_neurons(chip: Chip, layer: int, sweep: BlockSweep, plots: Sequence[RawPlot]) -> None:
+def check_neurons(chip: Chip, layer: int, sweep: BlockSweep, plots: Sequence[RawPlot]) -> list[str]:
     """Refuses neurons whose output falls from one end of their input range to the other.
 
     Args:
@@ -126,19 +128,34 @@ def check_neurons(chip: Chip, layer: int, sweep: BlockSweep, plots: Sequence[Raw
         sweep: the bench of its neurons.
         plots: what ngspice made of it.
 
+    Returns:
+        A sentence if the outputs' full scale is not the converters'.
+
     Raises:
         InputError: an output falls.
     """
+    if chip.plans[layer].neuron == "identity":  # a buffer of ours
+        return []
     full = chip.hardware.adc.v_full_scale_v
     inside = np.flatnonzero(np.abs(sweep.x) <= full)
     out: Array = sweep.read("out", plots)
     rise = out[inside[-1]] - out[inside[0]]
     worst = int(np.argmin(rise))
+    where = f"the user's neuron, {chip.plans[layer].name}"
     if rise[worst] < -_FLAT * full:
         raise InputError(
             "the neuron has the wrong sign: its output falls where its input rises",
-            where=f"the user's neuron, {chip.plans[layer].name}",
+            where=where,
             value=f"{rise[worst]:+.3g} V from {-full:.3g} V to {full:.3g} V at its input",
             allowed="an output that rises, as those of the activations do",
             hint="exchange the nodes of its input pair or of its output",
         )
+    reach = float(np.median(np.abs(out[inside]).max(axis=0)))
+    if _LEAST_SHARE * full <= reach <= _MOST_SHARE * full:
+        return []
+    what = "what is beyond clips" if reach > full else "most codes are never used"
+    return [
+        f"{where}: gives up to {reach:.2g} V for inputs up to {full:.3g} V, where the converters'"
+        f" full scale is {full:.3g} V ([adc] v_full_scale_v): {what}; set v_full_scale_v to what it"
+        " reaches (its inputs are planned for that too), or give it another gain"
+    ]

@@ -340,6 +340,22 @@ def test_a_block_of_the_wrong_sign_or_feedback_is_refused(
         assert word in str(refused.value), refused.value
 
 
+class SteepNeuron(netlist.SubCircuit):
+    """A rectifier of gain 2: its full scale is twice that of the converters."""
+
+    def __init__(self) -> None:
+        super().__init__("steep", "a", "y", vos=0.0)
+        self.B("out", "y", "0", v="max(0,2*(V(a)+{vos}))")
+
+
+@pytest.mark.ngspice
+def test_a_neuron_beyond_the_converters_is_said_with_the_key(ngspice: Ngspice) -> None:
+    chip = own_chip(4, 3, 2, activation=nn.ReLU, inputs=vectors(3), neuron=SteepNeuron)
+    (said,) = calibrated(chip, ngspice).notes
+    assert "layer_0: gives up to 1 V for inputs up to 0.5 V" in said
+    assert "full scale is 0.5 V ([adc] v_full_scale_v): what is beyond clips" in said
+
+
 @pytest.mark.ngspice
 def test_a_gain_other_than_rf_is_said_with_both_numbers(ngspice: Ngspice) -> None:
     chip = own_chip(4, 2, inputs=vectors(3), tia=FixedGainAmp)

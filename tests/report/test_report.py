@@ -22,6 +22,8 @@ from tests.report.synthetic import HOSTILE, fresh, hostile, report_data, tile, w
 from workflows.report import FIDELITIES, ReportData, build_report
 from workflows.report.figures import find_figures
 from workflows.report.figures.confusion import figure as draw
+from workflows.report.figures.fresh_chips import bars
+from workflows.report.figures.transfer_curves import error_label
 from workflows.report.statistics import has_result, quantile_of_all, wilson_interval
 from workflows.report.style import RULE, figure_style
 from workflows.report.text import label, seconds, significant
@@ -454,3 +456,20 @@ def _points(line: Line2D) -> np.ndarray:
         at = np.linspace(0, len(xy) - 1, 40 * len(xy))
         xy = np.column_stack([np.interp(at, np.arange(len(xy)), column) for column in xy.T])
     return xy[np.isfinite(xy).all(axis=1)]
+
+
+@pytest.mark.parametrize(
+    ("quantity", "words"),
+    [("output [V]", "error [V]"), ("output voltage (V)", "error [V]"), ("code", "error [LSB]")],
+)
+def test_axes_of_errors_have_the_unit_of_their_quantity(quantity: str, words: str) -> None:
+    assert error_label(quantity) == words
+
+
+def test_no_bar_has_chips_of_both_sides_of_the_threshold() -> None:
+    at, chips = bars(np.array([0.90, 0.93, 0.95, 0.95, 0.98]), step=0.04, threshold=0.95)
+    np.testing.assert_allclose(at, [0.89, 0.93, 0.97])
+    assert chips.tolist() == [1, 1, 3]
+    at, chips = bars(np.array([0.9, 0.9, 0.95]), step=0.05, threshold=None)
+    np.testing.assert_allclose(at, [0.9, 0.95])
+    assert chips.tolist() == [2, 1]

@@ -221,6 +221,16 @@ def test_what_opens_and_cells_of_0_s_leave_hanging_on_nothing_costs_no_current(
         np.testing.assert_allclose(current, expected, rtol=1e-9, atol=1e-18)
 
 
+def test_a_bit_line_that_ends_in_an_open_carries_nothing_at_all(tmp_path: Path) -> None:
+    g = np.random.default_rng(0).uniform(1e-6, 1e-4, (4, 3))
+    array = _file(
+        tmp_path, conductance_s=g, input_v=np.full((1, 4), 0.2), r_wordline_ohm=5.0,
+        r_bitline_ohm=5.0, r_sense_ohm=np.array([10.0, INF, 10.0]),
+    )  # fmt: skip
+    _, current = _solve(array, "exact")
+    assert (current == 0).tolist() == [[False, True, False]]
+
+
 def test_a_solve_that_fails_sets_the_result_of_an_earlier_one_aside(tmp_path: Path) -> None:
     """And says why in brackets, not run into the outcome."""
     out, kept = tmp_path / "out.csv", []

@@ -55,6 +55,25 @@ def _verified(data: ReportData, found: FreshRecord) -> float | None:
     return data.accuracy.get(found.engine if found.engine in ("exact", "surrogate") else "spice")
 
 
+def bars(
+    accuracy: FloatArray, step: float, threshold: float | None
+) -> tuple[FloatArray, FloatArray]:
+    """Middles and heights of the bars; with a threshold none has chips of both of its sides.
+
+    Args:
+        accuracy: of every chip.
+        step: width of a bar.
+        threshold: what a good chip reaches; bars begin there. Without one they stand over
+            multiples of `step`.
+    """
+    if threshold is None:
+        place, chips = np.unique(np.round(accuracy / step), return_counts=True)
+        return place * step, chips.astype(np.float64)
+    # What reaches the threshold but for rounding is good.
+    place, chips = np.unique(np.floor((accuracy - threshold) / step + 1e-9), return_counts=True)
+    return threshold + (place + 0.5) * step, chips.astype(np.float64)
+
+
 def figure(data: ReportData) -> Figure:
     """How many chips at which accuracy; the numbers beside it are the key to the lines."""
     found, verified = _found(data), _verified(data, _found(data))
@@ -66,9 +85,8 @@ def figure(data: ReportData) -> Figure:
     # A bar is of so many right images, and stands over their share.
     images = max(data.n_images, 1)
     step = max(round((high - low) * images / _BARS), 1) / images
-    place = np.round(accuracy / step)
-    at, chips = np.unique(place, return_counts=True)
-    ax.bar(at * step, chips, width=0.86 * step, color=_COLOUR, alpha=0.45, linewidth=0)
+    at, chips = bars(accuracy, step, found.accuracy_min)
+    ax.bar(at, chips, width=0.86 * step, color=_COLOUR, alpha=0.45, linewidth=0)
     ax.axvline(found.mean, color=_COLOUR, linewidth=1.8)
     if verified is not None and known(verified):
         ax.axvline(verified, color=INK, linewidth=1.8, linestyle=(0, (4, 2)))

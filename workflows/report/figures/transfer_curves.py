@@ -40,9 +40,11 @@ def note(data: ReportData) -> str:
     return " ".join(words)
 
 
-def _unit(text: str) -> str:
-    found = re.search(r"\(([^()]+)\)\s*$", text)
-    return f" ({found.group(1)})" if found else ""
+def error_label(of: str) -> str:
+    """The axis of errors of a quantity "NAME [UNIT]"; codes are their own unit."""
+    found = re.search(r"[\[(]([^\[\]()]+)[\])]\s*$", of)
+    unit = found.group(1) if found else "LSB" if of == "code" else ""
+    return f"error [{unit}]" if unit else "error"
 
 
 def _draw(top: Axes, bottom: Axes, curve: MeasuredCurve) -> None:
@@ -68,7 +70,7 @@ def _draw(top: Axes, bottom: Axes, curve: MeasuredCurve) -> None:
     bottom.yaxis.get_offset_text().set(color=MUTED, size=8)
     top.set_title(f"{_KINDS.get(curve.kind, curve.kind)}: {label(curve.name, 26)}")
     top.set_ylabel(label(curve.y_label, 34))
-    bottom.set_ylabel(f"error {label(_unit(curve.y_label), 12)}")
+    bottom.set_ylabel(label(error_label(curve.y_label), 18))
     bottom.set_xlabel(label(curve.x_label, 40))
     top.tick_params(labelbottom=False)
     for ax in (top, bottom):
