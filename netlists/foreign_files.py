@@ -17,6 +17,7 @@ from compact_models.errors import InputError, closest
 from netlists.circuit import ForeignSubcircuit, SourceFiles
 from netlists.foreign import check_block
 from netlists.foreign_names import declared, unknown
+from netlists.names import in_ascii
 
 _CARDS = (
     ".subckt", ".ends", ".model", ".param", ".params", ".func", ".global", ".nodeset",
@@ -320,7 +321,8 @@ def _text(path: Path) -> str:
     try:
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError:
-        text = data.decode("latin-1")  # only comments may hold such characters
+        # As Windows writes it; only comments may hold such characters.
+        text = data.decode("cp1252", errors="replace")
     return text.replace("\r\n", "\n").replace("\r", "\n")
 
 
@@ -354,16 +356,16 @@ def _line(number: int, before: list[str], raw: list[str]) -> _Line:
 
 def _comment(bare: str, where: str) -> str:
     """A comment, or an empty line, as it may stand in a copy."""
-    if bare.startswith("*#") and _DECORATION.match(bare):
-        return f"* {bare[1:]}"
-    if bare.startswith("*#") or bare.lower().startswith("*ng_script"):
+    text = in_ascii(bare)  # before it is judged: a wide # becomes one
+    if text.startswith("*#") and _DECORATION.match(text):
+        return f"* {text[1:]}"
+    if text.startswith("*#") or text.lower().startswith("*ng_script"):
         raise InputError(
             "ngspice runs what stands behind *# as a command",
             where=where,
             value=bare,
             hint="begin the comment with '* #' if it is one",
         )
-    text = "".join(c if 32 <= ord(c) < 127 else " " if c == "\t" else "?" for c in bare)
     return text if not text or text.startswith("*") else f"* {text}"
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 import re
+import unicodedata
 
 from compact_models.errors import InputError
 
@@ -57,3 +58,19 @@ def comment(text: str) -> str:
     """`text` on one line of printable ASCII, so that it stays behind its comment sign."""
     line = " ".join(str(text).split())
     return "".join(c if 32 <= ord(c) < 127 else "?" for c in line)
+
+
+_SPELLED = {
+    "\u00b5": "u", "\u03bc": "u", "\u03a9": "Ohm", "\u2126": "Ohm", "\u00b0": "deg",
+    "\u00df": "ss", "\u00b1": "+-", "\u00d7": "x", "\u2013": "-", "\u2014": "-",
+}  # fmt: skip
+
+
+def in_ascii(text: str) -> str:
+    """`text` in printable ASCII: letters without their accents, signs of units spelled.
+
+    What has no such spelling becomes `?`, a tab a blank.
+    """
+    spelled = "".join(_SPELLED.get(c, c) for c in text.replace("\t", " "))
+    plain = (c for c in unicodedata.normalize("NFKD", spelled) if not unicodedata.combining(c))
+    return "".join(c if 32 <= ord(c) < 127 else "?" for c in plain)

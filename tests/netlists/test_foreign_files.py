@@ -142,8 +142,15 @@ def test_what_no_deck_reads_is_not_looked_at(tmp_path: Path) -> None:
 
 def test_old_files_and_windows_lines(tmp_path: Path) -> None:
     path = tmp_path / "own.cir"
-    path.write_bytes(b"* 10 \xb5A\r\n" + GOOD.replace("\n", "\r\n").encode())
-    assert texts(read(path))["own.cir"] == f"* 10 ?A\n{GOOD}"
+    path.write_bytes(b"* f\xfcr 10 \xb5A, 5 \x80\r\n" + GOOD.replace("\n", "\r\n").encode())
+    assert texts(read(path))["own.cir"] == f"* fur 10 uA, 5 ?\n{GOOD}"
+
+
+def test_a_comment_that_only_reads_like_a_command_in_ascii_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "own.cir"
+    path.write_text(f"*\uff03shell ls\n{GOOD}", encoding="utf-8")  # a wide number sign
+    with pytest.raises(InputError, match="as a command"):
+        read(path)
 
 
 def test_parameters_inside_a_block_are_its_own(tmp_path: Path) -> None:
