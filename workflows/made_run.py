@@ -235,7 +235,9 @@ def module_hash(target: str) -> str:
     try:
         return hashlib.sha256(file.read_bytes()).hexdigest()
     except OSError as error:
-        raise InputError(f"cannot read this file ({error.strerror})", where=str(file)) from error
+        gone = isinstance(error, FileNotFoundError)
+        what = "there is no such file" if gone else f"cannot read this file ({error.strerror})"
+        raise InputError(what, where=str(file)) from error
 
 
 def _size(error: float) -> str:
