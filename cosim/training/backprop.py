@@ -36,6 +36,7 @@ from cosim.training import loop
 from cosim.training.backprop_spec import BackpropSpec
 from cosim.training.loop import Epoch, Loss, Saved, Say, Task, TrainState
 from cosim.training.optimisers import MakeOptimiser, adam_with_cosine
+from netlists.tiles import LayerPlan
 
 Array = NDArray[np.float64]
 Labels = NDArray[np.int64]
@@ -206,20 +207,15 @@ def _warn(text: str) -> None:
 
 
 def programming_factors(network: CrossbarNetwork, stream: Stream, step: int) -> list[torch.Tensor]:
-    """Programming errors of one training step, [layer] -> [1, tile, row, col]."""
+    """Programming errors of one training step, [layer] -> [1, tile, row, col]; padding has 0."""
     sigma = network.hardware.cell.sigma_program
 
-    def scores(path: str, shape: tuple[int, int]) -> torch.Tensor:
-        rng = stream.at(f"training/{path}/cells", step).rng()
-        return torch.from_numpy(rng.standard_normal(shape))
+    def scores(plan: LayerPlan) -> torch.Tensor:
+        rng = stream.at(f"training/{plan.name}/cells", step).rng()
+        return torch.from_numpy(rng.standard_normal((1, 2, plan.rows, plan.outputs)))
 
     return [
-        layout.stack_cells(
-            [scores(f"{plan.name}/{tile.name}", (tile.rows, tile.cols)) for tile in plan.tiles]
-        )
-        .mul_(sigma)
-        .exp_()
-        .unsqueeze(0)
+        layout.split_cells(scores(plan).mul_(sigma).exp_())
         for plan, layout in zip(network.plans, network.layouts, strict=True)
     ]
 
