@@ -11,9 +11,9 @@ from compact_models.files import write_text_atomic
 from compact_models.variation import Stream
 from cosim.array.pulse_pairs import Pair
 from cosim.driven.spice import states_deck
-from cosim.driven.train_pulses import train_slots
+from cosim.driven.train_pulses import TrainPulses, train_slots
 from cosim.driven.train_waveforms import train_waveforms
-from cosim.network.chip_updates import raising_sign, tile_pulses, tile_trains, writable_tile
+from cosim.network.chip_updates import raising_sign, tile_trains, writable_tile
 from cosim.pulses.trains import PulseTrains, UpdateRule, has_pulse, pulse_trains
 from netlists.chip import Chip
 from netlists.names import comment
@@ -61,7 +61,7 @@ def write_update_decks(
         for number, part in enumerate(plan.tiles):
             array = writable_tile(chip, layer, number)
             slots = train_slots(tile_trains(trains, part, pair), 0)
-            pulses = tile_pulses(chip.hardware.pulse, sign, drawn[layer][number])
+            pulses = TrainPulses.of(chip.hardware.pulse, up_sign=sign, lines=drawn[layer][number])
             driven = train_waveforms(array.at_rest(), slots, pulses)
             minus = "their negatives" if pair == "both" else "no pulses"
             lines = (

@@ -29,6 +29,8 @@ from numpy.typing import NDArray
 from compact_models.errors import InputError
 from cosim.pulses.trains import LONGEST, PulseTrains, has_pulse
 from netlists.pulse import Pulse
+from netlists.update.drawn import TilePulses
+from netlists.update.spec import PulseSpec
 
 Array = NDArray[np.float64]
 
@@ -45,11 +47,7 @@ class TrainPulses:
             from word line to bit line. A line carries half of it.
         down: the same of a step down, of the other sign.
         gap_s: pause between two slots [s], >= 0.
-        word_level: by what the level of each word line's driver differs, a factor > 0, [row]; None
-            for 1.
-        bit_level: the same of the bit lines, [col].
-        word_width: by what its pulses last longer at their level, likewise, [row].
-        bit_width: the same of the bit lines, [col].
+        lines: by what amplitudes and widths of lines differ, factors > 0; None for 1.
 
     Raises:
         InputError: levels of one sign or of none, a pause or a factor that is none.
@@ -58,10 +56,19 @@ class TrainPulses:
     up: Pulse
     down: Pulse
     gap_s: float = 0.0
-    word_level: Array | None = None
-    bit_level: Array | None = None
-    word_width: Array | None = None
-    bit_width: Array | None = None
+    lines: TilePulses | None = None
+
+    @staticmethod
+    def of(spec: PulseSpec, *, up_sign: int, lines: TilePulses | None = None) -> TrainPulses:
+        """Those of a chip.
+
+        Args:
+            spec: its pulses.
+            up_sign: 1 or -1, the polarity from word line to bit line that steps cells up.
+            lines: the generators of a tile, as a sample draws them.
+        """
+        up = spec.nominal.at(up_sign * spec.amplitude_v)
+        return TrainPulses(up, up.at(-up_sign * spec.amplitude_down_v), spec.gap_s, lines)
 
     def __post_init__(self) -> None:
         """Checks the numbers."""
@@ -76,14 +83,17 @@ class TrainPulses:
             raise InputError(
                 "no pause", where="gap_s", value=self.gap_s, allowed="a finite number, >= 0"
             )
-        for name in ("word_level", "bit_level", "word_width", "bit_width"):
-            factors = getattr(self, name)
-            if factors is not None and not (
-                factors.ndim == 1 and bool(((factors > 0) & (factors < np.inf)).all())
-            ):
+        for name, factors in self._factors.items():
+            if not (factors.ndim == 1 and bool(((factors > 0) & (factors < np.inf)).all())):
                 raise InputError(
-                    "no factors of lines", where=name, allowed="finite numbers > 0, one a line"
+                    "no factors of lines",
+                    where=f"lines.{name}",
+                    allowed="finite numbers > 0, one a line",
                 )
+
+    @property
+    def _factors(self) -> dict[str, Array]:
+        return {} if self.lines is None else dict(vars(self.lines))
 
     def pulse(self, *, up: bool) -> Pulse:
         """That of a step up or down."""
@@ -95,25 +105,37 @@ class TrainPulses:
         Raises:
             InputError: they are.
         """
-        for name in ("word_level", "word_width", "bit_level", "bit_width"):
-            factors, lines = getattr(self, name), shape[name.startswith("bit")]
-            if factors is not None and len(factors) != lines:
+        for name, factors in self._factors.items():
+            lines = shape[name.startswith("bit")]
+            if len(factors) != lines:
                 raise InputError(
-                    "one factor for every line", where=name, value=len(factors), allowed=str(lines)
+                    "one factor for every line",
+                    where=f"lines.{name}",
+                    value=len(factors),
+                    allowed=str(lines),
                 )
 
     def widths(self, shape: tuple[int, int]) -> tuple[Array, Array]:
         """How long the levels of word lines [row] and of bit lines [col] last, over the pulse's."""
-        rows, cols = shape
-        word, bit = self.word_width, self.bit_width
-        return np.ones(rows) if word is None else word, np.ones(cols) if bit is None else bit
+        if self.lines is None:
+            return np.ones(shape[0]), np.ones(shape[1])
+        return self.lines.word_width, self.lines.bit_width
 
     def levels_v(self, slots: TrainSlots) -> tuple[Array, Array]:
         """The levels of word lines [slot, row] and of bit lines [slot, col], in V."""
         half_v = 0.5 * np.where(slots.up, self.up.amplitude_v, self.down.amplitude_v)[:, None]
-        word = half_v * slots.rows * (1.0 if self.word_level is None else self.word_level)
-        bit = -half_v * slots.cols * (1.0 if self.bit_level is None else self.bit_level)
-        return word, bit
+        word, bit = half_v * slots.rows, -half_v * slots.cols
+        if self.lines is None:
+            return word, bit
+        return word * self.lines.word_amplitude, bit * self.lines.bit_amplitude
+
+    def highest_v(self, *, up: bool) -> float:
+        """The highest level of a cell at a coincidence, with its sign [V]."""
+        level_v = self.pulse(up=up).amplitude_v
+        if self.lines is None:
+            return level_v
+        word, bit = self.lines.word_amplitude.max(), self.lines.bit_amplitude.max()
+        return float(0.5 * level_v * (word + bit))
 
 
 @dataclass(frozen=True, eq=False)

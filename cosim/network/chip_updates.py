@@ -10,13 +10,10 @@ import torch
 from compact_models.errors import InputError
 from cosim.array.pulse_pairs import Pair
 from cosim.devices.polarity import polarity
-from cosim.driven.train_pulses import TrainPulses
 from cosim.driven.writable import WritableArray
 from cosim.pulses.trains import PulseTrains
 from netlists.chip import Chip
 from netlists.tiles import TilePlan
-from netlists.update.drawn import TilePulses
-from netlists.update.spec import PulseSpec
 
 _SIGN = torch.iinfo(torch.int32).min  # the bit of a word that is its sign
 
@@ -63,26 +60,6 @@ def raising_sign(chip: Chip) -> int:
             hint="name a compact model with states, such as vteam or stanford",
         )
     return sign
-
-
-def tile_pulses(spec: PulseSpec, sign: int, drawn: TilePulses) -> TrainPulses:
-    """What the generators of a tile's lines make; a step up raises a cell's conductance.
-
-    Args:
-        spec: the pulses of the chip.
-        sign: the polarity that raises a conductance.
-        drawn: the tile's generators.
-    """
-    up = spec.nominal.at(sign * spec.amplitude_v)
-    return TrainPulses(
-        up,
-        replace(up, amplitude_v=-sign * spec.amplitude_down_v),
-        gap_s=spec.gap_s,
-        word_level=drawn.word_amplitude,
-        bit_level=drawn.bit_amplitude,
-        word_width=drawn.word_width,
-        bit_width=drawn.bit_width,
-    )
 
 
 def tile_trains(trains: PulseTrains, part: TilePlan, pair: Pair) -> PulseTrains:

@@ -14,6 +14,8 @@ from benchmarks import update_movement
 from compact_models.errors import InputError
 from compact_models.library import find_model, find_set
 from compact_models.variation import Stream
+from cosim.array.layout import TileLayout
+from cosim.array.updates.layer import update_layer
 from cosim.array.updates.tile import by_engine, update_tile
 from cosim.driven.engines import Means, pulse_engine
 from cosim.driven.ode import run_ode
@@ -26,6 +28,7 @@ from cosim.pulses.trains import PulseTrains, coincidence_counts, packed
 from cosim.surrogate.update import UpdateNoise, UpdateSurrogate
 from cosim.tables.layout import Effort
 from netlists.pulse import Pulse
+from netlists.update.drawn import TilePulses
 from netlists.wires import Wires
 from tests.write.tables import kept_table
 
@@ -160,11 +163,8 @@ def test_half_selected_cells_move_if_their_device_does() -> None:
 def test_lines_have_levels_and_widths_of_their_own() -> None:
     start, trains = tile((5, 3)), part(opposite_pair((5, 3)), 0, 1)
     rng = np.random.default_rng(2)
-    own = replace(
-        PULSES,
-        word_level=rng.uniform(0.94, 1.06, 5), bit_level=rng.uniform(0.94, 1.06, 3),
-        word_width=rng.uniform(0.9, 1.1, 5), bit_width=rng.uniform(0.9, 1.1, 3),
-    )  # fmt: skip
+    spread = (rng.uniform(1 - s, 1 + s, n) for n in (5, 3) for s in (0.06, 0.1))
+    own = replace(PULSES, lines=TilePulses(*spread))
     means, begun = Means(tables=(table(),)), start.fractions()
     moved = {
         (k, pulses is own): update_tile(k, start, trains, pulses, means).array.fractions() - begun
@@ -288,3 +288,49 @@ def test_twenty_updates_of_16_x_8_cells(ngspice: Ngspice, device: str) -> None:
     assert rms(table - known) <= 0.1 * rms(known)
     assert rms(ode - known) <= 0.1 * rms(known)
     assert rms(update_movement.control(given) - known) >= 3 * 0.1 * rms(known)
+
+
+def test_a_matrix_of_many_tiles_and_chips_moves_as_one_tile() -> None:
+    # Without wires a cell sees its own lines only: how the matrix is cut changes nothing.
+    like = WritableArray(MODEL, NUMBERS, Wires(0.0, 0.0), {"w": np.zeros((1, 1))})
+    low, high = 0.4 * 3e-9, 0.6 * 3e-9
+    state = torch.from_numpy(np.random.default_rng(6).uniform(low, high, (2, 2, 5, 3)))
+    chips = [opposite_pair((5, 3), pulses) for pulses in (2, 3)]
+    means = Means(tables=(table(),))
+    found = {}
+    for edges in (((0, 5), (0, 3)), ((0, 2, 5), (0, 1, 3))):
+        layout = TileLayout(*edges)
+        pulses = [[PULSES] * layout.tiles] * 2
+        for pair in ("reference", "both"):
+            found[layout.tiles, pair] = update_layer(
+                "table", state, layout, like, chips, pulses, means,
+                pair=pair,  # type: ignore[arg-type]
+            )  # fmt: skip
+    for pair in ("reference", "both"):
+        one, many = found[1, pair], found[4, pair]
+        torch.testing.assert_close(many.state, one.state, rtol=0, atol=1e-13 * 3e-9)
+        torch.testing.assert_close(many.energy_j, one.energy_j, rtol=3e-3, atol=0)
+        assert many.coincidences == one.coincidences
+    counts = torch.stack([coincidence_counts(one)[:1].sum(0) for one in chips])
+    first = update_layer(
+        "table", state, TileLayout((0, 2, 5), (0, 3)), like,
+        [part(one, 0, 1) for one in chips], [[PULSES] * 2] * 2, means, pair="both",
+    )  # fmt: skip
+    moved = first.state - state
+    # Up is a higher conductance and a lower state; the minus cell goes the other way.
+    assert torch.equal(moved[:, 0].sign().int(), -counts.sign())
+    assert torch.equal(moved[:, 1].sign().int(), counts.sign())
+    assert torch.equal(found[4, "reference"].state[:, 1], state[:, 1])
+    torch.testing.assert_close(
+        found[4, "reference"].state[:, 0], found[4, "both"].state[:, 0], rtol=0, atol=1e-21
+    )
+
+
+def test_a_layer_needs_pulses_for_every_tile() -> None:
+    like = WritableArray(MODEL, NUMBERS, Wires(0.0, 0.0), {"w": np.zeros((1, 1))})
+    state = torch.full((1, 2, 5, 3), 1.5e-9, dtype=torch.float64)
+    with pytest.raises(InputError, match="1 chips of 2 tiles"):
+        update_layer(
+            "ode", state, TileLayout((0, 2, 5), (0, 3)), like, [opposite_pair((5, 3))],
+            [[PULSES]], Means(), pair="both",
+        )  # fmt: skip

@@ -15,9 +15,9 @@ from compact_models.cell_device import CellDevice
 from compact_models.library import find_model, find_set
 from cosim.array.device_cells import device_cells
 from cosim.driven.ode import run_ode
-from cosim.driven.train_pulses import train_slots
+from cosim.driven.train_pulses import TrainPulses, train_slots
 from cosim.driven.train_waveforms import train_waveforms
-from cosim.network.chip_updates import raising_sign, tile_pulses, tile_trains, writable_tile
+from cosim.network.chip_updates import raising_sign, tile_trains, writable_tile
 from cosim.network.held_chip import held_chip
 from cosim.ngspice import Ngspice
 from cosim.pulses.trains import PulseTrains, packed
@@ -90,7 +90,7 @@ def test_cells_end_where_the_equations_say(chip: Chip, tmp_path: Path, ngspice: 
     drawn = draw_pulses(PULSE, chip.plans, seed=4, sample=1)
     trains = trains_of((tmp_path / "deck" / "trains.csv").read_text(), "layer_0", tile)
     array = writable_tile(chip, 0, 1)
-    pulses = tile_pulses(PULSE, raising_sign(chip), drawn[0][1])
+    pulses = TrainPulses.of(PULSE, up_sign=raising_sign(chip), lines=drawn[0][1])
     after = run_ode(train_waveforms(array.at_rest(), train_slots(trains, 0), pulses))
     assert after.ok
     span = array.parameter_set.values["w_off"]  # from 0

@@ -19,6 +19,7 @@ from cosim.driven.train_waveforms import train_waveforms
 from cosim.ngspice import Ngspice, Outcome
 from cosim.pulses.trains import PulseTrains, UpdateRule, coincidence_counts, pulse_trains
 from netlists.pulse import Pulse
+from netlists.update.drawn import TilePulses
 from netlists.wires import Wires
 
 SHAPE = (6, 4)
@@ -104,10 +105,7 @@ def test_every_line_has_its_own_level_and_width() -> None:
     factors = np.random.default_rng(4).uniform(0.8, 1.2, 20)
     word_level, word_width, bit_level, bit_width = np.split(factors, [6, 12, 16])
     even = TrainPulses(pulse, pulse.at(-0.9), 1e-10)
-    own = replace(
-        even, word_level=word_level, word_width=word_width,
-        bit_level=bit_level, bit_width=bit_width,
-    )  # fmt: skip
+    own = replace(even, lines=TilePulses(word_level, word_width, bit_level, bit_width))
     slots = train_slots(some, 0)
     first, second = (train_waveforms(array, slots, one) for one in (even, own))
     for name, level, width in (
@@ -130,7 +128,8 @@ def test_refusals() -> None:
     array, some = at_rest("constant_step", "gokmen_vlasov"), trains(2)
     pulse = Pulse(1.0, 1e-9, 1e-10, 1e-10)
     good = TrainPulses(pulse, pulse.at(-1.0))
-    for wrong in ({"gap_s": -1.0}, {"down": pulse}, {"word_level": np.zeros(6)}):
+    dead = TilePulses(np.zeros(6), np.ones(6), np.ones(4), np.ones(4))
+    for wrong in ({"gap_s": -1.0}, {"down": pulse}, {"lines": dead}):
         with pytest.raises(InputError, match=next(iter(wrong))):
             replace(good, **wrong)  # type: ignore[arg-type]
     with pytest.raises(InputError, match="sample"):
@@ -138,8 +137,9 @@ def test_refusals() -> None:
     narrow = replace(some, words=some.words[:, :5])
     with pytest.raises(InputError, match="array"):
         train_waveforms(array, train_slots(narrow, 0), good)
+    narrower = replace(good, lines=TilePulses(*(np.ones(n) for n in (6, 6, 4, 3))))
     with pytest.raises(InputError, match="bit_width"):
-        train_waveforms(array, train_slots(some, 0), replace(good, bit_width=np.ones(6)))
+        train_waveforms(array, train_slots(some, 0), narrower)
 
 
 @pytest.mark.ngspice

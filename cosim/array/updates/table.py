@@ -1,11 +1,11 @@
 """Updates by the measured table of one pulse, at the voltages that arrive behind the wires.
 
-As many slots as no cell moves far in, of one update or several, are solved together: the voltages
-across all cells for the states before them and for those that come of it, and in between straight.
-The table then says what each pulse does. A cell has one voltage in a slot, that of the slot's
-middle: steps of some percent of the range are near, cells that run through it in one pulse are not.
-Lines whose pulses last longer or shorter make steps in proportion; what of the longer half is left
-when the shorter one is over is left out.
+Many slots, of one update or several, are solved together: the voltages across all cells in all of
+them, then by the table what every pulse does at these, then the voltages again for the states that
+cells have in the middle of each slot, until the two agree. A cell has one voltage in a slot: steps
+of some percent of the range are near, cells that run through it in one pulse are not. Lines whose
+pulses last longer or shorter make steps in proportion; what of the longer half is left when the
+shorter one is over is left out.
 """
 
 from __future__ import annotations
@@ -35,9 +35,11 @@ from cosim.surrogate.update import UpdateNoise, UpdateSurrogate
 from netlists.pulse import Pulse
 
 _EXACT = 1e-4  # of the highest voltage: how exactly the wires are solved; the tables know no more
-_FAR = 0.1  # of the range: the most that a cell may move in slots that are solved together
 _LITTLE = 1e-3  # of the range: where no cell moved so far the voltages of before are good enough
-_SURE = 0.8  # of as many slots as the last ones let hope for
+_AGREE = 2e-4  # of the range: how far states of two rounds may be apart
+_ROUNDS = 8  # of states and voltages until they must agree
+_SLOW = 0.5  # of what was left in the round before: where more is left fewer slots are tried
+_GROW = 1.5  # times as many slots as last time
 _AT_ONCE = 1 << 18  # voltages that are solved together
 
 
@@ -85,7 +87,7 @@ class _Tile:
         )
 
     def states(self, x: torch.Tensor) -> dict[str, torch.Tensor]:
-        """All states with the written one at fractions, by name, each [row, col]."""
+        """All states with the written one at fractions [..., row, col], by name."""
         now = [*self.fractions[: self.index], x, *self.fractions[self.index + 1 :]]
         names = [one.name for one in self.array.model.states]
         return dict(zip(names, self.functions.states(now, self.p), strict=True))
@@ -100,7 +102,7 @@ class _Tile:
         """Across the cells, [slot, row, col], and what sources give over what cells take, [slot].
 
         Args:
-            x: the written states, [row, col], for all slots.
+            x: the written states, [row, col] for all slots, or [slot, row, col].
             word_v: of the drivers of word lines, [slot, row].
             bit_v: of bit lines, [slot, col].
             guess_v: to start from, [slot, row, col].
@@ -163,11 +165,13 @@ class _Moved:
 
     Attributes:
         x: the written states after them, [row, col].
-        heat_j: of every cell, likewise.
+        middle: in the middle of each, [slot, row, col].
+        heat_j: of every cell, [row, col].
         given_j: of all sources.
     """
 
     x: torch.Tensor
+    middle: torch.Tensor
     heat_j: torch.Tensor
     given_j: float
 
@@ -192,32 +196,29 @@ def updates(
     with torch.no_grad():
         tile = _Tile.of(array)
         whole = _laid_out(tile, every, pulses, noise, kinds=len(tables))
-        nothing = torch.zeros(array.shape, dtype=torch.float64)
-        now = kept = _Moved(tile.fractions[tile.index].clamp(0, 1), nothing, 0.0)
+        x = kept_x = tile.fractions[tile.index].clamp(0, 1)
+        heat_j, given_j = torch.zeros(array.shape, dtype=torch.float64), 0.0
+        kept = heat_j, given_j
         at, reached, failed = 0, 0, ""
-        most = max(1, _AT_ONCE // array.works.size)
-        size = min(most, max(ends[0], 1)) if ends else 1
+        size = most = max(1, _AT_ONCE // array.works.size)
         while at < len(whole.kind):
             size = min(size, len(whole.kind) - at)
-            found = _through(tile, whole.part(at, at + size), now.x, tables)
+            found = _through(tile, whole.part(at, at + size), x, tables)
             if isinstance(found, str):
+                if size > 1:
+                    size //= 2
+                    continue
                 failed = found
                 break
-            far = float((found.x - now.x).abs().max())
-            hoped = max(1, int(_SURE * size * _FAR / max(far, 1e-12)))
-            if far > _FAR and size > 1:
-                size = min(hoped, size - 1)
-                continue
-            now = _Moved(found.x, now.heat_j + found.heat_j, now.given_j + found.given_j)
-            at += size
-            size = min(most, hoped)
+            x, heat_j, given_j = found.x, heat_j + found.heat_j, given_j + found.given_j
+            at, size = at + size, min(most, 1 + int(_GROW * size))
             if at in ends:
-                kept, reached = now, at
+                kept_x, kept, reached = x, (heat_j, given_j), at
     done = len(every) if not failed else bisect_right(ends, reached)
     return TileUpdate(
-        array=tile.after(kept.x),
-        energy_j=kept.heat_j.numpy(),
-        given_j=kept.given_j,
+        array=tile.after(kept_x),
+        energy_j=kept[0].numpy(),
+        given_j=kept[1],
         pulses=sum(one.pulses for one in every[:done]),
         coincidences=sum(one.coincidences for one in every[:done]),
         done=done,
@@ -268,57 +269,64 @@ _Tables = Sequence[tuple[UpdateSurrogate, Pulse]]
 
 def _through(tile: _Tile, slots: _Slots, x: torch.Tensor, tables: _Tables) -> _Moved | str:
     """The tile after some slots; a text is why there is no result."""
-    unsolved, unknown = "the voltages across the cells were not found", "a table has no answer"
-    solved = tile.voltages(x, slots.word_v, slots.bit_v)
-    if solved is None:
-        return unsolved
-    first_v, taken = solved
-    found = _moved(tile, slots, x, first_v, taken, tables)
-    if found is None:
-        return unknown
-    far = float((found.x - x).abs().max())
-    if _LITTLE < far <= _FAR or (far > _LITTLE and len(slots.kind) == 1):
-        # Of the way to the voltages of the states that are found: each slot at its middle.
-        solved = tile.voltages(found.x, slots.word_v, slots.bit_v, first_v)
+    middle, guess_v, left = x, None, math.inf
+    for turn in range(_ROUNDS):
+        solved = tile.voltages(middle, slots.word_v, slots.bit_v, guess_v)
         if solved is None:
-            return unsolved
-        way = (torch.arange(len(slots.kind), dtype=torch.float64) + 0.5) / len(slots.kind)
-        across_v = torch.lerp(first_v, solved[0], way[:, None, None])
-        found = _moved(tile, slots, x, across_v, torch.lerp(taken, solved[1], way), tables)
-    return unknown if found is None else found
+            return "the voltages across the cells were not found"
+        guess_v, taken = solved
+        found = _moved(tile, slots, x, middle.expand_as(guess_v), guess_v, taken, tables)
+        if found is None:
+            return "a table has no answer"
+        off = float((found.middle - middle).abs().max())
+        # In one slot a cell that takes its own voltage away would go to and fro, and one that gives
+        # way further and further: there it is the voltage of half of what it does at the first.
+        if off <= (_AGREE if turn else _LITTLE) or (turn and len(slots.kind) == 1):
+            return found
+        if turn > 1 and off > _SLOW * left:
+            break
+        middle, left = found.middle, off
+    return "states and voltages do not agree"
 
 
 def _moved(
     tile: _Tile,
     slots: _Slots,
     x: torch.Tensor,
+    middle: torch.Tensor,
     across_v: torch.Tensor,
     taken: torch.Tensor,
     tables: _Tables,
 ) -> _Moved | None:
     """States and heat after slots at given voltages; None where a table has no answer.
 
-    Cells that are half-selected or idle move little: for all slots at once, half of it before their
-    coincidences and half after them. Those follow each other: the first of every cell, the second
-    ones, and so on.
+    Cells that are half-selected or idle hardly move: all slots at once, at states that are known
+    nearly. Coincidences follow each other: the first of every cell, the second ones, and so on.
+
+    Args:
+        tile: the tile.
+        slots: its slots.
+        x: states before them, [row, col].
+        middle: nearly those in the middle of every slot, [slot, row, col].
+        across_v: voltages across the cells, likewise.
+        taken: what sources give over what cells take, [slot].
+        tables: of every kind.
     """
     heat = torch.zeros_like(across_v)
-    drift = torch.zeros_like(across_v)
+    change = torch.zeros_like(across_v)
     for kind, (table, pulse) in enumerate(tables):
         at = slots.kind == kind
         if bool(at.any()):
             u, rests = across_v[at], slots.idle[at]
             u = torch.where(rests, u.clamp(*table.range_v), u)
-            u = torch.where(slots.hit[at], 0.0, u)
-            after, energy = table.pulse_on(x.expand_as(u), u)
-            drift[at] = (after - x) * slots.share[at]
+            u = torch.where(slots.hit[at], 0.0, u)  # where nothing moves and nothing is heated
+            after, energy = table.pulse_on(middle[at], u)
+            change[at] = torch.where(tile.works, (after - middle[at]) * slots.share[at], 0.0)
             stuck_j = tile.stuck_s * across_v[at] ** 2 * pulse.square_s
             heat[at] = torch.where(tile.works, energy, stuck_j) * slots.width[at]
-    # A cell that is hit sees 0 V above, where nothing moves and nothing is heated.
-    half = 0.5 * torch.where(tile.works, drift.sum(0), 0.0)
-    if not bool(torch.isfinite(half).all()):
+    if not bool(torch.isfinite(change).all()):
         return None
-    now = (x + half).clamp(0, 1)
+    drift, hits = change.cumsum(0) - change, torch.zeros_like(x)
     when, row, col = slots.hit.nonzero(as_tuple=True)
     turn = (slots.hit.cumsum(0) - 1)[when, row, col]
     for k in range(int(turn.max()) + 1 if len(turn) else 0):
@@ -327,14 +335,21 @@ def _moved(
             if not bool(chosen.any()):
                 continue
             at, i, j = when[chosen], row[chosen], col[chosen]
-            before = now[i, j]
+            before = (x[i, j] + hits[i, j] + drift[at, i, j]).clamp(0, 1)
             after, energy = table.pulse_on(before, across_v[at, i, j])
             if not bool(torch.isfinite(after).all()):
                 return None
-            now[i, j] = (before + (after - before) * slots.share[at, i, j]).clamp(0, 1)
+            moved = before + (after - before) * slots.share[at, i, j]
+            change[at, i, j] = moved.clamp(0, 1) - before
+            hits[i, j] += change[at, i, j]
             heat[at, i, j] = energy * slots.width[at, i, j]
-    now = torch.where(tile.works, (now + half).clamp(0, 1), x)
-    return _Moved(now, heat.sum(0), float((heat.sum((-2, -1)) * taken).sum()))
+    way = change.cumsum(0)
+    return _Moved(
+        x=(x + way[-1]).clamp(0, 1),
+        middle=(x + way - 0.5 * change).clamp(0, 1),
+        heat_j=heat.sum(0),
+        given_j=float((heat.sum((-2, -1)) * taken).sum()),
+    )
 
 
 def _fitting(
@@ -348,9 +363,7 @@ def _fitting(
             hint="take the fidelity ode or spice",
         )
     pulse, name = pulses.pulse(up=up), "up" if up else "down"
-    word, bit = pulses.word_level, pulses.bit_level
-    largest = 0.5 * sum(1.0 if x is None else float(x.max()) for x in (word, bit))
-    level_v = pulse.amplitude_v * largest
+    level_v = pulses.highest_v(up=up)
     wanted = (array.model.name, array.parameter_set.name, *pulse.timing_s)
     for table in tables:
         same = (table.model, table.parameter_set) == wanted[:2]
