@@ -38,7 +38,7 @@ from workflows.jobs import jobs
 from workflows.kept_tiles import KeptTiles, tile_key
 from workflows.slow import said_of_measuring
 from workflows.write_judge import Judged, judge_group, judged_together, places_to_judge
-from workflows.write_plan import WritePlan, fresh_tile, plan_writing
+from workflows.write_plan import WritePlan, fresh_tile, plan_writing, written_device
 from workflows.write_record import ChipWriting, exit_code, writing_lines
 from workflows.written_cells import cell_table, write_cells
 
@@ -72,9 +72,7 @@ def write_chip(run: Path, ngspice: Ngspice, reporter: Reporter) -> ChipWriting:
     chip = runfolder.read_chip(run, config)
     refuse_own_blocks(chip.hardware, "the exact read of what was written")
     split = load_split(config.data, seed=config.study.seed)
-    with reporter.stage(
-        f"what a pulse does to {config.writing.device} {config.writing.parameters}"
-    ) as on_pulse:
+    with reporter.stage(f"what a pulse does to {written_device(config)}") as on_pulse:
         plan = plan_writing(config, said_of_measuring(on_pulse, reporter.say, updates_folder()))
     reporter.say(f"    {plan.update.note}")
     targets = chip_targets(chip)
@@ -106,7 +104,7 @@ def write_chip(run: Path, ngspice: Ngspice, reporter: Reporter) -> ChipWriting:
     accuracies = [_accuracy(read.codes, labels) for read in reads]
     result = ChipWriting(
         write=config.writing.model_dump(mode="json"),
-        device=f"{config.writing.device} {config.writing.parameters}",
+        device=written_device(config),
         scheme=plan.scheme.name,
         levels=config.writing.levels,
         cells=len(off),

@@ -72,7 +72,7 @@ def plan_writing(config: Config, report: Report | None = None) -> WritePlan:
         known = not bool(surrogate.heat_j_per_v2[end].isnan().all())
         if known and float(surrogate.change[end].abs().max()) >= _STILL:
             continue
-        what = f"no state of {wanted.device!r} {wanted.parameters!r} moves by its {words} pulse"
+        what = f"no state of {written_device(config)} moves by its {words} pulse"
         if not known:
             what = f"the {words} pulse of {wanted.device!r} was not solved ({surrogate.reason})"
         raise InputError(
@@ -169,7 +169,7 @@ def fresh_tile(config: Config, target_s: Array) -> WritableArray:
         )
     except InputError as error:
         raise InputError(
-            f"cells that are off cannot be {config.writing.device!r} {config.writing.parameters!r}",
+            f"cells that are off cannot be {written_device(config)}",
             where="[cell] g_off_s",
             value=config.hardware.cell.g_off_s,
             allowed=error.allowed,
@@ -200,6 +200,16 @@ def _equal_wires(config: Config) -> Wires:
         return Wires(*config.hardware.wires.equal_ohm("writing"))
     except InputError as error:
         raise error.at("[wires] file") from error
+
+
+def written_device(config: Config) -> str:
+    """What the network is written into, as a user calls it: the model and its set.
+
+    Raises:
+        InputError: there is no such model or set.
+    """
+    model, numbers = _device(config)
+    return f"{model.name} {numbers.name}"
 
 
 def _device(config: Config) -> tuple[CompactModel, ParameterSet]:
