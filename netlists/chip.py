@@ -134,6 +134,18 @@ def map_network(
         full_scale: the network's input that a share of 1 stands for.
     """
     plans = plan_layers(stages, hardware, sample_inputs, full_scale=full_scale)
+    return programmed_chip(stages, hardware, plans, seed=seed, sample=sample)
+
+
+def programmed_chip(
+    stages: Sequence[LinearStage],
+    hardware: Hardware,
+    plans: Sequence[LayerPlan],
+    *,
+    seed: int,
+    sample: int,
+) -> Chip:
+    """A chip programmed with the weights of a network that is planned; see `map_network`."""
     weights = [
         augmented(stage.weight, stage.bias, plan.input_scale)
         for stage, plan in zip(stages, plans, strict=True)
@@ -149,7 +161,7 @@ def map_network(
     ]
     return Chip(
         hardware,
-        plans,
+        tuple(plans),
         draw_periphery(hardware, plans, seed=seed, sample=sample),
         program(hardware, plans, targets, seed=seed, sample=sample),
         tuple(weights),

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Protocol
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import nn
 
 from cosim.network.surrogate import SurrogateModel
@@ -16,8 +18,8 @@ from netlists.chip import Chip, LayerPeriphery
 from netlists.graph import LinearStage
 from netlists.tiles import LayerPlan
 from workflows.config import Config
-from workflows.data import Split
 
+Array = NDArray[np.float64]
 Stages = tuple[LinearStage, ...]
 Plans = tuple[LayerPlan, ...]
 Periphery = tuple[LayerPeriphery, ...]
@@ -32,13 +34,14 @@ class Learning(Protocol):
 
     reference: MakeOptimiser
 
-    def plan(self, stages: Stages, trained: Stages, split: Split) -> Plans:
+    def plan(self, stages: Stages, trained: Stages, inputs: Array, full_scale: float) -> Plans:
         """How the layers lie on the chip.
 
         Args:
-            stages: what training starts from.
+            stages: what training starts from, or what is programmed.
             trained: the same in floating point, trained; they set the ranges.
-            split: the data.
+            inputs: typical ones [batch, in], as shares of the read voltage.
+            full_scale: the network's input that a share of 1 stands for.
         """
         ...
 

@@ -22,8 +22,7 @@ from cosim.training.optimisers import MakeOptimiser, adam_with_cosine
 from netlists.chip import Chip, program
 from netlists.mapping import plan_layers
 from workflows.config import Config
-from workflows.data import Split
-from workflows.learning import Periphery, Plans, Stages
+from workflows.learning import Array, Periphery, Plans, Stages
 
 
 class ByBackprop:
@@ -34,10 +33,9 @@ class ByBackprop:
     def __init__(self, config: Config) -> None:
         self._config = config
 
-    def plan(self, stages: Stages, trained: Stages, split: Split) -> Plans:
+    def plan(self, stages: Stages, trained: Stages, inputs: Array, full_scale: float) -> Plans:
         """See `Learning`."""
-        full = split.scaling.full_scale
-        return plan_layers(trained, self._config.hardware, split.train_x, full_scale=full)
+        return plan_layers(trained, self._config.hardware, inputs, full_scale=full_scale)
 
     def network(
         self, plans: Plans, stages: Stages, periphery: Periphery, surrogate: SurrogateModel

@@ -23,8 +23,7 @@ from cosim.training.pulsed_sgd_spec import PulsedSgdSpec
 from netlists.chip import Chip
 from workflows.cell_device import pulsed_device
 from workflows.config import Config
-from workflows.data import Split
-from workflows.learning import Periphery, Plans, Stages
+from workflows.learning import Array, Periphery, Plans, Stages
 
 
 class InSitu:
@@ -36,15 +35,15 @@ class InSitu:
         self._config = config
         self._stream = Stream(config.study.seed, config.study.sample)
 
-    def plan(self, stages: Stages, trained: Stages, split: Split) -> Plans:
+    def plan(self, stages: Stages, trained: Stages, inputs: Array, full_scale: float) -> Plans:
         """See `Learning`."""
         return plan_in_situ(
             stages,
             trained,
             self._config.hardware,
             pulsed_device(self._config.device),
-            split.train_x,
-            full_scale=split.scaling.full_scale,
+            inputs,
+            full_scale=full_scale,
         )
 
     def network(

@@ -20,10 +20,10 @@ from cosim.ngspice import Ngspice
 from cosim.training import backprop, floating
 from netlists.chip import Chip, program
 from netlists.graph import LinearStage, linear_stages, network_graph
-from netlists.mapping import plan_layers
 from workflows.config import Config, NetworkSpec
 from workflows.console import Reporter
 from workflows.data import Split, load_split
+from workflows.learning import learning
 from workflows.made_run import Made, calibrated, cells, check_run_fits, write_config, write_run
 from workflows.runfolder import new_folder
 from workflows.scaling import Scale, fit_scaling
@@ -159,7 +159,7 @@ def _map(
     seed, sample = config.study.seed, config.study.sample
     reference = floating.network_of(stages)
     accuracy_float = floating.accuracy(reference, split.network_test_x, split.test_y)
-    plans = plan_layers(stages, config.hardware, split.train_x, full_scale=split.scaling.full_scale)
+    plans = learning(config).plan(stages, stages, split.train_x, split.scaling.full_scale)
     periphery, calibration = calibrated(config, plans, ngspice, reporter)
     network = CrossbarNetwork(config.hardware, plans, stages, calibration.model)
     wanted = [g.detach() for g in network.target_conductances()]

@@ -12,7 +12,7 @@ from compact_models.errors import InputError, closest
 from compact_models.variation import component_rng
 from cosim.network.held_chip import held_chip
 from cosim.ngspice import find_ngspice
-from netlists.chip import Chip, map_network
+from netlists.chip import Chip, programmed_chip
 from netlists.graph import LinearStage, linear_stages, network_graph
 from workflows import runfolder
 from workflows.backward_deck import RANDOM_ERRORS, write_backward_deck
@@ -20,6 +20,7 @@ from workflows.config import Config, load_config
 from workflows.console import Reporter
 from workflows.data import Split, load_split
 from workflows.deck import write_chip_deck
+from workflows.learning import learning
 from workflows.made_run import cells
 from workflows.own_data import OwnData, named_data, with_data
 from workflows.study_checks import check_study
@@ -180,12 +181,10 @@ def _of_module(target: str, config: Config, reporter: Reporter) -> _Source:
         split = _split(config, reporter)
         check_fits(stages, split, target)
         origin += f"; ranges from the training share of {split.source}, held-out inputs"
-        chip = _chip(config, stages, split)
+        chip = chip_for(config, stages, split.train_x, split.scaling.full_scale)
         return _Source(config, chip, split.test_x, origin, rows=split.test_rows)
     inputs = random_inputs(config, stages[0].weight.shape[1])
-    study = config.study
-    mapped = map_network(stages, config.hardware, inputs, seed=study.seed, sample=study.sample)
-    chip = held_chip(mapped)
+    chip = chip_for(config, stages, inputs, 1.0)
     return _Source(config, chip, inputs, f"{origin}; random inputs", _RANDOM)
 
 
@@ -203,7 +202,7 @@ def _of_config(path: Path, reporter: Reporter) -> _Source:
     with threads_for(cells(initial)):
         stages = float_stages(config, split, initial, reporter)
     origin = f"{path}, weights trained in floating point; held-out inputs"
-    chip = _chip(config, stages, split)
+    chip = chip_for(config, stages, split.train_x, split.scaling.full_scale)
     return _Source(config, chip, split.test_x, origin, rows=split.test_rows)
 
 
@@ -214,13 +213,12 @@ def _split(config: Config, reporter: Reporter) -> Split:
     return split
 
 
-def _chip(config: Config, stages: tuple[LinearStage, ...], split: Split) -> Chip:
-    mapped = map_network(
-        stages,
-        config.hardware,
-        split.train_x,
-        seed=config.study.seed,
-        sample=config.study.sample,
-        full_scale=split.scaling.full_scale,
+def chip_for(
+    config: Config, stages: tuple[LinearStage, ...], inputs: Array, full_scale: float
+) -> Chip:
+    """A chip programmed with weights, ranges from typical inputs; planned as its cells ask for."""
+    plans = learning(config).plan(stages, stages, inputs, full_scale)
+    study = config.study
+    return held_chip(
+        programmed_chip(stages, config.hardware, plans, seed=study.seed, sample=study.sample)
     )
-    return held_chip(mapped)

@@ -244,7 +244,7 @@ def _train(
     accuracy_float = floating.accuracy(reference, split.network_test_x, split.test_y)
     # The trained reference only sets ranges; the chip itself learns from the initial weights.
     way = learning(config)
-    plans = way.plan(stages, trained, split)
+    plans = way.plan(stages, trained, split.train_x, split.scaling.full_scale)
     periphery, calibration = calibrated(config, plans, ngspice, reporter, kept)
     network = way.network(plans, stages, periphery, calibration.model)
     history = _epochs(config, split, network, way.algorithm(stages), kept, reporter)

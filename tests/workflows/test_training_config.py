@@ -15,9 +15,11 @@ from compact_models.errors import InputError
 from cosim.training.backprop_spec import BackpropSpec
 from cosim.training.floating import initial_network
 from cosim.training.pulsed_sgd_spec import PulsedSgdSpec
+from netlists.graph import LinearStage
 from tests.workflows.command import names_all, refused, spiceloop
 from workflows.combinations import check_combination
 from workflows.config import Config, parse_config
+from workflows.netlist import chip_for
 
 IN_SITU = '[train]\nalgorithm = "pulsed_sgd"\n'
 SOFT = '[device]\nname = "soft_bounds"\n'
@@ -251,6 +253,26 @@ learning_rate = 1e-9
         ]
     assert moved[0] > 0.01
     assert moved[1] < 1e-6
+
+
+@pytest.mark.parametrize("pair", ["reference", "both"])
+def test_a_pulse_device_holds_programmed_weights_larger_than_its_own(pair: str) -> None:
+    """The difference of a pair, by its conductances, is the weight: none is cut off."""
+    text = f"""{IN_SITU}[device]
+name = "constant_step"
+parameters = "gokmen_vlasov"
+pair = "{pair}"
+"""
+    config = parse_config(text, where="x")
+    rng = np.random.default_rng(2)
+    stage = LinearStage("fc1", rng.uniform(-3, 3, (2, 5)), rng.uniform(-1, 1, 2), "identity")
+    chip = chip_for(config, (stage,), rng.uniform(0, 1, (20, 5)), 1.0)
+    (plan,), cell = chip.plans, config.hardware.cell
+    (tile,) = chip.conductance_s[0]
+    per_s = plan.weight_scale / (cell.g_on_s - cell.g_off_s)
+    held = (tile[:, 0::2] - tile[:, 1::2]) * per_s
+    np.testing.assert_allclose(held[:5], stage.weight.T, rtol=1e-9, atol=1e-9)
+    np.testing.assert_allclose(held[5], stage.bias, rtol=1e-9, atol=1e-9)
 
 
 @pytest.mark.ngspice
