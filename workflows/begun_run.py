@@ -153,6 +153,7 @@ def taken_up(run: Path, say: Callable[[str], None]) -> Iterator[Beginning]:
 def _unfinished(run: Path) -> Beginning:
     if run.is_dir() and not is_unfinished(run):
         read_record(run)  # says what else is wrong with it
+        Checkpoint(run).remove()  # which a process that was killed at its very end has left
         raise InputError(
             "this run is finished: there is nothing to go on with",
             where=str(run),
