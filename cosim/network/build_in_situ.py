@@ -154,6 +154,7 @@ def in_situ_network(
     *,
     stream: Stream,
     dtype: torch.dtype = torch.float64,
+    refuse_clipping: bool = False,
 ) -> InSituNetwork:
     """A network in cells, programmed with weights to start from.
 
@@ -165,6 +166,7 @@ def in_situ_network(
         cells: what those of each layer are, and who reads them.
         stream: of the chip's sample; cells, noise and pulses are drawn from it.
         dtype: of the cells' states.
+        refuse_clipping: see `InSituNetwork`.
 
     Raises:
         InputError: an unknown fidelity, or single precision where reads are solved exactly.
@@ -208,7 +210,7 @@ def in_situ_network(
                 stream=stream,
             )
         )
-    return InSituNetwork(hardware, layers)
+    return InSituNetwork(hardware, layers, refuse_clipping=refuse_clipping)
 
 
 def _reads(

@@ -24,6 +24,7 @@ from cosim.network.build_in_situ import (
     PulsedDevice,
     in_situ_network,
     plan_in_situ,
+    units,
 )
 from cosim.network.in_situ import InSituNetwork
 from cosim.network.models import exact_model, ideal_model
@@ -38,6 +39,8 @@ from netlists.tiles import LayerPlan
 
 # Without inputs of the user's own a layer's ranges are those of so many, evenly distributed.
 _INPUTS = 256
+# Share of the largest weight that all cells of an output may come to with one sign.
+_AGREEING = 0.7
 
 
 def convert(
@@ -119,6 +122,7 @@ def convert(
         [layer] * len(stages),
         stream=own,
         dtype=dtype,
+        refuse_clipping=True,
     )
 
 
@@ -152,13 +156,14 @@ def _inputs(
 def _as_they_may_become(
     stages: Sequence[LinearStage], device: PulsedDevice
 ) -> tuple[LinearStage, ...]:
-    """Weights as they are, so much larger that the largest is the largest that cells hold.
+    """Layers whose sums are nearly the largest that cells can make of the inputs.
 
-    Training begins with small weights; ranges have to hold what they grow to.
+    Training begins with small weights of mixed signs and ends with large ones that agree: a sum
+    that is clipped by its converter has no gradient, and the layer stops to learn.
     """
     found = []
-    for stage in stages:
-        largest = float(np.abs(stage.weight).max(initial=0.0))
-        factor = max(1.0, device.reach / largest) if largest else 1.0
-        found.append(replace(stage, weight=factor * stage.weight))
+    for stage, unit in zip(stages, units(stages, device), strict=True):
+        weight = np.full_like(stage.weight, _AGREEING * device.reach * unit)
+        bias = None if stage.bias is None else np.zeros_like(stage.bias)
+        found.append(replace(stage, weight=weight, bias=bias))
     return tuple(found)

@@ -26,6 +26,7 @@ from netlists.backward.scale import product_per_code
 from netlists.drivers import level
 from netlists.graph import LinearStage
 from netlists.hardware import Hardware
+from netlists.mapping import INPUT_ROUNDING
 from netlists.tiles import LayerPlan, augmented
 
 
@@ -210,6 +211,20 @@ class InSituLayer(nn.Module):
         return self.stream.at(f"{self.plan.name}/{direction}", self.reads)
 
 
+def _check_inputs(x: torch.Tensor, plan: LayerPlan) -> None:
+    """Refuses what drivers would clip."""
+    low = -1.0 if plan.signed_input else 0.0
+    least, largest = (float(one) for one in torch.aminmax(x.detach())) if x.numel() else (0.0, 0.0)
+    if not (least >= low - INPUT_ROUNDING and largest <= 1.0 + INPUT_ROUNDING):
+        raise InputError(
+            "inputs beyond what the drivers of this chip put on word lines",
+            where="x",
+            value=least if least < low - INPUT_ROUNDING else largest,
+            allowed=f"{low:g} to 1",
+            hint="scale them; sample_inputs with both signs give drivers of both signs",
+        )
+
+
 def _refreshed(layer: nn.Module, _keys: object) -> None:
     """After `load_state_dict`: the parameters are what the cells hold."""
     if isinstance(layer, InSituLayer):
@@ -269,11 +284,16 @@ class InSituNetwork(nn.Module):
     Args:
         hardware: the chip's description.
         layers: from the input on.
+        refuse_clipping: inputs that the first layer's drivers would clip are refused; else they
+            are clipped, as the chip does it.
     """
 
-    def __init__(self, hardware: Hardware, layers: Sequence[InSituLayer]) -> None:
+    def __init__(
+        self, hardware: Hardware, layers: Sequence[InSituLayer], *, refuse_clipping: bool = False
+    ) -> None:
         super().__init__()
         self.hardware = hardware
+        self.refuse_clipping = refuse_clipping
         self.layers = nn.ModuleList(layers)
         for before, layer in pairwise(layers):
             if before.plan.outputs != layer.plan.inputs:
@@ -302,6 +322,8 @@ class InSituNetwork(nn.Module):
         """
         first = self.chain[0]
         chips = first.array.chips
+        if self.refuse_clipping:
+            _check_inputs(x, first.plan)
         values = x.to(first.array.w.dtype)
         codes = values if x.ndim == 3 else values.expand(chips, *values.shape)
         for number, layer in enumerate(self.chain):

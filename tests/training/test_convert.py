@@ -67,6 +67,28 @@ def test_what_does_not_go_together_is_said(how: dict[str, object], said: str) ->
         cosim.convert(small(6, 3), **how)  # type: ignore[arg-type]  # of any kind
 
 
+def test_inputs_that_drivers_would_clip_are_refused() -> None:
+    x = torch.rand(240, 6, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    x[0], x[1] = 0.0, 1.0
+    model = cosim.convert(small(6, 3), device="soft_bounds")
+    for wrong, value in ((2.0 * x, "2.0"), (x - 0.5, "-0.5")):
+        with pytest.raises(
+            InputError, match=f"drivers.*got {value}; allowed: 0 to 1.*sample_inputs"
+        ):
+            model(wrong)
+    signed = cosim.convert(small(6, 3), device="soft_bounds", sample_inputs=2 * x - 1)
+    assert signed(2 * x - 1).shape == (240, 3)
+
+
+def test_sums_of_weights_that_agree_are_within_the_converters_ranges() -> None:
+    """Else a layer that has learnt is clipped and learns no more."""
+    net = small(6, 8, 3)
+    model = cosim.convert(net, device="constant_step")
+    assert isinstance(model, cosim.InSituNetwork)
+    for layer, largest in zip(model.chain, (0.5 * 0.5 * 6, 0.5 * 0.5 * 8), strict=True):
+        assert layer.plan.span > largest  # half of the bound, half of the inputs, one sign
+
+
 def test_public_names_are_loaded_when_they_are_asked_for() -> None:
     code = "import sys, cosim; assert 'torch' not in sys.modules; assert cosim.Stream(3).seed == 3"
     subprocess.run([sys.executable, "-c", code], check=True)
