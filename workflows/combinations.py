@@ -17,7 +17,7 @@ Kind = Literal["none", "pulse device", "compact model"]
 """What cells are: ohmic; a law of what a pulse does; equations of current and state."""
 
 
-NOT_YET = {"pulsed_sgd": {"read": ("spice",), "update": ("table", "ode", "spice")}}
+NOT_YET = {"pulsed_sgd": {"update": ("table", "ode", "spice")}}
 """What a key of `[train]` may say by itself and nothing does yet, by algorithm."""
 
 

@@ -53,7 +53,7 @@ class InSitu:
         hardware, layers = self._config.hardware, self._layers(stages)
         reads = {one.read for one in layers}
         model: NetworkModel = surrogate
-        if "surrogate" not in reads:
+        if not reads & {"surrogate", "spice"}:  # which know the periphery by its curves
             exact = "exact" in reads
             model = (
                 exact_model(hardware, plans, periphery) if exact else ideal_model(hardware, plans)

@@ -10,17 +10,20 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import torch
 from torch import nn
 
 from compact_models.errors import InputError
 from compact_models.variation import Draw
+from cosim.array.failed import ReadFailedError
 from cosim.array.layout import TileLayout
 from cosim.array.matrix import PairMatrix
 from cosim.array.pulse_pairs import PulsePairs
+from cosim.array.reads.spice import SpiceRead
 from cosim.array.surroundings import TileTransfer
+from cosim.ngspice import Outcome
 from cosim.pulses.trains import PulseTrains
 
 
@@ -75,6 +78,33 @@ class Updates(Protocol):
             draw: where the noise is drawn from; None for the mean device.
             counts: steps that every cell was asked for, int32, likewise; these are added.
         """
+        ...
+
+
+@runtime_checkable
+class SimulatedReads(Protocol):
+    """Who reads vectors and knows no transfer: a simulator."""
+
+    @property
+    def name(self) -> str:
+        """The fidelity."""
+        ...
+
+    @property
+    def moved_tolerance(self) -> float:
+        """See `Reads`."""
+        ...
+
+    def forget(self) -> None:
+        """See `Reads`."""
+        ...
+
+    def read(self, conductance_s: torch.Tensor, drive_v: torch.Tensor) -> SpiceRead:
+        """Currents out of the bit lines of tiles [chip, tile, row, col]."""
+        ...
+
+    def read_transposed(self, conductance_s: torch.Tensor, drive_v: torch.Tensor) -> SpiceRead:
+        """Currents out of their word lines."""
         ...
 
 
@@ -140,7 +170,7 @@ class AnalogArray(nn.Module):
         self,
         layout: TileLayout,
         cells: PulsePairs,
-        reads: Reads,
+        reads: Reads | SimulatedReads,
         updates: Updates,
         *,
         chips: int = 1,
@@ -151,6 +181,7 @@ class AnalogArray(nn.Module):
         self.layout = layout
         self.cells = cells
         self.reads = reads
+        self._simulated = reads if isinstance(reads, SimulatedReads) else None
         self.updates = updates
         self.unit = unit
         self.chips = chips
@@ -191,7 +222,7 @@ class AnalogArray(nn.Module):
                 planes = self.conductance_s()
                 near = self._matrices[0].tiles_moved_to(self.w, planes, turned=False)
                 if near is None:
-                    near = self.reads.transfer(self.layout.split_cells(planes))
+                    near = self._transfers.transfer(self.layout.split_cells(planes))
                     self._matrices[0].computed(self.w, planes, near, turned=False)
                 kept = self.version, near
             self._forward = kept
@@ -205,7 +236,7 @@ class AnalogArray(nn.Module):
                 planes = self.conductance_s()
                 near = self._matrices[1].tiles_moved_to(self.w, planes, turned=True)
                 if near is None:
-                    near = self.reads.transposed(self.layout.split_cells(planes))
+                    near = self._transfers.transposed(self.layout.split_cells(planes))
                     self._matrices[1].computed(self.w, planes, near, turned=True)
                 kept = self.version, near
             self._backward = kept
@@ -250,13 +281,30 @@ class AnalogArray(nn.Module):
             self._rests = len(self.cells.sides) == 1 and not bool(self.w[:, 1].any())
         return self._rests
 
+    def _tiles(self) -> torch.Tensor:
+        """Conductances as a netlist has them, [chip, tile, row, col]."""
+        return self.layout.split_cells(self.conductance_s())
+
+    @property
+    def _transfers(self) -> Reads:
+        if isinstance(self.reads, SimulatedReads):
+            raise InputError(
+                "a simulator reads vectors and knows no transfer",
+                where="reads",
+                value=self.reads.name,
+                allowed="ideal, surrogate, exact",
+                hint="read and read_transposed are there",
+            )
+        return self.reads
+
     def _matrix(self, kept: PairMatrix, *, turned: bool) -> torch.Tensor:
         with torch.no_grad():
             near = kept.moved_to(self.w)
             if near is None:
                 planes = self.conductance_s()
                 tiles = self.layout.split_cells(planes)
-                found = self.reads.transposed(tiles) if turned else self.reads.transfer(tiles)
+                who = self._transfers
+                found = who.transposed(tiles) if turned else who.transfer(tiles)
                 near = kept.computed(self.w, planes, found, turned=turned)
         return near
 
@@ -273,6 +321,8 @@ class AnalogArray(nn.Module):
         Args:
             drive_v: voltages of the drivers at the word lines, [chip, tile, batch, row].
         """
+        if self._simulated is not None:
+            return _checked(self._simulated.read(self._tiles(), drive_v))
         return self.transfer().current_a(drive_v)
 
     def read_transposed(self, drive_v: torch.Tensor) -> torch.Tensor:
@@ -281,6 +331,8 @@ class AnalogArray(nn.Module):
         Args:
             drive_v: voltages of the drivers at the bit lines, [chip, tile, batch, col].
         """
+        if self._simulated is not None:
+            return _checked(self._simulated.read_transposed(self._tiles(), drive_v))
         return self.transposed().current_a(drive_v)
 
     def read_perturbed(
@@ -307,7 +359,10 @@ class AnalogArray(nn.Module):
                 value=float(changed.min()),
                 allowed=">= 0 S in the sum",
             )
-        return self.reads.transfer(self.layout.split_cells(planes)).current_a(drive_v)
+        tiles = self.layout.split_cells(planes)
+        if self._simulated is not None:
+            return _checked(self._simulated.read(tiles, drive_v))
+        return self._transfers.transfer(tiles).current_a(drive_v)
 
     def update(self, trains: Sequence[PulseTrains], draw: Draw | None) -> Moved:
         """Pulses on the lines: x on the word lines, d on the bit lines, -x d in the mean.
@@ -378,3 +433,14 @@ class AnalogArray(nn.Module):
         at = ((self.w <= low) | (self.w >= high))[:, sides]
         share = float(at.double().mean())
         return Probe(self.w.clone(), self.conductance_s(), self.steps.clone(), share, self.version)
+
+
+def _checked(read: SpiceRead) -> torch.Tensor:
+    """The currents of a read that ended well.
+
+    Raises:
+        ReadFailedError: it did not.
+    """
+    if read.outcome is not Outcome.OK:
+        raise ReadFailedError(f"{read.engine} did not read an array: {read.outcome}: {read.reason}")
+    return read.current_a

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -19,12 +20,14 @@ from cosim.array.pulse_pairs import Pair, check_pulse_device, draw_pairs, refere
 from cosim.array.reads.anchored import AnchoredReads
 from cosim.array.reads.exact import ExactReads
 from cosim.array.reads.ideal import IdealReads
+from cosim.array.reads.spice import SpiceReads
 from cosim.array.updates.step import StepUpdates
 from cosim.network.chip_cells import cells_of_chip
 from cosim.network.in_situ import InSituLayer, InSituNetwork
 from cosim.network.models import exact_reads
 from cosim.network.run import NetworkModel
 from cosim.network.surrogate import SurrogateModel
+from cosim.ngspice import find_ngspice
 from cosim.periphery.backward import BackwardPeriphery
 from cosim.periphery.exact import ExactPeriphery
 from cosim.periphery.managed import ReadRule
@@ -37,7 +40,7 @@ from netlists.readout import tia
 from netlists.tiles import LayerPlan
 
 Array = NDArray[np.float64]
-READS = ("ideal", "surrogate", "exact")
+READS = ("ideal", "surrogate", "exact", "spice")
 
 
 @dataclass(frozen=True, eq=False)
@@ -220,7 +223,7 @@ def _reads(
     read: str,
     tolerance: float,
     back: BackwardPeriphery | None,
-) -> Reads:
+) -> Reads | SpiceReads:
     """Who computes the reads of one layer."""
     if read not in READS:
         raise InputError(
@@ -250,6 +253,10 @@ def _reads(
         )
     forward = exact_reads(hardware, layout, sense, held)
     exact = ExactReads(forward.wires, forward.forward, back.ends)
+    if read == "spice":
+        ends = exact.forward, exact.backward
+        jobs = min(layout.tiles, len(os.sched_getaffinity(0)))
+        return SpiceReads(exact.wires, *ends, find_ngspice(), jobs=jobs)
     return exact if read == "exact" else AnchoredReads(exact, tolerance, weights)
 
 

@@ -68,7 +68,8 @@ def convert(
         parameters: the device's parameter set, by name; None for its first.
         d2d: standard deviation from cell to cell, by parameter; None for that of the set.
         pair: which cells of a pair pulses reach.
-        read: who computes the arrays: ideal, surrogate or exact; `surrogate` needs a device.
+        read: who computes the arrays: ideal, surrogate, exact or spice; `surrogate` and `spice`
+            need a device.
         max_surrogate_error: for `surrogate`: largest error of a tile's transfer, relative.
         sample_inputs: typical inputs [batch, in] within [-1, 1], which set the ranges of amplifiers
             and converters; None for numbers between 0 and 1.
@@ -106,6 +107,10 @@ def convert(
                 value=read,
                 allowed="ideal, exact",
                 hint="spiceloop train calibrates one in ngspice; or give a device",
+            )
+        if read == "spice":
+            raise InputError(
+                "no gradient comes out of ngspice", where="read", value=read, allowed="ideal, exact"
             )
         plans = plan_layers(stages, chip, inputs)
         return CrossbarNetwork(chip, plans, stages, _model(chip, plans, read, own))

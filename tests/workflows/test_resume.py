@@ -252,6 +252,7 @@ def test_what_fails_before_there_is_a_calibration_leaves_nothing(
         ("", os.getpid(), ["another process", '"status": "stopped"']),
         ("", 2**22 + 7, []),  # above what Linux gives
     ],
+    ids=["another host", "alive", "gone"],  # every worker of a test run has a process of its own
 )
 def test_without_locks_the_process_is_looked_for(
     host: str, pid: int, words: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch

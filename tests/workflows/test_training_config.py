@@ -176,7 +176,7 @@ TOGETHER = {
     ),
     "what nothing does yet": (f'{IN_SITU}update = "ode"\n{SOFT}', ["[train] update", "yet", "ode"]),
     "nor in a layer": (
-        f'{IN_SITU}{SOFT}[layer.fc1]\nread = "spice"\n', ["[layer.fc1] read", "yet", "spice"]
+        f'{IN_SITU}{SOFT}[layer.fc1]\nupdate = "spice"\n', ["[layer.fc1] update", "yet", "spice"]
     ),
     "two cells": (
         f'{IN_SITU}{SOFT}[blocks]\ncell = "a.cir:b"\n', ["[device] name", "[blocks] cell"]

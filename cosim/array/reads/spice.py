@@ -63,6 +63,10 @@ class SpiceReads:
     jobs: int = 1
     cells: DeviceCells | None = None
     name: str = "spice"
+    moved_tolerance: float = 0.0
+
+    def forget(self) -> None:
+        """Nothing is kept."""
 
     def read(self, conductance_s: torch.Tensor, drive_v: torch.Tensor) -> SpiceRead:
         """Currents out of the bit lines, [chip, tile, batch, col].
