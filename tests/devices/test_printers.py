@@ -12,7 +12,7 @@ import torch
 from compact_models.emit.derivatives import slope_of
 from compact_models.emit.ngspice import BSourcePrinter
 from compact_models.emit.torch_code import compile_function
-from compact_models.emit.verilog_a import _LIMITED_EXP, _VerilogPrinter
+from compact_models.emit.verilog_a import LIMITED_EXP, VerilogPrinter
 from compact_models.symbols import Constant, Parameter, V
 from cosim.devices.form import can_compile
 from cosim.devices.osdi import compile_osdi, find_openvaf
@@ -230,7 +230,7 @@ def test_verilog_a(cases: tuple[list[sympy.Expr], np.ndarray]) -> None:
     compiler = find_openvaf()
     if compiler is None or not can_compile(find_ngspice()):
         pytest.skip("no OSDI here")
-    printer = _VerilogPrinter({})
+    printer = VerilogPrinter({})
     modules, instances = [], []
     for number, outputs in enumerate(_by_outputs(COUNT)):
         ports = [f"o{k}" for k in outputs]
@@ -241,7 +241,7 @@ def test_verilog_a(cases: tuple[list[sympy.Expr], np.ndarray]) -> None:
             f"    parameter real qa = {NUMBERS['qa']};",
             f"    parameter real qc = {NUMBERS['qc']};",
             "    real qb;",
-            *_LIMITED_EXP,
+            *LIMITED_EXP,
             "    analog begin",
             "        qb = V(b);",
             *(f"        I(o{k}) <+ V(o{k}) - ({printer.doprint(cases[0][k])});" for k in outputs),
@@ -314,7 +314,7 @@ def test_conditions_in_verilog_a() -> None:
     if compiler is None or not can_compile(find_ngspice()):
         pytest.skip("no OSDI here")
     choices, tried = conditions(), points()
-    printer = _VerilogPrinter({})
+    printer = VerilogPrinter({})
     modules, lines = [], ["compiled"]
     for number, outputs in enumerate(_by_outputs(len(choices))):
         ports = [f"o{n}" for n in outputs]
@@ -355,7 +355,7 @@ def test_conditions_in_verilog_a() -> None:
 def test_constants_of_mathematics_are_numbers() -> None:
     numbers = [sympy.pi, sympy.exp(1), sympy.EulerGamma, sympy.GoldenRatio]
     for one in numbers:
-        for printer in (BSourcePrinter({}), _VerilogPrinter({})):
+        for printer in (BSourcePrinter({}), VerilogPrinter({})):
             assert float(printer.doprint(one)) == pytest.approx(float(one), rel=1e-15)
         out = sympy.Symbol("out", real=True)
         function, _ = compile_function("one", [V], [], [(out, one * V)], [out])
