@@ -188,7 +188,7 @@ def test_soft_bounds_are_found_from_pulses() -> None:
 
 def test_another_law_follows_the_same_pulses() -> None:
     model = find_model("exp_step")
-    fit = fit_device(model, model.parameter_set("reram_array_hfo2"), soft_bounds_train(6))
+    fit = fit_device(model, model.parameter_sets[0], soft_bounds_train(6))
     assert fit.outcome == "ok", fit.reason
     assert fit.rms_decades < 0.02
 

@@ -95,7 +95,7 @@ def test_folder_or_nothing_for_a_configuration_is_refused(tmp_path: Path) -> Non
         ["verify", "r", "--chips", "x"],
         ["nonsense"],
         ["check", "--nonsense"],
-        ["train", "-o"],
+        ["map", "-o"],
     ],
 )
 def test_wrong_usage_is_one_sentence_too(arguments: list[str], tmp_path: Path) -> None:

@@ -88,7 +88,8 @@ def test_a_sweep_becomes_a_set_that_runs_by_its_name(tmp_path: Path, own_folder:
 
 def test_pulses_become_a_set_and_none_is_written_over(tmp_path: Path, own_folder: Path) -> None:
     data, picture = pulse_file(tmp_path), tmp_path / "fit.svg"
-    call = ("device", "fit", data, "--model", "soft_bounds", "--plot", picture)
+    known = ("--params", "reram_array_hfo2")
+    call = ("device", "fit", data, "--model", "soft_bounds", *known, "--plot", picture)
     ran = spiceloop(*call)
     assert ran.code == 0, ran.err
     names_all(ran.out, "dw_min", "std. error", "saved as my_cell_7", "left as in", "threshold_v")
