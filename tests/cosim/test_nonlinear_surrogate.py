@@ -67,7 +67,7 @@ def test_it_is_as_far_off_as_it_says_and_far_nearer_than_resistors() -> None:
     assert float(off(resistors, cell, inputs()).mean()) > 20 * float(errors.mean())
 
 
-@pytest.mark.parametrize("low_v", [0.0, -0.2])
+@pytest.mark.parametrize("low_v", [pytest.param(0.0, marks=pytest.mark.slow), -0.2])
 def test_its_error_holds_for_one_row_alone_and_for_both_signs(low_v: float) -> None:
     """Where wires count: errors of these kinds are five to ten times those of the fitted kinds."""
     generator = torch.Generator().manual_seed(0)
@@ -89,6 +89,7 @@ def test_its_error_holds_for_one_row_alone_and_for_both_signs(low_v: float) -> N
         assert float(errors.square().mean().sqrt()) < 1.4 * fitted.errors[kind]
 
 
+@pytest.mark.slow
 def test_more_steps_are_nearer() -> None:
     cell = sinh_cell(conductances(), 0.15)
     one, two, three = (calibrated(cell, steps=k).error for k in (1, 2, 3))

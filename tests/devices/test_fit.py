@@ -118,6 +118,7 @@ def test_yakopcic_is_found_again() -> None:
     assert abs(start.value - 0.11) < 4 * start.stderr
 
 
+@pytest.mark.slow
 def test_residuals_that_are_no_noise_are_told() -> None:
     """Only the conductances may follow: the switching is where it was, and the model is off."""
     model = find_model("yakopcic")
@@ -146,6 +147,7 @@ def test_vteam_is_found_from_another_set() -> None:
     assert {"w_on", "w_off"} <= set(fit.fixed)
 
 
+@pytest.mark.slow
 def test_what_is_asked_for_and_not_told_is_said() -> None:
     model = find_model("vteam")
     one = model.parameter_set("sine")

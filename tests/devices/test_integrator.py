@@ -277,6 +277,7 @@ def test_times_must_rise() -> None:
         run_torch(VTEAM, VTEAM.parameter_sets[0].values, {"w": 0.0}, [0, 1, 1], tensor(0, 0, 0))
 
 
+@pytest.mark.slow
 # torch warns of its own use of what it has deprecated.
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
 def test_compiled_kernels_give_the_same_states(monkeypatch: pytest.MonkeyPatch) -> None:

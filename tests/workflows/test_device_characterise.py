@@ -96,6 +96,7 @@ def test_vteam_has_the_same_numbers_in_torch_and_ngspice(
     assert np.isfinite(ours["held_out_nrmse"])
 
 
+@pytest.mark.slow
 def test_an_uneven_device_has_null_and_sentences_and_a_warning_of_its_threshold() -> None:
     arguments = ("device", "characterise", "vteam", "--params", "pt_hf_ti")
     ran = spiceloop(*arguments, "--json")
@@ -117,6 +118,7 @@ def test_an_uneven_device_has_null_and_sentences_and_a_warning_of_its_threshold(
     assert not re.search(r"[1-9]\.\d{4}|\d\.\d{6}", table.out)
 
 
+@pytest.mark.slow
 def test_a_train_that_does_not_switch_the_cell_says_so() -> None:
     ran = spiceloop(
         "device", "characterise", "vteam", "--amplitude-v", "-0.205", "--amplitude-down-v", "0.25",
@@ -130,6 +132,7 @@ def test_a_train_that_does_not_switch_the_cell_says_so() -> None:
     names_all(warning, "10,000 pulses up from g_min", "does not switch the cell")
 
 
+@pytest.mark.slow
 def test_levels_that_miss_the_aim_say_so() -> None:
     ran = spiceloop("device", "characterise", "vteam", "--width-s", "1e-12", "--json")
     assert ran.code == 0, ran.err
@@ -137,6 +140,7 @@ def test_levels_that_miss_the_aim_say_so() -> None:
     names_all(found["warnings"][0], "20 to 100 pulses", f"{found['pulses_down']:,} or more pulses")
 
 
+@pytest.mark.slow
 def test_characterise_and_plot_name_one_symmetry_point_on_both_axes() -> None:
     """The weight of one is not the state of the other: soft bounds from -0.75 to 1.25."""
     arguments = ("device", "characterise", "soft_bounds", "--params", "reram_sb")
@@ -164,6 +168,7 @@ def test_a_rounding_error_is_printed_as_nothing() -> None:
     assert near_nothing(-2.5e-4, 0.01) == -2.5e-4
 
 
+@pytest.mark.slow
 def test_a_device_without_a_symmetry_point_says_why_below_its_figure() -> None:
     model = find_model("ion_drift")
     numbers = find_set(model, "hp")
@@ -183,6 +188,7 @@ def test_a_device_without_a_symmetry_point_says_why_below_its_figure() -> None:
     assert float(named[1]) < -0.9
 
 
+@pytest.mark.slow
 def test_a_device_that_forgets_says_so_and_that_its_pulse_down_is_the_leak(tmp_path: Path) -> None:
     docs = (Path(__file__).parents[2] / "docs" / "devices.md").read_text(encoding="utf-8")
     text = re.search(r'```python\n("""A switch that closes.*?)```', docs, re.DOTALL)
@@ -215,6 +221,7 @@ def test_a_model_that_is_only_read_is_refused_before_torch_is_loaded() -> None:
     names_all(sentence, "'pcm' is only programmed and read", "spiceloop device list")
 
 
+@pytest.mark.slow
 def test_the_same_call_writes_the_same_figure(tmp_path: Path) -> None:
     drawn = []
     for name in ("a.svg", "b.svg"):

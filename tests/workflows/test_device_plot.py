@@ -338,6 +338,7 @@ def test_bad_input_is_refused(tmp_path: Path, arguments: tuple[str, ...], words:
     names_all(refused(tmp_path, "device", "plot", *given), *words)
 
 
+@pytest.mark.slow
 def test_a_sweep_that_never_switches_back_says_so(tmp_path: Path) -> None:
     out = tmp_path / "one.svg"
     call = ("device", "plot", "vteam", "-o", out, "--params")

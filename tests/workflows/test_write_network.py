@@ -123,6 +123,7 @@ class KilledError(BaseException):
     """Ends a call in the middle as a kill does: nothing catches it."""
 
 
+@pytest.mark.slow
 @pytest.mark.ngspice
 def test_what_was_finished_before_a_kill_is_not_written_again(
     trained_study: Path, written_study: Path, monkeypatch: pytest.MonkeyPatch

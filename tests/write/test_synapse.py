@@ -116,6 +116,7 @@ def test_where_all_weights_cancel_there_is_no_symmetry_point() -> None:
     assert found.states == pytest.approx(1250, rel=0.01)
 
 
+@pytest.mark.slow
 def test_an_abrupt_device_has_none_and_says_so() -> None:
     # A hundred times as long as a gentle pulse: one goes most of the way.
     found = synapse("yakopcic", width_s=5e-3, up_v=0.36, down_v=-0.46)
