@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -60,9 +61,12 @@ def test_it_ends_when_its_time_is_up(tmp_path: Path) -> None:
     assert found.code == 1, found.err
     document = json.loads(found.out)
     assert document["outcome"] == "timeout"
-    assert document["reason"] == "it did not finish within 0.01 s, in try 1 of 6"
+    assert re.fullmatch(r"it did not finish within 0.01 s, in try \d of 6", document["reason"])
     text = spiceloop(*arguments[:-1]).out
-    assert ": timeout (it did not finish within 0.01 s, in try 1 of 6), 2 points, " in text
+    # Which try it is depends on how busy the machine is.
+    assert re.search(
+        r": timeout \(it did not finish within 0.01 s, in try \d of 6\), 2 points, ", text
+    )
     assert not (tmp_path / "out.csv").exists()
 
 
