@@ -175,7 +175,7 @@ def test_the_road_with_a_foundrys_transistors(tmp_path: Path) -> None:
     """Three commands; op-amps of 15 BSIM4 transistors at every bit line."""
     config = tmp_path / "study.toml"
     config.write_text(
-        SMALL.replace("epochs = 1", "epochs = 60").replace("images = 4", "images = 38")
+        SMALL.replace("epochs = 1", "epochs = 120").replace("images = 4", "images = 38")
         + f'[tia]\nv_rail_v = 1.4\n[blocks]\ntia = "my_tia.cir:my_tia"\n'
         f'include = "{KIT}/design.ngspice"\nlib = "{KIT}/sm141064.ngspice typical"\n'
     )
