@@ -130,8 +130,10 @@ class PairMatrix:
             rate = _FIRST * self._by_tile((planes - conductance_s).square()).sqrt() / total
         else:
             moved = self._movement(before, w)
-            now = planes[:, 0] - planes[:, 1]
-            off = self._by_tile((_at(before, w, self.cells.sides) - now).square()[:, None]).sqrt()
+            # Cell by cell, not of the pair: what is off in both cells of a pair would cancel.
+            expected = before.share * conductance_s
+            expected = expected if before.left is None else expected + before.left
+            off = self._by_tile((expected - planes).square()).sqrt()
             seen = _LATER * (off / total) / moved.clamp_min(1e-9)
             rate = torch.maximum(torch.where(moved > 0, seen, 0.0), _FORGETS * before.rate)
         share = torch.where(conductance_s > 0, planes / conductance_s, 0.0)
