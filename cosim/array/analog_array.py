@@ -8,9 +8,9 @@ algorithm.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, Protocol, Self, runtime_checkable
 
 import torch
 from torch import nn
@@ -419,6 +419,12 @@ class AnalogArray(nn.Module):
         self.version += 1
         self._rests = None
         return weight.to(self.w) - self.weight()
+
+    def _apply(self, fn: Callable[[torch.Tensor], torch.Tensor], recurse: bool = True) -> Self:
+        """Of `nn.Module`: float(), double(), to(), after which what was computed is of no use."""
+        super()._apply(fn, recurse)  # type: ignore[no-untyped-call]  # torch
+        self.forget()
+        return self
 
     def _load_from_state_dict(self, *given: Any) -> None:
         """Of `nn.Module`: other cells are another version."""

@@ -7,6 +7,7 @@ at its inputs; activations and errors are left in pairs for whoever updates the 
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping, MutableMapping, Sequence
 from dataclasses import replace
 from itertools import pairwise
@@ -28,6 +29,8 @@ from netlists.graph import LinearStage
 from netlists.hardware import Hardware
 from netlists.mapping import INPUT_ROUNDING
 from netlists.tiles import LayerPlan, augmented
+
+_REACHED = 1e-6  # of a cell's own weight: what rounding leaves, in single precision too
 
 
 class InSituLayer(nn.Module):
@@ -118,13 +121,28 @@ class InSituLayer(nn.Module):
         """Of `nn.Module`: a state without cells is written into them, as a float network's is."""
         cells, weight = f"{prefix}array.w", state_dict.get(f"{prefix}weight")
         if cells not in state_dict and weight is not None:
-            self.program(weight, state_dict.get(f"{prefix}bias"))
+            short = self.program(weight, state_dict.get(f"{prefix}bias"))
+            self._say_short(short, prefix)
+            # What the cells have reached, and not what was asked for: parameters may be the state.
+            for name, own in self.named_parameters(recurse=False):
+                state_dict[prefix + name] = own.detach().clone()
             state_dict[cells] = self.array.w  # torch loads a copy of what it was given
             state_dict[f"{prefix}array.steps"] = self.array.steps
             state_dict.setdefault(f"{prefix}_extra_state", self.get_extra_state())
         super()._load_from_state_dict(
             state_dict, prefix, local_metadata, strict, missing_keys, *more
         )
+
+    def _say_short(self, short: torch.Tensor, prefix: str) -> None:
+        """Warns of weights that cells do not reach."""
+        beyond = short.abs() > _REACHED * self.array.unit
+        if bool(beyond.any()):
+            warnings.warn(
+                f"{prefix}weight, bias: {int(beyond.sum())} of {beyond.numel()} weights are beyond"
+                f" their cells' bounds and stand there, by {float(short.abs().max()):.3g} at most",
+                RuntimeWarning,
+                stacklevel=2,
+            )
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Codes of the layer's converters, [chip, batch, out], for [chip, batch, in] digital."""

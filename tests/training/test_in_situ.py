@@ -10,6 +10,7 @@ import pytest
 import torch
 from torch import nn
 
+import cosim
 from compact_models.errors import InputError
 from compact_models.variation import Stream
 from cosim.network.in_situ import InSituNetwork
@@ -158,6 +159,32 @@ def test_a_copy_a_file_and_another_precision_are_as_of_any_module() -> None:
     }
     other.load_state_dict(floats)
     torch.testing.assert_close(other(x), net(x), atol=2e-3, rtol=2e-3)
+
+
+def test_a_checkpoint_beyond_the_bounds_leaves_cells_at_them_and_says_so() -> None:
+    _, cells = both()
+    layer = cells.chain[0]
+    floats = {"weight": torch.full((5, 6), 3.0), "bias": torch.zeros(5)}
+    with pytest.warns(RuntimeWarning, match="30 of 35 weights are beyond their cells' bounds"):
+        layer.load_state_dict({k: v.double() for k, v in floats.items()})
+    low, high = layer.array.cells.bounds(layer.array.w)
+    assert bool(((layer.array.w >= low) & (layer.array.w <= high)).all())
+    assert torch.equal(layer.weight.data, layer.array.weight()[0, :6].mT)
+    assert float(layer.weight.detach().max()) == pytest.approx(0.6)
+
+
+@pytest.mark.parametrize("read", ["exact", "surrogate"])
+def test_another_precision_drops_what_was_computed_in_the_first(read: str) -> None:
+    model = cosim.convert(small(6, 5, 3), device="soft_bounds", read=read)
+    x = torch.from_numpy(X)
+    before = model(x).detach()
+    if read == "exact":  # which loses digits in single precision, and says so
+        with pytest.raises(InputError, match="double precision"):
+            model.float()(x)
+        return
+    single = model.float()(x)
+    assert single.dtype == torch.float32
+    torch.testing.assert_close(single.double(), before, atol=0.05, rtol=0.05)
 
 
 def test_what_would_pass_the_cells_by_is_refused_in_words() -> None:
