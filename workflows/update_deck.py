@@ -9,11 +9,12 @@ import torch
 
 from compact_models.files import write_text_atomic
 from compact_models.variation import Stream
-from cosim.array.pulse_pairs import Pair
+from cosim.array.paired_cells import Pair
+from cosim.array.updates.layer import tile_trains
 from cosim.driven.spice import states_deck
 from cosim.driven.train_pulses import TrainPulses, train_slots
 from cosim.driven.train_waveforms import train_waveforms
-from cosim.network.chip_updates import raising_sign, tile_trains, writable_tile
+from cosim.network.chip_updates import raising_sign, writable_tile
 from cosim.pulses.trains import PulseTrains, UpdateRule, has_pulse, pulse_trains
 from netlists.chip import Chip
 from netlists.names import comment
@@ -60,7 +61,11 @@ def write_update_decks(
         table += _lines(plan, "bit", d, trains.bits)
         for number, part in enumerate(plan.tiles):
             array = writable_tile(chip, layer, number)
-            slots = train_slots(tile_trains(trains, part, pair), 0)
+            rows, outs = (
+                slice(part.row_start, part.row_stop),
+                slice(part.out_start, part.out_stop),
+            )
+            slots = train_slots(tile_trains(trains, rows, outs, pair), 0)
             pulses = TrainPulses.of(chip.hardware.pulse, up_sign=sign, lines=drawn[layer][number])
             driven = train_waveforms(array.at_rest(), slots, pulses)
             minus = "their negatives" if pair == "both" else "no pulses"

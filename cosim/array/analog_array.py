@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol, Self, runtime_checkable
+from typing import Any, Protocol, Self, TypeVar, runtime_checkable
 
 import torch
 from torch import nn
@@ -20,7 +20,7 @@ from compact_models.variation import Draw
 from cosim.array.failed import ReadFailedError
 from cosim.array.layout import TileLayout
 from cosim.array.matrix import PairMatrix
-from cosim.array.pulse_pairs import PulsePairs
+from cosim.array.paired_cells import PairedCells
 from cosim.array.reads.spice import SpiceRead
 from cosim.array.surroundings import TileTransfer
 from cosim.ngspice import Outcome
@@ -53,7 +53,10 @@ class Reads(Protocol):
         ...
 
 
-class Updates(Protocol):
+_Cells = TypeVar("_Cells", contravariant=True)
+
+
+class Updates(Protocol[_Cells]):
     """Who computes updates: a file in `cosim.array.updates`."""
 
     @property
@@ -64,7 +67,7 @@ class Updates(Protocol):
     def update(
         self,
         w: torch.Tensor,
-        cells: PulsePairs,
+        cells: _Cells,
         trains: Sequence[PulseTrains],
         draw: Draw | None,
         counts: torch.Tensor,
@@ -169,9 +172,9 @@ class AnalogArray(nn.Module):
     def __init__(
         self,
         layout: TileLayout,
-        cells: PulsePairs,
+        cells: PairedCells,
         reads: Reads | SimulatedReads,
-        updates: Updates,
+        updates: Updates[Any],
         *,
         chips: int = 1,
         unit: float = 1.0,
@@ -278,7 +281,7 @@ class AnalogArray(nn.Module):
     def _minus_rests(self) -> bool:
         """Minus cells stand at a weight of 0, wherever plus cells go."""
         if self._rests is None:
-            self._rests = len(self.cells.sides) == 1 and not bool(self.w[:, 1].any())
+            self._rests = len(self.cells.moving) == 1 and not bool(self.w[:, 1].any())
         return self._rests
 
     def _tiles(self) -> torch.Tensor:

@@ -17,7 +17,7 @@ import torch
 
 from cosim.array.layout import TileLayout
 from cosim.array.movement import squared_changes
-from cosim.array.pulse_pairs import PulsePairs
+from cosim.array.paired_cells import PairedCells
 from cosim.array.surroundings import TileTransfer
 
 # The first rate: of the loss of the current, nothing being measured yet. What is measured counts
@@ -55,7 +55,7 @@ class PairMatrix:
     """
 
     layout: TileLayout
-    cells: PulsePairs
+    cells: PairedCells
     tolerance: float
     refreshes: int = 0
     estimate: float = 0.0
@@ -76,7 +76,7 @@ class PairMatrix:
         None where it may be off by more than the tolerance, or nothing has been computed.
         """
         base = self._near(w)
-        return None if base is None else _at(base, w, self.cells.sides)
+        return None if base is None else _at(base, w, self.cells.moving)
 
     def tiles_moved_to(
         self, w: torch.Tensor, conductance_s: torch.Tensor, *, turned: bool
@@ -141,7 +141,7 @@ class PairMatrix:
         of_w = share * self.cells.slope_s
         matrix = planes[:, 0] - planes[:, 1]
         rest = matrix - of_w[:, 0] * w[:, 0]
-        if len(self.cells.sides) > 1:
+        if len(self.cells.moving) > 1:
             rest = rest + of_w[:, 1] * w[:, 1]
         held, sums = transfer.held_a, transfer.transfer_s.sum(-2)
         exact = transfer.held_a is None and not bool(rate.any())
@@ -152,7 +152,7 @@ class PairMatrix:
 
     def _movement(self, base: _Base, w: torch.Tensor) -> torch.Tensor:
         """By how much the cells of every tile have moved, relative, [chip, tile]."""
-        sides = len(self.cells.sides)  # 0, or 0 and 1
+        sides = len(self.cells.moving)  # 0, or 0 and 1
         squares = squared_changes(self.layout, w[:, :sides], base.w[:, :sides])
         return self.cells.slope_s * squares.sqrt() / base.size
 

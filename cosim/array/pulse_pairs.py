@@ -12,7 +12,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Literal
 
 import numpy as np
 import torch
@@ -21,8 +20,7 @@ from compact_models.errors import InputError, closest
 from compact_models.model import CompactModel, ParameterSet
 from compact_models.ohmic import ReferencedCell
 from compact_models.variation import component_rng
-
-Pair = Literal["reference", "both"]
+from cosim.array.paired_cells import Pair
 
 SPREAD = {"dw_min": "relative", "w_max": "relative", "w_min": "relative", "up_down": "absolute"}
 """What can differ from cell to cell, and whether its spread is a part of it."""
@@ -66,6 +64,16 @@ class PulsePairs:
     def sides(self) -> tuple[int, ...]:
         """The sides of a pair that pulses reach."""
         return (0,) if self.pair == "reference" else (0, 1)
+
+    @property
+    def moving(self) -> tuple[int, ...]:
+        """Those sides: the law of a step knows no half-selection."""
+        return self.sides
+
+    @property
+    def dw_min(self) -> float:
+        """The step of the parameter set at weight 0."""
+        return self.nominal.values["dw_min"]
 
     def conductance_s(self, w: torch.Tensor) -> torch.Tensor:
         """Of cells with weights of any shape."""

@@ -16,7 +16,8 @@ from compact_models.ohmic import ReferencedCell
 from compact_models.variation import Stream
 from cosim.array.analog_array import AnalogArray, Reads
 from cosim.array.cell_pulses import cell_pulses
-from cosim.array.pulse_pairs import Pair, check_pulse_device, draw_pairs, referenced_cell
+from cosim.array.paired_cells import Pair
+from cosim.array.pulse_pairs import check_pulse_device, draw_pairs, referenced_cell
 from cosim.array.reads.anchored import AnchoredReads
 from cosim.array.reads.exact import ExactReads
 from cosim.array.reads.ideal import IdealReads

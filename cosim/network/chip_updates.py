@@ -2,20 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import numpy as np
-import torch
 
 from compact_models.errors import InputError
-from cosim.array.pulse_pairs import Pair
 from cosim.devices.polarity import polarity
 from cosim.driven.writable import WritableArray
-from cosim.pulses.trains import PulseTrains
 from netlists.chip import Chip
-from netlists.tiles import TilePlan
-
-_SIGN = torch.iinfo(torch.int32).min  # the bit of a word that is its sign
 
 
 def writable_tile(chip: Chip, layer: int, tile: int) -> WritableArray:
@@ -60,23 +52,3 @@ def raising_sign(chip: Chip) -> int:
             hint="name a compact model with states, such as vteam or stanford",
         )
     return sign
-
-
-def tile_trains(trains: PulseTrains, part: TilePlan, pair: Pair) -> PulseTrains:
-    """The trains of a layer on the lines of one of its tiles.
-
-    Args:
-        trains: words on word lines [batch, row] and, of the errors, [batch, out].
-        part: the tile.
-        pair: `both`: the minus line has its output's train with the other sign; `reference`: none.
-
-    Returns:
-        Words [batch, row] and [batch, col], plus and minus lines in turn.
-    """
-    plus = trains.bits[:, part.out_start : part.out_stop]
-    minus = plus ^ _SIGN if pair == "both" else torch.zeros_like(plus)
-    return replace(
-        trains,
-        words=trains.words[:, part.row_start : part.row_stop],
-        bits=torch.stack([plus, minus], -1).flatten(1),
-    )

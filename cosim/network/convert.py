@@ -17,7 +17,7 @@ from torch import nn
 from compact_models.errors import InputError, closest
 from compact_models.library import find_model, find_set
 from compact_models.variation import Stream
-from cosim.array.pulse_pairs import Pair
+from cosim.array.paired_cells import Pair
 from cosim.network.build_in_situ import (
     READS,
     LayerInCells,

@@ -93,7 +93,7 @@ def endurance(
         layer=layer.plan.name,
         cells=steps.size,
         learning_rate=spec.learning_rate,
-        dw_min=array.cells.nominal.values["dw_min"] * array.unit * len(array.cells.sides),
+        dw_min=array.cells.dw_min * array.unit * len(array.cells.sides),
         max_pulses=spec.pulses.max_pulses,
         mean_coincidences=float(steps.sum()) / (steps.size * max(1, samples)),
         steps_max=int(steps.max()),

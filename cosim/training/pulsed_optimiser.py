@@ -170,7 +170,7 @@ class PulsedSGD(torch.optim.Optimizer):
             rows[slice(*parameter.rows)] = True
         if not rows.all():
             x = x * rows.to(x)
-        dw_min = array.cells.nominal.values["dw_min"] * array.unit
+        dw_min = array.cells.dw_min * array.unit
         if array.cells.pair == "both":
             dw_min *= 2.0  # either cell of a pair makes a step
         rule = UpdateRule(

@@ -11,7 +11,8 @@ from compact_models.library import find_model
 from compact_models.variation import Stream
 from cosim.array.analog_array import AnalogArray, Reads
 from cosim.array.layout import TileLayout
-from cosim.array.pulse_pairs import Pair, draw_pairs
+from cosim.array.paired_cells import Pair
+from cosim.array.pulse_pairs import draw_pairs
 from cosim.array.reads.anchored import AnchoredReads
 from cosim.array.reads.exact import ExactReads
 from cosim.array.reads.ideal import IdealReads
@@ -89,7 +90,7 @@ def test_a_surrogate_on_its_way_stays_within_its_tolerance_of_exact(
     for step in range(30):
         x, d = (torch.from_numpy(rng.standard_normal((2, n))) for n in (7, 5))
         draw = Stream(1).at("moves", step)
-        rule = UpdateRule(0.004, one.cells.nominal.values["dw_min"])
+        rule = UpdateRule(0.004, one.cells.dw_min)
         one.update([pulse_trains(x, d, rule, draw)], draw.part("noise"))
         exact.w.copy_(one.w)
         exact.version += 1
@@ -128,7 +129,7 @@ def test_a_perturbed_read_is_the_read_of_an_array_that_is_so() -> None:
 @pytest.mark.parametrize("pair", ["reference", "both"])
 def test_pulses_move_weights_against_the_product_of_activation_and_error(pair: Pair) -> None:
     one = array(IdealReads(), pair=pair, device="constant_step")
-    lr, dw = 3e-4, one.cells.nominal.values["dw_min"]
+    lr, dw = 3e-4, one.cells.dw_min
     x = torch.tensor([[1.0, -0.5, 0.0, 0.25, 0.9, 0.1, -1.0]], dtype=torch.float64)
     d = torch.tensor([[0.5, -1.0, 0.3, 0.0, 0.8]], dtype=torch.float64)
     rule = UpdateRule(lr, dw * (2 if pair == "both" else 1))

@@ -38,7 +38,7 @@ def test_steps_in_ngspice_move_the_cells_as_steps_by_the_exact_solution() -> Non
         # Codes are whole numbers: the same errors, the same trains, the same steps.
         assert torch.equal(one.array.w, other.array.w)
         moved = (one.array.w - before.array.w).abs().max()
-        assert float(moved) > 5 * one.array.cells.nominal.values["dw_min"]
+        assert float(moved) > 5 * one.array.cells.dw_min
     ideal = steps("ideal", 3)
     assert not torch.equal(ideal.chain[0].array.w, spice.chain[0].array.w)
 

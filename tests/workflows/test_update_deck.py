@@ -14,10 +14,11 @@ from torch import nn
 from compact_models.cell_device import CellDevice
 from compact_models.library import find_model, find_set
 from cosim.array.device_cells import device_cells
+from cosim.array.updates.layer import tile_trains
 from cosim.driven.ode import run_ode
 from cosim.driven.train_pulses import TrainPulses, train_slots
 from cosim.driven.train_waveforms import train_waveforms
-from cosim.network.chip_updates import raising_sign, tile_trains, writable_tile
+from cosim.network.chip_updates import raising_sign, writable_tile
 from cosim.network.held_chip import held_chip
 from cosim.ngspice import Ngspice
 from cosim.pulses.trains import PulseTrains, packed
@@ -71,7 +72,8 @@ def trains_of(table: str, layer: str, tile: TilePlan) -> PulseTrains:
         has = np.array([[[mark == "1" for mark in row[4]] for row in own]])
         found.append(packed(has, np.array([[float(row[3]) < 0 for row in own]])))
     length = torch.tensor([8])
-    return tile_trains(PulseTrains(found[0], found[1], length, 0, 0), tile, "both")
+    rows, outs = slice(tile.row_start, tile.row_stop), slice(tile.out_start, tile.out_stop)
+    return tile_trains(PulseTrains(found[0], found[1], length, 0, 0), rows, outs, "both")
 
 
 @pytest.mark.ngspice

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from compact_models.errors import InputError
 from cosim.array.layout import TileLayout
-from cosim.array.pulse_pairs import Pair
+from cosim.array.paired_cells import Pair
 from cosim.array.updates.tile import update_tile
 from cosim.driven.engines import Means
 from cosim.driven.train_pulses import TrainPulses
@@ -104,7 +104,7 @@ def update_layer(
             own = None if noise is None else replace(noise, draw=noise.draw.part(path))
             there = (chip, slice(None), rows, outs)
             array = _tile(like, after[there])
-            some = _lines(of_chip, rows, outs, pair)
+            some = tile_trains(of_chip, rows, outs, pair)
             found = update_tile(fidelity, array, some, pulses[chip][tile], means, own)
             after[there] = _by_side(np.asarray(found.array.states[like.memory]))
             heat[there] = _by_side(found.energy_j)
@@ -128,8 +128,18 @@ def _by_side(table: Array) -> torch.Tensor:
     return torch.from_numpy(table.reshape(rows, cols // 2, 2)).permute(2, 0, 1)
 
 
-def _lines(trains: PulseTrains, rows: slice, outs: slice, pair: Pair) -> PulseTrains:
-    """The trains on the lines of a tile."""
+def tile_trains(trains: PulseTrains, rows: slice, outs: slice, pair: Pair) -> PulseTrains:
+    """The trains of a matrix on the lines of one of its tiles.
+
+    Args:
+        trains: words on word lines [batch, row] and, of the errors, [batch, out].
+        rows: the tile's word lines.
+        outs: its outputs.
+        pair: `both`: the minus line has its output's train with the other sign; `reference`: none.
+
+    Returns:
+        Words [batch, row] and [batch, col], plus and minus lines in turn.
+    """
     plus = trains.bits[:, outs]
     minus = torch.zeros_like(plus) if pair == "reference" else plus ^ _SIGN
     bits = torch.stack([plus, minus], -1).flatten(1)
