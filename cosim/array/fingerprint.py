@@ -12,15 +12,16 @@ from dataclasses import fields, is_dataclass
 from typing import Any
 
 import numpy as np
+from torch import nn
 
 from compact_models.cell_device import CellDevice
 from compact_models.errors import InputError
 
-KEY = "_extra_state"
+_KEY = "_extra_state"
 """What torch calls the state that a module adds to its parameters."""
 
 
-def refuse_another(state: object, own: Mapping[str, Any], where: str) -> None:
+def _refuse_another(state: object, own: Mapping[str, Any], where: str) -> None:
     """Refuses a state that was made by a layer of another description.
 
     Args:
@@ -48,6 +49,32 @@ def refuse_another(state: object, own: Mapping[str, Any], where: str) -> None:
                 allowed=f"{here.get(key, 'none')}, as in this layer",
                 hint="make the layer as it was saved, or copy the parameters by hand",
             )
+
+
+class Described(nn.Module):
+    """A module whose state tells what it belongs to: what its `get_extra_state` says.
+
+    The state of another one is refused before anything is overwritten.
+    """
+
+    def get_extra_state(self) -> dict[str, Any]:
+        """Of `nn.Module`: the description, of plain values."""
+        raise NotImplementedError
+
+    def set_extra_state(self, state: object) -> None:
+        """Of `nn.Module`.
+
+        Raises:
+            InputError: it is of another layer, network or chip.
+        """
+        _refuse_another(state, self.get_extra_state(), _KEY)
+
+    def _load_from_state_dict(
+        self, state_dict: Mapping[str, Any], prefix: str, *more: Any, **named: Any
+    ) -> None:
+        if prefix + _KEY in state_dict:
+            _refuse_another(state_dict[prefix + _KEY], self.get_extra_state(), prefix + _KEY)
+        super()._load_from_state_dict(state_dict, prefix, *more, **named)
 
 
 def plain(values: Mapping[str, Any]) -> dict[str, Any]:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable
 from numbers import Real
 from typing import Any, Self
 
@@ -11,30 +10,15 @@ import torch
 from torch import nn
 
 from compact_models.errors import InputError
-from cosim.array.fingerprint import KEY, refuse_another
+from cosim.array.fingerprint import Described
+from cosim.array.reads.anchored_tile import AnchoredTile, anchored_tile
+from cosim.array.surroundings import Ends, TileWires
 from cosim.nodal.lines import Ohm
-from cosim.nodal.transfer import solve_transfer
-from cosim.surrogate.anchored import AnchoredTransfer
-from cosim.surrogate.wires import wire_model
 
 _TYPES = (torch.float32, torch.float64)
 
 
-@dataclass(frozen=True)
-class _Wires:
-    """What stands between the cells; solves arrays of any precision in double."""
-
-    r_wordline_ohm: Ohm
-    r_bitline_ohm: Ohm
-    r_driver_ohm: Ohm
-    r_sense_ohm: Ohm
-
-    def __call__(self, conductance_s: torch.Tensor) -> torch.Tensor:
-        solved = solve_transfer(conductance_s.to(torch.float64), **vars(self))
-        return solved.transfer_s.to(conductance_s.dtype)
-
-
-class CrossbarArray(nn.Module):
+class CrossbarArray(Described):
     """Bit-line currents of an array for voltages at its word lines, within a stated tolerance.
 
     The wires are the closed form, anchored on the exact transfer of a recent state; where the
@@ -108,11 +92,11 @@ class CrossbarArray(nn.Module):
         self.g_off_s, self.g_on_s, self.tolerance = float(g_off_s), float(g_on_s), tolerance
         with torch.inference_mode(False):  # wherever it is made, it can be trained
             self.level = nn.Parameter(level.detach().clone())
-            self._wires = _Wires(
-                _fixed("r_wordline_ohm", r_wordline_ohm),
-                _fixed("r_bitline_ohm", r_bitline_ohm),
-                _fixed("r_driver_ohm", r_driver_ohm),
-                _fixed("r_sense_ohm", r_sense_ohm),
+            self._wires = TileWires(
+                _fixed("r_wordline_ohm", r_wordline_ohm), _fixed("r_bitline_ohm", r_bitline_ohm)
+            )
+            self._ends = Ends(
+                _fixed("r_driver_ohm", r_driver_ohm), _fixed("r_sense_ohm", r_sense_ohm)
             )
             self._anchored = self._closed_form()
         self._before = 0
@@ -122,35 +106,14 @@ class CrossbarArray(nn.Module):
         """Of `nn.Module`: what the levels in the state belong to."""
         ohms = {
             name: value.tolist() if isinstance(value, torch.Tensor) else float(value)
-            for name, value in vars(self._wires).items()
+            for name, value in (vars(self._wires) | vars(self._ends)).items()
+            if value is not None
         }
         rows, cols = self.level.shape
         return {"rows": rows, "cols": cols, "g_off_s": self.g_off_s, "g_on_s": self.g_on_s, **ohms}
 
-    def set_extra_state(self, state: object) -> None:
-        """Of `nn.Module`: refuses the state of a layer with other cells or wires.
-
-        Raises:
-            InputError: it is of another layer.
-        """
-        refuse_another(state, self.get_extra_state(), KEY)
-
-    def _load_from_state_dict(
-        self, state_dict: Mapping[str, Any], prefix: str, *more: Any, **named: Any
-    ) -> None:
-        """Of `nn.Module`; refuses before anything is overwritten."""
-        if prefix + KEY in state_dict:
-            refuse_another(state_dict[prefix + KEY], self.get_extra_state(), prefix + KEY)
-        super()._load_from_state_dict(state_dict, prefix, *more, **named)
-
-    def _closed_form(self) -> AnchoredTransfer:
-        closed = wire_model(
-            *self.level.shape,
-            **vars(self._wires),
-            dtype=self.level.dtype,
-            device=self.level.device,
-        )
-        return AnchoredTransfer(closed, self._wires, tolerance=self.tolerance)
+    def _closed_form(self) -> AnchoredTile:
+        return anchored_tile(self.level, self._wires, self._ends, tolerance=self.tolerance)
 
     def _apply(self, fn: Callable[[torch.Tensor], torch.Tensor], recurse: bool = True) -> Self:
         """Of `nn.Module`: double(), float() and to(), after which the closed form is another."""
@@ -197,13 +160,13 @@ class CrossbarArray(nn.Module):
         """
         if torch.is_grad_enabled() and self.level.requires_grad:
             _check_levels(self.level)
-            return self._anchored.transfer_s(self.conductance_s())
+            return self._anchored.transfer(self.conductance_s()).transfer_s
         # By content: what is done to `level.data` is not in its version, nor is another range.
         with torch.inference_mode(False), torch.no_grad():
             conductance = self.conductance_s()
             if self._kept is None or not torch.equal(self._kept[0], conductance):
                 _check_levels(self.level)
-                self._kept = conductance, self._anchored.transfer_s(conductance)
+                self._kept = conductance, self._anchored.transfer(conductance).transfer_s
         return self._kept[1]
 
     def forward(self, drive_v: torch.Tensor) -> torch.Tensor:

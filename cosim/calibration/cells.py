@@ -12,18 +12,16 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from cosim.network.cell_ports import REACH, port_currents_a, ports_deck
 from cosim.ngspice import Deck, RawPlot
-from cosim.ngspice.bench import sweep_deck
 from cosim.surrogate.curves import Curves, fit_curves
-from netlists.circuit import Circuit, Element, ForeignSubcircuit, Instance, VoltageSource
+from netlists.circuit import ForeignSubcircuit
 from netlists.hardware import Hardware
 
 Array = NDArray[np.float64]
 
 CONDUCTANCES = 96
 LEVELS = 65
-# Programming errors take cells beyond the range that they are programmed to.
-REACH = 1.5
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,14 +60,8 @@ def cell_sweep(hardware: Hardware, block: ForeignSubcircuit) -> CellSweep:
     steps = np.arange(1, CONDUCTANCES + 1)
     conductance = REACH * hardware.cell.g_on_s * steps / CONDUCTANCES
     volts = hardware.driver.v_read_v * np.linspace(-1, 1, LEVELS)
-    items: list[Element] = []
-    for k, g in enumerate(conductance.tolist()):
-        items.append(VoltageSource(f"vword_{k}", "drive", f"wl_{k}", 0.0))
-        items.append(Instance(f"xcell_{k}", block.name, (f"wl_{k}", f"bl_{k}"), {"g": g}))
-        items.append(VoltageSource(f"vsense_{k}", f"bl_{k}", "0", 0.0))
-    circuit = Circuit("spiceloop: the user's cell", (block,), tuple(items))
-    deck = sweep_deck(circuit, ["drive"], volts[:, None], name="cell")
-    return CellSweep(conductance, volts, deck)
+    ports_v = np.stack([volts, np.zeros_like(volts)], 1)
+    return CellSweep(conductance, volts, ports_deck(block, conductance, ports_v, name="cell"))
 
 
 def fit_cell(sweep: CellSweep, plot: RawPlot, *, lowest: float) -> CellFit:
@@ -80,9 +72,7 @@ def fit_cell(sweep: CellSweep, plot: RawPlot, *, lowest: float) -> CellFit:
         plot: what ngspice made of it.
         lowest: the lowest input of the layer, -1 or 0, as a share of the read voltage.
     """
-    cells = range(len(sweep.conductance_s))
-    current = plot.matrix([f"i(vsense_{k})" for k in cells])
-    entering = plot.matrix([f"i(vword_{k})" for k in cells])
+    entering, current = port_currents_a(plot, len(sweep.conductance_s))
     used = sweep.volts >= lowest * sweep.volts[-1]
     volts = sweep.volts[used]
     mean = volts @ current[used] / (volts @ volts)

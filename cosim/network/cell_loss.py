@@ -13,9 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.interpolate import RegularGridInterpolator
 
+from cosim.network.cell_ports import REACH, port_currents_a, ports_deck
 from cosim.ngspice import Deck, RawPlot
-from cosim.ngspice.bench import sweep_deck
-from netlists.circuit import Circuit, Element, ForeignSubcircuit, Instance, VoltageSource
+from netlists.circuit import ForeignSubcircuit
 from netlists.hardware import Hardware
 
 Array = NDArray[np.float64]
@@ -26,8 +26,6 @@ _BIT_LEVELS = 5
 # Bit lines stay near ground: amplifiers hold one end, and wires may not drop more than this share
 # of the read voltage. Beyond the bench its last two points are extrapolated.
 _BIT_SHARE = 0.25
-# Programming errors take cells beyond the range that they are programmed to.
-_REACH = 1.5
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,9 +55,7 @@ class CellLoss:
             bench: what was run.
             plot: what ngspice made of it.
         """
-        cells = range(len(bench.conductance_s))
-        entering = plot.matrix([f"i(vword_{k})" for k in cells])
-        leaving = plot.matrix([f"i(vsense_{k})" for k in cells])
+        entering, leaving = port_currents_a(plot, len(bench.conductance_s))
         shape = (len(bench.word_v), len(bench.bit_v), len(bench.conductance_s))
         self._table = RegularGridInterpolator(
             (bench.word_v, bench.bit_v, np.log(bench.conductance_s)),
@@ -84,17 +80,11 @@ class CellLoss:
 
 def loss_bench(hardware: Hardware, block: ForeignSubcircuit) -> LossBench:
     """The bench of a user's cell."""
-    lowest, highest = hardware.cell.g_off_s / _REACH, hardware.cell.g_on_s * _REACH
+    lowest, highest = hardware.cell.g_off_s / REACH, hardware.cell.g_on_s * REACH
     conductance = np.geomspace(lowest, highest, _CONDUCTANCES)
     v_read = hardware.driver.v_read_v
     word = v_read * np.linspace(-1, 1, _WORD_LEVELS)
     bit = _BIT_SHARE * v_read * np.linspace(-1, 1, _BIT_LEVELS)
-    items: list[Element] = []
-    for k, g in enumerate(conductance.tolist()):
-        items.append(VoltageSource(f"vword_{k}", "word", f"wl_{k}", 0.0))
-        items.append(Instance(f"xcell_{k}", block.name, (f"wl_{k}", f"bl_{k}"), {"g": g}))
-        items.append(VoltageSource(f"vsense_{k}", f"bl_{k}", "bit", 0.0))
-    circuit = Circuit("spiceloop: the ports of the user's cell", (block,), tuple(items))
     pairs = np.stack(np.meshgrid(word, bit, indexing="ij"), axis=-1).reshape(-1, 2)
-    deck = sweep_deck(circuit, ["word", "bit"], pairs, name="cell_ports")
+    deck = ports_deck(block, conductance, pairs, name="cell_ports")
     return LossBench(conductance, word, bit, deck)

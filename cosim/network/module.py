@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -12,7 +12,7 @@ from pydantic import BaseModel
 from torch import nn
 
 from compact_models.errors import InputError
-from cosim.array.fingerprint import KEY, plain, refuse_another
+from cosim.array.fingerprint import Described, plain
 from cosim.array.layout import TileLayout
 from cosim.network.run import NetworkModel, forward
 from netlists.adcs import quantiser
@@ -23,7 +23,7 @@ from netlists.tiles import LayerPlan, augmented, share_pairs
 Array = NDArray[np.float64]
 
 
-class CrossbarNetwork(nn.Module):
+class CrossbarNetwork(Described):
     """The network as its chip computes it: trainable weights, conductances made from them.
 
     Parameters are the weights as they stand in the arrays, one tensor `[row, out]` a layer in
@@ -77,22 +77,6 @@ class CrossbarNetwork(nn.Module):
             for name, part in parts.items()
         }
         return plain({"hardware": described, "plans": self.plans})
-
-    def set_extra_state(self, state: object) -> None:
-        """Of `nn.Module`: refuses the state of a network on another chip.
-
-        Raises:
-            InputError: it is of another network or hardware.
-        """
-        refuse_another(state, self.get_extra_state(), KEY)
-
-    def _load_from_state_dict(
-        self, state_dict: Mapping[str, Any], prefix: str, *more: Any, **named: Any
-    ) -> None:
-        """Of `nn.Module`; refuses before anything is overwritten."""
-        if prefix + KEY in state_dict:
-            refuse_another(state_dict[prefix + KEY], self.get_extra_state(), prefix + KEY)
-        super()._load_from_state_dict(state_dict, prefix, *more, **named)
 
     def clip_weights(self) -> None:
         """Brings weights that have left the cells' range back to its edge."""

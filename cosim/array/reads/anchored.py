@@ -10,11 +10,11 @@ from dataclasses import dataclass, field
 
 import torch
 
-from cosim.array.reads.anchored_tile import AnchoredTile
-from cosim.array.reads.exact import ExactReads, solved
+from cosim.array.reads.anchored_tile import AnchoredTile, anchored_tile
+from cosim.array.reads.exact import ExactReads
 from cosim.array.surroundings import Ends, TileTransfer, TileWires, flipped
 from cosim.nodal.lines import Ohm
-from cosim.surrogate.wires import THEORY, WireModel, wire_model
+from cosim.surrogate.wires import THEORY
 
 
 @dataclass(eq=False)
@@ -105,26 +105,7 @@ class AnchoredReads:
         driver, sense = (_at(ohm, place) for ohm in (ends.r_driver_ohm, ends.r_sense_ohm))
         held = None if ends.held_v is None else ends.held_v.expand(*g.shape[:2], -1)[place]
         own = Ends(driver, sense, held)
-        closed: WireModel = wire_model(
-            *g.shape[-2:],
-            r_wordline_ohm=wires.r_wordline_ohm,
-            r_bitline_ohm=wires.r_bitline_ohm,
-            r_driver_ohm=driver,
-            r_sense_ohm=sense,
-            weights=weights,
-            dtype=g.dtype,
-            device=g.device,
-        )
-
-        def solve(conductance_s: torch.Tensor) -> TileTransfer:
-            """In double precision, whatever the layer's is."""
-            exact = solved(conductance_s.to(torch.float64), wires, own)
-            at_rest = None if exact.held_a is None else exact.held_a.to(g)
-            return TileTransfer(exact.transfer_s.to(g), at_rest)
-
-        return AnchoredTile(
-            closed, None if held is None else held.to(g), solve, tolerance=0.5 * self.tolerance
-        )
+        return anchored_tile(g, wires, own, tolerance=0.5 * self.tolerance, weights=weights)
 
 
 def _at(ohm: Ohm, place: tuple[int, int]) -> Ohm:

@@ -7,13 +7,15 @@ ground is the closed form's, moved by what it was off by at the anchor.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import torch
 
-from cosim.array.surroundings import TileTransfer
+from cosim.array.reads.exact import solved
+from cosim.array.surroundings import Ends, TileTransfer, TileWires
 from cosim.surrogate.anchored import AnchoredTransfer
-from cosim.surrogate.wires import WireModel
+from cosim.surrogate.wires import THEORY, WireModel, wire_model
 
 Solve = Callable[[torch.Tensor], TileTransfer]
 """The exact solution for conductances [row, col]."""
@@ -78,3 +80,49 @@ class AnchoredTile:
         held = self._wires.offset_current_a(conductance_s, transfer, self._held_v)
         known = self._correction_a
         return TileTransfer(transfer, held if known is None else held + known)
+
+
+@dataclass(frozen=True, eq=False)
+class _Exact:
+    """The exact solution in double precision, whatever the precision of the cells."""
+
+    wires: TileWires
+    ends: Ends
+
+    def __call__(self, conductance_s: torch.Tensor) -> TileTransfer:
+        exact = solved(conductance_s.to(torch.float64), self.wires, self.ends)
+        held_a = None if exact.held_a is None else exact.held_a.to(conductance_s)
+        return TileTransfer(exact.transfer_s.to(conductance_s), held_a)
+
+
+def anchored_tile(
+    like: torch.Tensor,
+    wires: TileWires,
+    ends: Ends,
+    *,
+    tolerance: float,
+    weights: tuple[float, float, float, float] = THEORY,
+) -> AnchoredTile:
+    """One tile by the closed form of its wires, anchored on the nodal solver.
+
+    Args:
+        like: conductances that the tile may have, [..., row, col]: their shape and type are its.
+        wires: the segments.
+        ends: what the lines end in, of this tile alone.
+        tolerance: largest estimated error (Frobenius, relative) without a new anchor.
+        weights: of the closed form.
+
+    Raises:
+        InputError: resistances that `wire_model` refuses, or the tolerance is not positive.
+    """
+    closed = wire_model(
+        *like.shape[-2:],
+        **vars(wires),
+        r_driver_ohm=ends.r_driver_ohm,
+        r_sense_ohm=ends.r_sense_ohm,
+        weights=weights,
+        dtype=like.dtype,
+        device=like.device,
+    )
+    held_v = None if ends.held_v is None else ends.held_v.to(like)
+    return AnchoredTile(closed, held_v, _Exact(wires, ends), tolerance=tolerance)
