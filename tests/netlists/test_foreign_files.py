@@ -8,14 +8,8 @@ import pytest
 
 from compact_models.errors import InputError
 from netlists.design_deck import design_deck
-from netlists.foreign_files import (
-    OURS,
-    BlockSource,
-    LibraryCard,
-    ReadBlocks,
-    read_blocks,
-    spice_number,
-)
+from netlists.foreign_cards import OURS, spice_number
+from netlists.foreign_files import BlockSource, LibraryCard, ReadBlocks, read_blocks
 from netlists.hardware import Hardware
 from netlists.network import network_circuit
 from tests.cosim.chips import chip_of, small_inputs, small_network
