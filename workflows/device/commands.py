@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from workflows.options import Json, Out
 from workflows.outcome import ended, no_result, run_command
 
 if TYPE_CHECKING:
@@ -48,8 +49,6 @@ Unit = Annotated[
         " \\[default: as the heading says, else SI]",
     ),
 ]
-Out = Annotated[Path, typer.Option("-o", "--out", help="where the result goes")]
-Json = Annotated[bool, typer.Option("--json", help="print one JSON object on stdout")]
 Answer = tuple[dict[str, Any], list[str], int]
 
 
