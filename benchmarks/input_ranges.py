@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 from sklearn import datasets
 from sklearn.model_selection import train_test_split
 
+from cosim.budget.in_threads import with_threads
 from cosim.network.models import exact_codes
 from cosim.training import floating
 from cosim.training.backprop_spec import BackpropSpec
@@ -16,7 +17,6 @@ from netlists.hardware import Hardware
 from netlists.neurons.spec import neuron_by_name
 from workflows.config import Config, StudySpec
 from workflows.netlist import random_inputs
-from workflows.threads import threads_for
 
 Array = NDArray[np.float64]
 Labels = NDArray[np.int64]
@@ -49,7 +49,7 @@ def _of_seed(seed: int) -> list[list[str]]:
     network = floating.initial_network(
         16, (24, 16), 10, neuron_by_name("relu").module, bias=True, seed=seed
     )
-    with threads_for(0):
+    with with_threads(1):
         floating.train_floating(network, train_x, train_y, BackpropSpec(epochs=100), seed=seed)
     right = floating.accuracy(network, test_x, test_y)
     stages = linear_stages(network_graph(network))

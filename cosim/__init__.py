@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from compact_models.variation import Stream as Stream
+    from cosim.budget.budget import Budget as Budget
     from cosim.network.build_in_situ import PulsedDevice as PulsedDevice
     from cosim.network.build_in_situ import chip_of as chip_of
     from cosim.network.convert import convert as convert
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from netlists.hardware import Hardware as Hardware
 
 _FROM = {
+    "Budget": "cosim.budget.budget",
     "PulsedDevice": "cosim.network.build_in_situ",
     "CrossbarNetwork": "cosim.network.module",
     "Hardware": "netlists.hardware",

@@ -9,6 +9,7 @@ import torch
 from torch import nn
 
 from compact_models.variation import Stream
+from cosim.budget.budget import Budget
 from cosim.network.build_in_situ import LayerInCells, chip_of, in_situ_network, plan_in_situ
 from cosim.network.in_situ import InSituNetwork
 from cosim.network.models import exact_model, ideal_model
@@ -58,7 +59,10 @@ class InSitu:
             model = (
                 exact_model(hardware, plans, periphery) if exact else ideal_model(hardware, plans)
             )
-        return in_situ_network(hardware, plans, stages, model, layers, stream=self._stream)
+        decks = Budget.of_process(self._config.simulator.jobs).decks
+        return in_situ_network(
+            hardware, plans, stages, model, layers, stream=self._stream, decks=decks
+        )
 
     def _layers(self, stages: Stages) -> list[LayerInCells]:
         found = []

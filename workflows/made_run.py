@@ -17,6 +17,7 @@ from compact_models.errors import InputError
 from compact_models.files import write_bytes_atomic, write_text_atomic
 from compact_models.scratch import check_room
 from compact_models.spec import Spec
+from cosim.budget.budget import Budget
 from cosim.calibration.calibrate import Calibration, calibrate
 from cosim.ngspice import Ngspice
 from cosim.training.endurance import LearntLayer
@@ -30,7 +31,6 @@ from workflows.config import Config
 from workflows.console import Reporter
 from workflows.data import Split
 from workflows.deck import write_chip_deck
-from workflows.jobs import jobs
 from workflows.learnt_cells import write_learnt
 from workflows.runfolder import RunRecord, write_chip, write_json, write_weights
 from workflows.versions import now_utc, versions
@@ -117,7 +117,7 @@ def calibrated(
             arrays=config.calibration.arrays,
             held_out=config.calibration.held_out_arrays,
             seed=seed,
-            jobs=jobs(config),
+            jobs=Budget.of_process(config.simulator.jobs).decks,
             on_progress=progress,
         )
     for row in calibration.errors:

@@ -13,6 +13,7 @@ import numpy as np
 import torch
 
 from compact_models.errors import InputError
+from cosim.budget.budget import Budget
 from cosim.network.chip_cells import cells_of_chip
 from cosim.network.held_chip import held_chip
 from cosim.network.module import CrossbarNetwork
@@ -29,7 +30,6 @@ from workflows.runfolder import new_folder
 from workflows.scaling import Scale, fit_scaling
 from workflows.study_checks import check_study
 from workflows.study_network import check_fits, load_module
-from workflows.threads import threads_for
 from workflows.verify import Verification, image_count, verify_run
 from workflows.watched import of_chip
 
@@ -88,7 +88,7 @@ def map_run(
         check_run_fits(folder.parent, stages)
         for line in split.sentences():
             reporter.say(f"    {line}")
-        with threads_for(cells(stages)):
+        with Budget.of_process().for_cells(cells(stages)).in_use():
             made = _map(config, split, stages, ngspice, reporter)
         warnings = [*drawn, *_warnings(config, made, split)]
         for line in warnings:

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from compact_models.errors import InputError, closest
 from compact_models.variation import component_rng
+from cosim.budget.budget import Budget
 from cosim.network.held_chip import held_chip
 from cosim.ngspice import find_ngspice
 from netlists.chip import Chip, programmed_chip
@@ -30,7 +31,6 @@ from workflows.study_network import (
     load_module,
     refuse_stored_network,
 )
-from workflows.threads import threads_for
 from workflows.train import float_stages
 from workflows.update_deck import write_update_decks
 
@@ -199,7 +199,7 @@ def _of_config(path: Path, reporter: Reporter) -> _Source:
     check_study(config)
     split = _split(config, reporter)
     initial = initial_stages(config, split, reporter)
-    with threads_for(cells(initial)):
+    with Budget.of_process().for_cells(cells(initial)).in_use():
         stages = float_stages(config, split, initial, reporter)
     origin = f"{path}, weights trained in floating point; held-out inputs"
     chip = chip_for(config, stages, split.train_x, split.scaling.full_scale)

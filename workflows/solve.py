@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,6 +11,7 @@ from numpy.typing import NDArray
 from compact_models.errors import InputError, closest
 from compact_models.files import check_place, set_aside, write_text_atomic
 from cosim.array.read_one import ArrayCurrents, read_array
+from cosim.budget.budget import Budget
 from cosim.ngspice import Outcome
 from netlists.array import ReadArray
 from netlists.crossbar import Crossbar, check_conductances
@@ -69,7 +69,7 @@ def solve_file(array_file: Path, out: Path, fidelity: str) -> Solved:
     if out.exists() and array_file.exists() and out.samefile(array_file):
         raise InputError("the result would replace the array", where="-o", value=str(out))
     array, input_v = load_array(array_file)
-    result = read_array(array, input_v, fidelity, jobs=len(os.sched_getaffinity(0)))
+    result = read_array(array, input_v, fidelity, jobs=Budget.of_process().decks)
     if result.outcome is not Outcome.OK:
         return Solved(result, set_aside(out, "-o"))
     _WRITERS[out.suffix.lower()](out, result.current_a)

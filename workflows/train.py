@@ -17,6 +17,7 @@ from torch import nn
 
 from compact_models.errors import InputError
 from compact_models.variation import Stream
+from cosim.budget.budget import Budget
 from cosim.budget.in_threads import with_threads
 from cosim.network.run import forward
 from cosim.ngspice import Ngspice
@@ -43,7 +44,6 @@ from workflows.runfolder import RunRecord, config_of
 from workflows.still_falling import still_falling
 from workflows.study_checks import check_study
 from workflows.study_network import initial_stages
-from workflows.threads import threads_of
 from workflows.versions import versions
 from workflows.watched import in_training, of_chip
 
@@ -137,7 +137,7 @@ def _go_on(
         update={
             "data_hash": split.hash,
             "module_sha256": network_file,
-            "threads": beginning.threads or threads_of(cells(stages)),
+            "threads": beginning.threads or Budget.of_process().for_cells(cells(stages)).threads,
         }
     )
     write_beginning(run, beginning)

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from compact_models.errors import InputError
 from compact_models.files import check_place, write_text_atomic
+from cosim.budget.budget import Budget
 from cosim.network.chip_cells import stacked_cells
 from cosim.network.models import exact_model, ideal_model
 from cosim.network.run import NetworkModel, forward
@@ -31,7 +32,6 @@ from workflows.data import Split, load_split
 from workflows.failures import Failure, failures
 from workflows.fresh_chips import FreshRequest, read_fresh
 from workflows.fresh_record import FreshRecord, fresh_csv, fresh_record
-from workflows.jobs import jobs
 from workflows.watched import Watched, of_chip
 
 Array = NDArray[np.float64]
@@ -124,6 +124,7 @@ def verify_run(
             hint="bring the data back, or train or map again",
         )
     count = image_count(images, config, split)
+    decks = Budget.of_process(config.simulator.jobs).decks
     x, labels = split.test_x[:count], split.test_y[:count]
     note = without_equations(chip.hardware)
     conductances = stacked_cells(chip.plans, chip.conductance_s)
@@ -145,14 +146,14 @@ def verify_run(
             codes[model.name] = out[0].numpy()
     with reporter.stage("spice: the whole chip in ngspice") as progress:
         read = read_chip(
-            chip, x, ngspice, jobs=jobs(config), title=f"spiceloop {run.name}", on_progress=progress
+            chip, x, ngspice, jobs=decks, title=f"spiceloop {run.name}", on_progress=progress
         )
     codes["spice"] = read.codes
     reads = None
     if fresh is not None:
         reads = read_fresh(
             chip, calibration, x, labels, fresh, ngspice, reporter, seed=config.study.seed,
-            sample=config.study.sample, jobs=jobs(config),
+            sample=config.study.sample, jobs=decks,
         )  # fmt: skip
     reference = _reference(run, chip)
     accuracy_float = float_accuracy(reference, split.network_test_x[:count], labels)

@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from compact_models.files import check_place
+from cosim.budget.budget import Budget
 from cosim.devices.form import device_form
 from cosim.driven.spice import spice_engine
 from cosim.driven.table import draw_spread, table_engine
@@ -34,7 +35,6 @@ from workflows import runfolder
 from workflows.config import Config
 from workflows.console import Reporter
 from workflows.data import load_split
-from workflows.jobs import jobs
 from workflows.kept_tiles import KeptTiles, tile_key
 from workflows.slow import said_of_measuring
 from workflows.write_judge import Judged, judge_group, judged_together, places_to_judge
@@ -87,12 +87,10 @@ def write_chip(run: Path, ngspice: Ngspice, reporter: Reporter) -> ChipWriting:
             tuple(tuple(one.conductance_s for one in layer) for layer in written),
         )
     )
-    reads = []
+    reads, decks = [], Budget.of_process(config.simulator.jobs).decks
     for title, one in (("with the targets", meant), ("as written", made)):
         with reporter.stage(f"the chip {title} in ngspice") as progress:
-            reads.append(
-                read_chip(one, x, ngspice, jobs=jobs(config), title=title, on_progress=progress)
-            )
+            reads.append(read_chip(one, x, ngspice, jobs=decks, title=title, on_progress=progress))
     all_written = [one for layer in written for one in layer]
     counts = np.concatenate([one.ledger.pulses.ravel() for one in all_written])
     flat = [_flat(one) for one in (meant, made)]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -159,6 +158,7 @@ def in_situ_network(
     stream: Stream,
     dtype: torch.dtype = torch.float64,
     refuse_clipping: bool = False,
+    decks: int = 1,
 ) -> InSituNetwork:
     """A network in cells, programmed with weights to start from.
 
@@ -171,6 +171,7 @@ def in_situ_network(
         stream: of the chip's sample; cells, noise and pulses are drawn from it.
         dtype: of the cells' states.
         refuse_clipping: see `InSituNetwork`.
+        decks: that ngspice solves at a time.
 
     Raises:
         InputError: an unknown fidelity, or single precision where reads are solved exactly.
@@ -197,7 +198,7 @@ def in_situ_network(
         array = AnalogArray(
             around.layout,
             pairs,
-            _reads(hardware, model, number, own.read, own.tolerance, back),
+            _reads(hardware, model, number, own.read, own.tolerance, back, decks),
             StepUpdates(pulses=cell_pulses(device.nominal, hardware.pulse)),
             unit=plan.weight_scale / device.weight_range,
             dtype=dtype,
@@ -224,6 +225,7 @@ def _reads(
     read: str,
     tolerance: float,
     back: BackwardPeriphery | None,
+    decks: int,
 ) -> Reads | SpiceReads:
     """Who computes the reads of one layer."""
     if read not in READS:
@@ -256,8 +258,7 @@ def _reads(
     exact = ExactReads(forward.wires, forward.forward, back.ends)
     if read == "spice":
         ends = exact.forward, exact.backward
-        jobs = min(layout.tiles, len(os.sched_getaffinity(0)))
-        return SpiceReads(exact.wires, *ends, find_ngspice(), jobs=jobs)
+        return SpiceReads(exact.wires, *ends, find_ngspice(), jobs=min(layout.tiles, decks))
     return exact if read == "exact" else AnchoredReads(exact, tolerance, weights)
 
 

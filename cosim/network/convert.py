@@ -18,6 +18,7 @@ from compact_models.errors import InputError, closest
 from compact_models.library import find_model, find_set
 from compact_models.variation import Stream
 from cosim.array.paired_cells import Pair
+from cosim.budget.budget import Budget
 from cosim.network.build_in_situ import (
     READS,
     LayerInCells,
@@ -57,6 +58,7 @@ def convert(
     managed: ReadRule | None = None,
     stream: Stream | None = None,
     dtype: torch.dtype = torch.float64,
+    budget: Budget | None = None,
 ) -> InSituNetwork | CrossbarNetwork:
     """A network on a chip from a network in torch; the original stays as it is.
 
@@ -77,6 +79,7 @@ def convert(
         stream: of the chip; cells, offsets, noise and pulses are drawn from it. None for that of
             seed 0.
         dtype: for a device: of the cells' states.
+        budget: decks at a time; None for all that the process may have.
 
     Raises:
         InputError: a module that has no circuit, an unknown device or fidelity, or options that do
@@ -128,6 +131,7 @@ def convert(
         stream=own,
         dtype=dtype,
         refuse_clipping=True,
+        decks=(budget or Budget.of_process()).decks,
     )
 
 

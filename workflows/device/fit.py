@@ -22,6 +22,7 @@ from compact_models.library import (
     save_set,
 )
 from compact_models.model import SET_NAME, CompactModel, ParameterSet, check_name
+from cosim.budget.budget import Budget
 from cosim.fitting.compliance import without_compliance
 from cosim.fitting.data import PulseTrain, Sweep
 from cosim.fitting.fit import FitOptions, fit_device
@@ -36,7 +37,6 @@ from workflows.device.measured import check_voltage_changes, read_measured
 from workflows.device.picture import check_picture
 from workflows.device.table import aligned
 from workflows.outcome import ended
-from workflows.threads import threads_for
 
 if TYPE_CHECKING:
     from workflows.console import Reporter
@@ -124,7 +124,7 @@ def fit_file(request: FitRequest, reporter: Reporter) -> tuple[dict[str, Any], l
     )
     stage = watching(reporter, f"fitting {model.name} to {request.measured.name}")
     # A run has a hundred cells: a second thread costs as much again and gains nothing.
-    with threads_for(_CELLS), stage as on_progress:
+    with Budget.of_process().for_cells(_CELLS).in_use(), stage as on_progress:
         fit = fit_device(model, start, used, free, options, on_progress)
     done = fit.outcome == "ok"
     if done:
