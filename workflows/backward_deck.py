@@ -1,8 +1,6 @@
-"""A chip in its backward phase as a deck: errors step through it, codes of products come out."""
+"""A chip in its backward phase: errors step through it, codes of products come out."""
 
 from __future__ import annotations
-
-from pathlib import Path
 
 import numpy as np
 import torch
@@ -18,36 +16,31 @@ from netlists.backward.drawn import LayerBackward, draw_backward
 from netlists.backward.scale import product_per_code
 from netlists.chip import Chip
 from netlists.circuit import Circuit
-from netlists.design_deck import SAMPLE_FILE
-from workflows.deck import Expected, Stepped, plan_lines, spread_line, write_stepped
+from workflows.deck import Expected, Stepped, plan_lines
 
 Array = NDArray[np.float64]
 
 RANDOM_ERRORS = "errors are uniform random shares, the largest of a layer is 1"
 
 
-def write_backward_deck(
-    folder: Path,
+def step_backward(
     chip: Chip,
     *,
     vectors: int,
     seed: int,
     sample: int,
     title: str,
-    origin: tuple[str, ...],
     ngspice: Ngspice | None,
     header: tuple[str, ...] = (),
-) -> dict[str, object]:
-    """Writes what `write_chip_deck` does, for the backward phase.
+) -> Stepped:
+    """What `workflows.deck.step_chip` is for the forward phase, for the backward phase.
 
     Args:
-        folder: where to; it is made.
         chip: the chip.
-        vectors: how many errors the deck steps through; they are drawn.
+        vectors: how many errors the circuit steps through; they are drawn.
         seed: the study's seed.
         sample: which chip of the study.
         title: first line of the deck.
-        origin: lines that say where the chip comes from.
         ngspice: the simulator; a chip without cells of the user's own needs none.
         header: what a reader of the deck has to know first.
 
@@ -69,14 +62,17 @@ def write_backward_deck(
         f" sum of weight x error at an input, a code stands for {scales}",
         f"{RANDOM_ERRORS}; the derivative of neurons and the scale between layers are digital",
         *plan_lines(chip),
-        f"{SAMPLE_FILE} has what is drawn, from seed and sample: rf, vos and gain of amplifiers and"
-        " converters, and of drivers where these differ, and g of the cells, with the weight that"
-        f" was aimed at; {spread_line(chip)}",
-        "run: ngspice -b network.cir; it prints the codes of all converters at word lines,"
-        f" expected.csv has the codes of {expected.source}",
     )
     circuit = backward_circuit(chip, drawn, title=title, header=lines)
-    return write_stepped(folder, chip, Stepped(circuit, inputs, stepped, outputs, expected), origin)
+    return Stepped(
+        circuit,
+        inputs,
+        stepped,
+        outputs,
+        expected,
+        "amplifiers and converters",
+        "all converters at word lines",
+    )
 
 
 def _errors(seed: int, layer: str, vectors: int, outputs: int) -> Array:

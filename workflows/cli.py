@@ -291,7 +291,10 @@ add_array_commands(app)
 @app.command()
 def netlist(
     target: Annotated[str, typer.Argument(help="CONFIG.toml, a run folder or MODULE.py:FACTORY")],
-    out: Out,
+    out: Annotated[Path | None, typer.Option("-o", "--out", help="where a deck goes")] = None,
+    pyspice: Annotated[
+        Path | None, typer.Option("--pyspice", help="where a PySpice script goes, FILE.py")
+    ] = None,
     config: Annotated[
         Path | None, typer.Option("--config", help="the chip for MODULE.py:FACTORY, and its data")
     ] = None,
@@ -306,6 +309,8 @@ def netlist(
 ) -> None:
     """Write a deck that a designer can read and run with `ngspice -b network.cir`.
 
+    Or a PySpice script that builds the same circuit, runs it in ngspice and prints the codes.
+
     The ranges of MODULE.py:FACTORY come from the training share of the data that are named.
     """
 
@@ -315,16 +320,21 @@ def netlist(
 
         own = OwnData(data, None, label, scale)
         summary = netlist_target(
-            target, out, reporter, config_file=config, own_data=own, phase=phase
+            target,
+            out,
+            reporter,
+            script=pyspice,
+            config_file=config,
+            own_data=own,
+            phase=phase,
         )
-        deck = out / cast("list[str]", summary["files"])[0]
+        made = [("python", pyspice)] if pyspice else []
+        if out is not None:
+            made.insert(0, ("ngspice -b", out / cast("list[str]", summary["files"])[0]))
         note = [str(summary["note"])] if summary["note"] else []
-        lines = [
-            f"{deck}: {summary['elements']} elements",
-            *note,
-            f"next: ngspice -b {shlex.quote(str(deck))}",
-        ]
-        return summary, lines, 0
+        lines = [f"{path}: {summary['elements']} elements" for _, path in made]
+        nexts = [f"next: {command} {shlex.quote(str(path))}" for command, path in made]
+        return summary, [*lines, *note, *nexts], 0
 
     run_command(json, work)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -53,28 +53,32 @@ def write_chip_deck(
     Returns:
         A summary: files, elements, layers, tiles, and whose codes `expected.csv` has.
     """
-    expected = _expected(chip, inputs, ngspice)
-    lines = (
-        *header,
-        *plan_lines(chip),
-        f"{SAMPLE_FILE} has what is drawn, from seed and sample: rf, vos and gain of amplifiers,"
-        " neurons and converters, and of drivers where these differ, and g of the cells, with the"
-        f" weight that was aimed at; {spread_line(chip)}",
-        "run: ngspice -b network.cir; it prints the codes of the output converters,"
-        f" expected.csv has the codes of {expected.source}",
-    )
-    return write_stepped(
-        folder,
-        chip,
-        Stepped(
-            network_circuit(chip, title=title, header=lines),
-            tuple(f"in_{k}" for k in range(chip.plans[0].inputs)),
-            inputs,
-            tuple(f"code_{k}" for k in range(chip.plans[-1].outputs)),
-            expected,
-            rows,
-        ),
-        origin,
+    stepped = step_chip(chip, inputs, title=title, ngspice=ngspice, header=header, rows=rows)
+    return write_stepped(folder, chip, stepped, origin)
+
+
+def step_chip(
+    chip: Chip,
+    inputs: Array,
+    *,
+    title: str,
+    ngspice: Ngspice | None,
+    header: tuple[str, ...] = (),
+    rows: NDArray[np.int64] | None = None,
+) -> Stepped:
+    """The circuit of a chip, the inputs it is to go through and the codes to expect.
+
+    See `write_chip_deck` for the arguments.
+    """
+    return Stepped(
+        network_circuit(chip, title=title, header=(*header, *plan_lines(chip))),
+        tuple(f"in_{k}" for k in range(chip.plans[0].inputs)),
+        inputs,
+        tuple(f"code_{k}" for k in range(chip.plans[-1].outputs)),
+        _expected(chip, inputs, ngspice),
+        "amplifiers, neurons and converters",
+        "the output converters",
+        rows,
     )
 
 
@@ -110,6 +114,8 @@ class Stepped:
         vectors: their values, [vector, input].
         outputs: its output nodes.
         expected: their codes.
+        drawn: what has errors of its own beside drivers, in words.
+        converters: whose codes they are, in words.
         rows: which samples of their file the inputs are, [vector]; None if of none.
     """
 
@@ -118,7 +124,20 @@ class Stepped:
     vectors: Array
     outputs: tuple[str, ...]
     expected: Expected
+    drawn: str
+    converters: str
     rows: NDArray[np.int64] | None = None
+
+    def summary(self, chip: Chip) -> dict[str, object]:
+        """What a command says of it."""
+        return {
+            "expected_from": self.expected.source,
+            "note": self.expected.note,
+            "elements": self.circuit.element_count(),
+            "layers": len(chip.plans),
+            "tiles": sum(len(plan.tiles) for plan in chip.plans),
+            "subcircuits": [block.name for block in self.circuit.subcircuits],
+        }
 
 
 def write_stepped(
@@ -127,7 +146,14 @@ def write_stepped(
     """Writes the files of a deck; see `write_chip_deck`."""
     folder.mkdir(exist_ok=True)
     expected, rows, circuit = stepped.expected, stepped.rows, stepped.circuit
-    design = design_deck(circuit)
+    lines = (
+        f"{SAMPLE_FILE} has what is drawn, from seed and sample: rf, vos and gain of"
+        f" {stepped.drawn}, and of drivers where these differ, and g of the cells, with the weight"
+        f" that was aimed at; {spread_line(chip)}",
+        f"run: ngspice -b network.cir; it prints the codes of {stepped.converters},"
+        f" expected.csv has the codes of {expected.source}",
+    )
+    design = design_deck(replace(circuit, header=(*circuit.header, *lines)))
     deck = sweep_deck(design.circuit, stepped.inputs, stepped.vectors, name="network")
     printed = " ".join(f"v({name})" for name in stepped.outputs)
     body, _, end = deck.text.rpartition(".end")
@@ -145,15 +171,8 @@ def write_stepped(
         for k, (source, codes) in enumerate(zip(sources, expected.codes, strict=True))
     ]
     write_text_atomic(folder / "expected.csv", "\n".join(table) + "\n")
-    return {
-        "files": ["network.cir", SAMPLE_FILE, "expected.csv", "origin.txt", *circuit.files],
-        "expected_from": expected.source,
-        "note": expected.note,
-        "elements": circuit.element_count(),
-        "layers": len(chip.plans),
-        "tiles": sum(len(plan.tiles) for plan in chip.plans),
-        "subcircuits": [block.name for block in circuit.subcircuits],
-    }
+    files = ["network.cir", SAMPLE_FILE, "expected.csv", "origin.txt", *circuit.files]
+    return {"files": files, **stepped.summary(chip)}
 
 
 @dataclass(frozen=True)

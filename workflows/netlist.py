@@ -1,7 +1,8 @@
-"""`spiceloop netlist`: the deck of a configuration, of a run or of the user's module."""
+"""`spiceloop netlist`: a configuration, a run or a user's module as a deck or a PySpice script."""
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,14 +17,15 @@ from cosim.ngspice import find_ngspice
 from netlists.chip import Chip, programmed_chip
 from netlists.graph import LinearStage, linear_stages, network_graph
 from workflows import runfolder
-from workflows.backward_deck import RANDOM_ERRORS, write_backward_deck
+from workflows.backward_deck import RANDOM_ERRORS, step_backward
 from workflows.config import Config, load_config
 from workflows.console import Reporter
 from workflows.data import Split, load_split
-from workflows.deck import write_chip_deck
+from workflows.deck import Stepped, step_chip, write_stepped
 from workflows.learning import learning
 from workflows.made_run import cells
 from workflows.own_data import OwnData, named_data, with_data
+from workflows.pyspice_script import check_script, write_script
 from workflows.study_checks import check_study
 from workflows.study_network import (
     check_fits,
@@ -46,27 +48,30 @@ _RANDOM = (
 
 def netlist_target(
     target: str,
-    out: Path,
+    out: Path | None,
     reporter: Reporter,
     *,
+    script: Path | None = None,
     config_file: Path | None = None,
     own_data: OwnData | None = None,
     phase: str = "forward",
 ) -> dict[str, object]:
-    """Writes the deck of a target into a new folder.
+    """Writes the deck of a target into a new folder, or a PySpice script, or both.
 
     Args:
         target: a configuration file, a run folder, or `MODULE.py:FACTORY` where FACTORY returns
             a torch module.
         out: the folder; it must not exist, or be empty.
         reporter: where progress goes.
+        script: the PySpice script.
         config_file: the chip for a module, and its data if it names any; the default chip without.
         own_data: for a module: the data whose training share sets its ranges.
         phase: what the chip does: forward, inputs drive word lines; backward, errors drive bit
             lines; update, trains of pulses are on both.
 
     Raises:
-        InputError: the target cannot become a circuit, or there is no such phase.
+        InputError: the target cannot become a circuit, there is no such phase, or nothing is said
+            of where it goes.
     """
     if phase not in PHASES:
         raise InputError(
@@ -76,14 +81,27 @@ def netlist_target(
             allowed=", ".join(PHASES),
             hint=closest(phase, PHASES),
         )
-    with runfolder.new_folder(out, reporter.say, allow_empty=True) as folder:
+    if out is None and script is None:
+        raise InputError(
+            "nothing says where the circuit goes",
+            where="spiceloop netlist",
+            allowed="-o FOLDER for a deck, --pyspice FILE.py for a PySpice script, or both",
+        )
+    if script is not None:
+        check_script(script, phase)
+    with ExitStack() as places:
+        folder = None
+        if out is not None:
+            made = runfolder.new_folder(out, reporter.say, allow_empty=True)
+            folder = places.enter_context(made)
         source = _source(target, reporter, config_file, own_data or OwnData())
         if source.warning:
             reporter.say(f"spiceloop: {source.warning}; give --data FILE, or [data] in --config")
-        with reporter.stage("writing the deck"):
-            summary = _write(folder, source, phase)
+        with reporter.stage("writing the circuit"):
+            summary = _write(folder, script, source, phase)
     return {
-        "netlist": str(out),
+        "netlist": None if out is None else str(out),
+        "pyspice": None if script is None else str(script),
         "phase": phase,
         "config_hash": source.config.hash,
         "origin": source.origin,
@@ -92,24 +110,12 @@ def netlist_target(
     }
 
 
-def _write(folder: Path, source: _Source, phase: str) -> dict[str, object]:
-    study, blocks = source.config.study, source.config.hardware.blocks
-    title, origin = "spiceloop netlist", f"config {source.config.hash}; {source.origin}"
-    header = (f"WARNING: {source.warning}",) if source.warning else ()
-    ngspice = find_ngspice() if blocks else None
-    if phase == "backward":
-        return write_backward_deck(
-            folder,
-            source.chip,
-            vectors=_VECTORS,
-            seed=study.seed,
-            sample=study.sample,
-            title=f"{title}, backward",
-            origin=(f"{origin}; {RANDOM_ERRORS}",),
-            ngspice=ngspice,
-            header=header,
-        )
-    if phase == "update":
+def _write(
+    folder: Path | None, script: Path | None, source: _Source, phase: str
+) -> dict[str, object]:
+    origin = f"config {source.config.hash}; {source.origin}"
+    if phase == "update" and folder is not None:
+        study = source.config.study
         return write_update_decks(
             folder,
             source.chip,
@@ -117,16 +123,37 @@ def _write(folder: Path, source: _Source, phase: str) -> dict[str, object]:
             seed=study.seed,
             sample=study.sample,
             origin=(origin,),
-            header=header,
+            header=source.header,
         )
-    return write_chip_deck(
-        folder,
+    if phase == "backward":
+        origin += f"; {RANDOM_ERRORS}"
+    stepped = _stepped(source, phase)
+    if script is not None:
+        write_script(script, stepped, origin)
+    if folder is None:
+        return {"files": [], **stepped.summary(source.chip)}
+    return write_stepped(folder, source.chip, stepped, (origin,))
+
+
+def _stepped(source: _Source, phase: str) -> Stepped:
+    study, title = source.config.study, "spiceloop netlist"
+    ngspice = find_ngspice() if source.config.hardware.blocks else None
+    if phase == "backward":
+        return step_backward(
+            source.chip,
+            vectors=_VECTORS,
+            seed=study.seed,
+            sample=study.sample,
+            title=f"{title}, backward",
+            ngspice=ngspice,
+            header=source.header,
+        )
+    return step_chip(
         source.chip,
         source.inputs[:_VECTORS],
         title=title,
-        origin=(origin,),
         ngspice=ngspice,
-        header=header,
+        header=source.header,
         rows=None if source.rows is None else source.rows[:_VECTORS],
     )
 
@@ -144,6 +171,11 @@ class _Source:
     origin: str
     warning: str = ""
     rows: NDArray[np.int64] | None = None
+
+    @property
+    def header(self) -> tuple[str, ...]:
+        """What a reader of the circuit has to know first."""
+        return (f"WARNING: {self.warning}",) if self.warning else ()
 
 
 def _source(

@@ -16,7 +16,8 @@ from netlists.circuit import ForeignSubcircuit
 from tests.cosim.chips import chip_of, small_hardware, small_inputs, small_network
 from tests.netlists.decks import assert_only_known_cards, printed, subcircuits, whole_deck
 from tests.workflows.command import spiceloop
-from workflows.backward_deck import write_backward_deck
+from workflows.backward_deck import step_backward
+from workflows.deck import write_stepped
 from workflows.runfolder import read_chip, read_config
 
 SPREAD = "[backward.driver]\nsigma_gain = 0.1\nsigma_offset_v = 0.01\n"
@@ -72,9 +73,8 @@ def test_a_phase_that_there_is_not_is_refused(small_config: Path, tmp_path: Path
 def write(folder: Path, cell: ForeignSubcircuit, ngspice: Ngspice) -> dict[str, object]:
     hardware = small_hardware().model_copy(update={"blocks": {"cell": cell}})
     chip = chip_of(small_network(nn.Tanh), hardware, small_inputs(9))
-    return write_backward_deck(
-        folder, chip, vectors=3, seed=0, sample=0, title="t", origin=(), ngspice=ngspice
-    )
+    stepped = step_backward(chip, vectors=3, seed=0, sample=0, title="t", ngspice=ngspice)
+    return write_stepped(folder, chip, stepped, ())
 
 
 @pytest.mark.ngspice
@@ -84,9 +84,8 @@ def test_cells_of_the_users_own_are_read_by_ngspice(tmp_path: Path, ngspice: Ngs
     assert str(told["expected_from"]).startswith("ngspice")
     ours = small_hardware()
     chip = chip_of(small_network(nn.Tanh), ours, small_inputs(9))
-    write_backward_deck(
-        tmp_path / "ours", chip, vectors=3, seed=0, sample=0, title="t", origin=(), ngspice=None
-    )
+    stepped = step_backward(chip, vectors=3, seed=0, sample=0, title="t", ngspice=None)
+    write_stepped(tmp_path / "ours", chip, stepped, ())
     own, exact = ((tmp_path / name / "expected.csv").read_text() for name in ("own", "ours"))
     assert own.split("\n")[0].startswith("# exact has no equations for the user's own cell")
     assert own.split("\n")[1:] == exact.split("\n")

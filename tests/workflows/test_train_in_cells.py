@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -115,6 +117,16 @@ def test_the_chip_is_what_ngspice_says_of_it(run: Path) -> None:
     at_reference = np.isclose(cells, 4.5e-8, rtol=1e-12)
     assert 0.4 < at_reference.mean() < 0.6
     assert spiceloop("report", run).code == 0
+
+
+def test_as_a_pyspice_script_it_prints_the_codes_of_its_deck(run: Path, tmp_path: Path) -> None:
+    assert spiceloop("netlist", run, "--pyspice", tmp_path / "chip.py").code == 0
+    command = [sys.executable, tmp_path / "chip.py"]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=120)
+    told = np.array([line.split(",")[1:] for line in done.stdout.split("\n")[1:5]], dtype=float)
+    expected = np.loadtxt(run / "netlist" / "expected.csv", delimiter=",", skiprows=1)
+    np.testing.assert_array_equal(told, expected[:, 2:])
+    assert len(np.unique(told)) > 4
 
 
 def test_stopped_after_an_epoch_it_ends_in_the_same_bytes(run: Path, tmp_path: Path) -> None:
