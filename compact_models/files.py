@@ -62,6 +62,29 @@ def cache_folder() -> Path:
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "spiceloop"
 
 
+def trim_folder(folder: Path, max_bytes: int, *, newest: Path) -> None:
+    """Deletes what was not used for longest until the .npz files of a folder are small enough.
+
+    Args:
+        folder: of a cache, which other processes use too.
+        max_bytes: of all of them together.
+        newest: one that stays.
+    """
+    found = []
+    for path in folder.glob("*.npz"):
+        with contextlib.suppress(OSError):  # another process may be doing the same
+            stat = path.stat()
+            found.append((stat.st_mtime_ns, stat.st_size, path))
+    room = max_bytes - sum(size for _, size, _ in found)
+    for _, size, path in sorted(found):
+        if room >= 0:
+            break
+        if path != newest:
+            with contextlib.suppress(OSError):
+                path.unlink()
+            room += size
+
+
 def check_place(path: Path, option: str) -> None:
     """Refuses, before the work that leads there, a place where no file could be written.
 

@@ -22,6 +22,7 @@ from cosim.ngspice import Ngspice
 from cosim.surrogate.update import UpdateSurrogate
 from cosim.synapse.place_map import READ_V, PlaceMap, place_map
 from cosim.synapse.verdicts import no_states, settled
+from cosim.tables.kept_points import KeptPoints
 from cosim.tables.layout import Effort
 from cosim.tables.update import Report, calibrate_update
 from netlists.pulse import Pulse
@@ -193,6 +194,7 @@ def characterise(
     source: Ngspice | None = None,
     effort: Effort | None = None,
     report: Report | None = None,
+    kept: KeptPoints | None = None,
 ) -> Synapse:
     """What equal pulses make of a device.
 
@@ -204,6 +206,7 @@ def characterise(
         source: who measures: an ngspice, or None for torch.
         effort: how finely, see `calibrate_update`.
         report: called with points done and points in all.
+        kept: see `measure_update`.
 
     Raises:
         InputError: the device takes no pulses, a level is beyond what the model is good for, or a
@@ -213,8 +216,9 @@ def characterise(
     def calibrated(pulse: Pulse, levels: tuple[float, ...]) -> UpdateSurrogate:
         range_v = (min(0.0, *levels), max(0.0, *levels))
         return calibrate_update(
-            model, parameter_set, pulse, range_v, ngspice=source, effort=effort, report=report
-        )
+            model, parameter_set, pulse, range_v,
+            ngspice=source, effort=effort, report=report, kept=kept,
+        )  # fmt: skip
 
     if up.timing_s == down.timing_s:
         after_up = after_down = calibrated(up, (up.amplitude_v, down.amplitude_v))

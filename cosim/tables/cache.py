@@ -18,23 +18,20 @@ import time
 import zipfile
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-import compact_models
-import cosim
 from compact_models.errors import InputError
-from compact_models.files import cache_folder, write_bytes_atomic
-from compact_models.fingerprint import fingerprint
+from compact_models.files import cache_folder, trim_folder, write_bytes_atomic
 from compact_models.model import CompactModel, ParameterSet
 from cosim.devices.form import DeviceForm
 from cosim.ngspice import Ngspice
 from cosim.surrogate.update import UpdateSurrogate
 from cosim.surrogate.update_rows import Row
+from cosim.tables.kept_points import KeptPoints, measurement
 from cosim.tables.layout import Effort
 from cosim.tables.update import (
     MeasuredUpdate,
@@ -126,19 +123,21 @@ def cached_update(
                 os.utime(path)  # used now
             note = f"from the cache, calibrated at {when} in {took_s:.0f} s"
             return CalibratedUpdate(measured.surrogate(), True, when, took_s, key, note)
-    started = time.perf_counter()
+    started, kept = time.perf_counter(), KeptPoints(folder / "points")
     measured = measure_update(
         model, parameter_set, pulse, range_v,
-        ngspice=ngspice, form=form, effort=wanted, report=report,
+        ngspice=ngspice, form=form, effort=wanted, report=report, kept=kept,
     )  # fmt: skip
     took_s, when = time.perf_counter() - started, f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}"
     note = f"{trouble}calibrated in {took_s:.0f} s"
     try:
         folder.mkdir(parents=True, exist_ok=True)
         write_bytes_atomic(path, _packed(measured, when, took_s))
-        _trim(folder, path)
+        trim_folder(folder, MAX_BYTES, newest=path)
     except (OSError, InputError) as error:
         note += f"; not kept in {folder} ({_words(error)})"
+    else:
+        kept.clear()
     return CalibratedUpdate(measured.surrogate(), False, when, took_s, key, note)
 
 
@@ -155,28 +154,12 @@ def _key(
     if ngspice is not None:
         engine += f", ngspice {ngspice.version}, {form.label}"
     parts = {
+        **measurement(model, parameter_set, pulse, engine),
         "format": FORMAT,
-        "code": code_digest(),
-        "device": fingerprint(model, parameter_set),
-        "timing_s": [float(x) for x in pulse.timing_s],
         "range_v": [float(v) for v in range_v],
         "effort": dataclasses.asdict(effort),
-        "engine": engine,
-        "numpy": np.__version__,
     }
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:40]
-
-
-@lru_cache(maxsize=1)
-def code_digest() -> str:
-    """A sha256 over the code that measures: compact models and cosim."""
-    digest = hashlib.sha256()
-    for package in (compact_models, cosim):
-        root = Path(package.__path__[0])
-        for path in sorted(root.rglob("*.py")):
-            digest.update(f"{path.relative_to(root.parent)}\n".encode())
-            digest.update(path.read_bytes())
-    return digest.hexdigest()
 
 
 def _packed(measured: MeasuredUpdate, when: str, took_s: float) -> bytes:
@@ -231,23 +214,6 @@ def _read(path: Path, pulse: Pulse) -> tuple[MeasuredUpdate, str, float]:
             reason=str(text["reason"]),
         )
     return measured, str(text["calibrated_utc"]), float(text["calibrated_s"])
-
-
-def _trim(folder: Path, newest: Path) -> None:
-    """Deletes what was not used for longest until all files together are small enough."""
-    found = []
-    for path in folder.glob("*.npz"):
-        with contextlib.suppress(OSError):  # another process may be doing the same
-            stat = path.stat()
-            found.append((stat.st_mtime_ns, stat.st_size, path))
-    room = MAX_BYTES - sum(size for _, size, _ in found)
-    for _, size, path in sorted(found):
-        if room >= 0:
-            break
-        if path != newest:
-            with contextlib.suppress(OSError):
-                path.unlink()
-            room += size
 
 
 def _words(error: Exception) -> str:

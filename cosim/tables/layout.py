@@ -15,7 +15,7 @@ import torch
 from numpy.typing import NDArray
 
 from cosim.surrogate.update_rows import Row, from_rows
-from cosim.tables.source import Measure
+from cosim.tables.kept_points import Measure
 from netlists.pulse import Pulse
 
 Array = NDArray[np.float64]

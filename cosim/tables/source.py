@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
@@ -21,6 +21,7 @@ from cosim.driven.pulsed_array import PulsedArray
 from cosim.driven.spice import run_spice
 from cosim.ngspice import Ngspice, Outcome
 from cosim.tables.heat import missed_heat
+from cosim.tables.kept_points import KeptPoints, Measure, Measured, measurement
 from netlists.pulse import Pulse
 from netlists.wires import Wires
 
@@ -35,29 +36,6 @@ _STEPS = 400  # of ngspice's through a pulse at least: states right to some 1e-4
 _SIDE_BY_SIDE = 2  # decks
 
 
-@dataclass(frozen=True, eq=False)
-class Measured:
-    """What one pulse has done to devices.
-
-    Attributes:
-        after: the state after it, as a fraction of its range, [point]; NaN where there is none.
-        energy_j: what it has turned into heat [J], [point].
-        engine: who says so.
-        outcome: `ok`, or how the first run that failed ended.
-        reason: why.
-    """
-
-    after: Array
-    energy_j: Array
-    engine: str
-    outcome: Outcome = Outcome.OK
-    reason: str = ""
-
-
-# From states before the pulse, as fractions, and levels [V], each [point].
-Measure = Callable[[Array, Array], Measured]
-
-
 def in_torch(
     model: CompactModel,
     parameter_set: ParameterSet,
@@ -66,6 +44,7 @@ def in_torch(
     looks: int | None = None,
     tolerance: float = _TOLERANCE,
     report: Callable[[int, int], None] | None = None,
+    kept: KeptPoints | None = None,
 ) -> Measure:
     """Pulses of one timing, integrated in torch.
 
@@ -77,6 +56,7 @@ def in_torch(
             are rough.
         tolerance: of the integration, see `run_torch`.
         report: called with points done and points in all.
+        kept: what need not be measured again, and gets what is.
     """
     corners = pulse.corner_times_s()
     if looks is None:
@@ -136,10 +116,15 @@ def in_torch(
             Outcome.NO_CONVERGENCE if lost.any() else Outcome.OK,
         )
 
+    one: Measure = piece
+    if kept is not None:
+        engine = f"torch {torch.__version__}, {looks} looks, tolerance {tolerance!r}"
+        one = kept.through(piece, measurement(model, parameter_set, pulse, engine))
+
     def measure(x: Array, voltage_v: Array) -> Measured:
         found: list[Measured] = []
         for k in range(0, len(x), _AT_ONCE):
-            found.append(piece(x[k : k + _AT_ONCE], voltage_v[k : k + _AT_ONCE]))
+            found.append(one(x[k : k + _AT_ONCE], voltage_v[k : k + _AT_ONCE]))
             if report is not None:
                 report(min(k + _AT_ONCE, len(x)), len(x))
         if not found:
@@ -160,6 +145,7 @@ def in_ngspice(
     *,
     form: DeviceForm,
     report: Callable[[int, int], None] | None = None,
+    kept: KeptPoints | None = None,
 ) -> Measure:
     """Pulses of one timing in ngspice, a device on each word line of a column without wires.
 
@@ -172,6 +158,7 @@ def in_ngspice(
         ngspice: from `find_ngspice`.
         form: in which it gets the device, from `device_form`.
         report: called with points done and points in all.
+        kept: what need not be measured again, and gets what is.
     """
     functions, place = torch_model(model), switching_state(model)
     p = functions.parameters(dict(parameter_set.values))
@@ -214,13 +201,18 @@ def in_ngspice(
         ]
         return Measured(np.clip(after, 0, 1), np.array(energy), engine)
 
+    piece: Measure = deck
+    if kept is not None:
+        engine = f"ngspice {ngspice.version}, {form.label}"
+        piece = kept.through(deck, measurement(model, parameter_set, pulse, engine))
+
     def measure(x: Array, voltage_v: Array) -> Measured:
         # Alike voltages side by side: where nothing happens the steps of time are long.
         order = np.argsort(voltage_v, kind="stable")
         pieces = [order[k : k + _CELLS] for k in range(0, len(order), _CELLS)]
         found: list[Measured] = []
         with ThreadPoolExecutor(_SIDE_BY_SIDE) as pool:
-            for one in pool.map(lambda piece: deck(x[piece], voltage_v[piece]), pieces):
+            for one in pool.map(lambda some: piece(x[some], voltage_v[some]), pieces):
                 found.append(one)
                 if report is not None:
                     report(sum(len(part.after) for part in found), len(x))

@@ -23,8 +23,9 @@ from cosim.devices.switching_time import switching_state
 from cosim.ngspice import Ngspice
 from cosim.surrogate.update import UpdateSurrogate
 from cosim.surrogate.update_rows import Row, compared, from_rows
+from cosim.tables.kept_points import KeptPoints, Measured
 from cosim.tables.layout import FULL, QUICK, Effort, lay_out
-from cosim.tables.source import Measured, in_ngspice, in_torch
+from cosim.tables.source import in_ngspice, in_torch
 from netlists.pulse import Pulse
 
 Array = NDArray[np.float64]
@@ -92,6 +93,7 @@ def calibrate_update(
     compiled: bool | None = None,
     effort: Effort | None = None,
     report: Report | None = None,
+    kept: KeptPoints | None = None,
 ) -> UpdateSurrogate:
     """The update surrogate of a device for pulses of one timing, measured anew.
 
@@ -104,6 +106,7 @@ def calibrate_update(
         compiled: see `update_form`.
         effort: likewise.
         report: likewise.
+        kept: likewise.
 
     Returns:
         The surrogate with its held-out error. What the source could not solve is NaN in the table.
@@ -114,7 +117,7 @@ def calibrate_update(
     form = update_form(model, parameter_set, ngspice, compiled)
     return measure_update(
         model, parameter_set, pulse, range_v,
-        ngspice=ngspice, form=form, effort=effort, report=report,
+        ngspice=ngspice, form=form, effort=effort, report=report, kept=kept,
     ).surrogate()  # fmt: skip
 
 
@@ -153,6 +156,7 @@ def measure_update(
     form: DeviceForm = B_SOURCES,
     effort: Effort | None = None,
     report: Report | None = None,
+    kept: KeptPoints | None = None,
 ) -> MeasuredUpdate:
     """The pulses that an update surrogate needs, and random ones that tell its error.
 
@@ -167,6 +171,7 @@ def measure_update(
         effort: how fine; None is `effort_of`.
         report: called with steps done and steps in all, half of them the search for levels, which
             may need fewer than are allowed.
+        kept: pieces that a measurement had finished which was stopped; gets those of this one.
 
     Raises:
         InputError: the device takes no pulses, the levels are not in order, or beyond what the
@@ -175,7 +180,7 @@ def measure_update(
     check_levels(model, parameter_set, range_v)
     wanted = effort_of(ngspice, form, effort)
     # Where the table needs points does not hang on energies, for which torch has to stop and look.
-    guide = in_torch(model, parameter_set, pulse, looks=0, tolerance=1e-5)
+    guide = in_torch(model, parameter_set, pulse, looks=0, tolerance=1e-5, kept=kept)
     most = (wanted.level_rounds + 1) * (wanted.state_rounds + 1)
     rounds = 0
 
@@ -193,9 +198,11 @@ def measure_update(
 
     rows = lay_out(searched, range_v, wanted, thresholds_v(model, parameter_set))
     if ngspice is None:
-        source = in_torch(model, parameter_set, pulse, report=measured)
+        source = in_torch(model, parameter_set, pulse, report=measured, kept=kept)
     else:
-        source = in_ngspice(model, parameter_set, pulse, ngspice, form=form, report=measured)
+        source = in_ngspice(
+            model, parameter_set, pulse, ngspice, form=form, report=measured, kept=kept
+        )
     rng = component_rng(_SEED, 0, "update surrogate, held out")
     x = rng.random(wanted.held_out)
     v = range_v[0] + (range_v[1] - range_v[0]) * rng.random(wanted.held_out)

@@ -8,6 +8,7 @@ import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -15,8 +16,9 @@ import torch
 
 from compact_models.fingerprint import fingerprint
 from compact_models.library import find_model, find_set
-from cosim.tables import cache
+from cosim.tables import cache, kept_points, source
 from cosim.tables.cache import CalibratedUpdate, cached_update
+from cosim.tables.kept_points import KeptPoints, Measured, measurement
 from cosim.tables.layout import QUICK
 from cosim.tables.update import MeasuredUpdate, measure_update
 from netlists.pulse import Pulse
@@ -66,6 +68,92 @@ def test_the_second_call_measures_nothing_and_has_the_same_table(
         assert torch.equal(made.change, anew.change)
         assert torch.equal(made.heat_j_per_v2, anew.heat_j_per_v2)
     assert [path.stat().st_size < 100_000 for path in (tmp_path / "new").iterdir()] == [True]
+
+
+def stopping(monkeypatch: pytest.MonkeyPatch, after: int) -> list[int]:
+    """Runs in torch are counted, in a list of one, and the one after so many is interrupted."""
+    runs, honest = [0], source.run_torch
+
+    def counted(*given: Any, **named: Any) -> Any:
+        runs[0] += 1
+        if runs[0] > after:
+            raise KeyboardInterrupt
+        return honest(*given, **named)
+
+    monkeypatch.setattr(source, "run_torch", counted)
+    return runs
+
+
+def test_finished_pieces_are_taken_over_to_the_last_digit(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(source, "_AT_ONCE", 4)
+    x, v = np.linspace(0, 1, 14), np.linspace(0.2, 0.25, 14)
+
+    def measure(folder: Path) -> Measured:
+        points = KeptPoints(folder)
+        found = source.in_torch(MODEL, NUMBERS, PULSE, looks=0, tolerance=1e-4, kept=points)(x, v)
+        points.clear()
+        return found
+
+    whole = measure(tmp_path / "anew")
+    with monkeypatch.context() as patch:
+        stopping(patch, after=3)
+        with pytest.raises(KeyboardInterrupt):
+            measure(tmp_path / "stopped")
+    first, *_, last = sorted((tmp_path / "stopped").iterdir())
+    assert first != last
+    first.write_bytes(first.read_bytes()[:-30])  # a power cut of a disk that lies
+    runs = stopping(monkeypatch, after=9)
+    resumed = measure(tmp_path / "stopped")
+    assert runs == [2]  # the spoilt one and the fourth
+    np.testing.assert_array_equal(resumed.after, whole.after)
+    np.testing.assert_array_equal(resumed.energy_j, whole.energy_j)
+    assert not (tmp_path / "stopped").exists()
+
+
+def test_a_table_goes_on_where_it_was_stopped(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, measured: MeasuredUpdate
+) -> None:
+    with monkeypatch.context() as patch:
+        stopping(patch, after=3)
+        with pytest.raises(KeyboardInterrupt):
+            kept(tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["points"]  # no table of half of them
+    assert len(list((tmp_path / "points").iterdir())) == 3
+    stopping(monkeypatch, after=10**6)
+    resumed = kept(tmp_path).surrogate
+    assert torch.equal(resumed.change, measured.surrogate().change)
+    assert [path.suffix for path in tmp_path.iterdir()] == [".npz"]
+
+
+def test_pieces_that_are_left_behind_are_bounded(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(kept_points, "MAX_BYTES", 3000)
+    x = np.linspace(0, 1, 40)
+    for engine in "abcdef":
+        measure = source.in_torch(MODEL, NUMBERS, PULSE, looks=0, kept=KeptPoints(tmp_path))
+        measure(x, np.full(40, 0.2 + 0.001 * ord(engine)))
+    sizes = [path.stat().st_size for path in tmp_path.iterdir()]
+    assert 0 < sum(sizes) <= 3000
+
+
+def test_pieces_of_others_are_not_found(tmp_path: Path) -> None:
+    x, v = np.linspace(0, 1, 5), np.full(5, 0.25)
+    asked: list[str] = []
+
+    def measure(engine: str) -> None:
+        def one(x: np.ndarray, _v: np.ndarray) -> Measured:
+            asked.append(engine)
+            return Measured(x, x, engine)
+
+        about = measurement(MODEL, NUMBERS, PULSE, engine)
+        assert KeptPoints(tmp_path).through(one, about)(x, v).engine == engine
+
+    for engine in ("torch 1", "torch 2", "torch 1"):
+        measure(engine)
+    assert asked == ["torch 1", "torch 2"]
 
 
 def test_it_is_said_how_far_the_measurement_is(measured: MeasuredUpdate) -> None:
@@ -120,7 +208,7 @@ def test_other_code_finds_nothing_of_ours(
     tmp_path: Path, calls: list[object], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     kept(tmp_path)
-    monkeypatch.setattr(cache, "code_digest", lambda: "other code")
+    monkeypatch.setattr(kept_points, "code_digest", lambda: "other code")
     assert not kept(tmp_path).from_cache
     assert len(calls) == 2
 

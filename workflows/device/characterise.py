@@ -85,11 +85,12 @@ def characterise_device(request: Request, reporter: Reporter) -> Answer:
     from cosim.synapse.default_pulses import default_pulses
     from cosim.synapse.place_map import UnsolvedError
     from cosim.synapse.synapse import characterise
+    from cosim.tables.kept_points import KeptPoints
     from workflows.device.synapse_page import page
     from workflows.report.style import figure_style
 
     source = find_ngspice() if request.engine == "ngspice" else None
-    started = time.perf_counter()
+    started, kept = time.perf_counter(), KeptPoints.of_user()  # of a measurement that was stopped
     with reporter.stage(f"choosing pulses for {model.name}, {numbers.name}"):
         up, down = default_pulses(
             model,
@@ -100,9 +101,12 @@ def characterise_device(request: Request, reporter: Reporter) -> Answer:
         )
     try:
         with reporter.stage(f"one pulse from every state, {request.engine}") as on_progress:
-            synapse = characterise(model, numbers, up, down, source=source, report=on_progress)
+            synapse = characterise(
+                model, numbers, up, down, source=source, report=on_progress, kept=kept
+            )
     except UnsolvedError as error:
         return {"error": str(error)}, [str(error)], 1
+    kept.clear()
     warnings = _warnings(request, model, numbers, synapse)
     notes = [*_missing(synapse), *(f"Warning: {one}." for one in warnings)]
     if request.out is not None and suffix is not None:
