@@ -9,7 +9,7 @@ import numpy as np
 from compact_models.errors import InputError
 from compact_models.files import check_place, write_text_atomic
 from cosim.ngspice.bench import OPTIONS
-from netlists.dialects.pyspice_script import Outputs, pyspice_script
+from netlists.dialects.pyspice_script import ScriptOutputs, pyspice_script
 from workflows.deck import Stepped
 
 
@@ -54,7 +54,9 @@ def write_script(path: Path, stepped: Stepped, origin: str) -> None:
         InputError: the circuit has something that cannot stand in a script.
     """
     expected = stepped.expected
-    outputs = Outputs(stepped.outputs, np.asarray(expected.codes, dtype=float), expected.source)
+    outputs = ScriptOutputs(
+        stepped.outputs, np.asarray(expected.codes, dtype=float), expected.source
+    )
     lines = (origin, f"it prints the codes of {stepped.converters}")
     text = pyspice_script(
         stepped.circuit,

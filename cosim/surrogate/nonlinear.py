@@ -150,7 +150,7 @@ class NonlinearSurrogate:
         return current(u).sum(-2)
 
 
-def calibrate(
+def fit_nonlinear(
     cell: Cell,
     lines: Lines,
     shape: tuple[int, ...],

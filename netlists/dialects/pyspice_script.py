@@ -53,7 +53,7 @@ Array = NDArray[np.float64]
 
 
 @dataclass(frozen=True, eq=False)
-class Outputs:
+class ScriptOutputs:
     """What a script prints.
 
     Attributes:
@@ -71,7 +71,7 @@ def pyspice_script(
     circuit: Circuit,
     inputs: Sequence[str],
     vectors: Array,
-    outputs: Outputs,
+    outputs: ScriptOutputs,
     *,
     options: Sequence[str],
     about: Sequence[str] = (),
@@ -422,7 +422,7 @@ def _segments(array: Crossbar) -> Iterator[tuple[str, str, str, float]]:
                 yield f"b_{row}_{col}", bit, below, bits[row][col]
 
 
-def _data(inputs: Sequence[str], vectors: Array, outputs: Outputs) -> str:
+def _data(inputs: Sequence[str], vectors: Array, outputs: ScriptOutputs) -> str:
     def table(name: str, values: Array) -> str:
         rows = [
             filled("    [", ["np.nan" if math.isnan(v) else number(v) for v in row], "],", 8)

@@ -10,7 +10,7 @@ from compact_models.library import find_model, find_set
 from cosim.nodal.lines import Lines
 from cosim.nodal.nonlinear import Cell, device_cell, sinh_cell, solve_nonlinear
 from cosim.nodal.transfer import solve_transfer
-from cosim.surrogate.nonlinear import NonlinearSurrogate, calibrate
+from cosim.surrogate.nonlinear import NonlinearSurrogate, fit_nonlinear
 
 ROWS, COLS = 24, 17
 SHAPE = (ROWS, COLS)
@@ -29,7 +29,7 @@ def lines() -> Lines:
 
 def calibrated(cell: Cell, **change: object) -> NonlinearSurrogate:
     given = {"low_v": -0.1, "high_v": 0.2, "seed": 3, **change}
-    return calibrate(cell, lines(), SHAPE, **given)  # type: ignore[arg-type]
+    return fit_nonlinear(cell, lines(), SHAPE, **given)  # type: ignore[arg-type]
 
 
 def inputs(count: int = 40) -> torch.Tensor:
@@ -73,7 +73,7 @@ def test_its_error_holds_for_one_row_alone_and_for_both_signs(low_v: float) -> N
     generator = torch.Generator().manual_seed(0)
     g = 1e-6 + 1e-4 * torch.rand(64, 48, dtype=torch.float64, generator=generator)
     cell, wires = sinh_cell(g, 0.26), Lines(1.0, 2.0, r_driver_ohm=50.0)
-    fitted = calibrate(cell, wires, (64, 48), low_v=low_v, high_v=0.2, seed=0)
+    fitted = fit_nonlinear(cell, wires, (64, 48), low_v=low_v, high_v=0.2, seed=0)
     kinds = {"one row": 0.2 * torch.eye(64, dtype=torch.float64)}
     if low_v < 0:
         kinds["both signs"] = 0.2 - 0.4 * (
@@ -172,7 +172,7 @@ def test_bad_calibrations_are_named(change: dict[str, object], words: str) -> No
 def test_lines_that_it_does_not_know_are_refused(wires: Lines, words: str) -> None:
     cell = sinh_cell(conductances(), 0.26)
     with pytest.raises(InputError, match=words):
-        calibrate(cell, wires, SHAPE, low_v=0, high_v=0.2, seed=0)
+        fit_nonlinear(cell, wires, SHAPE, low_v=0, high_v=0.2, seed=0)
 
 
 def test_inputs_of_another_shape_or_precision_are_refused() -> None:

@@ -25,7 +25,7 @@ from netlists.array import ReadArray, array_circuit
 from netlists.circuit import Circuit, ForeignSubcircuit, PiecewiseVoltage, SourceFiles
 from netlists.counting import Pattern, pattern, run_length
 from netlists.crossbar import Crossbar
-from netlists.dialects.pyspice_script import Outputs, pyspice_script
+from netlists.dialects.pyspice_script import ScriptOutputs, pyspice_script
 from netlists.hardware import Hardware, TileSpec
 from netlists.network import network_circuit
 from netlists.pyspice import pyspice_netlist
@@ -81,7 +81,7 @@ def device_bench() -> Bench:
 
 def script(bench: Bench) -> str:
     nodes = bench.inputs[:1]
-    outputs = Outputs(nodes, np.zeros((len(bench.vectors), 1)), "nobody")
+    outputs = ScriptOutputs(nodes, np.zeros((len(bench.vectors), 1)), "nobody")
     options = OPTIONS.split()[1:]
     return pyspice_script(bench.circuit, bench.inputs, bench.vectors, outputs, options=options)
 
@@ -169,7 +169,7 @@ def test_what_a_user_calls_things_is_never_python(text: str) -> None:
     """Titles, comments and texts of blocks stay what they are, wherever they stand."""
     block = ForeignSubcircuit("own", ("a", "b"), f".subckt own a b\n* {text}\n.ends")
     circuit = Circuit(text, (block,), (), header=(text,))
-    outputs = Outputs(("a",), np.zeros((1, 1)), text)
+    outputs = ScriptOutputs(("a",), np.zeros((1, 1)), text)
     made = pyspice_script(circuit, ("a",), np.ones((1, 1)), outputs, options=())
     names: dict[str, object] = {"__name__": "script"}
     exec(compile(made, "script.py", "exec"), names)  # noqa: S102 - it is what is tested
@@ -179,7 +179,7 @@ def test_what_a_user_calls_things_is_never_python(text: str) -> None:
 
 
 def test_what_cannot_stand_in_a_script_is_refused() -> None:
-    outputs = Outputs(("a",), np.zeros((1, 1)), "nobody")
+    outputs = ScriptOutputs(("a",), np.zeros((1, 1)), "nobody")
 
     def refuse(circuit: Circuit, words: str) -> None:
         with pytest.raises(InputError, match=words):

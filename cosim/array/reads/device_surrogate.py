@@ -18,7 +18,7 @@ from cosim.array.reads.device_exact import lines_of, turned_law
 from cosim.array.surroundings import Ends, TileWires, flipped
 from cosim.nodal.lines import Lines, Ohm
 from cosim.nodal.nonlinear import Cell
-from cosim.surrogate.nonlinear import Current, NonlinearSurrogate, calibrate
+from cosim.surrogate.nonlinear import Current, NonlinearSurrogate, fit_nonlinear
 
 _AT_ONCE = 1 << 17  # cells that are calibrated at a time: some 100 MB of voltages
 
@@ -183,7 +183,7 @@ class _Calibrated:
                 held_v = self._held_v.expand(sensed)[:, some]
             with torch.no_grad():
                 found.append(
-                    calibrate(
+                    fit_nonlinear(
                         self._law(part),
                         lines,
                         tuple(part.shape),
