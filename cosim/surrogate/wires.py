@@ -41,6 +41,7 @@ THEORY = (1.0, 1.0, 1.0, 1.0)
 # taking most of it (tests/cosim/test_wire_surrogate.py): a mean loss up to the first where all
 # segments are alike, and a loss of every cell up to the second in any case.
 REGION, REGION_OF_A_CELL = 0.25, 0.4
+ERROR_WITHIN = 0.01
 
 
 MUCH = 1 / (1 - REGION_OF_A_CELL) - 1

@@ -67,9 +67,12 @@ class DeviceSurrogateReads:
         )
 
     @property
-    def error(self) -> float:
-        """Of forward currents on inputs that calibration has not fitted, worst tile and kind."""
-        return self._forward.error
+    def estimate(self) -> float:
+        """Of the error of currents: on inputs that calibration has not fitted, worst tile and kind.
+
+        Of the directions that have been calibrated; relative, of the norm of a tile's currents.
+        """
+        return max(self._forward.error, self._backward.error)
 
     @property
     def calibrations(self) -> int:
@@ -139,7 +142,7 @@ class _Calibrated:
 
     @property
     def error(self) -> float:
-        return max((one.error for one in self._fitted or ()), default=float("nan"))
+        return max((one.error for one in self._fitted or ()), default=0.0)
 
     def forget(self) -> None:
         self._fitted = self._at_s = None

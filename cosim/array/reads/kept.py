@@ -30,7 +30,12 @@ class KeptReads:
 
     Args:
         reads: who computes; one transfer of theirs is kept.
+
+    Attributes:
+        name: the fidelity.
     """
+
+    name: str
 
     def __init__(self, reads: Transfers) -> None:
         self.name = reads.name

@@ -10,7 +10,7 @@ import torch
 from cosim.array.layout import TileLayout
 from cosim.array.reads.anchored_tile import AnchoredTile
 from cosim.array.surroundings import TileTransfer
-from cosim.surrogate.wires import MUCH, WireModel, warn_outside
+from cosim.surrogate.wires import ERROR_WITHIN, MUCH, WireModel, warn_outside
 
 
 class SurrogateReads:
@@ -42,6 +42,12 @@ class SurrogateReads:
         self.anchored = dict(anchored or {})
         self.watched = watched
         self._warned: set[int] = set()
+
+    @property
+    def estimate(self) -> float:
+        """Of the error of a transfer (Frobenius, relative), where it does not warn."""
+        anchored = max((one.estimate for one in self.anchored.values()), default=0.0)
+        return anchored if len(self.anchored) == len(self.tiles) else max(anchored, ERROR_WITHIN)
 
     def as_watched(self, anchored: Mapping[int, AnchoredTile] | None = None) -> SurrogateReads:
         """The same, whose user compares it with the exact solution or has said that he cannot.

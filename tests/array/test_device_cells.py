@@ -1,8 +1,8 @@
-"""Tiles whose cells are devices: every reader against ngspice with the model in every cell."""
+"""Cells that are devices: states and conductances, and a surrogate of cells that move."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -12,117 +12,19 @@ from compact_models.cell_device import CellDevice
 from compact_models.errors import InputError
 from compact_models.library import find_model, find_set
 from compact_models.symbols import V
-from cosim.array.device_cells import DeviceCells, device_cells
+from cosim.array.device_cells import DeviceCells
 from cosim.array.reads.device_exact import DeviceExactReads
 from cosim.array.reads.device_surrogate import DeviceSurrogateReads
-from cosim.array.reads.exact import ExactReads
-from cosim.array.reads.spice import SpiceReads
-from cosim.array.surroundings import Ends, TileWires
-from cosim.ngspice import Ngspice, Outcome
-
-READ_V = 0.2
-
-
-def bent(name: str, **changed: float) -> DeviceCells:
-    """A device of the package with some of its numbers changed."""
-    model = find_model(name)
-    numbers = model.parameter_sets[0]
-    return device_cells(
-        CellDevice(model, replace(numbers, values={**numbers.values, **changed})), READ_V
-    )
-
-
-INNER = "with an inner equation"
-CELLS = {
-    "sky130": lambda: bent("stanford"),
-    "a fifth bent": lambda: bent("stanford", v_0=0.19, i_0=2.5e-5),
-    # Its two signs differ: an array turned over with the wrong sign reads another current.
-    "not odd": lambda: bent("yakopcic", a_1=9e-5, a_2=4e-5, b=4.0),
-    "a resistor": lambda: bent("vteam_exp", r_on=8e3, r_off=9e5),
-    INNER: lambda: bent("jart_v1b"),
-}
-
-
-@dataclass(frozen=True, eq=False)
-class Case:
-    """Two tiles of 5 x 7 cells, the second padded; no two ends are alike."""
-
-    cells: DeviceCells
-    g: torch.Tensor
-    wires: TileWires
-    forward: Ends
-    backward: Ends
-    drive_v: torch.Tensor
-    drive_back_v: torch.Tensor
-
-
-def case_of(name: str) -> Case:
-    rng = np.random.default_rng(3)
-    cells = CELLS[name]()
-    low, high = cells.range_s
-    low, high = max(low, 1e-6), min(high, 1e-4)
-
-    def uniform(least: float, most: float, *shape: int) -> torch.Tensor:
-        return torch.from_numpy(rng.uniform(least, most, shape))
-
-    g = uniform(low, high, 1, 2, 5, 7)
-    g[0, 1, :2], g[0, 1, :, 5:] = 0.0, 0.0
-    drive, back = uniform(-0.2, 0.2, 1, 2, 4, 5), uniform(-0.2, 0.2, 1, 2, 3, 7)
-    return Case(
-        cells,
-        g,
-        TileWires(uniform(5, 90, 5, 7), 70.0),
-        Ends(40.0, uniform(5, 190, 2, 7), uniform(-0.01, 0.01, 1, 2, 7)),
-        Ends(13.0, uniform(70, 400, 1, 2, 5), uniform(-0.01, 0.01, 2, 5)),
-        drive,
-        back,
-    )
+from tests.array.conformance.cases import DEVICES, READ_V, bent, of_device
 
 
 def off(found: torch.Tensor, told: torch.Tensor) -> float:
     return float((found - told).abs().max() / told.abs().max())
 
 
-@pytest.mark.ngspice
-@pytest.mark.parametrize(
-    "name",
-    [pytest.param(name, marks=[pytest.mark.slow] if name == INNER else []) for name in CELLS],
-)
-def test_exact_and_surrogate_give_the_currents_of_ngspice(name: str, ngspice: Ngspice) -> None:
-    case = case_of(name)
-    spice = SpiceReads(case.wires, case.forward, case.backward, ngspice, jobs=2, cells=case.cells)
-    exact = DeviceExactReads(case.cells, case.wires, case.forward, case.backward)
-    ohmic = ExactReads(case.wires, case.forward, case.backward)
-    told, back = spice.read(case.g, case.drive_v), spice.read_transposed(case.g, case.drive_back_v)
-    for read, mine, control in (
-        (
-            told,
-            exact.transfer(case.g).current_a(case.drive_v),
-            ohmic.transfer(case.g).current_a(case.drive_v),
-        ),
-        (
-            back,
-            exact.transposed(case.g).current_a(case.drive_back_v),
-            ohmic.transposed(case.g).current_a(case.drive_back_v),
-        ),
-    ):
-        assert (read.outcome, read.reason) == (Outcome.OK, "")
-        # ngspice ends its iteration at reltol 1e-7; at 1e-10 all of them agree to 1e-10.
-        assert off(mine, read.current_a) <= 1e-7
-        assert case.cells.linear or off(control, read.current_a) > 3e-4
-    surrogate = DeviceSurrogateReads(
-        case.cells, case.wires, case.forward, case.backward, low_v=-READ_V, high_v=READ_V, seed=1
-    )
-    near = surrogate.transfer(case.g).current_a(case.drive_v)
-    assert off(near, told.current_a) <= 4 * surrogate.error
-    assert surrogate.error < 3e-3
-    near = surrogate.transposed(case.g).current_a(case.drive_back_v)
-    assert off(near, back.current_a) < 5e-3
-
-
 def test_the_surrogate_follows_cells_that_move_and_has_their_gradients() -> None:
     """Calibrated once it reads cells that all moved by a tenth, but not any cells."""
-    case = case_of("a fifth bent")
+    case = of_device("a fifth bent")
     exact = DeviceExactReads(case.cells, case.wires, case.forward, case.backward)
     surrogate = DeviceSurrogateReads(
         case.cells, case.wires, case.forward, low_v=-READ_V, high_v=READ_V, seed=1
@@ -159,9 +61,9 @@ def test_the_surrogate_follows_cells_that_move_and_has_their_gradients() -> None
     assert told == pytest.approx(slope, rel=0.02)
 
 
-@pytest.mark.parametrize("name", list(CELLS))
+@pytest.mark.parametrize("name", list(DEVICES))
 def test_states_and_conductances_are_each_others_inverse(name: str) -> None:
-    cells = CELLS[name]()
+    cells = DEVICES[name]()
     low, high = cells.range_s
     g = torch.from_numpy(np.geomspace(max(low, 1e-4 * high), high, 300)).reshape(1, 2, 10, 15)
     g.requires_grad_()
