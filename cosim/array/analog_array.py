@@ -10,16 +10,19 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any, Protocol, Self, TypeVar, runtime_checkable
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import nn
 
 from compact_models.errors import InputError
 from compact_models.variation import Draw
 from cosim.array.failed import ReadFailedError
 from cosim.array.layout import TileLayout
-from cosim.array.matrix import PairMatrix
+from cosim.array.matrix import Blocks, PairMatrix
 from cosim.array.paired_cells import PairedCells
 from cosim.array.reads.spice import SpiceRead
 from cosim.array.surroundings import TileTransfer
@@ -119,11 +122,13 @@ class Moved:
         coincidences: steps that cells were asked for.
         pulses: pulses on lines.
         energy_j: what cells have turned into heat [J]; None where it is not known.
+        rows: word lines of every chip whose cells may have moved, [row] each; None for all.
     """
 
     coincidences: int
     pulses: int
     energy_j: float | None = None
+    rows: tuple[NDArray[np.bool_], ...] | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -208,6 +213,11 @@ class AnalogArray(nn.Module):
         pair = plus if self._minus_rests else plus - self.w[:, 1, first:stop]
         return pair if self.unit == 1.0 else pair * self.unit
 
+    @property
+    def is_weight(self) -> bool:
+        """The weights of the plus cells are the logical ones, of one chip."""
+        return self.chips == 1 and self.unit == 1.0 and self._minus_rests
+
     def conductance_s(self) -> torch.Tensor:
         """Of the cells, [chip, side, row, out] in siemens."""
         return self.cells.conductance_s(self.w)
@@ -222,9 +232,9 @@ class AnalogArray(nn.Module):
         kept = self._forward
         if kept is None or kept[0] != self.version:
             with torch.no_grad():
-                planes = self.conductance_s()
-                near = self._matrices[0].tiles_moved_to(self.w, planes, turned=False)
+                near = self._matrices[0].tiles_moved_to(self.w, turned=False)
                 if near is None:
+                    planes = self.conductance_s()
                     near = self._transfers.transfer(self.layout.split_cells(planes))
                     self._matrices[0].computed(self.w, planes, near, turned=False)
                 kept = self.version, near
@@ -236,9 +246,9 @@ class AnalogArray(nn.Module):
         kept = self._backward
         if kept is None or kept[0] != self.version:
             with torch.no_grad():
-                planes = self.conductance_s()
-                near = self._matrices[1].tiles_moved_to(self.w, planes, turned=True)
+                near = self._matrices[1].tiles_moved_to(self.w, turned=True)
                 if near is None:
+                    planes = self.conductance_s()
                     near = self._transfers.transposed(self.layout.split_cells(planes))
                     self._matrices[1].computed(self.w, planes, near, turned=True)
                 kept = self.version, near
@@ -250,32 +260,97 @@ class AnalogArray(nn.Module):
 
         What straight amplifiers without offsets make of a read.
         """
-        return self._matrix(self._matrices[0], turned=False)
+        return self._matrix(self._matrices[0], turned=False).clone()
 
     def matrix_transposed(self) -> torch.Tensor:
         """Current of a word line per volt on a pair, plus and minus, [chip, row, out]."""
-        return self._matrix(self._matrices[1], turned=True)
+        return self._matrix(self._matrices[1], turned=True).clone()
 
-    def pair_current_a(self, drive_v: torch.Tensor) -> torch.Tensor:
+    def pair_current_a(self, drive_v: torch.Tensor, *, times: float = 1.0) -> torch.Tensor:
         """Currents of pairs, [chip, batch, out], for voltages of word lines [chip, batch, row].
 
         What straight amplifiers without offsets make of a read of all tiles together.
+
+        Args:
+            drive_v: the voltages.
+            times: what currents are multiplied by.
         """
         if self.reads.name != "ideal":
-            return drive_v @ self.matrix()
-        current = drive_v @ self.w[:, 0]
-        if not self._minus_rests:
-            current = current - drive_v @ self.w[:, 1]
-        return current * self.cells.slope_s
+            return _product(drive_v, self._matrix(self._matrices[0], turned=False), times)
+        scale = times * self.cells.slope_s
+        current = _product(drive_v, self.w[:, 0], scale)
+        return current if self._minus_rests else current - _product(drive_v, self.w[:, 1], scale)
 
-    def line_current_a(self, drive_v: torch.Tensor) -> torch.Tensor:
+    def line_current_a(self, drive_v: torch.Tensor, *, times: float = 1.0) -> torch.Tensor:
         """Currents of word lines, [chip, batch, row], for voltages of pairs [chip, batch, out]."""
         if self.reads.name != "ideal":
-            return drive_v @ self.matrix_transposed().mT
-        current = drive_v @ self.w[:, 0].mT
-        if not self._minus_rests:
-            current = current - drive_v @ self.w[:, 1].mT
-        return current * self.cells.slope_s
+            return _product(drive_v, self._matrix(self._matrices[1], turned=True).mT, times)
+        scale = times * self.cells.slope_s
+        current = _product(drive_v, self.w[:, 0].mT, scale)
+        if self._minus_rests:
+            return current
+        return current - _product(drive_v, self.w[:, 1].mT, scale)
+
+    def read_blocks(self, drive_v: torch.Tensor) -> torch.Tensor:
+        """Currents out of the bit lines of every row block, [chip, row block, side, batch, out].
+
+        Args:
+            drive_v: of drivers that are alike in tiles side by side, [chip, batch, row].
+        """
+        layout = self.layout
+        if self._simulated is not None:
+            return layout.col_blocks_of(self.read(layout.split_rows(drive_v)))
+        blocks = self._blocks(self._matrices[0], turned=False)
+        chips, batch, _ = drive_v.shape
+        if blocks.held_a is not None:  # one read more, of all lines together
+            drive_v = torch.cat([drive_v, torch.ones_like(drive_v[:, :1])], 1)
+        shape = (chips, layout.row_blocks, 2, drive_v.shape[1], layout.outs)
+        current = drive_v.new_empty(shape)
+        lines = drive_v.unsqueeze(1)
+        for block, (first, stop) in enumerate(pairwise(layout.row_edges)):
+            part = blocks.transfer_s[:, :, first:stop]
+            current[:, block] = torch.matmul(lines[..., first:stop], part)
+        if blocks.held_a is None:
+            return current
+        return current[..., :batch, :] + _held(blocks.held_a, blocks, current[..., batch:, :])
+
+    def read_blocks_transposed(self, drive_v: torch.Tensor) -> torch.Tensor:
+        """Currents out of the word lines by blocks of outputs, [chip, block, batch, row].
+
+        Args:
+            drive_v: of the plus bit lines, [chip, batch, out]; minus bit lines have the negative.
+        """
+        layout = self.layout
+        if self._simulated is not None:
+            both = torch.stack([drive_v, -drive_v], -1)
+            return layout.row_blocks_of(self.read_transposed(layout.split_cols(both)))
+        blocks = self._blocks(self._matrices[1], turned=True)
+        chips, batch, _ = drive_v.shape
+        current = drive_v.new_empty((chips, layout.out_blocks, batch, layout.rows))
+        for block, (first, stop) in enumerate(pairwise(layout.out_edges)):
+            part = blocks.transfer_s[..., first:stop]
+            current[:, block] = torch.matmul(drive_v[..., first:stop], part.mT)
+        if blocks.held_a is None or blocks.now_s is None:
+            return current
+        return current + _held(blocks.held_a, blocks, blocks.now_s)
+
+    def _blocks(self, kept: PairMatrix, *, turned: bool) -> Blocks:
+        with torch.no_grad():
+            found = kept.blocks_moved_to(self.w, turned=turned)
+            if found is None:
+                self._compute(kept, turned=turned)
+                found = kept.blocks_moved_to(self.w, turned=turned)
+        if found is None:
+            raise ReadFailedError("the transfers of the tiles are no numbers")
+        return found
+
+    def _compute(self, kept: PairMatrix, *, turned: bool) -> torch.Tensor:
+        """Has the transfers computed; their matrix [chip, row, out]."""
+        planes = self.conductance_s()
+        tiles = self.layout.split_cells(planes)
+        who = self._transfers
+        found = who.transposed(tiles) if turned else who.transfer(tiles)
+        return kept.computed(self.w, planes, found, turned=turned)
 
     @property
     def _minus_rests(self) -> bool:
@@ -304,11 +379,7 @@ class AnalogArray(nn.Module):
         with torch.no_grad():
             near = kept.moved_to(self.w)
             if near is None:
-                planes = self.conductance_s()
-                tiles = self.layout.split_cells(planes)
-                who = self._transfers
-                found = who.transposed(tiles) if turned else who.transfer(tiles)
-                near = kept.computed(self.w, planes, found, turned=turned)
+                near = self._compute(kept, turned=turned)
         return near
 
     def forget(self) -> None:
@@ -386,8 +457,14 @@ class AnalogArray(nn.Module):
             )
         with torch.no_grad():
             moved = self.updates.update(self.w, self.cells, trains, draw, self.steps)
-        self.version += 1
+        self._changed(moved.rows)
         return moved
+
+    def _changed(self, rows: Sequence[NDArray[np.bool_]] | None) -> None:
+        """Cells have moved: on these word lines of every chip; None for anywhere."""
+        self.version += 1
+        for one in self._matrices:
+            one.touched(rows)
 
     def program(self, weight: torch.Tensor) -> torch.Tensor:
         """Brings the cells to logical weights, as far as they reach.
@@ -419,7 +496,7 @@ class AnalogArray(nn.Module):
                 self.w[:, 0] = 0.5 * share
                 self.w[:, 1] = -0.5 * share
             torch.minimum(torch.maximum(self.w, low), high, out=self.w)
-        self.version += 1
+        self._changed(None)
         self._rests = None
         return weight.to(self.w) - self.weight()
 
@@ -432,7 +509,7 @@ class AnalogArray(nn.Module):
     def _load_from_state_dict(self, *given: Any) -> None:
         """Of `nn.Module`: other cells are another version."""
         super()._load_from_state_dict(*given)
-        self.version += 1
+        self._changed(None)
         self._rests = None
 
     def probe(self) -> Probe:
@@ -442,6 +519,26 @@ class AnalogArray(nn.Module):
         at = ((self.w <= low) | (self.w >= high))[:, sides]
         share = float(at.double().mean())
         return Probe(self.w.clone(), self.conductance_s(), self.steps.clone(), share, self.version)
+
+
+def _product(drive_v: torch.Tensor, matrix: torch.Tensor, times: float) -> torch.Tensor:
+    """`times` drive_v @ matrix, for every chip, in one pass."""
+    if len(matrix) == 1:
+        return torch.addmm(_nothing(drive_v), drive_v[0], matrix[0], beta=0, alpha=times)[None]
+    return torch.baddbmm(_nothing(drive_v), drive_v, matrix, beta=0, alpha=times)
+
+
+def _nothing(like: torch.Tensor) -> torch.Tensor:
+    return like.new_zeros(())
+
+
+def _held(held_a: torch.Tensor, blocks: Blocks, now_s: torch.Tensor) -> torch.Tensor:
+    """What lines drive back that are held off ground.
+
+    It goes with what a line would sense of all driven lines together: the same where all voltages
+    are alike, by reciprocity.
+    """
+    return held_a * torch.where(blocks.sums_s > 0, now_s / blocks.sums_s, 1.0)
 
 
 def _checked(read: SpiceRead) -> torch.Tensor:

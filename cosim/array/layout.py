@@ -185,6 +185,23 @@ class TileLayout:
         x = x.permute(0, 2, 1, 3).reshape(chips, batch, self.row_blocks * self.tile_rows)
         return self._gather(x, 2, self._place_of_row)
 
+    def col_blocks_of(self, x: torch.Tensor) -> torch.Tensor:
+        """[chip, tile, batch, col] without blocks of outputs, [chip, row block, side, batch, out].
+
+        Sums over word lines end with the row block; bit lines side by side are none of another's.
+        """
+        chips, _, batch, _ = x.shape
+        x = x.reshape(chips, self.row_blocks, self.out_blocks, batch, self.tile_outs, 2)
+        x = x.permute(0, 1, 5, 3, 2, 4).reshape(chips, self.row_blocks, 2, batch, -1)
+        return self._gather(x, 4, self._place_of_out)
+
+    def row_blocks_of(self, x: torch.Tensor) -> torch.Tensor:
+        """[chip, tile, batch, row] without row blocks, [chip, block of outputs, batch, row]."""
+        chips, _, batch, _ = x.shape
+        x = x.reshape(chips, self.row_blocks, self.out_blocks, batch, self.tile_rows)
+        x = x.permute(0, 2, 3, 1, 4).reshape(chips, self.out_blocks, batch, -1)
+        return self._gather(x, 3, self._place_of_row)
+
     def live(self, tile: int) -> tuple[slice, slice]:
         """Where a tile's own cells are in its padded rows and columns."""
         above, right = divmod(tile, self.out_blocks)

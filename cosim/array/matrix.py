@@ -10,13 +10,16 @@ the tolerance they are computed again.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from cosim.array.layout import TileLayout
-from cosim.array.movement import squared_changes
+from cosim.array.movement import follow_rows, squared_changes
 from cosim.array.paired_cells import PairedCells
 from cosim.array.surroundings import TileTransfer
 
@@ -27,21 +30,56 @@ _FIRST, _LATER, _FORGETS = 2.0, 2.0, 0.7
 
 @dataclass(eq=False)
 class _Base:
-    """The matrix and the cells at the last computation of the transfers.
+    """The cells at the last computation of the transfers, and these.
 
-    The matrix elsewhere is `of_w * w[plus] - of_w[minus] * w[minus] + rest`.
+    A transfer elsewhere is `planes + of_w (w - w there)`.
     """
 
     w: torch.Tensor  # [chip, side, row, out]
-    share: torch.Tensor  # of a cell's conductance that its transfer is, [chip, side, row, out]
-    left: torch.Tensor | None  # the transfer of cells that do not conduct, likewise; None for none
     of_w: torch.Tensor  # current per volt and weight, [chip, side, row, out]
-    rest: torch.Tensor  # [chip, row, out]
+    planes: torch.Tensor  # the transfers, likewise
     held_a: torch.Tensor | None  # current where nothing is driven, [chip, tile, line]
     sums: torch.Tensor  # of the transfers to every line, [chip, tile, line]
     size: torch.Tensor  # of the conductances, Frobenius, [chip, tile]
     rate: torch.Tensor  # error of a tile's transfer per movement, both relative, [chip, tile]
     exact: bool  # the transfer is the conductance, wherever cells move
+
+
+@dataclass(eq=False)
+class _Followed:
+    """Values that go with the cells, brought up to date where word lines had pulses.
+
+    Attributes:
+        now: [chip, plane, row, out]: transfers of both sides, or their difference alone.
+        start: these at the base.
+        rows: word lines whose cells may have moved since, [chip, row].
+        squares: of what weights have moved, by side and block of outputs, [chip, side, row, block].
+        added: sums of what transfers have grown by, likewise.
+    """
+
+    now: torch.Tensor
+    start: torch.Tensor
+    rows: NDArray[np.bool_]
+    squares: NDArray[np.float64]
+    added: NDArray[np.float64]
+
+
+@dataclass(frozen=True, eq=False)
+class Blocks:
+    """The transfers of a layer without their tiles.
+
+    Attributes:
+        transfer_s: [chip, side, row, out] forward; backward plus less minus, [chip, row, out].
+        held_a: what flows where nothing is driven, [chip, row block, side, 1, out], backward
+            [chip, block of outputs, 1, row], for sums as they were; None for nothing.
+        sums_s: of the transfers to every line, as they were, likewise.
+        now_s: as they are, backward; forward a read knows them.
+    """
+
+    transfer_s: torch.Tensor
+    held_a: torch.Tensor | None
+    sums_s: torch.Tensor
+    now_s: torch.Tensor | None = None
 
 
 @dataclass(eq=False)
@@ -60,10 +98,21 @@ class PairMatrix:
     refreshes: int = 0
     estimate: float = 0.0
     _base: _Base | None = field(default=None, repr=False)
+    _followed: dict[str, _Followed] = field(default_factory=dict, repr=False)
 
     def forget(self) -> None:
         """Drops the last computation."""
         self._base = None
+        self._followed = {}
+
+    def touched(self, rows: Sequence[NDArray[np.bool_]] | None) -> None:
+        """Cells may have moved: on these word lines of every chip, [chip][row]; None for all."""
+        for one in self._followed.values():
+            if rows is None:
+                one.rows[:] = True
+            else:
+                for own, more in zip(one.rows, rows, strict=True):
+                    own |= more
 
     @cached_property
     def _blocks(self) -> tuple[torch.Tensor, torch.Tensor]:
@@ -71,28 +120,42 @@ class PairMatrix:
         return _indicator(self.layout.row_edges), _indicator(self.layout.out_edges)
 
     def moved_to(self, w: torch.Tensor) -> torch.Tensor | None:
-        """The matrix [chip, row, out] at weights near the last ones.
+        """The matrix [chip, row, out] at weights near the last ones; it changes with the cells.
 
         None where it may be off by more than the tolerance, or nothing has been computed.
         """
-        base = self._near(w)
-        return None if base is None else _at(base, w, self.cells.moving)
+        found = self._near(w, "pairs")
+        return None if found is None else found.now[:, 0]
 
-    def tiles_moved_to(
-        self, w: torch.Tensor, conductance_s: torch.Tensor, *, turned: bool
-    ) -> TileTransfer | None:
-        """The same tile by tile, what amplifiers one by one see.
+    def blocks_moved_to(self, w: torch.Tensor, *, turned: bool) -> Blocks | None:
+        """The same for amplifiers tile by tile: sums end with row blocks or blocks of outputs.
 
         Args:
             w: weights of the cells, [chip, side, row, out].
-            conductance_s: their conductances, likewise.
             turned: of a backward read.
         """
-        base = self._near(w)
-        if base is None:
+        found, base = self._near(w, "pairs" if turned else "planes"), self._base
+        if found is None or base is None:
             return None
-        planes = base.share * conductance_s
-        tiles = self.layout.split_cells(planes if base.left is None else planes + base.left)
+        arranged = self.layout.row_blocks_of if turned else self.layout.col_blocks_of
+        held = None if base.held_a is None else arranged(base.held_a.unsqueeze(-2))
+        sums = arranged(base.sums.unsqueeze(-2))
+        if not turned:
+            return Blocks(found.now, held, sums)
+        added = torch.from_numpy(found.added.sum(1)).to(w).movedim(-1, 1).unsqueeze(-2)
+        return Blocks(found.now[:, 0], held, sums, sums + added)
+
+    def tiles_moved_to(self, w: torch.Tensor, *, turned: bool) -> TileTransfer | None:
+        """The same tile by tile, for drivers that differ from one to the next.
+
+        Args:
+            w: weights of the cells, [chip, side, row, out].
+            turned: of a backward read.
+        """
+        found, base = self._near(w, "planes"), self._base
+        if found is None or base is None:
+            return None
+        tiles = self.layout.split_cells(found.now)
         tiles = tiles.mT if turned else tiles
         if base.held_a is None:
             return TileTransfer(tiles)
@@ -101,14 +164,49 @@ class PairMatrix:
         change = torch.where(base.sums > 0, tiles.sum(-2) / base.sums, 1.0)
         return TileTransfer(tiles, base.held_a * change)
 
-    def _near(self, w: torch.Tensor) -> _Base | None:
+    def _near(self, w: torch.Tensor, what: str) -> _Followed | None:
+        """Values at weights near the last ones."""
         base = self._base
         if base is None or base.w.dtype != w.dtype:
             return None
+        found = self._followed.get(what)
+        if found is None:
+            found = self._begun(base, what)
+            self._followed[what] = found
+        self._bring(found, base, w)
         if base.exact:
-            return base
-        self.estimate = float((base.rate * self._movement(base, w)).amax())
-        return base if self.estimate <= self.tolerance else None
+            return found
+        squares = np.add.reduceat(found.squares.sum(1), self.layout.row_edges[:-1], axis=1)
+        moved = self.cells.slope_s * np.sqrt(squares.reshape(len(squares), -1))
+        self.estimate = float((base.rate.numpy() * moved / base.size.numpy()).max())
+        return found if self.estimate <= self.tolerance else None
+
+    def _begun(self, base: _Base, what: str) -> _Followed:
+        planes = base.planes
+        start = planes if what == "planes" else planes[:, :1] - planes[:, 1:]
+        chips, _, rows, _ = planes.shape
+        squares = np.zeros((chips, len(self.cells.moving), rows, self.layout.out_blocks))
+        every = np.ones((chips, rows), np.bool_)
+        return _Followed(start.clone(), start, every, squares, np.zeros_like(squares))
+
+    def _bring(self, found: _Followed, base: _Base, w: torch.Tensor) -> None:
+        """Up to date, where word lines had pulses."""
+        edges = self.layout.blocks[1]
+        now, start = found.now.numpy(), found.start.numpy()
+        for chip, rows in enumerate(found.rows):
+            if not rows.any():
+                continue
+            for side in self.cells.moving:
+                plane = side if now.shape[1] > 1 else 0
+                # Of a difference: first what plus cells add, then what minus cells take.
+                takes = side > plane
+                follow_rows(
+                    rows, now[chip, plane], now[chip, plane] if takes else start[chip, plane],
+                    base.of_w[chip, side].numpy(), w[chip, side].numpy(),
+                    base.w[chip, side].numpy(), -1.0 if takes else 1.0, edges,
+                    found.squares[chip, side], found.added[chip, side],
+                )  # fmt: skip
+            rows[:] = False
 
     def computed(
         self, w: torch.Tensor, conductance_s: torch.Tensor, transfer: TileTransfer, *, turned: bool
@@ -131,24 +229,19 @@ class PairMatrix:
         else:
             moved = self._movement(before, w)
             # Cell by cell, not of the pair: what is off in both cells of a pair would cancel.
-            expected = before.share * conductance_s
-            expected = expected if before.left is None else expected + before.left
+            expected = before.planes + before.of_w * (w - before.w)
             off = self._by_tile((expected - planes).square()).sqrt()
             seen = _LATER * (off / total) / moved.clamp_min(1e-9)
             rate = torch.maximum(torch.where(moved > 0, seen, 0.0), _FORGETS * before.rate)
         share = torch.where(conductance_s > 0, planes / conductance_s, 0.0)
-        left = planes - share * conductance_s if bool((conductance_s == 0).any()) else None
-        of_w = share * self.cells.slope_s
-        matrix = planes[:, 0] - planes[:, 1]
-        rest = matrix - of_w[:, 0] * w[:, 0]
-        if len(self.cells.moving) > 1:
-            rest = rest + of_w[:, 1] * w[:, 1]
         held, sums = transfer.held_a, transfer.transfer_s.sum(-2)
         exact = transfer.held_a is None and not bool(rate.any())
-        self._base = _Base(w.clone(), share, left, of_w, rest, held, sums, size, rate, exact)
+        of_w = share * self.cells.slope_s
+        self._base = _Base(w.clone(), of_w, planes, held, sums, size, rate, exact)
+        self._followed = {}
         self.refreshes += 1
         self.estimate = 0.0
-        return matrix
+        return planes[:, 0] - planes[:, 1]
 
     def _movement(self, base: _Base, w: torch.Tensor) -> torch.Tensor:
         """By how much the cells of every tile have moved, relative, [chip, tile]."""
@@ -160,11 +253,6 @@ class PairMatrix:
         """Sums over the cells of every tile, [chip, side, row, out] -> [chip, tile]."""
         rows, outs = (one.to(planes) for one in self._blocks)
         return (rows @ planes.sum(1) @ outs.mT).flatten(1)
-
-
-def _at(base: _Base, w: torch.Tensor, sides: tuple[int, ...]) -> torch.Tensor:
-    matrix = torch.addcmul(base.rest, base.of_w[:, 0], w[:, 0])
-    return matrix if len(sides) == 1 else matrix.addcmul_(base.of_w[:, 1], w[:, 1], value=-1.0)
 
 
 def _indicator(edges: tuple[int, ...]) -> torch.Tensor:

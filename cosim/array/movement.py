@@ -9,7 +9,7 @@ import torch
 from numpy.typing import NDArray
 
 from cosim.array.layout import TileLayout
-from cosim.pulses.jit import loop
+from cosim.pulses.jit import loop, sums
 
 
 @loop
@@ -28,6 +28,49 @@ def _squares(
                 change = now[row, out] - before[row, out]
                 total += change * change
             found[row_block[row], block] += total
+
+
+@sums
+def follow_rows(
+    rows: NDArray[np.bool_],
+    now: NDArray[Any],
+    start: NDArray[Any],
+    of_w: NDArray[Any],
+    w: NDArray[Any],
+    before: NDArray[Any],
+    sign: float,
+    out_edges: NDArray[np.int64],
+    squares: NDArray[np.float64],
+    added: NDArray[np.float64],
+) -> None:
+    """Brings some rows of `now` to `start` + `sign` `of_w` (`w` - `before`), [row, out] each.
+
+    Args:
+        rows: which, [row].
+        now: changed.
+        start: likewise [row, out]; may be `now`.
+        of_w: likewise.
+        w: likewise.
+        before: likewise.
+        sign: 1 or -1.
+        out_edges: of blocks of outputs.
+        squares: sums of squares of the changes of w, [row, block], changed in these rows.
+        added: sums of `of_w` times changes, likewise.
+    """
+    factor = now.dtype.type(sign)
+    for row in range(now.shape[0]):
+        if not rows[row]:
+            continue
+        for block in range(len(out_edges) - 1):
+            total = more = 0.0
+            for out in range(out_edges[block], out_edges[block + 1]):
+                change = w[row, out] - before[row, out]
+                grown = of_w[row, out] * change
+                now[row, out] = start[row, out] + factor * grown
+                total += change * change
+                more += grown
+            squares[row, block] = total
+            added[row, block] = more
 
 
 def squared_changes(layout: TileLayout, now: torch.Tensor, before: torch.Tensor) -> torch.Tensor:

@@ -102,6 +102,9 @@ class AnalogParameter(nn.Parameter):
 
     def show(self) -> None:
         """Takes what the cells hold now."""
+        if self._is_state():
+            self._seen = self._version
+            return
         logical = self.array.weight_of(*self.rows)
         shown = logical[:, 0] if self.is_bias else logical.mT
         shown = shown[0] if len(logical) == 1 else shown
@@ -109,6 +112,13 @@ class AnalogParameter(nn.Parameter):
             with torch.no_grad():
                 self.copy_(shown if self.scale == 1.0 else shown * self.scale)
         self._seen = self._version
+
+    def _is_state(self) -> bool:
+        """The data are the memory of the cells' own state: what moves there is shown."""
+        w, (first, _) = self.array.w, self.rows
+        if self.scale != 1.0 or self.dtype != w.dtype or not self.array.is_weight:
+            return False
+        return self.data_ptr() == w.data_ptr() + first * w.shape[-1] * w.element_size()
 
     def check(self, where: str) -> None:
         """Refuses data that somebody has written.

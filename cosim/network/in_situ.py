@@ -20,11 +20,11 @@ from compact_models.errors import InputError
 from compact_models.variation import Draw, Stream
 from cosim.array.analog_array import AnalogArray
 from cosim.array.parameter import AnalogParameter, Pairs
-from cosim.network.run import Periphery, code_full, codes_of_sums, pair_sums
+from cosim.network.run import Periphery, code_full
 from cosim.periphery.backward import BackwardPeriphery
+from cosim.periphery.converters import clamped, driven
 from cosim.periphery.managed import ReadRule, managed_read
 from netlists.backward.scale import product_per_code
-from netlists.drivers import level
 from netlists.graph import LinearStage
 from netlists.hardware import Hardware
 from netlists.mapping import INPUT_ROUNDING
@@ -69,6 +69,7 @@ class InSituLayer(nn.Module):
         self.hardware = hardware
         self.array = array
         self.periphery = periphery
+        self._amplifiers = periphery.pair_amplifiers(array.layout)
         pairs = Pairs()
         rows = augmented(stage.weight, stage.bias, plan.input_scale)
         self.array.program(torch.from_numpy(rows))
@@ -149,10 +150,9 @@ class InSituLayer(nn.Module):
         for name, own in (("weight", self.weight), ("bias", self.bias)):
             if own is not None:
                 own.check(f"{self.plan.source}.{name}")
-        total: torch.Tensor
-        total = _Product.apply(x, self.weight, self.bias, self)  # type: ignore[no-untyped-call]  # torch
-        # What is drawn of the periphery is in double precision, whatever the cells' states are in.
-        return codes_of_sums(self.hardware, self.plan, self.periphery, total).to(x.dtype)
+        codes: torch.Tensor
+        codes = _Product.apply(x, self.weight, self.bias, self)  # type: ignore[no-untyped-call]  # torch
+        return codes
 
     def sums_v(self, x: torch.Tensor) -> torch.Tensor:
         """What the amplifiers' outputs add up to, [chip, batch, out], for digital inputs."""
@@ -164,18 +164,18 @@ class InSituLayer(nn.Module):
         drive = self.drive_v(x)
         feedback = self.periphery.straight_ohm
         if feedback is not None:
-            return feedback * self.array.pair_current_a(drive)
+            return self.array.pair_current_a(drive, times=feedback)
+        if not self.hardware.driver.differs:
+            return self._amplifiers(self.array.read_blocks(drive))
         layout = self.array.layout
-        driven = self.periphery.drive_v(layout.split_rows(drive))
-        current = self.array.read(driven.to(self.array.w.dtype))
-        return pair_sums(layout, self.periphery, current)
+        lines = self.periphery.drive_v(layout.split_rows(drive))
+        current = self.array.read(lines.to(self.array.w.dtype))
+        return self._amplifiers(layout.col_blocks_of(current))
 
     def drive_v(self, x: torch.Tensor) -> torch.Tensor:
         """What the DACs put on the word lines, [chip, batch, row], for digital inputs."""
-        driver = self.hardware.driver
-        return self._with_bias(
-            level.level(x, driver, signed=self.plan.signed_input), driver.v_read_v
-        )
+        plan = self.plan
+        return driven(x, self.hardware.driver, signed=plan.signed_input, biased=plan.has_bias)
 
     def errors_at_inputs(self, d: torch.Tensor) -> torch.Tensor:
         """Errors at the digital inputs for errors at the outputs, by the array read backward.
@@ -194,27 +194,31 @@ class InSituLayer(nn.Module):
             auto_zero = self.hardware.backward.auto_zero
             if auto_zero:
                 share = torch.nn.functional.pad(share, (0, 0, 0, 1))  # one more, of nothing
-            driven = self.backward.drive_v(share).to(array.w.dtype)
-            codes = self.backward.codes(array.read_transposed(driven))
+            if self.hardware.backward.driver.differs:
+                lines = self.backward.drive_v(share).to(array.w.dtype)
+                codes = self.backward.codes(array.read_transposed(lines))
+            else:
+                current = array.read_blocks_transposed(self.backward.levels_v(share))
+                codes = self.backward.codes_of_blocks(current)
             if auto_zero:
                 codes = codes[:, :-1] - codes[:, -1:]
             per_code = product_per_code(self.hardware, self.plan)
             return (codes * (per_code * scale) * size).to(d.dtype)
         if self.managed is None:
-            products = array.line_current_a(d) * array.weight_per_s
-        else:
-            rule = replace(self.managed, noise_management="abs_max", bound_management="none")
-            products = managed_read(
-                lambda share: array.line_current_a(share) * array.weight_per_s,
-                d,
-                rule,
-                self._draw("backward"),
-            )
+            products = array.line_current_a(d, times=array.weight_per_s * scale)
+            return products[..., : self.plan.inputs]
+        rule = replace(self.managed, noise_management="abs_max", bound_management="none")
+        products = managed_read(
+            lambda share: array.line_current_a(share, times=array.weight_per_s),
+            d,
+            rule,
+            self._draw("backward"),
+        )
         return products[..., : self.plan.inputs] * scale
 
     def _straight(self, lines: torch.Tensor) -> torch.Tensor:
         """Weights times inputs, by straight amplifiers without offsets."""
-        return self.array.pair_current_a(lines) * self.array.weight_per_s
+        return self.array.pair_current_a(lines, times=self.array.weight_per_s)
 
     def _with_bias(self, lines: torch.Tensor, value: float) -> torch.Tensor:
         if not self.plan.has_bias:
@@ -260,15 +264,17 @@ class _Product(torch.autograd.Function):
         bias: AnalogParameter | None,
         layer: InSituLayer,
     ) -> torch.Tensor:
-        """Sums of the amplifiers' outputs, [chip, batch, out]."""
+        """Codes of the converters, [chip, batch, out]."""
         ctx.layer = layer
         ctx.version = layer.array.version
-        ctx.save_for_backward(x)
         ctx.trained = (
             weight.requires_grad,
             bias is not None and bias.requires_grad,
         )
-        return layer.sums_v(x)
+        found = layer.periphery.codes(layer.sums_v(x))
+        # What is drawn of the periphery is in double precision, whatever the cells' states are in.
+        ctx.save_for_backward(x, found.slope.to(x.dtype))
+        return found.codes.to(x.dtype)
 
     @staticmethod
     @torch.autograd.function.once_differentiable
@@ -281,16 +287,15 @@ class _Product(torch.autograd.Function):
                 where=layer.plan.source,
                 hint="call backward before the optimiser's step",
             )
-        (x,) = ctx.saved_tensors
+        x, slope = ctx.saved_tensors
         plan, hardware = layer.plan, layer.hardware
-        d = gradient * (hardware.adc.v_full_scale_v / plan.span)  # by the sums in logical units
+        # By the sums in logical units.
+        d = (gradient * slope).mul_(hardware.adc.v_full_scale_v / plan.span)
         if any(ctx.trained):
-            low = -1.0 if plan.signed_input else 0.0
-            lines = x.clamp(low, 1.0) * plan.input_scale
-            if not ctx.trained[0]:
-                lines = torch.zeros_like(lines)
             # A bias lies in the array as bias / input_scale and is driven with 1.
-            lines = layer._with_bias(lines, 1.0 / plan.input_scale if ctx.trained[1] else 0.0)
+            bias = (1.0 / plan.input_scale if ctx.trained[1] else 0.0) if plan.has_bias else None
+            scale = plan.input_scale if ctx.trained[0] else 0.0
+            lines = clamped(x, signed=plan.signed_input, scale=scale, bias=bias)
             layer.weight.pairs.put(lines, d)
         below = layer.errors_at_inputs(d).to(x.dtype) if ctx.needs_input_grad[0] else None
         return below, None, None, None
@@ -348,7 +353,7 @@ class InSituNetwork(nn.Module):
             codes = layer(codes)
             if number + 1 < len(self.chain):
                 codes = codes / code_full(self.hardware, layer.plan)
-        return codes if x.ndim == 3 or chips > 1 else codes[0]
+        return codes if x.ndim == 3 or chips > 1 else codes.squeeze(0)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Outputs in the network's own numbers; see `codes`."""

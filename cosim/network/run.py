@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 import torch
 
@@ -18,6 +18,7 @@ from compact_models.errors import InputError
 from cosim.array.layout import TileLayout
 from cosim.array.reads.kept import Transfers
 from cosim.laws.passive import impossible_array
+from cosim.periphery.converters import Codes, PairAmplifiers
 from netlists.adcs import quantiser
 from netlists.drivers import level
 from netlists.hardware import Hardware
@@ -40,12 +41,12 @@ class Periphery(Protocol):
         """Amplifier outputs for currents, [chip, tile, batch, col] both."""
         ...
 
-    def activate_v(self, sum_v: torch.Tensor) -> torch.Tensor:
-        """Neuron outputs, [chip, batch, out] both."""
+    def pair_amplifiers(self, layout: TileLayout) -> PairAmplifiers:
+        """The amplifiers for reads by row blocks; see `PairAmplifiers`."""
         ...
 
-    def continuous_code(self, v: torch.Tensor) -> torch.Tensor:
-        """Converter codes before rounding and clipping, [chip, batch, out] both."""
+    def codes(self, total_v: torch.Tensor) -> Codes:
+        """What neurons and converters make of sums, [chip, batch, out]; without a graph."""
         ...
 
 
@@ -111,7 +112,7 @@ def forward(
         current_a = layer.reads.transfer(cells).current_a(drive_v)
         if not torch.is_grad_enabled():  # training's own loop has no time for it
             _refuse_impossible(hardware, plan, current_a, drive_v, cells, model.name)
-        codes = converter_codes(hardware, plan, layer, current_a)
+        codes = converter_codes(layer, current_a)
         values = codes / code_full(hardware, plan)
     return codes
 
@@ -136,19 +137,15 @@ def drive_voltages(
     return layer.periphery.drive_v(layer.layout.split_rows(drive))
 
 
-def converter_codes(
-    hardware: Hardware, plan: LayerPlan, layer: LayerModel, current_a: torch.Tensor
-) -> torch.Tensor:
+def converter_codes(layer: LayerModel, current_a: torch.Tensor) -> torch.Tensor:
     """What the converters of a layer make of the currents of its tiles, [chip, batch, out].
 
     Args:
-        hardware: the chip's description.
-        plan: the layer.
         layer: who computes it.
         current_a: out of the bit lines, [chip, tile, batch, col].
     """
     total_v = pair_sums(layer.layout, layer.periphery, current_a)
-    return codes_of_sums(hardware, plan, layer.periphery, total_v)
+    return codes_of_sums(layer.periphery, total_v)
 
 
 def pair_sums(layout: TileLayout, periphery: Periphery, current_a: torch.Tensor) -> torch.Tensor:
@@ -157,15 +154,29 @@ def pair_sums(layout: TileLayout, periphery: Periphery, current_a: torch.Tensor)
     return volts[..., 1] - volts[..., 0]  # amplifiers invert: minus less plus
 
 
-def codes_of_sums(
-    hardware: Hardware, plan: LayerPlan, periphery: Periphery, total_v: torch.Tensor
-) -> torch.Tensor:
-    """What neurons and converters make of sums, [chip, batch, out] both."""
-    continuous = periphery.continuous_code(periphery.activate_v(total_v))
-    low, high = quantiser.code_range(hardware.adc, signed=plan.signed_output)
-    rounded = quantiser.quantise(continuous.detach(), hardware.adc, signed=plan.signed_output)
-    inside = continuous.clamp(low, high)
-    return inside + (rounded - inside).detach()
+def codes_of_sums(periphery: Periphery, total_v: torch.Tensor) -> torch.Tensor:
+    """What neurons and converters make of sums, [chip, batch, out] both; differentiable."""
+    codes: torch.Tensor
+    codes = _Codes.apply(total_v, periphery)  # type: ignore[no-untyped-call]  # torch
+    return codes
+
+
+class _Codes(torch.autograd.Function):
+    """Codes, with the slope of what was rounded in the place of a gradient."""
+
+    @staticmethod
+    def forward(ctx: Any, total_v: torch.Tensor, periphery: Periphery) -> torch.Tensor:
+        """[chip, batch, out] both."""
+        found = periphery.codes(total_v)
+        ctx.save_for_backward(found.slope)
+        return found.codes
+
+    @staticmethod
+    @torch.autograd.function.once_differentiable
+    def backward(ctx: Any, gradient: torch.Tensor) -> tuple[torch.Tensor, None]:
+        """By the sums."""
+        (slope,) = ctx.saved_tensors
+        return gradient * slope, None
 
 
 def code_full(hardware: Hardware, plan: LayerPlan) -> float:

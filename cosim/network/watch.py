@@ -78,7 +78,7 @@ def tile_errors(
                 )
                 for tile, part in enumerate(plan.tiles)
             ]
-            codes = converter_codes(model.hardware, plan, layer, exact)
+            codes = converter_codes(layer, exact)
             values = codes / code_full(model.hardware, plan)
     return tuple(errors)
 

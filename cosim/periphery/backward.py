@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import torch
 
 from cosim.array.layout import TileLayout
 from cosim.array.surroundings import Ends
+from cosim.periphery.converters import driven
 from netlists.adcs import quantiser
 from netlists.backward.drawn import LayerBackward
 from netlists.backward.scale import feedback_ohm
@@ -93,13 +95,20 @@ class BackwardPeriphery:
             return lines
         return lines * self.driver_gain.unsqueeze(-2) + self.driver_offset_v.unsqueeze(-2)
 
+    def levels_v(self, share: torch.Tensor) -> torch.Tensor:
+        """The same of drivers that are alike: of plus bit lines, [chip, batch, out]."""
+        return driven(share, self.hardware.backward.driver, signed=True, biased=False)
+
     def codes(self, current_a: torch.Tensor) -> torch.Tensor:
         """Codes of the converters, [chip, batch, in], for currents [chip, tile, batch, row]."""
+        return self.codes_of_blocks(self.layout.row_blocks_of(current_a))
+
+    def codes_of_blocks(self, current_a: torch.Tensor) -> torch.Tensor:
+        """The same for currents [chip, block of outputs, batch, row]."""
         spec = self.hardware.backward
-        volts = tia.output_v(
-            current_a, spec.tia, self.r_feedback_ohm.unsqueeze(-2), self.v_offset_v.unsqueeze(-2)
-        )
-        total = self.layout.sum_cols(volts)[..., : self.plan.inputs]  # without the bias
+        slope, shift = (one.to(current_a) for one in self._amplifiers)
+        share = torch.addcmul(shift, current_a, slope).tanh_()  # see `tia.output_v`
+        total = spec.tia.v_rail_v * share.sum(1)[..., : self.plan.inputs]  # without the bias
         continuous = quantiser.continuous_code(
             total,
             spec.adc,
@@ -108,3 +117,12 @@ class BackwardPeriphery:
             gain=self.adc_gain.unsqueeze(-2),
         )
         return quantiser.quantise(continuous, spec.adc, signed=True)
+
+    @cached_property
+    def _amplifiers(self) -> tuple[torch.Tensor, torch.Tensor]:
+        """Slopes and shifts of what stands in the tanh, [chip, block of outputs, 1, row]."""
+        spec = self.hardware.backward.tia
+        loop = spec.open_loop_gain / (1 + spec.open_loop_gain) / spec.v_rail_v
+        values = -loop * self.r_feedback_ohm, loop * self.v_offset_v
+        slope, shift = (self.layout.row_blocks_of(one.unsqueeze(-2)) for one in values)
+        return slope, shift

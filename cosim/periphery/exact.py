@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import torch
 
+from cosim.array.layout import TileLayout
+from cosim.periphery.converters import Codes, Converters, PairAmplifiers
 from cosim.periphery.drawn import DrawnPeriphery
-from netlists.adcs import quantiser
 from netlists.hardware import Hardware
-from netlists.neurons.spec import neuron_by_name
 from netlists.readout import tia
 from netlists.tiles import LayerPlan
 
@@ -49,21 +50,38 @@ class ExactPeriphery:
             self.drawn.v_offset_v.unsqueeze(-2),
         )
 
-    def activate_v(self, sum_v: torch.Tensor) -> torch.Tensor:
-        """Neuron outputs, [chip, batch, out] both."""
-        return neuron_by_name(self.plan.neuron).output_v(
-            sum_v * self.drawn.neuron_gain.unsqueeze(-2) + self.drawn.neuron_offset_v.unsqueeze(-2),
-            self.hardware.neuron,
-            v_full_v=self.hardware.adc.v_full_scale_v,
-            span=self.plan.span,
+    def pair_amplifiers(self, layout: TileLayout) -> PairAmplifiers:
+        """See `PairAmplifiers`."""
+        spec, drawn = self.hardware.tia, self.drawn
+        loop = spec.open_loop_gain / (1 + spec.open_loop_gain) / spec.v_rail_v
+        shift, slope = (
+            layout.col_blocks_of(loop * one.unsqueeze(-2))
+            for one in (drawn.v_offset_v, -drawn.r_feedback_ohm)
         )
 
-    def continuous_code(self, v: torch.Tensor) -> torch.Tensor:
-        """Converter codes before rounding and clipping, [chip, batch, out] both."""
-        return quantiser.continuous_code(
-            v,
-            self.hardware.adc,
-            signed=self.plan.signed_output,
-            v_offset_v=self.drawn.adc_offset_v.unsqueeze(-2),
-            gain=self.drawn.adc_gain.unsqueeze(-2),
+        def sums_v(current_a: torch.Tensor) -> torch.Tensor:
+            """As `netlists.readout.tia.output_v` has it."""
+            share = torch.addcmul(shift.to(current_a), current_a, slope.to(current_a)).tanh_()
+            return spec.v_rail_v * (share[:, :, 1] - share[:, :, 0]).sum(1)
+
+        return sums_v
+
+    def codes(self, total_v: torch.Tensor) -> Codes:
+        """What neurons and converters make of sums, [chip, batch, out]."""
+        return self._converters(total_v)
+
+    @cached_property
+    def _converters(self) -> Converters:
+        plan, hardware, drawn = self.plan, self.hardware, self.drawn
+        return Converters(
+            plan.neuron,
+            hardware.neuron.v_knee_v,
+            hardware.adc.v_full_scale_v,
+            plan.span,
+            hardware.adc,
+            plan.signed_output,
+            drawn.neuron_gain,
+            drawn.neuron_offset_v,
+            drawn.adc_gain,
+            drawn.adc_offset_v,
         )

@@ -6,12 +6,13 @@ Rounding of DACs and ADCs stays: it belongs to the architecture, not to its impe
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import torch
 
-from netlists.adcs import quantiser
+from cosim.array.layout import TileLayout
+from cosim.periphery.converters import Codes, Converters, PairAmplifiers
 from netlists.hardware import Hardware
-from netlists.neurons.spec import neuron_by_name
 from netlists.tiles import LayerPlan
 
 
@@ -40,12 +41,21 @@ class IdealPeriphery:
         """Amplifier outputs for currents, [chip, tile, batch, col] both."""
         return -self.plan.r_feedback_ohm * current_a
 
-    def activate_v(self, sum_v: torch.Tensor) -> torch.Tensor:
-        """Neuron outputs, [chip, batch, out] both: the network's own function, scaled to volts."""
-        v_full = self.hardware.adc.v_full_scale_v
-        y = neuron_by_name(self.plan.neuron).ideal(sum_v * (self.plan.span / v_full))
-        return y * (v_full / self.plan.output_scale)
+    def pair_amplifiers(self, _layout: TileLayout) -> PairAmplifiers:
+        """From currents [chip, row block, side, batch, out] to sums [chip, batch, out] in volts."""
+        return lambda current_a: (
+            self.plan.r_feedback_ohm * (current_a[:, :, 0] - current_a[:, :, 1]).sum(1)
+        )
 
-    def continuous_code(self, v: torch.Tensor) -> torch.Tensor:
-        """Converter codes before rounding and clipping, [chip, batch, out] both."""
-        return v / quantiser.lsb_v(self.hardware.adc, signed=self.plan.signed_output)
+    def codes(self, total_v: torch.Tensor) -> Codes:
+        """What neurons and converters make of sums: the network's own function, scaled to volts."""
+        return self._converters(total_v)
+
+    @cached_property
+    def _converters(self) -> Converters:
+        one, zero = torch.ones(1, 1), torch.zeros(1, 1)
+        plan, adc = self.plan, self.hardware.adc
+        full_v = adc.v_full_scale_v
+        return Converters(
+            plan.neuron, 0.0, full_v, plan.span, adc, plan.signed_output, one, zero, one, zero
+        )

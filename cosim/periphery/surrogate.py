@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import torch
 
+from cosim.array.layout import TileLayout
+from cosim.periphery.converters import Codes, Converters, PairAmplifiers
 from cosim.periphery.drawn import DrawnPeriphery
 from cosim.surrogate.drawn_curves import BlockCurves, DrawnValue, PlacedCurves
-from netlists.adcs import quantiser
 from netlists.hardware import Hardware
 from netlists.tiles import LayerPlan
 from netlists.wires import LEAST_OHM
@@ -53,19 +55,30 @@ class FittedPeriphery:
         """Amplifier outputs for currents, [chip, tile, batch, col] both."""
         return self.amplifiers(current_a)
 
-    def activate_v(self, sum_v: torch.Tensor) -> torch.Tensor:
-        """Neuron outputs, [chip, batch, out] both."""
-        return self.neurons(sum_v)
+    def pair_amplifiers(self, layout: TileLayout) -> PairAmplifiers:
+        """See `PairAmplifiers`."""
+        curves = self.amplifiers.arranged(layout.col_blocks_of)
 
-    def continuous_code(self, v: torch.Tensor) -> torch.Tensor:
-        """Converter codes before rounding and clipping, [chip, batch, out] both."""
-        return quantiser.continuous_code(
-            v,
-            self.hardware.adc,
-            signed=self.plan.signed_output,
-            v_offset_v=self.adc_offset_v,
-            gain=self.adc_gain,
-        )
+        def sums_v(current_a: torch.Tensor) -> torch.Tensor:
+            volts, _ = curves.with_slope(current_a)
+            return (volts[:, :, 1] - volts[:, :, 0]).sum(1)
+
+        return sums_v
+
+    def codes(self, total_v: torch.Tensor) -> Codes:
+        """What neurons and converters make of sums, [chip, batch, out]."""
+        v, slope = self.neurons.with_slope(total_v)
+        found = self._converters(v)
+        return Codes(found.continuous, found.codes, found.slope * slope)
+
+    @cached_property
+    def _converters(self) -> Converters:
+        """Behind the neurons."""
+        one, zero = torch.ones(1, 1), torch.zeros(1, 1)
+        adc, drawn = self.hardware.adc, (self.adc_gain, self.adc_offset_v)
+        gain, offset_v = (value.squeeze(-2) for value in drawn)
+        signed = self.plan.signed_output
+        return Converters("identity", 0.0, 1.0, 1.0, adc, signed, one, zero, gain, offset_v)
 
 
 @dataclass(frozen=True, eq=False)

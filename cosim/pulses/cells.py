@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from types import FunctionType
+from typing import Any
 
+import numpy as np
 import sympy
 import torch
+from numpy.typing import NDArray
 
 from compact_models.emit.loop_code import FUNCTIONS, pulse_law
 from compact_models.emit.torch_code import Value
@@ -43,6 +47,11 @@ class PulseCells:
     shared: torch.Tensor
     visit: Callable[..., tuple[int, int]]
     map_noise: bool | None
+
+    @cached_property
+    def on_host(self) -> tuple[NDArray[Any], NDArray[np.float64]]:
+        """`cells` and `shared` as loops take them."""
+        return self.cells.numpy(), self.shared.numpy()
 
 
 def pulse_cells(model: CompactModel, values: Values, w: torch.Tensor) -> PulseCells:

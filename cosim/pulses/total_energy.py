@@ -23,10 +23,9 @@ import torch
 from numpy.typing import NDArray
 
 from cosim.pulses.bit_counts import set_bits
-from cosim.pulses.jit import loop
+from cosim.pulses.jit import sums
 from cosim.pulses.random_numbers import U
 from cosim.pulses.trains import PulseTrains, on_host
-from cosim.pulses.visit import lines_by_slot
 from netlists.pulse import Pulse
 
 _PULSES = U((1 << 31) - 1)
@@ -52,31 +51,37 @@ def total_energy_j(
         up: what a cell sees at a coincidence that steps it up; its lines carry half of it.
         down: the same of a step down.
     """
-    words, bits = (on_host(lines).view(np.uint32) for lines in (trains.words, trains.bits))
-    starts, lines, *_ = lines_by_slot(words, bits)
-    weighted, counted = _sums(on_host(w), words, bits, starts, lines)
-    on_lines, ups, downs = cells.zero_s * counted + cells.slope_s * weighted
-    return _heat_j(on_lines, ups, downs, up, down)
+    slots, now = trains.slots, on_host(w)
+    on_lines, ups, downs, number_up = _sums(
+        now, slots.of_word, slots.of_bit, slots.words, slots.starts, slots.lines
+    )
+    count = len(slots.of_bit) * int(slots.of_word.sum()) + len(now) * len(slots.lines)
+    number_down = slots.coincidences - number_up
+    return _heat_j(
+        cells.slope_s * on_lines + cells.zero_s * count,
+        cells.slope_s * ups + cells.zero_s * number_up,
+        cells.slope_s * downs + cells.zero_s * number_down,
+        up,
+        down,
+    )
 
 
 def half_selected_energy_j(
-    w: torch.Tensor, cells: StraightCells, words: torch.Tensor, up: Pulse, down: Pulse
+    w: torch.Tensor, cells: StraightCells, trains: PulseTrains, up: Pulse, down: Pulse
 ) -> float:
     """The heat of cells whose bit lines have no pulses, such as the minus cells of a reference [J].
 
     Args:
         w: their weights [row, col].
         cells: what they conduct.
-        words: trains on the word lines, int32 [batch, row].
+        trains: those on the word lines count.
         up: see `total_energy_j`.
         down: likewise.
     """
-    nothing = np.zeros((len(words), w.shape[1]), np.uint32)
-    on_word = on_host(words).view(np.uint32)
-    starts, lines, *_ = lines_by_slot(on_word, nothing)
-    weighted, counted = _sums(on_host(w), on_word, nothing, starts, lines)
-    on_lines, ups, downs = cells.zero_s * counted + cells.slope_s * weighted
-    return _heat_j(on_lines, ups, downs, up, down)
+    pulses = trains.slots.of_word
+    weighted = _on_words(on_host(w), pulses)
+    count = w.shape[1] * int(pulses.sum())
+    return _heat_j(cells.slope_s * weighted + cells.zero_s * count, 0.0, 0.0, up, down)
 
 
 def _heat_j(on_lines: float, ups: float, downs: float, up: Pulse, down: Pulse) -> float:
@@ -84,57 +89,62 @@ def _heat_j(on_lines: float, ups: float, downs: float, up: Pulse, down: Pulse) -
     return float((on_lines + 2 * ups) * of_up + (on_lines + 2 * downs) * of_down) / 4
 
 
-@loop
+@sums
+def _on_words(w: NDArray[Any], of_word: NDArray[np.int32]) -> float:
+    """Pulses on the word line of a cell times its weight, of all cells [row, col]."""
+    total = 0.0
+    for row in range(w.shape[0]):
+        if of_word[row] > 0:
+            of_row = 0.0
+            for col in range(w.shape[1]):
+                of_row += w[row, col]
+            total += of_word[row] * of_row
+    return total
+
+
+@sums
 def _sums(
     w: NDArray[Any],
+    of_word: NDArray[np.int32],
+    of_bit: NDArray[np.int32],
     words: NDArray[np.uint32],
-    bits: NDArray[np.uint32],
     starts: NDArray[np.int32],
     lines: NDArray[np.int32],
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Pulses on the two lines of a cell, steps up and steps down, of all cells.
+) -> tuple[float, float, float, int]:
+    """Sums of weights, as often as a cell's lines have pulses and as it is stepped.
 
     Args:
         w: weights [row, col].
+        of_word: pulses on word lines [row].
+        of_bit: pulses on bit lines [col].
         words: trains on the word lines [batch, row].
-        bits: trains on the bit lines [batch, col].
         starts: of `lines_by_slot`.
         lines: likewise.
 
     Returns:
-        The three, each cell's times its weight; and the three as they are.
+        By pulses on both lines, by steps up, by steps down; and how many steps go up.
     """
-    batch, rows = words.shape
-    cols = bits.shape[1]
-    of_bit, plain, by_word = np.zeros(cols), np.zeros(cols), np.zeros(cols)
-    weighted, counted = np.zeros(3), np.zeros(3)
-    bit_pulses = 0
-    for k in range(batch):
-        for col in range(cols):
-            pulses = int(set_bits(U(bits[k, col] & _PULSES)))
-            of_bit[col] += pulses
-            bit_pulses += pulses
-    for row in range(rows):
-        word_pulses = 0
-        for k in range(batch):
+    on_lines = ups = downs = 0.0
+    number_up = 0
+    per_bit = of_bit.astype(np.float64)
+    for row in range(w.shape[0]):
+        pulses = float(of_word[row])
+        for col in range(w.shape[1]):
+            on_lines += (pulses + per_bit[col]) * w[row, col]
+    for k in range(words.shape[0]):
+        for row in range(words.shape[1]):
             rest = U(words[k, row] & _PULSES)
-            word_pulses += int(set_bits(rest))
-            negative = int(words[k, row] >> U(31))
+            negative = np.int32(words[k, row] >> U(31))
             while rest != U(0):
                 last = U(rest & U(~rest + U(1)))
                 slot = int(set_bits(U(last - U(1))))
                 rest = U(rest & ~last)
                 for place in range(starts[k, slot], starts[k, slot + 1]):
                     one = lines[place]
-                    kind = 1 if (one & 1) != negative else 2
-                    weighted[kind] += w[row, one >> 1]
-                    counted[kind] += 1.0
-        counted[0] += float(word_pulses * cols)
-        for col in range(cols):  # sums by columns: many at once
-            value = float(w[row, col])
-            plain[col] += value
-            by_word[col] += word_pulses * value
-    counted[0] += float(bit_pulses * rows)
-    for col in range(cols):
-        weighted[0] += by_word[col] + of_bit[col] * plain[col]
-    return weighted, counted
+                    value = float(w[row, one >> 1])
+                    if (one & 1) != negative:
+                        ups += value
+                        number_up += 1
+                    else:
+                        downs += value
+    return on_lines, ups, downs, number_up

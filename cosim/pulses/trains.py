@@ -25,6 +25,7 @@ from __future__ import annotations
 import math
 import warnings
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, get_args
 
 import numpy as np
@@ -36,6 +37,7 @@ from compact_models.variation import Draw
 from cosim.pulses.draw_trains import deterministic, stochastic
 from cosim.pulses.spec import LONGEST as LONGEST
 from cosim.pulses.spec import Kind
+from cosim.pulses.visit import lines_by_slot
 
 PULSES = (1 << LONGEST) - 1  # the bits of a word that are pulses
 # Update management takes the largest probability to 1 by a root and a quotient, which round: so
@@ -111,6 +113,37 @@ class PulseTrains:
     clipped: int
     of: int
 
+    @cached_property
+    def slots(self) -> Slots:
+        """The same slot by slot: what updates and their energy are computed from."""
+        words, bits = (on_host(lines).view(np.uint32) for lines in (self.words, self.bits))
+        return Slots(words, bits, *lines_by_slot(words, bits))
+
+
+@dataclass(frozen=True, eq=False)
+class Slots:
+    """Which lines have a pulse in which slot; see `cosim.pulses.visit.lines_by_slot`.
+
+    Attributes:
+        words: trains on the word lines, uint32 [batch, row].
+        bits: trains on the bit lines, uint32 [batch, col].
+        starts: where the bit lines of a slot begin in `lines`, [batch, 32].
+        lines: bit lines with a pulse.
+        of_word: pulses of each word line in all samples, int32 [row].
+        of_bit: pulses of each bit line, int32 [col].
+        coincidences: steps that cells are asked for.
+        active: word lines with a pulse, counted in each sample.
+    """
+
+    words: NDArray[np.uint32]
+    bits: NDArray[np.uint32]
+    starts: NDArray[np.int32]
+    lines: NDArray[np.int32]
+    of_word: NDArray[np.int32]
+    of_bit: NDArray[np.int32]
+    coincidences: int
+    active: int
+
 
 def pulse_trains(x: torch.Tensor, d: torch.Tensor, rule: UpdateRule, draw: Draw) -> PulseTrains:
     """As `drawn_trains`, and warns if probabilities were clipped."""
@@ -167,13 +200,19 @@ def drawn_trains(x: torch.Tensor, d: torch.Tensor, rule: UpdateRule, draw: Draw)
     on_word, on_bit = (torch.from_numpy(lines.view(np.int32)) for lines in (words, bits))
     if not x.is_cpu:
         on_word, on_bit = on_word.to(x.device), on_bit.to(x.device)
-    return PulseTrains(on_word, on_bit, torch.from_numpy(length), clipped, positive)
+    trains = PulseTrains(on_word, on_bit, torch.from_numpy(length), clipped, positive)
+    # Who moves cells by them needs it, and the words are at hand.
+    trains.__dict__["slots"] = Slots(words, bits, *lines_by_slot(words, bits))
+    return trains
 
 
 def on_host(values: torch.Tensor, dtype: torch.dtype | None = None) -> NDArray[Any]:
     """The values on the host, in one piece: their own memory where they are so already."""
     if values.requires_grad:
         values = values.detach()
+    elif values.is_cpu and dtype in (None, values.dtype) and values.is_contiguous():
+        own: NDArray[Any] = values.numpy()
+        return own
     if not values.is_cpu or dtype not in (None, values.dtype):
         values = values.to("cpu", dtype or values.dtype)
     found: NDArray[Any] = values.contiguous().numpy()

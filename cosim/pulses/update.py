@@ -27,12 +27,12 @@ from cosim.pulses.one_map import map_rows
 from cosim.pulses.random_numbers import hashes
 from cosim.pulses.trains import (
     PulseTrains,
+    Slots,
     UpdateRule,
     coincidence_counts,
     on_host,
     pulse_trains,
 )
-from cosim.pulses.visit import lines_by_slot
 
 # What a coincidence takes that is visited, and what a word line with a pulse and each of its cells
 # take in one map [ns]: measured on one machine, at 10 to 512 columns, within a third. Their ratio
@@ -133,13 +133,42 @@ def apply_trains(
     """
     _check_cells(cells, w, counts)
     _check_shape(w, trains)
-    words, bits = (on_host(lines).view(np.uint32) for lines in (trains.words, trains.bits))
     now, counted = on_host(w), _NONE if counts is None else on_host(counts)
-    starts, lines, word_pulses, coincidences, active = lines_by_slot(words, bits)
+    ups, downs = move_cells(cells, now, trains.slots, noise, counted, threads=threads)
+    _put_back(w, now)
+    if counts is not None:
+        _put_back(counts, counted)
+    slots = trains.slots
+    return Updated(trains, ups, downs, int(slots.of_word.sum()), len(slots.lines))
+
+
+def move_cells(
+    cells: PulseCells,
+    now: NDArray[Any],
+    slots: Slots,
+    noise: Draw | None,
+    counted: NDArray[np.int32],
+    *,
+    threads: int = 1,
+) -> tuple[int, int]:
+    """The same of weights on the host, which are not checked; see `apply_trains`.
+
+    Args:
+        cells: of the array.
+        now: weights [row, col]; changed.
+        slots: of the trains.
+        noise: where the noise is drawn from; None for the mean device.
+        counted: steps of every cell [row, col], which are added; [0, 0] where nobody counts.
+        threads: see `apply_trains`.
+
+    Returns:
+        How many steps went up, and how many down.
+    """
+    words, bits = slots.words, slots.bits
     keys = noise.keys() if noise is not None else (0, 0, 0, 0)
-    cell, shared = cells.cells.numpy(), cells.shared.numpy()
-    visits_ns = coincidences * _VISIT_NS
-    map_ns = active * (_ROW_NS + w.shape[1] * _CELL_NS)
+    cell, shared = cells.on_host
+    visits_ns = slots.coincidences * _VISIT_NS
+    map_ns = slots.active * (_ROW_NS + now.shape[1] * _CELL_NS)
     if cells.map_noise is not None and visits_ns > map_ns:
         map_keys = _map_keys(keys[3], len(words))
 
@@ -152,18 +181,17 @@ def apply_trains(
 
         def move(top: int, end: int) -> tuple[int, int]:
             return cells.visit(
-                now, cell, shared, words, starts, lines, np.uint64(keys[2]),
+                now, cell, shared, words, slots.starts, slots.lines, np.uint64(keys[2]),
                 noise is not None, counted, top, end,
             )  # fmt: skip
 
     parts = max(1, min(threads, len(now), int(min(visits_ns, map_ns) / _THREAD_NS)))
+    if parts == 1:
+        return move(0, len(now))
     pieces = list(pairwise(len(now) * k // parts for k in range(parts + 1)))
     done = in_threads(lambda piece: move(*piece), pieces, threads)
-    _put_back(w, now)
-    if counts is not None:
-        _put_back(counts, counted)
     ups, downs = (sum(column) for column in zip(*done, strict=True))
-    return Updated(trains, ups, downs, word_pulses, len(lines))
+    return ups, downs
 
 
 def update_by_pulses(

@@ -25,7 +25,7 @@ _PULSES = U((1 << SLOTS) - 1)
 @loop
 def lines_by_slot(
     words: NDArray[np.uint32], bits: NDArray[np.uint32]
-) -> tuple[NDArray[np.int32], NDArray[np.int32], int, int, int]:
+) -> tuple[NDArray[np.int32], NDArray[np.int32], NDArray[np.int32], NDArray[np.int32], int, int]:
     """The bit lines that have a pulse in each slot, and what pulses and cells there are.
 
     Args:
@@ -34,23 +34,24 @@ def lines_by_slot(
 
     Returns:
         Where the lines of a slot begin in the second array, and the next one's, [batch, 32]. The
-        lines: twice the number of each, 1 more where its value is negative. How many pulses the
-        word lines have; how many coincidences there are; and how many word lines have a pulse,
-        in all samples.
+        lines: twice the number of each, 1 more where its value is negative. How many pulses each
+        word line has, [row], and each bit line, [col]. How many coincidences there are; and how
+        many word lines have a pulse, in all samples.
     """
     cols = bits.shape[1]
     starts = np.zeros((bits.shape[0], SLOTS + 1), np.int32)
-    room = 1  # the last place takes what is written and not kept
+    of_word, of_bit = np.zeros(words.shape[1], np.int32), np.zeros(cols, np.int32)
     for k in range(bits.shape[0]):
         for col in range(cols):
-            room += int(set_bits(U(bits[k, col] & _PULSES)))
-    lines = np.empty(room, np.int32)
-    pulses = coincidences = active = filled = 0
+            of_bit[col] += np.int32(set_bits(U(bits[k, col] & _PULSES)))
+    lines = np.empty(of_bit.sum() + 1, np.int32)  # the last takes what is written and not kept
+    coincidences = active = filled = 0
     for k in range(words.shape[0]):
         used, rows_used = U(0), 0
         for row in range(words.shape[1]):
             used = U(used | words[k, row])
             rows_used += int(U(words[k, row] & _PULSES) != U(0))
+            of_word[row] += np.int32(set_bits(U(words[k, row] & _PULSES)))
         active += rows_used
         of_bits = U(0)
         for col in range(cols):
@@ -67,10 +68,9 @@ def lines_by_slot(
                 rows = 0
                 for row in range(words.shape[1]):
                     rows += int(U(words[k, row] >> U(slot)) & U(1))
-                pulses += rows
                 coincidences += rows * of_slot
         starts[k, SLOTS] = filled
-    return starts, lines[: room - 1], pulses, coincidences, active
+    return starts, lines[:filled], of_word, of_bit, coincidences, active
 
 
 def law(

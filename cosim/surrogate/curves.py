@@ -56,6 +56,16 @@ class Curves:
         found = _Read.apply(x, scale, shift, self)  # type: ignore[no-untyped-call]  # torch
         return found
 
+    def with_slope(
+        self, x: torch.Tensor, scale: torch.Tensor, shift: torch.Tensor
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """As `placed`, and the slopes by x; without a graph."""
+        at, a, b = (one.detach().cpu().contiguous().numpy() for one in (x, scale, shift))
+        found, slope = (torch.empty(x.shape, dtype=x.dtype) for _ in range(2))
+        made = found.numpy(), slope.numpy()
+        read_curves(at, a, b, self.start, self.step, self.polynomials, *made)
+        return found.to(x.device), slope.to(x.device)
+
     @cached_property
     def polynomials(self) -> Array:
         """Of the distance from a sample in steps, [curve, interval, 4]; constants first."""
@@ -74,12 +84,9 @@ class _Read(torch.autograd.Function):
         ctx: Any, x: torch.Tensor, scale: torch.Tensor, shift: torch.Tensor, curves: Curves
     ) -> torch.Tensor:
         """Of inputs [part, batch, col]."""
-        at, a, b = (one.detach().cpu().contiguous().numpy() for one in (x, scale, shift))
-        found, slope = (torch.empty(x.shape, dtype=x.dtype) for _ in range(2))
-        made = found.numpy(), slope.numpy()
-        read_curves(at, a, b, curves.start, curves.step, curves.polynomials, *made)
-        ctx.save_for_backward(slope.to(x.device))
-        return found.to(x.device)
+        found, slope = curves.with_slope(x, scale, shift)
+        ctx.save_for_backward(slope)
+        return found
 
     @staticmethod
     @torch.autograd.function.once_differentiable

@@ -9,7 +9,7 @@ any number of chips, needs of an instance is then an evaluation, and no simulati
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -105,13 +105,33 @@ class PlacedCurves:
 
     def __call__(self, x: torch.Tensor) -> torch.Tensor:
         """Outputs [..., batch, col] for inputs of that shape; instances are [..., 1, col]."""
+        y = self.master.placed(*self._parts(x)).reshape(x.shape)
+        if self.of_output is None:
+            return y
+        out_scale, out_shift = self.of_output
+        return torch.addcmul(out_shift, y, out_scale)
+
+    def arranged(self, order: Callable[[torch.Tensor], torch.Tensor]) -> PlacedCurves:
+        """The same instances in another order, which `order` brings tensors to."""
+        scale, shift = (order(one).contiguous() for one in (self.scale, self.shift))
+        of_output = self.of_output
+        if of_output is not None:
+            of_output = order(of_output[0]).contiguous(), order(of_output[1]).contiguous()
+        return PlacedCurves(self.master, scale, shift, of_output)
+
+    def with_slope(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Outputs and their slopes by x, without a graph."""
+        y, slope = (one.reshape(x.shape) for one in self.master.with_slope(*self._parts(x)))
+        if self.of_output is None:
+            return y, slope
+        out_scale, out_shift = self.of_output
+        return torch.addcmul(out_shift, y, out_scale), slope * out_scale
+
+    def _parts(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        """Inputs [part, batch, col], scales and shifts [part, col]."""
         *lead, batch, cols = x.shape
         parts = math.prod(lead)
         scale, shift = (
             one.expand(*lead, 1, cols).reshape(parts, cols) for one in (self.scale, self.shift)
         )
-        y = self.master.placed(x.reshape(parts, batch, cols), scale, shift).reshape(x.shape)
-        if self.of_output is None:
-            return y
-        out_scale, out_shift = self.of_output
-        return torch.addcmul(out_shift, y, out_scale)
+        return x.reshape(parts, batch, cols), scale, shift

@@ -165,11 +165,11 @@ class PulsedSGD(torch.optim.Optimizer):
     ) -> None:
         """One update of an array by the lines of some of its parameters."""
         array = parameters[0].array
-        rows = torch.zeros(array.layout.rows, dtype=torch.bool)
-        for parameter in parameters:
-            rows[slice(*parameter.rows)] = True
-        if not rows.all():
-            x = x * rows.to(x)
+        if sum(stop - first for first, stop in (one.rows for one in parameters)) < x.shape[-1]:
+            rows = torch.zeros_like(x[0, 0])
+            for parameter in parameters:
+                rows[slice(*parameter.rows)] = 1.0
+            x = x * rows
         dw_min = array.cells.dw_min * array.unit
         if array.cells.pair == "both":
             dw_min *= 2.0  # either cell of a pair makes a step

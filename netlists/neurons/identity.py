@@ -8,12 +8,18 @@ from torch import nn
 from netlists.neurons.spec import Neuron, NeuronSpec
 
 
+def point(v: float, _knee: float, _full: float, _span: float) -> tuple[float, float]:
+    """See `netlists.neurons.spec.Point`."""
+    return v, 1.0
+
+
 class Identity:
     """A buffer."""
 
     name = "identity"
     module: type[nn.Module] = nn.Identity
     signed = True
+    point = staticmethod(point)
 
     def expression(self, v: str, spec: NeuronSpec, *, v_full_v: float, span: float) -> str:
         """See `Neuron.expression`."""

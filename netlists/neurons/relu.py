@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import nn
 
 from netlists.names import number
 from netlists.neurons.spec import Neuron, NeuronSpec
+
+
+def point(v: float, knee: float, _full: float, _span: float) -> tuple[float, float]:
+    """See `netlists.neurons.spec.Point`."""
+    root = math.sqrt(v * v + knee * knee)
+    return 0.5 * (v + root), 0.5 + 0.5 * v / root if root > 0.0 else 0.0
 
 
 class Relu:
@@ -15,6 +23,7 @@ class Relu:
     name = "relu"
     module: type[nn.Module] = nn.ReLU
     signed = False
+    point = staticmethod(point)
 
     def expression(self, v: str, spec: NeuronSpec, *, v_full_v: float, span: float) -> str:
         """See `Neuron.expression`."""

@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import nn
 
 from netlists.names import number
 from netlists.neurons.spec import Neuron, NeuronSpec
+
+
+def point(v: float, _knee: float, full: float, span: float) -> tuple[float, float]:
+    """See `netlists.neurons.spec.Point`; tanh cannot overflow where exp can."""
+    share = 0.5 * (1.0 + math.tanh(0.5 * v * (span / full)))
+    return full * share, span * share * (1.0 - share)
 
 
 class Sigmoid:
@@ -15,6 +23,7 @@ class Sigmoid:
     name = "sigmoid"
     module: type[nn.Module] = nn.Sigmoid
     signed = False
+    point = staticmethod(point)
 
     def expression(self, v: str, spec: NeuronSpec, *, v_full_v: float, span: float) -> str:
         """See `Neuron.expression`; tanh because it cannot overflow where exp can."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import importlib
 import pkgutil
+from collections.abc import Callable
 from functools import cache
 from typing import TYPE_CHECKING, Protocol
 
@@ -21,6 +22,11 @@ from netlists.circuit import BehaviouralVoltage, Subcircuit
 if TYPE_CHECKING:  # a configuration is read before torch is
     import torch
     from torch import nn
+
+
+Point = Callable[[float, float, float, float], tuple[float, float]]
+"""`Neuron.output_v` of one voltage and its slope, for v, v_knee, v_full and span, by `math` alone:
+loops are compiled from it. Without a knee and in volts it is the activation of the network."""
 
 
 class NeuronSpec(Spec):
@@ -58,6 +64,11 @@ class Neuron(Protocol):
         self, v: torch.Tensor, spec: NeuronSpec, *, v_full_v: float, span: float
     ) -> torch.Tensor:
         """The same as `expression`, evaluated: volts in, volts out, any shape."""
+        ...
+
+    @property
+    def point(self) -> Point:
+        """See `Point`."""
         ...
 
     def ideal(self, y: torch.Tensor) -> torch.Tensor:

@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import nn
 
 from netlists.names import number
 from netlists.neurons.spec import Neuron, NeuronSpec
+
+
+def point(v: float, _knee: float, full: float, span: float) -> tuple[float, float]:
+    """See `netlists.neurons.spec.Point`."""
+    share = math.tanh(v * (span / full))
+    return full * share, span * (1.0 - share * share)
 
 
 class Tanh:
@@ -15,6 +23,7 @@ class Tanh:
     name = "tanh"
     module: type[nn.Module] = nn.Tanh
     signed = True
+    point = staticmethod(point)
 
     def expression(self, v: str, spec: NeuronSpec, *, v_full_v: float, span: float) -> str:
         """See `Neuron.expression`."""

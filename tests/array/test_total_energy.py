@@ -58,7 +58,7 @@ def test_it_is_what_a_count_of_all_slots_and_cells_gives(dtype: torch.dtype) -> 
     assert found == pytest.approx(known, rel=1e-12)
     # Cells beside them whose bit lines rest see the pulses of word lines alone.
     known = counted_j(g, one, bits=False)
-    found = half_selected_energy_j(w, CELLS, one.words, UP, DOWN)
+    found = half_selected_energy_j(w, CELLS, one, UP, DOWN)
     assert found == pytest.approx(known, rel=1e-12)
 
 

@@ -146,9 +146,10 @@ class _Seen:
     def __getattr__(self, name: str) -> Any:
         return getattr(self._own, name)
 
-    def continuous_code(self, v: torch.Tensor) -> torch.Tensor:
-        self._seen.append(self._own.continuous_code(v))
-        return self._seen[-1]
+    def codes(self, total_v: torch.Tensor) -> Any:
+        found = self._own.codes(total_v)
+        self._seen.append(found.continuous)
+        return found
 
 
 class _Named:

@@ -4,16 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 
+from compact_models.errors import InputError
 from compact_models.variation import Draw
 from cosim.array.analog_array import Moved
 from cosim.array.pulse_pairs import PulsePairs
 from cosim.pulses.cells import PulseCells, pulse_cells
 from cosim.pulses.total_energy import StraightCells, half_selected_energy_j, total_energy_j
 from cosim.pulses.trains import PulseTrains
-from cosim.pulses.update import apply_trains
+from cosim.pulses.update import move_cells
 from netlists.pulse import Pulse
 
 
@@ -30,9 +34,7 @@ class StepUpdates:
 
     name: str = "step"
     pulses: tuple[Pulse, Pulse] | None = None
-    _prepared: dict[tuple[int, int, torch.dtype], tuple[PulsePairs, PulseCells]] = field(
-        default_factory=dict, repr=False
-    )
+    _prepared: dict[tuple[int, int], _Side] = field(default_factory=dict, repr=False)
 
     def update(
         self,
@@ -46,24 +48,66 @@ class StepUpdates:
         coincidences = pulses = 0
         energy_j = None if self.pulses is None else 0.0
         for chip, own in enumerate(trains):
+            if not w.is_cpu:
+                raise InputError("cells are moved on the host", where="w", value=str(w.device))
+            sides = [self._side(w, cells, counts, chip, side) for side in cells.sides]
             if energy_j is not None and self.pulses is not None:
                 energy_j += _energy_j(w[chip], cells, own, *self.pulses)
-            for side in cells.sides:
-                one = own if side == 0 else _opposite(own)
-                noise = None if draw is None else draw.part(f"chip_{chip}/side_{side}")
-                devices = self._devices(w, cells, chip, side)
-                done = apply_trains(devices, w[chip, side], one, noise, counts=counts[chip, side])
-                coincidences += done.steps_up + done.steps_down
-                pulses += done.bit_pulses + (done.word_pulses if side == 0 else 0)
-        return Moved(coincidences, pulses, energy_j)
+            for number, side in enumerate(sides):
+                one = own if number == 0 else _opposite(own)
+                noise = None if draw is None else draw.part(f"chip_{chip}/side_{number}")
+                ups, downs = move_cells(side.devices, side.now, one.slots, noise, side.counted)
+                coincidences += ups + downs
+                pulses += len(one.slots.lines)
+            pulses += int(own.slots.of_word.sum())
+        rows = tuple(own.slots.of_word > 0 for own in trains)
+        return Moved(coincidences, pulses, energy_j, rows)
 
-    def _devices(self, w: torch.Tensor, cells: PulsePairs, chip: int, side: int) -> PulseCells:
-        key = (chip, side, w.dtype)
-        kept = self._prepared.get(key)
-        if kept is None or kept[0] is not cells:
-            kept = cells, pulse_cells(cells.model, cells.values(chip, side), w[chip, side])
-            self._prepared[key] = kept
-        return kept[1]
+    def _side(
+        self, w: torch.Tensor, cells: PulsePairs, counts: torch.Tensor, chip: int, side: int
+    ) -> _Side:
+        kept = self._prepared.get((chip, side))
+        if kept is None or kept.cells is not cells or kept.place != _place(w, counts):
+            if kept is None or kept.cells is not cells or not _same_type(kept.now, w):
+                devices = pulse_cells(cells.model, cells.values(chip, side), w[chip, side])
+            else:
+                devices = kept.devices
+            kept = _Side(
+                cells,
+                devices,
+                _place(w, counts),
+                w[chip, side].numpy(),
+                counts[chip, side].numpy(),
+            )
+            self._prepared[chip, side] = kept
+        return kept
+
+
+@dataclass(frozen=True, eq=False)
+class _Side:
+    """The plus or the minus cells of a chip, ready for loops.
+
+    Attributes:
+        cells: what they are.
+        devices: what a pulse does to each of them.
+        place: where weights and counts are.
+        now: weights [row, out], the memory of the state.
+        counted: steps [row, out], likewise.
+    """
+
+    cells: PulsePairs
+    devices: PulseCells
+    place: tuple[int, int]
+    now: NDArray[Any]
+    counted: NDArray[np.int32]
+
+
+def _same_type(now: NDArray[Any], w: torch.Tensor) -> bool:
+    return now.itemsize == w.itemsize
+
+
+def _place(w: torch.Tensor, counts: torch.Tensor) -> tuple[int, int]:
+    return w.data_ptr(), counts.data_ptr()
 
 
 def _energy_j(
@@ -74,7 +118,7 @@ def _energy_j(
     plus = total_energy_j(w[0], straight, trains, up, down)
     if 1 in cells.sides:
         return plus + total_energy_j(w[1], straight, _opposite(trains), up, down)
-    return plus + half_selected_energy_j(w[1], straight, trains.words, up, down)
+    return plus + half_selected_energy_j(w[1], straight, trains, up, down)
 
 
 def _opposite(trains: PulseTrains) -> PulseTrains:
