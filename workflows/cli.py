@@ -165,11 +165,17 @@ def train(
             from workflows.train import train_run
 
             summary = train_run(loaded, out, find_ngspice(), reporter, command=_command())
+        # Cells that have learnt are not programmed afterwards.
+        when = "" if summary["cells"] else ", before programming,"
         lines = [
             f"floating point {summary['accuracy_float']:.4f},"
-            f" chip through the surrogate, before programming, {summary['accuracy_surrogate']:.4f}"
+            f" chip through the surrogate{when} {summary['accuracy_surrogate']:.4f}"
             f" on {summary['test_images']} held-out images",
-            *(str(said) for key in ("still_falling", "clipped_pulses") if (said := summary[key])),
+            *(
+                str(said)
+                for key in ("begun_from", "still_falling", "clipped_pulses")
+                if (said := summary[key])
+            ),
             f"next: spiceloop verify {shlex.quote(str(summary['run']))}",
         ]
         return summary, lines, 0
@@ -215,7 +221,8 @@ def map_network(
             f"held out   floating point {found['right_float']} of {found['test_images']} right,"
             f" chip through the surrogate, before programming, {found['right_surrogate']}",
             *verification_lines(mapped.result),
-            f"next: spiceloop report {shlex.quote(str(out))}",
+            f"next: spiceloop verify {shlex.quote(str(out))} --chips 30 for other chips,"
+            f" or spiceloop report {shlex.quote(str(out))}",
         ]
         return mapped.summary, lines, 1 if mapped.result.failed else 0
 

@@ -56,6 +56,7 @@ def explain(
         where=at,
         value=None if isinstance(value, dict) else value,
         allowed=allowed_range(root, place, train),
+        hint=f"write {key} = [{value}]" if first["type"] in ("tuple_type", "list_type") else "",
     )
 
 

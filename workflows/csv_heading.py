@@ -13,6 +13,7 @@ from itertools import pairwise
 from compact_models.errors import InputError, closest
 
 MISSING = ("", "na", "n/a", "nan", "null", "none", "?", "-", "missing")
+_SHOWN = 160  # characters of names in a message
 SAY_WHICH = 'say which one with [data] label = "..." or --label'
 
 
@@ -173,4 +174,10 @@ def _by_number(names: Sequence[str], label: str, where: str, hint: str | None = 
 
 
 def _one_of(names: Sequence[str]) -> str:
-    return f"one of {', '.join(names)}"[:200]
+    """Some columns: the first ones, and the last, which often is the one that is looked for."""
+    shown = list(names)
+    while len(shown) > 2 and len(", ".join(shown)) > _SHOWN:
+        shown.pop(-2)
+    left = len(names) - len(shown)
+    between = f", and {left} more, " if left else ", "
+    return f"one of {', '.join(shown[:-1])}{between if len(shown) > 1 else ''}{shown[-1]}"

@@ -16,7 +16,7 @@ from compact_models.errors import InputError
 from compact_models.variation import component_rng
 from workflows.config import DataSpec
 from workflows.csv_file import FileText
-from workflows.data_file import Samples, read_samples
+from workflows.data_file import Samples, counts, read_samples
 from workflows.scaling import Scaling, check_shares, fit_scaling
 
 Array = NDArray[np.float64]
@@ -43,6 +43,7 @@ class Split:
         test_rows: which sample of the held-out file, or of the file that was cut, each held-out
             sample is, from 0, [sample].
         texts: the text files that they were read from, by name, and how.
+        doubts: what may be no data, one sentence each.
     """
 
     train_x: Array
@@ -59,6 +60,7 @@ class Split:
     raw_test_x: Array
     test_rows: NDArray[np.int64]
     texts: Mapping[str, FileText]
+    doubts: tuple[str, ...] = ()
 
     @property
     def hash(self) -> str:
@@ -114,8 +116,8 @@ class Split:
             f" {'of both signs' if self.scaling.signed else 'from 0 up'}",
         ]
         read_as = [f"{name}: {one.read_as()}" for name, one in self.texts.items() if one.read_as()]
-        alike = _alike(self.class_names)
-        return [*read_as, *lines, *([alike] if alike else []), *self.clipped()]
+        twice = alike(self.class_names)
+        return [*read_as, *lines, *([twice] if twice else []), *self.doubts, *self.clipped()]
 
     def clipped(self) -> list[str]:
         """How many values are beyond the drivers' range, by share; empty where none are."""
@@ -163,8 +165,18 @@ def load_split(spec: DataSpec, *, seed: int) -> Split:
     return Split(
         train_x, train.y, test_x, test.y, samples.class_names, samples.feature_names, scaling,
         clipped_train, clipped_test, source, train.x, test.x, test.rows.astype(np.int64),
-        _texts(spec, train, test),
+        _texts(spec, train, test), _doubts(samples),
     )  # fmt: skip
+
+
+def _doubts(samples: Samples) -> tuple[str, ...]:
+    """Features that are the numbers of the lines: an index that was saved with its table."""
+    return tuple(
+        f"the column {name!r} counts the samples: it is a feature now, leave it out if it is the"
+        " table's index"
+        for k, name in enumerate(samples.feature_names)
+        if counts(samples.x[:, k])
+    )
 
 
 def _texts(spec: DataSpec, train: _Share, test: _Share) -> dict[str, FileText]:
@@ -204,7 +216,7 @@ def _cut(
             value=f"{len(y)} samples, {counts.min()} in the smallest class ({rarest}) of {classes},"
             f" {test} for testing",
             allowed="at least 2 of each class, and as many on each side as there are classes",
-            hint=_alike(samples.class_names)
+            hint=alike(samples.class_names)
             or ("if these are no classes, name another label" if classes > len(y) / 2 else ""),
         )
     train_rows, test_rows = train_test_split(
@@ -264,12 +276,12 @@ def _indices(samples: Samples, names: tuple[str, ...]) -> Labels:
                 where=samples.label_place(row),
                 value=label,
                 allowed=", ".join(names),
-                hint=_alike((label, *names)),
+                hint=alike((label, *names)),
             )
     return np.array([known[label] for label in samples.labels], dtype=np.int64)
 
 
-def _alike(names: tuple[str, ...]) -> str:
+def alike(names: tuple[str, ...]) -> str:
     """Two classes that are one but for a slip of the pen; empty if there are none."""
     seen: dict[str, str] = {}
     for name in names:

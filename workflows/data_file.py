@@ -181,7 +181,7 @@ def _from_csv(path: Path, label: str) -> Samples:
             col = next(k for k, cell in enumerate(cells) if not is_number(cell))
             raise _no_number(cells[col].strip(), place(index, col)) from None
     _refuse_infinite(x, place)
-    if headed and not names[0] and column != 0 and _counts(x[:, 0]):
+    if headed and not names[0] and column != 0 and counts(x[:, 0]):
         raise InputError(
             "the first column has no name and counts the lines: that is no feature",
             where=f"{path}:{first[0]}",
@@ -221,7 +221,8 @@ def _refuse_infinite(x: Array, place: Callable[[int, int], str]) -> None:
         )
 
 
-def _counts(column: Array) -> bool:
+def counts(column: Array) -> bool:
+    """Whether a column is 0, 1, 2 and so on, or 1, 2, 3."""
     steps = np.arange(len(column))
     return len(column) > 1 and (np.array_equal(column, steps) or np.array_equal(column, steps + 1))
 

@@ -11,6 +11,7 @@ from typing import Literal
 
 import numpy as np
 import torch
+from scipy.optimize import linear_sum_assignment
 
 from compact_models.errors import InputError
 from cosim.budget.budget import Budget
@@ -32,6 +33,8 @@ from workflows.study_checks import check_study
 from workflows.study_network import check_fits, load_module
 from workflows.verify import Verification, image_count, verify_run
 from workflows.watched import of_chip
+
+_NAMED = 10  # classes that a message names
 
 
 @dataclasses.dataclass(frozen=True)
@@ -96,7 +99,7 @@ def map_run(
         write_config(folder, config)
         record = write_run(
             folder, config, split, made, ngspice, reporter, command=command, made_by="map",
-            notes=(*warnings, *split.clipped()),
+            notes=(*warnings, *split.doubts, *split.clipped()),
         )  # fmt: skip
     verifying = Reporter(reporter.console)  # what a run records of a stage is its own
     try:
@@ -198,7 +201,7 @@ def _warnings(config: Config, made: Made, split: Split) -> list[str]:
             " range, but a network that was trained with all of it has seen them (--test FILE"
             " holds out others)"
         )
-    other = better_scale(made.reference, split)
+    other = better_order(made.reference, split) or better_scale(made.reference, split)
     if other:
         said.append(other)
     held_out, frequent = len(split.test_y), max(Counter(split.test_y.tolist()).values())
@@ -214,6 +217,42 @@ def _warnings(config: Config, made: Made, split: Split) -> list[str]:
         f" this order ({order}), and are its weights loaded?"
     )
     return said
+
+
+def better_order(reference: torch.nn.Module, split: Split) -> str:
+    """An order of the classes that suits the outputs clearly better; or nothing.
+
+    Args:
+        reference: the network in floating point.
+        split: data, in the scale that it was given.
+    """
+    with torch.no_grad():
+        found = reference(torch.from_numpy(split.network_train_x)).argmax(-1).numpy()
+    samples, classes = len(split.train_y), len(split.class_names)
+    together = np.zeros((classes, classes), dtype=np.int64)  # [output, class]
+    np.add.at(together, (found, split.train_y), 1)
+    output, order = linear_sum_assignment(-together)
+    right, best = int(np.trace(together)), int(together[output, order].sum())
+    if not _clearly_fewer(samples - best, samples - right, samples):
+        return ""
+    now, other = (_named(split.class_names, places) for places in (range(classes), order.tolist()))
+    return (
+        f"its outputs as the classes in the order of the data ({now}) have {right} of {samples}"
+        f" training samples right, in the order ({other}) they would have {best}: were its classes"
+        " numbered like that? Exchange the rows of its last layer, or name the classes so that the"
+        " alphabet gives their order"
+    )
+
+
+def _named(names: Sequence[str], places: Sequence[int]) -> str:
+    """Classes in an order, the first ones of many."""
+    more = f" and {len(places) - _NAMED} more" if len(places) > _NAMED else ""
+    return ", ".join(names[k] for k in places[:_NAMED]) + more
+
+
+def _clearly_fewer(fewest: int, wrong: int, samples: int) -> bool:
+    """Half the errors, and a lead of more than a few samples: chance gives no such thing."""
+    return 2 * fewest <= wrong and wrong - fewest >= max(5, 0.05 * samples)
 
 
 def better_scale(reference: torch.nn.Module, split: Split) -> str:
@@ -240,8 +279,7 @@ def better_scale(reference: torch.nn.Module, split: Split) -> str:
         found = samples - round(samples * floating.accuracy(reference, seen, split.train_y))
         if found < fewest:
             fewest, best = found, kind
-    # Half the errors, and more than a few samples: chance gives no such lead.
-    if not best or 2 * fewest > wrong or wrong - fewest < max(5, 0.05 * samples):
+    if not best or not _clearly_fewer(fewest, wrong, samples):
         return ""
     return (
         f'with scale "{now}" the network, in floating point, has {samples - wrong} of {samples}'

@@ -14,7 +14,7 @@ from netlists.graph import LinearStage, linear_stages, network_graph
 from netlists.neurons.spec import neuron_by_name
 from workflows.config import Config
 from workflows.console import Reporter
-from workflows.data import Split
+from workflows.data import Split, alike
 from workflows.user_code import call_factory
 
 # Files that hold a network or its weights in a way that nothing here reads.
@@ -83,6 +83,7 @@ def check_fits(stages: tuple[LinearStage, ...], split: Split, where: str) -> Non
         )
     elif inputs != features:
         hint = "leave columns out, or name the label's column, until the data have its inputs"
+    hint = alike(split.class_names) or hint
     raise InputError(
         "the network does not fit the data",
         where=where,
@@ -113,8 +114,12 @@ def load_module(target: str, *, seed: int) -> nn.Module:
         torch.manual_seed(seed)
         network = call_factory(target)
     if not isinstance(network, nn.Module):
+        is_class = isinstance(network, type) and issubclass(network, nn.Module)
         raise InputError(
-            "the factory returned no torch module", where=target, value=type(network).__name__
+            "the factory returned no torch module",
+            where=target,
+            value=f"the class {network.__name__}" if is_class else type(network).__name__,
+            hint=f"call the class: return {network.__name__}()" if is_class else "",
         )
     return network
 

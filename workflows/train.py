@@ -145,11 +145,13 @@ def _go_on(
         reporter.say(f"    {line}")
     with with_threads(beginning.threads):
         trained = _train(config, split, stages, kept, ngspice, reporter)
+    given = _as_given(config, split, stages)
     falling = still_falling([line.loss for line in trained.history], len(split.class_names))
     clipped = ""
     if isinstance(config.train, PulsedSgdSpec):
         clipped = clipped_pulses(trained.history, config.train.pulses)
-    said = [one for one in (falling, clipped) if one]
+    begun_from = "" if given is None else _given_sentence(config.network.module, given)
+    said = [one for one in (begun_from, falling, clipped) if one]
     record = write_run(
         run,
         config,
@@ -159,12 +161,33 @@ def _go_on(
         reporter,
         command=beginning.command,
         made_by="train",
-        notes=[*split.clipped(), *said, *beginning.notes],
+        notes=[*split.doubts, *split.clipped(), *said, *beginning.notes],
         resumed=beginning.resumed,
     )
     kept.remove()
     summary = _summary(run, config, split, trained, record)
-    return {**summary, "still_falling": falling, "clipped_pulses": clipped}
+    return {
+        **summary,
+        "accuracy_given": given,
+        "begun_from": begun_from,
+        "still_falling": falling,
+        "clipped_pulses": clipped,
+    }
+
+
+def _as_given(config: Config, split: Split, stages: Stages) -> float | None:
+    """What a network of the user's has right before it is trained; None for one drawn here."""
+    if not config.network.module:
+        return None
+    return floating.accuracy(floating.network_of(stages), split.network_test_x, split.test_y)
+
+
+def _given_sentence(module: str, accuracy: float) -> str:
+    return (
+        f"as {Path(module).name} gives it the network has {accuracy:.4f} in floating point;"
+        ' "floating point" elsewhere is the same network trained on without a chip'
+        " (model_float.pt)"
+    )
 
 
 def _summary(

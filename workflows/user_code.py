@@ -7,6 +7,7 @@ import importlib.util
 import inspect
 import sys
 import warnings
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -59,7 +60,10 @@ def call_factory(target: str) -> Any:
                     f"it has no factory {factory!r}", where=file, allowed=", ".join(names) or "none"
                 )
             # A module is callable too, with its inputs: it is the network itself.
-            return found if isinstance(found, nn.Module) else found()
+            if isinstance(found, nn.Module):
+                return found
+            _refuse_arguments(found, target)
+            return found()
     except InputError:
         raise
     except (Exception, SystemExit) as error:  # the user's code may raise anything, and exit
@@ -71,6 +75,23 @@ def call_factory(target: str) -> Any:
     finally:
         sys.path[:] = paths
         del sys.modules[spec.name]
+
+
+def _refuse_arguments(factory: Callable[..., Any], target: str) -> None:
+    """Refuses a factory that cannot be called with nothing."""
+    try:
+        given = inspect.signature(factory).parameters.values()
+    except (TypeError, ValueError):  # of what is not written in Python nothing is known
+        return
+    variable = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
+    needed = [p.name for p in given if p.default is p.empty and p.kind not in variable]
+    if needed:
+        name = target.rpartition(":")[2]
+        raise InputError(
+            f"the factory wants arguments ({', '.join(needed)}), and is called without",
+            where=target,
+            hint=f"write one without beside it: def make(): return {name}(..), and name that",
+        )
 
 
 def _offers(value: object, module: str) -> bool:

@@ -230,9 +230,22 @@ def test_both_signs_make_signed_drivers(tmp_path: Path) -> None:
 
 
 CSV = "a,b,kind\n0.1,0.2,yes\n0.3,0.4,no\n"
+
+
+def test_a_named_column_that_counts_the_samples_is_doubted(tmp_path: Path) -> None:
+    rows = "".join(f"{k + 1},{k % 3},{k % 2}\n" for k in range(12))
+    (tmp_path / "own.csv").write_text("id,size,kind\n" + rows)
+    split = split_of(tmp_path / "own.csv", label="kind", scale="standard")
+    (said,) = split.doubts
+    names_all(said, "'id' counts the samples", "index")
+    assert said in split.sentences()
+
+
+WIDE = ",".join([f"a_feature_{k}" for k in range(40)] + ["target"])
 BAD: dict[str, tuple[str | bytes, str, list[str]]] = {
     "no label said": (CSV, "", ["own.csv:1", "a, b, kind", "--label"]),
     "a label that is not there": (CSV, "kinds", ["own.csv:1", "'kinds'", "'kind'"]),
+    "many columns": (f"{WIDE}\n", "kind", ["a_feature_0, a_feature_1", " more, target"]),
     "a column beyond": (CSV, "3", ["own.csv:1", "0 to 2"]),
     "a label twice": ("kind,b,kind\n1,2,3\n", "kind", ["own.csv:1", "2 times"]),
     "a number that is two columns": ("a,0,b\n1,2,3\n", "0", ["own.csv:1", "-2 for the one of this"

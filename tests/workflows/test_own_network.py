@@ -6,6 +6,7 @@ import json
 import re
 import shutil
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -30,7 +31,7 @@ from tests.workflows.command import names_all, refused, spiceloop
 from tests.workflows.test_own_data import NAMES, iris_csv
 from workflows.config import DataSpec
 from workflows.data import load_split
-from workflows.map import better_scale, drawn_anew
+from workflows.map import better_order, better_scale, drawn_anew
 from workflows.study_network import load_module
 
 IRIS = datasets.load_iris()
@@ -57,6 +58,9 @@ one_output = nn.Sequential(nn.Linear(4, 1))
 
 def sized(width):
     return nn.Sequential(nn.Linear(4, width))
+
+def uncalled():
+    return Net
 
 def astray():
     return torch.load("net.pt")
@@ -224,9 +228,17 @@ def test_a_users_architecture_is_trained_from_its_own_weights(own: Path, tmp_pat
     ran = spiceloop("train", folder / "study.toml", "-o", run, "--json")
     assert ran.code == 0, ran.err
     # From weights that were drawn anew one epoch of 57 flowers would teach next to nothing.
-    assert json.loads(ran.out)["accuracy_surrogate"] > 0.8
+    summary = json.loads(ran.out)
+    assert summary["accuracy_surrogate"] > 0.8
     names_all(ran.err, "BatchNorm1d is folded into the Linear before it")
     record = json.loads((run / "run.json").read_text())
+    # What it was before the training is said, by another route: torch alone on what is held out.
+    split = load_split(DataSpec(file=f"{folder}/train.csv", label="kind", scale="standard"), seed=0)
+    net = load_module(f"{folder}/my_net.py:make", seed=0).eval()
+    with torch.no_grad():
+        answers = net(torch.from_numpy(split.network_test_x).float()).argmax(1).numpy()
+    assert summary["accuracy_given"] == (answers == split.test_y).mean() > 0.8
+    names_all(" ".join(record["notes"]), "as my_net.py:make gives it", "without a chip")
     assert (record["made_by"], record["module"]) == ("train", f"{folder}/my_net.py:make")
     (folder / "my_net.py").unlink()
     verified = spiceloop("verify", run, "--json")
@@ -331,8 +343,8 @@ REFUSED: dict[str, tuple[str, list[str], list[str]]] = {
                         [*DATA, "--scale", "standard", "--images", "20"],
                         ["--images", "20", "1 to 19"]),
     "a factory that is not there": ("netlist {own}/my_net.py:mke", [],
-                                    ["'mke'", "allowed: make, net, one_output, astray, lost,"
-                                     " normed, quantised, Net, Scaled"]),
+                                    ["'mke'", "allowed: make, net, one_output, uncalled, astray,"
+                                     " lost, normed, quantised, Net, Scaled"]),
     "a path from elsewhere": ("netlist {own}/my_net.py:astray", [],
                               ["FileNotFoundError", 'with_name("net.pt") lies there']),
     "a file that is nowhere": ("netlist {own}/my_net.py:lost", [],
@@ -353,6 +365,10 @@ REFUSED: dict[str, tuple[str, list[str], list[str]]] = {
     "bad writing": ("netlist {own}/my_net.py:make", ["--config", "{own}/write.toml"],
                     ["[write] device", "stanfort"]),
     "two networks": ("netlist {own}/two.toml", [], ["[network]", "hidden and module"]),
+    "a factory of arguments": ("netlist {own}/my_net.py:sized", [],
+                               ["wants arguments (width)", "def make(): return sized(..)"]),
+    "a class": ("netlist {own}/my_net.py:uncalled", [], ["the class Net", "return Net()"]),
+    "one width": ("netlist {own}/width.toml", [], ["[network] hidden", "write hidden = [5]"]),
     "no factory": ("netlist {own}/nameless.toml", [], ["[network] module", "my_net.py:make"]),
 }  # fmt: skip
 
@@ -367,6 +383,7 @@ def test_what_cannot_be_mapped_is_refused(
     (own / "model.onnx").write_bytes(b"\x08\x07\x12")
     (own / "write.toml").write_text('[write]\ndevice = "stanfort"\n')
     (own / "two.toml").write_text('[network]\nmodule = "my_net.py:make"\nhidden = [4]\n')
+    (own / "width.toml").write_text("[network]\nhidden = 5\n")
     (own / "nameless.toml").write_text('[network]\nmodule = "my_net.py"\n')
     command, target = call.split(" ")
     filled = [word.format(own=own) for word in (target, *more)]
@@ -389,6 +406,18 @@ def test_another_scale_that_suits_the_network_clearly_better_is_named(
         assert said == ""
     else:
         names_all(said, f'scale "{scale}"', "of 56 training samples", f"--scale {better}")
+
+
+def test_another_order_of_the_classes_that_suits_the_network_is_named(own: Path) -> None:
+    data = DataSpec(file=str(own / "train.csv"), label="kind", scale="standard")
+    split = load_split(data, seed=0)
+    stages = linear_stages(network_graph(load_module(f"{own}/my_net.py:make", seed=0)))
+    assert better_order(network_of(stages), split) == ""
+    last = stages[-1]
+    turned = replace(last, weight=last.weight[[1, 2, 0]], bias=np.asarray(last.bias)[[1, 2, 0]])
+    said = better_order(network_of((*stages[:-1], turned)), split)
+    # Output 0 is now that of the second class, and so on.
+    names_all(said, "setosa, versicolor, virginica", "in the order (versicolor, virginica, setosa)")
 
 
 @pytest.mark.slow
