@@ -1,8 +1,13 @@
-"""Whether a user's amplifier and neuron do what a chip is mapped for: sign, feedback and gain."""
+"""Whether a user's amplifier and neuron do what a chip is mapped for.
+
+Of an amplifier: sign, reach, feedback and gain. Sign is that of the slope where no current flows;
+how far the output follows is another question, with another answer for its designer.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,6 +25,15 @@ _FACTOR = 1.5
 _LOST = 10.0
 # What is smaller than that share of what was asked for has no sign.
 _FLAT = 0.01
+# The share of the range of work around 0 that has the sign.
+_AROUND_ZERO = 1 / 32
+# Short of its line by that share at the end of the range of work; a tanh with its rails at v_rail_v
+# is 10 % short there.
+_SHORT = 0.15
+# Below that share of v_rail_v the rails are others than configured; that tanh reaches 90 %.
+_RAIL_MET = 0.85
+# Back by that share of what it had reached it does not clip, it collapses.
+_TURNED = 0.25
 # Feedback of gain A moves the input by rf / A: what is smaller than these shares of rf, or than so
 # many times what a straight line leaves of the input, is the solver's.
 _LEAST_SLOPE = 1e-9
@@ -31,7 +45,7 @@ _LEAST_SHARE, _MOST_SHARE = 0.5, 1.1
 def check_amplifiers(
     chip: Chip, layer: int, sweep: BlockSweep, plots: Sequence[RawPlot]
 ) -> list[str]:
-    """Holds a layer's amplifiers against -rf; returns a sentence if their gain is off it.
+    """Holds a layer's amplifiers against -rf; returns sentences about their gain and rails.
 
     Args:
         chip: the chip.
@@ -40,29 +54,40 @@ def check_amplifiers(
         plots: what ngspice made of it.
 
     Raises:
-        InputError: an output rises with the current into the input; the input falls with it, which
-            is positive feedback; or the gain is off by a factor of ten and more.
+        InputError: an output rises with the current into the input; it clips, or turns back, at
+            currents that the layer is planned for; the input falls with the current, which is
+            positive feedback; or the gain is off by a factor of ten and more.
     """
     asked = sweep.instances.values["rf"]
-    inside = np.abs(sweep.x) <= sweep.works
-    x: Array = sweep.x[inside]
-    out, at_input = (sweep.read(node, plots)[inside] for node in ("out", "in"))
-    slope = np.polyfit(x, out, 1)[0]
+    whole, whole_v = sweep.x, sweep.read("out", plots)
+    inside = np.abs(whole) <= sweep.works
+    x, out, at_input = whole[inside], whole_v[inside], sweep.read("in", plots)[inside]
+    around = np.abs(whole) <= _AROUND_ZERO * sweep.works
+    small, start_v = np.polyfit(whole[around], whole_v[around], 1)
     where = f"the user's tia, {chip.plans[layer].name}"
-    wrong = int(np.argmax(slope / asked))
-    if slope[wrong] > _FLAT * asked[wrong]:
+    wrong = int(np.argmax(small / asked))
+    if small[wrong] > _FLAT * asked[wrong]:
         raise InputError(
             "the amplifier has the wrong sign: its output rises with the current into its input",
             where=where,
-            value=f"{slope[wrong]:+.3g} V/A",
+            value=f"{small[wrong]:+.3g} V/A",
             allowed=f"about {-asked[wrong]:.3g} V/A, which is -rf",
             hint="exchange the nodes of its output or of its controlling source",
         )
+    notes: list[str] = []
+    follows = -small / asked
+    if follows.min() > 1 / _LOST:  # otherwise it is stuck, and reaches nothing
+        reaches = [
+            _reach(whole, whole_v[:, k], start_v[k], small[k], sweep.works)
+            for k in range(len(asked))
+        ]
+        notes = _check_reach(where, reaches, sweep.works, chip.hardware.tia.v_rail_v)
     _check_feedback(where, x, at_input, asked)
+    slope = np.polyfit(x, out, 1)[0]
     ratio = -slope / asked
     furthest = int(np.argmax(np.abs(np.log(np.maximum(ratio, 1e-6)))))
     if 1 / _FACTOR <= ratio[furthest] <= _FACTOR:
-        return []
+        return notes
     given, wanted = f"{slope[furthest]:.3g} V/A", f"-rf = {-asked[furthest]:.3g} ohm"
     if ratio[furthest] <= 1 / _LOST:
         raise InputError(
@@ -83,9 +108,109 @@ def check_amplifiers(
             hint="declare rf at .subckt and use it, or check its feedback",
         )
     return [
+        *notes,
         f"{where}: gives {given} where the layer was planned with {wanted}; training knows, but the"
         " range of the outputs does not: declare rf at .subckt and use it, or check the"
-        " amplifier's gain and its [tia] v_rail_v"
+        " amplifier's gain and its [tia] v_rail_v",
+    ]
+
+
+@dataclass(frozen=True)
+class _Reach:
+    """How far an amplifier's output goes on one side.
+
+    Args:
+        at_a: the current where it goes furthest.
+        furthest_v: the output there.
+        turned: it comes back behind that.
+        short: how much of its line is missing at the end of the range of work, of that line.
+        of_line: where it goes furthest, as a share of the line at the end of the sweep.
+    """
+
+    at_a: float
+    furthest_v: float
+    turned: bool
+    short: float
+    of_line: float
+
+
+def _reach(x: Array, out: Array, start_v: float, slope: float, works: float) -> tuple[_Reach, ...]:
+    """One amplifier's reach for currents below and above 0.
+
+    Args:
+        x: all currents of the sweep, [point], rising.
+        out: output, [point].
+        start_v: output without a current.
+        slope: around it.
+        works: largest current in the range of work.
+    """
+    found = []
+    for side in (-1, 1):
+        outward = np.flatnonzero(side * x >= 0)[::side]
+        current, gone = x[outward], (out[outward] - start_v) / slope * side  # as currents
+        work = int(np.flatnonzero(np.abs(current) <= works)[-1])
+        top = int(np.argmax(gone))
+        # Of a flat top, the beginning: behind it lie rounding and the last of a soft rail.
+        at = int(np.flatnonzero(gone >= (1 - 0.02) * gone[top])[0])
+        behind = gone[top : max(work, top) + 1]
+        found.append(
+            _Reach(
+                float(current[at]),
+                float(out[outward[top]]),
+                bool(behind.min() < (1 - _TURNED) * gone[top]),
+                float(1 - gone[work] / abs(current[work])),
+                float(gone[top] / abs(current[-1])),
+            )
+        )
+    return tuple(found)
+
+
+def _check_reach(
+    where: str, reaches: Sequence[tuple[_Reach, ...]], works: float, v_rail_v: float
+) -> list[str]:
+    """Refuses amplifiers that do not follow the currents that their layer is planned for.
+
+    Args:
+        where: names the block, for errors.
+        reaches: of every instance.
+        works: largest current of the plan.
+        v_rail_v: the range that the plan was made with.
+
+    Returns:
+        A sentence if the rails are closer than that range, and what is planned for is not clipped.
+
+    Raises:
+        InputError: an output clips, or turns back, within the plan.
+    """
+    sides = [side for instance in reaches for side in instance]
+    worst = max(sides, key=lambda side: side.short)
+    if worst.short > _SHORT and worst.turned:
+        raise InputError(
+            "it cannot drive the currents of its layer: around 0 the amplifier is right, but its"
+            " output stage runs out of current",
+            where=where,
+            value=f"an output that turns back at {worst.at_a:.3g} A, {worst.furthest_v:.3g} V",
+            allowed=f"currents from {-works:.3g} to {works:.3g} A",
+            hint="give the output more bias current or a class-AB stage, or have less current:"
+            " smaller [cell] g_on_s, [driver] v_read_v, or fewer rows a tile",
+        )
+    clips = min(sides, key=lambda side: abs(side.furthest_v))
+    if worst.short > _SHORT:
+        raise InputError(
+            f"its output clips at {worst.furthest_v:.3g} V where [tia] v_rail_v says"
+            f" {v_rail_v:.3g} V: what the layer is planned for does not come out",
+            where=where,
+            value=f"off its line from {worst.at_a:.3g} A on",
+            allowed=f"currents from {-works:.3g} to {works:.3g} A, up to 0.6 v_rail_v",
+            hint=f"set [tia] v_rail_v = {abs(clips.furthest_v):.2g}, or give the amplifier more"
+            " supply or a stronger output",
+        )
+    reached_v = abs(clips.furthest_v)
+    if reached_v >= _RAIL_MET * v_rail_v or clips.of_line > _RAIL_MET:
+        return []
+    return [
+        f"{where}: its output clips at {reached_v:.3g} V where [tia] v_rail_v says"
+        f" {v_rail_v:.3g} V; what the layer is planned for stays below, but set v_rail_v = {reached_v:.2g}"
     ]
 
 

@@ -15,6 +15,7 @@ from cosim.ngspice import Ngspice
 from netlists.chip import Chip
 from netlists.hardware import Hardware
 from netlists.pyspice import from_pyspice, pyspice_netlist
+from netlists.readout.tia import TiaSpec
 from netlists.wires import Wires
 from tests.cosim.chips import chip_of
 
@@ -69,6 +70,7 @@ def own_chip(
     activation: type[nn.Module] = nn.Tanh,
     inputs: np.ndarray,
     wires: Wires | None = None,
+    v_rail_v: float = 1.65,
     **blocks: Any,
 ) -> Chip:
     """A network of these sizes on a chip with these blocks of the user."""
@@ -80,6 +82,7 @@ def own_chip(
         network = nn.Sequential(*layers[:-1]).double()
     hardware = Hardware(
         wires=wires or Wires(r_wordline_ohm=5, r_bitline_ohm=3),
+        tia=TiaSpec(v_rail_v=v_rail_v),
         blocks={role: from_pyspice(block, role=role) for role, block in blocks.items()},
     )
     return chip_of(network, hardware, inputs)

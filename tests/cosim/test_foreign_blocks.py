@@ -112,6 +112,16 @@ class ExchangedRailedAmp(netlist.SubCircuit):
         self.R("f", "inp", "outp", "{rf}")
 
 
+class WeakSourceAmp(netlist.SubCircuit):
+    """A class-A output: it sinks what it must, and sources no more than 0.4 V / rf."""
+
+    def __init__(self) -> None:
+        super().__init__("weak_source", "inp", "outp", rf=1e4, vos=0.0)
+        self.B("amp", "0", "outp", i="min(0.1*({vos}-V(inp)),0.4/{rf})")
+        self.R("out", "outp", "0", 1e6)
+        self.R("f", "inp", "outp", "{rf}")
+
+
 class FixedGainAmp(netlist.SubCircuit):
     """An amplifier with a feedback resistor of its own."""
 
@@ -157,6 +167,39 @@ def test_a_block_of_the_wrong_sign_or_feedback_is_refused(
         calibrated(own_chip(4, 2, 2, inputs=vectors(3), **blocks), ngspice)
     for word in words:
         assert word in str(refused.value), refused.value
+
+
+@pytest.mark.ngspice
+def test_an_amplifier_that_runs_out_of_current_is_told_where(ngspice: Ngspice) -> None:
+    """Its sign is right around 0, and wrong only on a line through all of its curve."""
+    chip = own_chip(4, 2, inputs=vectors(3), tia=WeakSourceAmp)
+    with pytest.raises(InputError) as refused:
+        calibrated(chip, ngspice)
+    said = str(refused.value)
+    assert "user's tia, layer_0: it cannot drive the currents of its layer" in said
+    assert "wrong sign" not in said
+    at_a = float(said.split("turns back at ")[1].split(" A")[0])
+    # Of the instances whose rf is drawn largest, the limit is that much lower.
+    assert at_a == pytest.approx(-0.4 / chip.plans[0].r_feedback_ohm, rel=0.06)
+
+
+@pytest.mark.ngspice
+@pytest.mark.parametrize(("v_rail_v", "refused"), [(1.65, None), (2.2, False), (4.0, True)])
+def test_rails_below_the_configured_range_are_said(
+    v_rail_v: float, refused: bool | None, ngspice: Ngspice
+) -> None:
+    """What is planned for is 0.6 of the range: beyond 1.7 V the amplifier clips in its work."""
+    chip = own_chip(4, 2, inputs=vectors(3), tia=RailedAmp, v_rail_v=v_rail_v)
+    if refused:
+        with pytest.raises(InputError, match=r"clips at 1\.7 V") as told:
+            calibrated(chip, ngspice)
+        assert "[tia] v_rail_v says 4 V" in str(told.value)
+        assert "v_rail_v = 1.7" in told.value.hint
+        return
+    notes = calibrated(chip, ngspice).notes
+    assert len(notes) == (refused is False)
+    if notes:
+        assert "layer_0: its output clips at 1.7 V where [tia] v_rail_v says 2.2 V" in notes[0]
 
 
 class SteepNeuron(netlist.SubCircuit):
