@@ -210,7 +210,8 @@ def _check_reach(
         return []
     return [
         f"{where}: its output clips at {reached_v:.3g} V where [tia] v_rail_v says"
-        f" {v_rail_v:.3g} V; what the layer is planned for stays below, but set v_rail_v = {reached_v:.2g}"
+        f" {v_rail_v:.3g} V; what the layer is planned for stays below, but set v_rail_v ="
+        f" {reached_v:.2g}"
     ]
 
 
