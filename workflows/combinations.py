@@ -86,7 +86,35 @@ def check_combination(config: Config) -> None:
     for name in config.layer:
         own = config.of_layer(name)
         _check_layer(own.train, own.device, f"[layer.{name}]", f"[layer.{name}.device]")
+    _check_share(config)
     _not_there_yet(config)
+
+
+def _check_share(config: Config) -> None:
+    """Refuses reads in ngspice beside reads that have nothing to be compared with."""
+    layers = [config.of_layer(name).train for name in config.layer]
+    reads = {config.train.read, *(one.read for one in layers)}
+    why = {
+        "ideal": "ideal reads have no wires, and are off ngspice by all that wires take",
+        "spice": "every read is one of ngspice already",
+    }
+    if not config.train.spice_check_share:
+        return
+    if "cell" in config.blocks.roles:
+        raise InputError(
+            "cells of your own are read by ngspice in a whole chip only",
+            where="[train] spice_check_share",
+            value=config.train.spice_check_share,
+            hint="leave it out; spiceloop verify compares the trained chip with ngspice",
+        )
+    for read in sorted(reads & why.keys()):
+        raise InputError(
+            why[read],
+            where="[train] spice_check_share",
+            value=f"{config.train.spice_check_share:g}, read = {read!r}",
+            allowed="beside read = surrogate or exact",
+            hint="leave it out; spiceloop verify compares the trained chip with ngspice",
+        )
 
 
 def _check_layer(train: TrainSpec, device: DeviceSpec, section: str, cells: str) -> None:
@@ -105,13 +133,7 @@ def _check_layer(train: TrainSpec, device: DeviceSpec, section: str, cells: str)
 def _not_there_yet(config: Config) -> None:
     """Refuses what the keys can say and nothing does yet."""
     train = config.train
-    usual: dict[str, tuple[object, object, str]] = {
-        "[train] spice_check_share": (
-            train.spice_check_share,
-            0.0,
-            "spiceloop verify compares the trained chip with ngspice",
-        )
-    }
+    usual: dict[str, tuple[object, object, str]] = {}
     if train.algorithm == "backprop":
         usual["[device.d2d]"] = (", ".join(config.device.d2d), "", "leave it out")
         other = [one for one in config.layer if config.of_layer(one).device != config.device]

@@ -10,7 +10,10 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
+from cosim.budget.budget import Budget
+from cosim.network.spice_check import SpiceCheck
 from cosim.network.surrogate import SurrogateModel
+from cosim.ngspice import find_ngspice
 from cosim.training.endurance import LearntLayer
 from cosim.training.loop import Algorithm
 from cosim.training.optimisers import MakeOptimiser
@@ -82,6 +85,19 @@ def learning(config: Config) -> Learning:
     from workflows.learning_backprop import ByBackprop
 
     return ByBackprop(config)
+
+
+def spice_check(config: Config) -> SpiceCheck | None:
+    """What ngspice reads as well while a study trains; None of nothing.
+
+    Raises:
+        InputError: there is no ngspice.
+    """
+    share = config.train.spice_check_share
+    if not share:
+        return None
+    decks = Budget.of_process(config.simulator.jobs).decks
+    return SpiceCheck(share, find_ngspice(), decks)
 
 
 def check_layers(config: Config, stages: Sequence[LinearStage]) -> None:

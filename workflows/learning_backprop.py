@@ -22,7 +22,7 @@ from cosim.training.optimisers import MakeOptimiser, adam_with_cosine
 from netlists.chip import Chip, program
 from netlists.mapping import plan_layers
 from workflows.config import Config
-from workflows.learning import Array, Periphery, Plans, Stages
+from workflows.learning import Array, Periphery, Plans, Stages, spice_check
 
 
 class ByBackprop:
@@ -52,7 +52,8 @@ class ByBackprop:
     def algorithm(self, stages: Stages) -> Backprop:
         """See `Learning`."""
         layers = [cast(BackpropSpec, self._config.of_layer(one.name).train) for one in stages]
-        return Backprop(layers, Stream(self._config.study.seed, self._config.study.sample))
+        stream = Stream(self._config.study.seed, self._config.study.sample)
+        return Backprop(layers, stream, spice=spice_check(self._config))
 
     def conductance_s(self, network: nn.Module) -> list[torch.Tensor]:
         """See `Learning`."""

@@ -24,7 +24,7 @@ from cosim.training.pulsed_sgd_spec import PulsedSgdSpec
 from netlists.chip import Chip
 from workflows.cell_device import pulsed_device
 from workflows.config import Config
-from workflows.learning import Array, Periphery, Plans, Stages
+from workflows.learning import Array, Periphery, Plans, Stages, spice_check
 
 
 class InSitu:
@@ -78,7 +78,7 @@ class InSitu:
     def algorithm(self, stages: Stages) -> PulsedTraining:
         """See `Learning`."""
         layers = [cast(PulsedSgdSpec, self._config.of_layer(one.name).train) for one in stages]
-        return PulsedTraining(layers, self._stream)
+        return PulsedTraining(layers, self._stream, spice_check(self._config))
 
     def conductance_s(self, network: nn.Module) -> list[torch.Tensor]:
         """See `Learning`."""

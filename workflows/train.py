@@ -45,7 +45,7 @@ from workflows.still_falling import still_falling
 from workflows.study_checks import check_study
 from workflows.study_network import initial_stages
 from workflows.versions import versions
-from workflows.watched import in_training, of_chip
+from workflows.watched import in_ngspice, in_training, of_chip
 
 Stages = tuple[LinearStage, ...]
 
@@ -210,6 +210,7 @@ def _summary(
         "device": config.device.name,
         "surrogate_error": [line.surrogate_error for line in trained.history],
         "anchors": trained.history[-1].anchors,
+        "spice_error": [line.spice_error for line in trained.history],
         "pulses": sum(pulses) if pulses else None,
         "energy_j": sum(energy_j) if energy_j else None,
         "coincidences": sum(steps) if steps else None,
@@ -282,6 +283,8 @@ def _train(
             codes = forward(config.hardware, plans, cells_s, surrogate, held_out)[0]
         accuracy = float((codes.argmax(-1).numpy() == split.test_y).mean())
     reporter.say(f"    {watched.sentence()}")
+    for text in in_ngspice(history, tolerance):
+        reporter.say(f"    {text}")
     chip = way.chip(network, periphery)
     learnt = way.learnt(network, config.train.epochs * len(split.train_y))
     return Made(

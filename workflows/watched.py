@@ -74,6 +74,31 @@ def in_training(history: Sequence[Epoch], tolerance: float) -> Watched:
     )
 
 
+def in_ngspice(history: Sequence[Epoch], tolerance: float) -> list[str]:
+    """What is said of the reads in ngspice of a whole training, if there were any."""
+    read = [line for line in history if line.spice_inputs]
+    if not read:
+        return []
+    inputs = sum(line.spice_inputs for line in read)
+    known = [line for line in read if line.spice_error is not None]
+    failed = [line for line in read if line.spice_error is None]
+    said = []
+    if known:
+        worst = max(known, key=lambda line: line.spice_error or 0.0)
+        off = worst.spice_error or 0.0
+        than = "" if off <= tolerance else f", more than max_surrogate_error ({percent(tolerance)})"
+        said.append(
+            f"{inputs} inputs of {len(read)} epochs were read in ngspice as well: currents within"
+            f" {percent(off)} of it ({worst.spice_array}, epoch {worst.epoch + 1}){than}"
+        )
+    if failed:
+        said.append(
+            f"ngspice did not end well in {len(failed)} of {len(read)} epochs"
+            f" ({failed[0].spice_outcome}): nothing is known of these"
+        )
+    return said
+
+
 def of_chip(
     model: SurrogateModel,
     conductance_s: Sequence[torch.Tensor],

@@ -23,6 +23,7 @@ from torch import nn
 from compact_models.variation import Stream
 from cosim.network.module import CrossbarNetwork
 from cosim.network.run import NetworkModel
+from cosim.network.spice_check import SpiceCheck, checked
 from cosim.network.surrogate import SurrogateModel
 from cosim.network.watch import (
     TileError,
@@ -32,6 +33,7 @@ from cosim.network.watch import (
     tile_errors,
     with_anchors,
 )
+from cosim.ngspice import find_ngspice
 from cosim.training import loop
 from cosim.training.backprop_spec import BackpropSpec
 from cosim.training.loop import Epoch, Loss, Saved, Say, Task, TrainState
@@ -50,11 +52,13 @@ class Backprop:
         layers: how each layer is trained; what only a whole network has is that of the first.
         stream: of the chip's sample; programming errors are drawn from it.
         optimiser: makes the optimiser and its schedule.
+        spice: what ngspice reads as well, after each epoch; None of nothing.
     """
 
     layers: Sequence[BackpropSpec]
     stream: Stream
     optimiser: MakeOptimiser = adam_with_cosine
+    spice: SpiceCheck | None = None
 
     def init(self, network: nn.Module, task: Task) -> TrainState:
         """See `Algorithm`."""
@@ -77,6 +81,14 @@ class Backprop:
         used = chip.model
         errors = watch(chip, x, [layer.max_surrogate_error for layer in self.layers], say)
         return _watched(errors, used)
+
+    def check(
+        self, network: nn.Module, x: torch.Tensor, order: torch.Tensor, say: Say
+    ) -> Mapping[str, Any]:
+        """See `Algorithm`."""
+        chip = cast(CrossbarNetwork, network)
+        limits = [layer.max_surrogate_error for layer in self.layers]
+        return checked(chip, x, order, self.spice, limits, say)
 
     def saved(self, network: nn.Module) -> Saved:
         """See `Algorithm`."""
@@ -121,7 +133,10 @@ def train(
         say: is told in words where arrays are anchored, and where nothing can be compared. Without
             it that is a warning.
     """
-    algorithm = Backprop([spec] * len(network.plans), stream, optimiser)
+    spice = None
+    if spec.spice_check_share:
+        spice = SpiceCheck(spec.spice_check_share, find_ngspice())
+    algorithm = Backprop([spec] * len(network.plans), stream, optimiser, spice)
     task = Task.of(
         (train_x, train_y),
         (test_x, test_y),

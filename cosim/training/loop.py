@@ -50,6 +50,11 @@ class Epoch:
         energy_j: that these took [J]; None likewise, or where it is not known.
         coincidences: steps that cells were asked for; None as `pulses`.
         clipped: share of the probabilities of pulses that were above 1 and cut to it; likewise.
+        spice_inputs: how many inputs of the epoch ngspice has read as well; 0 if none.
+        spice_error: how far the array's currents that are furthest off were off ngspice there, as
+            the epoch used them; None where nothing was read, or ngspice failed.
+        spice_array: which array that is.
+        spice_outcome: how these reads ended, `ok` or how and why not; empty if there were none.
     """
 
     epoch: int
@@ -65,6 +70,10 @@ class Epoch:
     energy_j: float | None = None
     coincidences: int | None = None
     clipped: float | None = None
+    spice_inputs: int = 0
+    spice_error: float | None = None
+    spice_array: str = ""
+    spice_outcome: str = ""
 
 
 @dataclass(frozen=True, eq=False)
@@ -158,6 +167,22 @@ class Algorithm(Protocol):
         """
         ...
 
+    def check(
+        self, network: nn.Module, x: torch.Tensor, order: torch.Tensor, say: Say
+    ) -> Mapping[str, Any]:
+        """Looks at the network after an epoch as the epoch used it, before `watch` betters it.
+
+        Args:
+            network: as it stands.
+            x: all inputs [image, in].
+            order: in which the epoch took them, [image].
+            say: is told what is wrong.
+
+        Returns:
+            As `watch`.
+        """
+        ...
+
     def saved(self, network: nn.Module) -> Saved:
         """What the training depends on that is in no `state_dict`."""
         ...
@@ -214,7 +239,8 @@ def one_epoch(
         total += float(loss.detach()) * len(batch)
         right += int((output.detach().argmax(-1) == y[batch]).sum())
         step += 1
-    found = algorithm.watch(network, x[order[:INPUTS]], say)
+    checked = algorithm.check(network, x, order, say)
+    found = {**checked, **algorithm.watch(network, x[order[:INPUTS]], say)}
     # By what is anchored where it must be.
     held_out = accuracy(network, task.test_x, task.test_y)
     line = Epoch(state.epoch, total / len(x), right / len(x), held_out, **found)

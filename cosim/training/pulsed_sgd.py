@@ -18,6 +18,7 @@ from compact_models.variation import Stream
 from cosim.array.reads.anchored import AnchoredReads
 from cosim.network.in_situ import InSituNetwork
 from cosim.network.run import code_full
+from cosim.network.spice_check import SpiceCheck, checked
 from cosim.training.loop import Saved, Say, Task, TrainState
 from cosim.training.pulsed_optimiser import Counts, PulsedSGD
 from cosim.training.pulsed_sgd_spec import PulsedSgdSpec
@@ -43,11 +44,13 @@ class PulsedTraining:
     Attributes:
         layers: how each layer is trained.
         stream: of the chip's sample; pulses and their noise are drawn from it.
+        spice: what ngspice reads as well, after each epoch; None of nothing.
         anchors: how often tiles have been solved exactly since the training began.
     """
 
     layers: Sequence[PulsedSgdSpec]
     stream: Stream
+    spice: SpiceCheck | None = None
     anchors: int = 0
     _watched: int = 0
     _optimiser: PulsedSGD | None = field(default=None, repr=False)
@@ -110,6 +113,14 @@ class PulsedTraining:
             }
             self._optimiser.counts = Counts()
         return found
+
+    def check(
+        self, network: nn.Module, x: torch.Tensor, order: torch.Tensor, say: Say
+    ) -> Mapping[str, Any]:
+        """See `Algorithm`."""
+        chip = cast(InSituNetwork, network)
+        limits = [layer.max_surrogate_error for layer in self.layers]
+        return checked(chip, x, order, self.spice, limits, say)
 
     def saved(self, network: nn.Module) -> Saved:
         """See `Algorithm`."""

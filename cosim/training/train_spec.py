@@ -50,7 +50,8 @@ class TrainSpec(Spec):
         0.0,
         ge=0,
         le=1,
-        description="share of the arrays that ngspice reads as well at the end of each epoch",
+        description="share of an epoch's inputs that ngspice reads as well at its end, every array;"
+        " what is further off than max_surrogate_error is said",
     )
 
     @field_validator("algorithm")

@@ -35,6 +35,7 @@ r_bitline_ohm = 20e3
 algorithm = "pulsed_sgd"
 epochs = 15
 learning_rate = 0.2
+spice_check_share = 0.02
 [train.pulses]
 max_pulses = 30
 [calibration]
@@ -82,6 +83,9 @@ def test_it_learns_and_says_how(run: Path) -> None:
     assert len(answer["surrogate_error"]) == 15
     assert all(0 < error <= 0.002 for error in answer["surrogate_error"])
     assert answer["anchors"] > 0
+    # Three of 112 inputs after each epoch in ngspice, which does not share our equations.
+    assert len(answer["spice_error"]) == 15
+    assert all(0 < error <= 0.002 for error in answer["spice_error"])
     assert answer["pulses"] > 1000
     assert answer["coincidences"] > 100
     assert len(answer["clipped"]) == 15
@@ -102,6 +106,9 @@ def test_it_learns_and_says_how(run: Path) -> None:
     assert "Warning" not in (run.parent / "errors.txt").read_text()
     history = json.loads((run / "training.json").read_text())
     assert history[-1]["loss"] < history[0]["loss"]
+    assert {(line["spice_inputs"], line["spice_outcome"]) for line in history} == {(3, "ok")}
+    said = (run.parent / "errors.txt").read_text()
+    assert "45 inputs of 15 epochs were read in ngspice as well: currents within" in said
 
 
 def test_the_chip_is_what_ngspice_says_of_it(run: Path) -> None:

@@ -145,6 +145,14 @@ name = "constant_step"
 
 
 TOGETHER = {
+    "ideal reads beside ngspice": (
+        '[train]\nread = "ideal"\nspice_check_share = 0.1\n',
+        ["[train] spice_check_share", "0.1", "ideal reads have no wires", "surrogate or exact"],
+    ),
+    "ngspice beside ngspice": (
+        f'{IN_SITU}read = "spice"\nspice_check_share = 0.1\n{SOFT}',
+        ["[train] spice_check_share", "every read is one of ngspice already"],
+    ),
     "pulses without a device": (IN_SITU, ["ohmic cells", "[device] name"]),
     "the step of a device without one": (
         f'{IN_SITU}[device]\nname = "vteam"\n', ["vteam", "step", "table, ode or spice"]

@@ -39,18 +39,18 @@ class KeptReads:
 
     def __init__(self, reads: Transfers) -> None:
         self.name = reads.name
-        self._reads = reads
+        self.reads = reads
         self._seen: tuple[torch.Tensor, TileRead] | None = None
 
     def transfer(self, conductance_s: torch.Tensor) -> TileRead:
         """From word lines to bit lines, for [chip, tile, row, col]; differentiable."""
         if torch.is_grad_enabled() and conductance_s.requires_grad:
-            return self._reads.transfer(conductance_s)
+            return self.reads.transfer(conductance_s)
         seen = self._seen
         if seen is None or not _same(seen[0], conductance_s):
             with torch.inference_mode(False), torch.no_grad():
                 kept = conductance_s.detach().clone()
-                seen = kept, self._reads.transfer(kept)
+                seen = kept, self.reads.transfer(kept)
             self._seen = seen
         return seen[1]
 
