@@ -21,7 +21,7 @@ def clipped_pulses(history: Sequence[Epoch], pulses: PulsesSpec) -> str:
     ways = ["a smaller [train] learning_rate"]
     if pulses.max_pulses < LONGEST:
         ways.append(f"a larger [train.pulses] max_pulses ({pulses.max_pulses} of {LONGEST})")
-    if not pulses.update_management:
+    if not pulses.update_management and pulses.kind == "stochastic":
         ways.append("[train.pulses] update_management")
     return (
         f"up to {100 * worst.clipped:.2g} % of the probabilities of pulses (epoch"

@@ -86,8 +86,25 @@ def check_combination(config: Config) -> None:
     for name in config.layer:
         own = config.of_layer(name)
         _check_layer(own.train, own.device, f"[layer.{name}]", f"[layer.{name}.device]")
+    _check_pulses(config.train, "[train.pulses]")
+    for name in config.layer:
+        _check_pulses(config.of_layer(name).train, f"[layer.{name}.pulses]")
     _check_share(config)
     _not_there_yet(config)
+
+
+def _check_pulses(train: TrainSpec, section: str) -> None:
+    """Refuses management of trains that are not drawn: it would change nothing."""
+    pulses = getattr(train, "pulses", PulsesSpec())
+    for key in ("update_management", "update_bl_management"):
+        if pulses.kind == "deterministic" and not getattr(pulses, key):
+            raise InputError(
+                "deterministic trains are scaled to the largest x and d, and have max_pulses slots,"
+                " with and without it",
+                where=f"{section} {key}",
+                value=False,
+                hint="leave it out",
+            )
 
 
 def _check_share(config: Config) -> None:
@@ -139,8 +156,6 @@ def _not_there_yet(config: Config) -> None:
         other = [one for one in config.layer if config.of_layer(one).device != config.device]
         usual["[layer]"] = (", ".join(other), "", "all layers have the cells of [device]")
     else:
-        pulses = getattr(train, "pulses", PulsesSpec())
-        usual["[train.pulses] kind"] = (pulses.kind, "stochastic", "")
         for name in config.layer:
             own = config.of_layer(name)
             usual[f"[layer.{name}.device]"] = (

@@ -24,5 +24,7 @@ class PulsesSpec(Spec):
         True, description="trains have as few pulses as the largest x and d need"
     )
     kind: Kind = Field(
-        "stochastic", description="pulses by chance, or as many coincidences as x d says"
+        "stochastic",
+        description="pulses by chance, or as many coincidences as x d says, rounded; trains then"
+        " have max_pulses slots and no management",
     )

@@ -19,6 +19,7 @@ from compact_models.errors import InputError
 from compact_models.variation import Stream
 from cosim.array.analog_array import Moved
 from cosim.array.parameter import AnalogParameter
+from cosim.pulses.spec import Kind
 from cosim.pulses.trains import LONGEST, UpdateRule, drawn_trains
 
 
@@ -55,6 +56,9 @@ class PulsedSGD(torch.optim.Optimizer):
         max_pulses: pulses that a train may have.
         update_management: scales x and d so that their largest probabilities are alike.
         update_bl_management: takes as few pulses as an update needs.
+        kind: of trains: "stochastic", pulses by chance, or "deterministic", as many coincidences as
+            the product of x and d asks for, rounded (`cosim.pulses.trains`); these are scaled to
+            the largest x and d whatever the two kinds of management say.
         noisy: with the devices' noise from pulse to pulse.
         stream: where pulses and noise are drawn from; None for that of study 0, chip 0.
 
@@ -62,7 +66,7 @@ class PulsedSGD(torch.optim.Optimizer):
         counts: of all updates since `counts` was set anew.
 
     Raises:
-        InputError: a learning rate or a number of pulses that cannot be.
+        InputError: a learning rate, a number or a kind of pulses that cannot be.
     """
 
     def __init__(
@@ -73,6 +77,7 @@ class PulsedSGD(torch.optim.Optimizer):
         max_pulses: int = LONGEST,
         update_management: bool = True,
         update_bl_management: bool = True,
+        kind: Kind = "stochastic",
         noisy: bool = True,
         stream: Stream | None = None,
     ) -> None:
@@ -81,6 +86,7 @@ class PulsedSGD(torch.optim.Optimizer):
             "max_pulses": max_pulses,
             "update_management": update_management,
             "update_bl_management": update_bl_management,
+            "kind": kind,
             "noisy": noisy,
         }
         super().__init__(params, defaults)
@@ -88,7 +94,8 @@ class PulsedSGD(torch.optim.Optimizer):
         self.steps = 0
         self.counts = Counts()
         for number, group in enumerate(self.param_groups):
-            UpdateRule(group["lr"], 1.0, group["max_pulses"])  # says what cannot be
+            # Says what cannot be.
+            UpdateRule(group["lr"], 1.0, group["max_pulses"], kind=group["kind"])
             group.setdefault("name", str(number))
 
     def state_dict(self) -> dict[str, Any]:
@@ -179,6 +186,7 @@ class PulsedSGD(torch.optim.Optimizer):
             group["max_pulses"],
             group["update_management"],
             group["update_bl_management"],
+            group["kind"],
         )
         draw = self.stream.at(f"pulsed_sgd/{number}", self.steps)
         trains = [

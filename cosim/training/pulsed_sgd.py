@@ -65,6 +65,7 @@ class PulsedTraining:
                 "max_pulses": spec.pulses.max_pulses,
                 "update_management": spec.pulses.update_management,
                 "update_bl_management": spec.pulses.update_bl_management,
+                "kind": spec.pulses.kind,
             }
             for layer, spec in zip(chain, self.layers, strict=True)
         ]

@@ -145,6 +145,15 @@ name = "constant_step"
 
 
 TOGETHER = {
+    "management of trains that are not drawn": (
+        f'{IN_SITU}[train.pulses]\nkind = "deterministic"\nupdate_management = false\n{SOFT}',
+        ["[train.pulses] update_management", "scaled to the largest x and d", "leave it out"],
+    ),
+    "and in one layer": (
+        f"{IN_SITU}[train.pulses]\nupdate_bl_management = false\n{SOFT}"
+        '[layer.a.pulses]\nkind = "deterministic"\n',
+        ["[layer.a.pulses] update_bl_management"],
+    ),
     "ideal reads beside ngspice": (
         '[train]\nread = "ideal"\nspice_check_share = 0.1\n',
         ["[train] spice_check_share", "0.1", "ideal reads have no wires", "surrogate or exact"],
