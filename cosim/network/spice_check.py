@@ -14,7 +14,6 @@ from typing import Any
 import torch
 
 from cosim.array.device_cells import DeviceCells
-from cosim.array.reads.anchored import AnchoredReads
 from cosim.array.reads.device_exact import DeviceExactReads
 from cosim.array.reads.exact import ExactReads
 from cosim.array.reads.kept import KeptReads
@@ -213,8 +212,7 @@ def _in_situ(network: InSituNetwork, x: torch.Tensor) -> Iterator[_Layer]:
 
 def _around(reads: object) -> tuple[TileWires, Ends, DeviceCells | None] | None:
     """What tiles stand in forward, and what their cells are; None where ngspice reads them."""
-    if isinstance(reads, AnchoredReads):
-        reads = reads.exact
+    reads = getattr(reads, "exact", reads)  # a surrogate has what it is compared with
     if isinstance(reads, KeptReads):
         reads = reads.reads
     if isinstance(reads, ExactReads):
