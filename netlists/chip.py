@@ -180,9 +180,9 @@ def draw_periphery(
                 f"{plan.name}/{tile.name}",
                 (hardware.driver, tile.rows),
                 (hardware.tia, tile.cols),
-                plan.r_feedback_ohm,
+                plan.r_feedback_ohm * plan.factor_of(number),
             )
-            for tile in plan.tiles
+            for number, tile in enumerate(plan.tiles)
         )
         outs, at = plan.outputs, plan.name
         layers.append(

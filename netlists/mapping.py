@@ -46,6 +46,7 @@ def plan_layers(
     *,
     full_scale: float = 1.0,
     weight_scales: Sequence[float] | None = None,
+    factors: Sequence[tuple[float, ...]] | None = None,
 ) -> tuple[LayerPlan, ...]:
     """Chooses scales and cuts for every stage.
 
@@ -57,6 +58,7 @@ def plan_layers(
         full_scale: the network's input that a share of 1 stands for.
         weight_scales: the weight that the whole range of a cell stands for, layer by layer; without
             them that of a layer's largest weight.
+        factors: of the arrays that hold each layer together (`LayerPlan`); None for one a layer.
 
     Raises:
         InputError: the inputs do not fit the network or are not finite.
@@ -78,7 +80,10 @@ def plan_layers(
     hidden = hidden * full_scale
     for index, stage in enumerate(stages):
         scale = None if weight_scales is None else weight_scales[index]
-        plan, pre_activation = _plan(index, stage, hardware, hidden, input_scale, signed, scale)
+        own = (1.0,) if factors is None else factors[index]
+        plan, pre_activation = _plan(
+            index, stage, hardware, hidden, input_scale, signed, scale, own
+        )
         plans.append(plan)
         neuron = neuron_by_name(stage.activation)
         limited = torch.from_numpy(pre_activation).clamp(-plan.span, plan.span)
@@ -95,6 +100,7 @@ def _plan(
     input_scale: float,
     signed: bool,
     weight_scale: float | None,
+    factors: tuple[float, ...],
 ) -> tuple[LayerPlan, Array]:
     outputs, inputs = stage.weight.shape
     rows = augmented(stage.weight, stage.bias, input_scale)
@@ -105,11 +111,12 @@ def _plan(
     )
     pre_activation = input_scale * (drive @ rows)
     span = float(np.quantile(np.abs(pre_activation), RANGE_QUANTILE)) or 1.0
-    tiles = cut(rows.shape[0], outputs, hardware.tile)
+    tiles = cut(rows.shape[0], outputs, hardware.tile, arrays=len(factors))
     cell, v_full = hardware.cell, hardware.adc.v_full_scale_v
 
     # Volts after the amplifiers per ampere of difference: v_full must stand for `span`.
-    per_unit_a = hardware.driver.v_read_v * (cell.g_on_s - cell.g_off_s)
+    # Every array holds all weights, so their weighted sum is so many times the current of one.
+    per_unit_a = hardware.driver.v_read_v * (cell.g_on_s - cell.g_off_s) * sum(factors)
     for_span_a = span * per_unit_a
     r_feedback = v_full * weight_scale * input_scale / for_span_a if for_span_a > 0 else math.inf
     # A single bit line carries more current than the difference of two: keep it off the rails.
@@ -119,7 +126,7 @@ def _plan(
         pairs = differential(torch.from_numpy(block / weight_scale), cell).numpy()
         current = hardware.driver.v_read_v * (drive[:, tile.row_start : tile.row_stop] @ pairs)
         largest = max(largest, float(np.quantile(np.abs(current), RANGE_QUANTILE)))
-    too_far = r_feedback * largest / (RAIL_SHARE * hardware.tia.v_rail_v)
+    too_far = max(factors) * r_feedback * largest / (RAIL_SHARE * hardware.tia.v_rail_v)
     if too_far > 1:
         r_feedback /= too_far
         span *= too_far
@@ -137,6 +144,7 @@ def _plan(
         span=span,
         r_feedback_ohm=r_feedback,
         tiles=tiles,
+        factors=factors,
     )
     return plan, pre_activation
 

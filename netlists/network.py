@@ -27,7 +27,7 @@ from netlists.neurons.spec import neuron_by_name
 from netlists.neurons.spec import subcircuit as neuron_subcircuit
 from netlists.readout import tia
 from netlists.tile_block import cell_block, tile_block
-from netlists.tiles import LayerPlan, block_name
+from netlists.tiles import LayerPlan, block_name, of_arrays
 
 
 def network_circuit(
@@ -142,7 +142,7 @@ def _layer(chip: Chip, index: int, names: Mapping[str, str], blocks: Blocks) -> 
     full_v = chip.hardware.adc.v_full_scale_v
     description = (
         f"{plan.name} ({plan.source}): at nodes sum_<k> {full_v:g} V stands for {plan.span:.6g};"
-        f" feedback resistors nominally {plan.r_feedback_ohm:.6g} ohm"
+        f" feedback resistors nominally {plan.r_feedback_ohm:.6g} ohm{of_arrays(plan)}"
     )
     return Subcircuit(plan.name, ports, tuple(items), description=description)
 

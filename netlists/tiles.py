@@ -54,8 +54,11 @@ class LayerPlan:
         weight_scale: the weight that a fully-on cell stands for.
         input_scale: the input that a digital 1 stands for.
         span: the pre-activation that full-scale voltage stands for.
-        r_feedback_ohm: nominal feedback resistance of its amplifiers.
-        tiles: its tiles.
+        r_feedback_ohm: nominal feedback resistance of amplifiers of factor 1.
+        tiles: its tiles, array by array.
+        factors: of the arrays whose weighted sum the layer is: the gain of their amplifiers, whose
+            feedback is so many times `r_feedback_ohm`. Each array holds all weights in tiles of its
+            own, cut and driven as those of the others.
     """
 
     name: str
@@ -70,10 +73,20 @@ class LayerPlan:
     span: float
     r_feedback_ohm: float
     tiles: tuple[TilePlan, ...]
+    factors: tuple[float, ...] = (1.0,)
+
+    @property
+    def arrays(self) -> int:
+        """How many arrays hold its weights together."""
+        return len(self.factors)
+
+    def factor_of(self, tile: int) -> float:
+        """The factor of the array that a tile is a part of."""
+        return self.factors[tile * self.arrays // len(self.tiles)]
 
     @property
     def rows(self) -> int:
-        """Word lines of the whole layer."""
+        """Word lines of the whole layer, of one of its arrays."""
         return self.inputs + int(self.has_bias)
 
     @property
@@ -87,12 +100,12 @@ class LayerPlan:
         return neuron_by_name(self.neuron).signed
 
 
-def cut(rows: int, outputs: int, spec: TileSpec) -> tuple[TilePlan, ...]:
-    """Cuts a layer into tiles of nearly equal size, row by row of tiles."""
+def cut(rows: int, outputs: int, spec: TileSpec, *, arrays: int = 1) -> tuple[TilePlan, ...]:
+    """Cuts a layer into tiles of nearly equal size, row by row of tiles, array by array."""
     row_edges = _even_edges(rows, spec.max_rows)
     out_edges = _even_edges(outputs, spec.max_cols // 2)
     spans = [(r0, r1, o0, o1) for r0, r1 in pairwise(row_edges) for o0, o1 in pairwise(out_edges)]
-    return tuple(TilePlan(f"tile_{k}", *span) for k, span in enumerate(spans))
+    return tuple(TilePlan(f"tile_{k}", *span) for k, span in enumerate(spans * arrays))
 
 
 def _even_edges(size: int, largest: int) -> list[int]:
@@ -152,3 +165,12 @@ def tile_targets(plan: LayerPlan, share: torch.Tensor, cell: OhmicCell) -> list[
 def block_name(layer: LayerPlan, tile: TilePlan) -> str:
     """The name of a tile's subcircuit."""
     return identifier(f"{layer.name}_{tile.name}")
+
+
+def of_arrays(plan: LayerPlan) -> str:
+    """What a netlist says of a layer that several arrays hold; empty where one does."""
+    if plan.arrays == 1:
+        return ""
+    factors = ", ".join(f"{one:g}" for one in plan.factors)
+    each = len(plan.tiles) // plan.arrays
+    return f" times {factors}: {plan.arrays} arrays of {each} tiles each are summed"

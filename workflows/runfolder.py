@@ -454,11 +454,12 @@ def _check_plans(path: Path, plans: Sequence[LayerPlan], stored: Stored, config:
             ((plan.rows, plan.outputs) == shape and plan.inputs == entering, "its size"),
             (plan.outputs > 0 and plan.inputs > 0, "its size"),
             (all(0 < scale < math.inf for scale in scales), "a scale"),
+            (plan.factors and all(0 < one < math.inf for one in plan.factors), "a factor"),
             (plan.neuron in {neuron.name for neuron in all_neurons()}, f"neuron {plan.neuron!r}"),
         ):
             if not holds:
                 raise not_a_run(path, f"layer {k} cannot be: {what}")
-        if plan.tiles != cut(plan.rows, plan.outputs, config.tile):
+        if plan.tiles != cut(plan.rows, plan.outputs, config.tile, arrays=plan.arrays):
             raise not_a_run(path, f"layer {k} is cut otherwise than config.toml says")
 
 

@@ -8,6 +8,7 @@ algorithm.
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -19,7 +20,7 @@ from numpy.typing import NDArray
 from torch import nn
 
 from compact_models.errors import InputError
-from compact_models.variation import Draw
+from compact_models.variation import Draw, Stream
 from cosim.array.failed import ReadFailedError
 from cosim.array.layout import TileLayout
 from cosim.array.matrix import Blocks, PairMatrix
@@ -499,6 +500,28 @@ class AnalogArray(nn.Module):
         self._changed(None)
         self._rests = None
         return weight.to(self.w) - self.weight()
+
+    @property
+    def each(self) -> tuple[AnalogArray, ...]:
+        """The arrays that this is made of: itself; see `cosim.array.combined`."""
+        return (self,)
+
+    def like(self, stream: Stream, name: str) -> AnalogArray:
+        """A second array of the same kind with devices of its own, at weights of 0.
+
+        Args:
+            stream: of its chips; those after the first are the samples that follow.
+            name: what it is called below the path of this one; another name draws other devices.
+        """
+        return AnalogArray(
+            self.layout,
+            self.cells.like(stream, name, self.chips),
+            copy.deepcopy(self.reads),
+            copy.deepcopy(self.updates),
+            chips=self.chips,
+            unit=self.unit,
+            dtype=self.w.dtype,
+        )
 
     def _apply(self, fn: Callable[[torch.Tensor], torch.Tensor], recurse: bool = True) -> Self:
         """Of `nn.Module`: float(), double(), to(), after which what was computed is of no use."""

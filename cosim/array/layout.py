@@ -4,12 +4,15 @@ A tile that is smaller than the largest one is padded above its first word line 
 its last bit line: what is next to the drivers and to the sense ends stays there. Padded cells have
 0 S and padded lines nothing to drive, so they carry no current. Bit lines lie in turn, plus and
 minus; tiles are numbered row block by row block, as `netlists.tiles.cut` cuts them.
+
+Several arrays that are read together are cut alike and driven alike; the tiles of the second follow
+those of the first, and so do its word lines where the cells of all are one matrix.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import pairwise
 
@@ -27,17 +30,24 @@ class TileLayout:
     Attributes:
         row_edges: first word line of every row block, and the number of all.
         out_edges: first output of every block of outputs, and the number of all.
+        arrays: how many arrays are cut so.
     """
 
     row_edges: tuple[int, ...]
     out_edges: tuple[int, ...]
+    arrays: int = 1
 
     @staticmethod
     def of(plan: LayerPlan) -> TileLayout:
         """The layout of a planned layer."""
         rows = {edge for tile in plan.tiles for edge in (tile.row_start, tile.row_stop)}
         outs = {edge for tile in plan.tiles for edge in (tile.out_start, tile.out_stop)}
-        return TileLayout(tuple(sorted(rows)), tuple(sorted(outs)))
+        return TileLayout(tuple(sorted(rows)), tuple(sorted(outs)), plan.arrays)
+
+    @cached_property
+    def each(self) -> TileLayout:
+        """That of one of the arrays."""
+        return self if self.arrays == 1 else replace(self, arrays=1)
 
     @property
     def rows(self) -> int:
@@ -61,8 +71,8 @@ class TileLayout:
 
     @property
     def tiles(self) -> int:
-        """Number of tiles."""
-        return self.row_blocks * self.out_blocks
+        """Number of tiles, of all arrays."""
+        return self.arrays * self.row_blocks * self.out_blocks
 
     @property
     def tile_rows(self) -> int:
@@ -127,10 +137,17 @@ class TileLayout:
     @cached_property
     def lives(self) -> torch.Tensor:
         """Where there is a cell, [tile, row, col]."""
-        return self.split_cells(torch.ones(1, 2, self.rows, self.outs))[0] > 0
+        return self.split_cells(torch.ones(1, 2, self.arrays * self.rows, self.outs))[0] > 0
 
     def split_cells(self, planes: torch.Tensor) -> torch.Tensor:
-        """Tiles [chip, tile, row, col] of the cells of a matrix [chip, side, row, out]."""
+        """Tiles [chip, tile, row, col] of the cells of a matrix [chip, side, row, out].
+
+        The word lines of several arrays follow each other: [chip, side, arrays * row, out].
+        """
+        if self.arrays > 1:
+            one = planes.unflatten(2, (self.arrays, self.rows)).transpose(1, 2).flatten(0, 1)
+            cells = self.each.split_cells(one)
+            return cells.reshape(-1, self.tiles, self.tile_rows, self.tile_cols)
         chips = len(planes)
         x = self._spread(planes, 2, self._row_of, self.rows)
         x = self._spread(x, 3, self._out_of, self.outs)
@@ -140,6 +157,10 @@ class TileLayout:
 
     def join_cells(self, tiles: torch.Tensor) -> torch.Tensor:
         """The reverse of `split_cells`; of transfers [chip, tile, row, col] as well."""
+        if self.arrays > 1:
+            one = self.each.join_cells(tiles.unflatten(1, (self.arrays, -1)).flatten(0, 1))
+            planes: torch.Tensor = one.unflatten(0, (-1, self.arrays)).transpose(1, 2)
+            return planes.flatten(2, 3)
         chips = len(tiles)
         x = tiles.reshape(
             chips, self.row_blocks, self.out_blocks, self.tile_rows, self.tile_outs, 2
@@ -154,7 +175,7 @@ class TileLayout:
         x = self._spread(x, 2, self._row_of, self.rows)
         x = x.reshape(chips, batch, self.row_blocks, 1, self.tile_rows)
         x = x.expand(-1, -1, -1, self.out_blocks, -1).permute(0, 2, 3, 1, 4)
-        return x.reshape(chips, self.tiles, batch, self.tile_rows)
+        return self._for_all(x.reshape(chips, -1, batch, self.tile_rows))
 
     def split_cols(self, x: torch.Tensor) -> torch.Tensor:
         """What drives the bit lines of every tile.
@@ -169,11 +190,20 @@ class TileLayout:
         x = self._spread(x, 2, self._out_of, self.outs)
         x = x.reshape(chips, batch, 1, self.out_blocks, self.tile_cols)
         x = x.expand(-1, -1, self.row_blocks, -1, -1).permute(0, 2, 3, 1, 4)
-        return x.reshape(chips, self.tiles, batch, self.tile_cols)
+        return self._for_all(x.reshape(chips, -1, batch, self.tile_cols))
+
+    def _for_all(self, x: torch.Tensor) -> torch.Tensor:
+        """What drives the tiles of one array, for those of all."""
+        return x if self.arrays == 1 else x.repeat(1, self.arrays, 1, 1)
+
+    def _all_together(self, x: torch.Tensor) -> torch.Tensor:
+        """The sum over arrays of what their tiles give, [chip, tile, batch, line]."""
+        return x if self.arrays == 1 else x.unflatten(1, (self.arrays, -1)).sum(1)
 
     def sum_rows(self, x: torch.Tensor) -> torch.Tensor:
         """[chip, tile, batch, col] over tiles one below the other, [chip, batch, out, side]."""
         chips, _, batch, _ = x.shape
+        x = self._all_together(x)
         x = x.reshape(chips, self.row_blocks, self.out_blocks, batch, self.tile_outs, 2).sum(1)
         x = x.permute(0, 2, 1, 3, 4).reshape(chips, batch, self.out_blocks * self.tile_outs, 2)
         return self._gather(x, 2, self._place_of_out)
@@ -181,6 +211,7 @@ class TileLayout:
     def sum_cols(self, x: torch.Tensor) -> torch.Tensor:
         """[chip, tile, batch, row] summed over tiles side by side, [chip, batch, row]."""
         chips, _, batch, _ = x.shape
+        x = self._all_together(x)
         x = x.reshape(chips, self.row_blocks, self.out_blocks, batch, self.tile_rows).sum(2)
         x = x.permute(0, 2, 1, 3).reshape(chips, batch, self.row_blocks * self.tile_rows)
         return self._gather(x, 2, self._place_of_row)
@@ -189,22 +220,27 @@ class TileLayout:
         """[chip, tile, batch, col] without blocks of outputs, [chip, row block, side, batch, out].
 
         Sums over word lines end with the row block; bit lines side by side are none of another's.
+        The row blocks of several arrays follow each other.
         """
         chips, _, batch, _ = x.shape
-        x = x.reshape(chips, self.row_blocks, self.out_blocks, batch, self.tile_outs, 2)
-        x = x.permute(0, 1, 5, 3, 2, 4).reshape(chips, self.row_blocks, 2, batch, -1)
+        blocks = self.arrays * self.row_blocks
+        x = x.reshape(chips, blocks, self.out_blocks, batch, self.tile_outs, 2)
+        x = x.permute(0, 1, 5, 3, 2, 4).reshape(chips, blocks, 2, batch, -1)
         return self._gather(x, 4, self._place_of_out)
 
     def row_blocks_of(self, x: torch.Tensor) -> torch.Tensor:
-        """[chip, tile, batch, row] without row blocks, [chip, block of outputs, batch, row]."""
+        """[chip, tile, batch, row] without row blocks, [chip, block of outputs, batch, row].
+
+        The blocks of outputs of several arrays follow each other.
+        """
         chips, _, batch, _ = x.shape
-        x = x.reshape(chips, self.row_blocks, self.out_blocks, batch, self.tile_rows)
-        x = x.permute(0, 2, 3, 1, 4).reshape(chips, self.out_blocks, batch, -1)
+        x = x.reshape(-1, self.row_blocks, self.out_blocks, batch, self.tile_rows)
+        x = x.permute(0, 2, 3, 1, 4).reshape(chips, self.arrays * self.out_blocks, batch, -1)
         return self._gather(x, 3, self._place_of_row)
 
     def live(self, tile: int) -> tuple[slice, slice]:
         """Where a tile's own cells are in its padded rows and columns."""
-        above, right = divmod(tile, self.out_blocks)
+        above, right = divmod(tile % (self.row_blocks * self.out_blocks), self.out_blocks)
         rows = self.row_edges[above + 1] - self.row_edges[above]
         outs = self.out_edges[right + 1] - self.out_edges[right]
         return slice(self.tile_rows - rows, self.tile_rows), slice(0, 2 * outs)
@@ -212,7 +248,7 @@ class TileLayout:
     @cached_property
     def live_cols(self) -> torch.Tensor | None:
         """Where tiles have bit lines and are not only padded, [tile, col]; None for everywhere."""
-        live = self.split_cells(torch.ones(1, 2, self.rows, self.outs))[0].any(-2)
+        live = self.lives.any(-2)
         return None if bool(live.all()) else live
 
     @cached_property

@@ -7,9 +7,11 @@ the cells and whoever computes updates of them (`cosim.array.pulse_pairs`, `devi
 
 from __future__ import annotations
 
-from typing import Literal, Protocol
+from typing import Literal, Protocol, Self
 
 import torch
+
+from compact_models.variation import Stream
 
 Pair = Literal["reference", "both"]
 """Which cells of a pair pulses reach: the plus cells, or both in opposite ways."""
@@ -49,4 +51,14 @@ class PairedCells(Protocol):
 
     def bounds(self, like: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Least and largest weight of every cell, [chip, side, row, out]."""
+        ...
+
+    def like(self, stream: Stream, name: str, chips: int) -> Self:
+        """Cells of the same kind, of a matrix of the same shape, that are drawn for themselves.
+
+        Args:
+            stream: of the first chip; the others are the samples that follow.
+            name: of the matrix, below the path of this one.
+            chips: how many.
+        """
         ...

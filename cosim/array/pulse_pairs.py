@@ -10,7 +10,7 @@ than nothing: bounds that a draw puts below 0 S are those of 0 S.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -19,7 +19,7 @@ import torch
 from compact_models.errors import InputError, closest
 from compact_models.model import CompactModel, ParameterSet
 from compact_models.ohmic import ReferencedCell
-from compact_models.variation import component_rng
+from compact_models.variation import Stream, component_rng
 from cosim.array.paired_cells import Pair
 
 SPREAD = {"dw_min": "relative", "w_max": "relative", "w_min": "relative", "up_down": "absolute"}
@@ -40,6 +40,8 @@ class PulsePairs:
         spread: parameters that cells have for themselves, each [chip, side, row, out].
         pair: which cells of a pair pulses reach.
         floored: how many bounds were drawn below 0 S.
+        sigma: what was drawn, see `draw_pairs`.
+        path: of the matrix.
     """
 
     model: CompactModel
@@ -47,6 +49,8 @@ class PulsePairs:
     spread: Mapping[str, torch.Tensor] = field(default_factory=dict)
     pair: Pair = "reference"
     floored: int = 0
+    sigma: Mapping[str, float] = field(default_factory=dict)
+    path: str = ""
 
     @property
     def slope_s(self) -> float:
@@ -91,6 +95,21 @@ class PulsePairs:
         )
         return low.to(like).expand_as(like), high.to(like).expand_as(like)
 
+    def like(self, stream: Stream, name: str, chips: int) -> PulsePairs:
+        """See `PairedCells`."""
+        if not self.spread:
+            return self
+        return draw_pairs(
+            self.model,
+            self.nominal,
+            self.sigma,
+            next(iter(self.spread.values())).shape[-2:],
+            pair=self.pair,
+            seed=stream.seed,
+            samples=tuple(range(stream.sample, stream.sample + chips)),
+            path=f"{self.path}/{name}",
+        )
+
     def values(self, chip: int, side: int) -> dict[str, float | torch.Tensor]:
         """The parameters of the cells of one plane: floats, or [row, out].
 
@@ -123,7 +142,7 @@ def draw_pairs(
     model: CompactModel,
     nominal: ParameterSet,
     sigma: Mapping[str, float],
-    shape: tuple[int, int],
+    shape: Sequence[int],
     *,
     pair: Pair,
     seed: int,
@@ -163,7 +182,7 @@ def draw_pairs(
     whole = PulsePairs(model, nominal)
     lowest = float(whole.weight_of(torch.tensor(0.0, dtype=torch.float64)))
     spread: dict[str, torch.Tensor] = {}
-    floored = 0
+    floored, size = 0, tuple(shape)
     for name, one in sigma.items():
         if not one:
             continue
@@ -171,7 +190,7 @@ def draw_pairs(
             [
                 np.stack(
                     [
-                        component_rng(seed, sample, f"{path}/{side}/{name}").standard_normal(shape)
+                        component_rng(seed, sample, f"{path}/{side}/{name}").standard_normal(size)
                         for side in ("plus", "minus")
                     ]
                 )
@@ -187,7 +206,7 @@ def draw_pairs(
             floored = int((drawn < lowest).sum())
             drawn = np.maximum(drawn, lowest)
         spread[name] = torch.from_numpy(drawn)
-    return PulsePairs(model, nominal, spread, pair, floored)
+    return PulsePairs(model, nominal, spread, pair, floored, dict(sigma), path)
 
 
 def referenced_cell(nominal: ParameterSet, pair: Pair) -> ReferencedCell:

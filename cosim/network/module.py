@@ -87,7 +87,9 @@ class CrossbarNetwork(Described):
     def target_conductances(self) -> list[torch.Tensor]:
         """What the cells are to be programmed to, [layer] -> [1, tile, row, col] in siemens."""
         return [
-            layout.split_cells(share_pairs(share, self.hardware.cell).unsqueeze(0))
+            layout.split_cells(
+                share_pairs(share, self.hardware.cell).repeat(1, layout.arrays, 1).unsqueeze(0)
+            )
             for share, layout in zip(self.shares, self.layouts, strict=True)
         ]
 

@@ -30,7 +30,7 @@ class IdealPeriphery:
 
     @property
     def straight_ohm(self) -> float | None:
-        """The feedback of amplifiers that are straight and all alike."""
+        """The feedback of amplifiers that are straight and alike, of factor 1."""
         return self.plan.r_feedback_ohm
 
     def drive_v(self, level_v: torch.Tensor) -> torch.Tensor:
@@ -39,13 +39,22 @@ class IdealPeriphery:
 
     def amplify_v(self, current_a: torch.Tensor) -> torch.Tensor:
         """Amplifier outputs for currents, [chip, tile, batch, col] both."""
-        return -self.plan.r_feedback_ohm * current_a
+        number = len(self.plan.tiles) // self.plan.arrays
+        return -self._feedback_ohm(current_a, number)[:, None, None] * current_a
 
-    def pair_amplifiers(self, _layout: TileLayout) -> PairAmplifiers:
-        """From currents [chip, row block, side, batch, out] to sums [chip, batch, out] in volts."""
-        return lambda current_a: (
-            self.plan.r_feedback_ohm * (current_a[:, :, 0] - current_a[:, :, 1]).sum(1)
-        )
+    def pair_amplifiers(self, layout: TileLayout) -> PairAmplifiers:
+        """See `PairAmplifiers`."""
+
+        def sums_v(current_a: torch.Tensor) -> torch.Tensor:
+            pairs = current_a[:, :, 0] - current_a[:, :, 1]
+            return (self._feedback_ohm(pairs, layout.row_blocks)[:, None, None] * pairs).sum(1)
+
+        return sums_v
+
+    def _feedback_ohm(self, like: torch.Tensor, times: int) -> torch.Tensor:
+        """Of the arrays in turn, each so many times."""
+        factors = like.new_tensor(self.plan.factors).repeat_interleave(times)
+        return self.plan.r_feedback_ohm * factors
 
     def codes(self, total_v: torch.Tensor) -> Codes:
         """What neurons and converters make of sums: the network's own function, scaled to volts."""

@@ -227,7 +227,7 @@ def programming_factors(network: CrossbarNetwork, stream: Stream, step: int) -> 
 
     def scores(plan: LayerPlan) -> torch.Tensor:
         rng = stream.at(f"training/{plan.name}/cells", step).rng()
-        return torch.from_numpy(rng.standard_normal((1, 2, plan.rows, plan.outputs)))
+        return torch.from_numpy(rng.standard_normal((1, 2, plan.arrays * plan.rows, plan.outputs)))
 
     return [
         layout.split_cells(scores(plan).mul_(sigma).exp_())

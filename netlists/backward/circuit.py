@@ -27,7 +27,7 @@ from netlists.circuit import (
 from netlists.drivers import level
 from netlists.readout import tia
 from netlists.tile_block import cell_block, tile_block
-from netlists.tiles import LayerPlan, block_name
+from netlists.tiles import LayerPlan, block_name, of_arrays
 
 _DRIVER, _ADC = level.name(signed=True), quantiser.name(signed=True)
 
@@ -121,7 +121,7 @@ def _layer(chip: Chip, index: int, drawn: LayerBackward) -> Subcircuit:
     description = (
         f"{plan.name} ({plan.source}), backward: at nodes sum_<k> {full_v:g} V stands for"
         f" {full:.6g} of the sum of w d; feedback resistors nominally"
-        f" {feedback_ohm(chip.hardware, plan):.6g} ohm"
+        f" {feedback_ohm(chip.hardware, plan):.6g} ohm{of_arrays(plan)}"
     )
     return Subcircuit(f"{plan.name}_backward", ports, tuple(items), description=description)
 

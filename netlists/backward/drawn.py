@@ -47,9 +47,9 @@ def draw_backward(
                 f"{plan.name}/{tile.name}/backward",
                 (spec.driver, tile.cols),
                 (spec.tia, tile.rows),
-                nominal_ohm,
+                nominal_ohm * plan.factor_of(number),
             )
-            for tile in plan.tiles
+            for number, tile in enumerate(plan.tiles)
         )
         offset = draws.normal(f"{at}/adc/vos", spec.adc.sigma_offset_v, plan.inputs)
         gain = draws.factor(f"{at}/adc/gain", spec.adc.sigma_gain, plan.inputs)

@@ -28,13 +28,13 @@ def product_per_code(hardware: Hardware, plan: LayerPlan) -> float:
 
 
 def feedback_ohm(hardware: Hardware, plan: LayerPlan) -> float:
-    """The nominal feedback resistance of the amplifiers at a layer's word lines.
+    """The nominal feedback resistance of amplifiers of factor 1 at a layer's word lines.
 
     Raises:
         InputError: nobody builds it, or it holds no line at ground.
     """
     backward, cell = hardware.backward, hardware.cell
-    per_unit_a = backward.driver.v_read_v * (cell.g_on_s - cell.g_off_s)
+    per_unit_a = backward.driver.v_read_v * (cell.g_on_s - cell.g_off_s) * sum(plan.factors)
     for_full_a = per_unit_a * backward.range_factor * math.sqrt(plan.outputs)
     r_feedback = backward.adc.v_full_scale_v / for_full_a if for_full_a > 0 else math.inf
     return check_feedback(

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import torch
@@ -68,6 +69,27 @@ class Case:
             planes[:, side, row, out] += more
         return self.layout.split_cells(planes)
 
+    @property
+    def each(self) -> list[Case]:
+        """The arrays, as cases of one array; what drives them and what changes stays out."""
+        assert self.layout is not None
+        assert self.planes is not None
+        one, found = self.layout.each, []
+        for k, planes in enumerate(self.planes.chunk(self.layout.arrays, 2)):
+            here = slice(k * one.tiles, (k + 1) * one.tiles)
+            forward, backward = (
+                replace(
+                    end,
+                    r_sense_ohm=_of_tiles(end.r_sense_ohm, here),
+                    held_v=None if end.held_v is None else _of_tiles(end.held_v, here),
+                )
+                for end in (self.forward, self.backward)
+            )
+            g = one.split_cells(planes)
+            own = replace(self, g=g, planes=planes, layout=one, forward=forward, backward=backward)
+            found.append(own)
+        return found
+
     def alone(self, chip: int, tile: int) -> Case:
         """One of the tiles."""
         here = slice(chip, chip + 1), slice(tile, tile + 1)
@@ -90,6 +112,11 @@ class Case:
             layout=None,
             changed=None,
         )
+
+
+def _of_tiles(lines: Any, some: slice) -> Any:
+    """Of some tiles, of [..., tile, line] or of one value."""
+    return lines[..., some, :] if isinstance(lines, torch.Tensor) else lines
 
 
 def uniform(rng: np.random.Generator, low: float, high: float, *shape: int) -> torch.Tensor:
@@ -140,12 +167,13 @@ def matrix(
 ) -> Case:
     """Tiles of a matrix of pairs, whose padded lines are not driven; some cells change."""
     rng = _rng(name)
-    planes = uniform(rng, 1e-6, 1e-4, chips, 2, layout.rows, layout.outs)
-    planes[0, 1, layout.rows // 2, 0] = 1e-9
+    rows = layout.arrays * layout.rows
+    planes = uniform(rng, 1e-6, 1e-4, chips, 2, rows, layout.outs)
+    planes[0, 1, rows // 2, 0] = 1e-9
     x = uniform(rng, -0.2, 0.2, chips, 3, layout.rows)
     d = uniform(rng, -0.2, 0.2, chips, 4, layout.outs, 2)
-    last = layout.rows - 1, layout.outs - 1
-    changed = torch.tensor([[0, *last], [1, 0, last[1]], [1, layout.rows // 2, 0]])
+    last = rows - 1, layout.outs - 1
+    changed = torch.tensor([[0, *last], [1, 0, last[1]], [1, rows // 2, 0]])
     by_s = torch.tensor([3e-5, 4e-5, 2e-5], dtype=torch.float64)
     shape = chips, layout.tiles, layout.tile_rows, layout.tile_cols
     ends = (Ends(), Ends()) if bare else _ends(rng, *shape, 0.02)
@@ -183,6 +211,12 @@ OHMIC: dict[str, Callable[[], Case]] = {
     "nothing held": lambda: tiles("free", (1, 1, 4, 6), TileWires(300.0, 90.0), held=0.0),
     "one row": lambda: matrix("row", TileLayout((0, 1), (0, 3)), TileWires(300.0, 900.0)),
     "one output": lambda: matrix("out", TileLayout((0, 6), (0, 1)), TileWires(300.0, 900.0)),
+    "two arrays of two tiles": lambda: matrix(
+        "sum", TileLayout((0, 2, 5), (0, 3), 2), TileWires(30.0, 90.0)
+    ),
+    "two rows of two arrays": lambda: matrix(
+        "rows", TileLayout((0, 1), (0, 3), 2), TileWires(300.0, 900.0)
+    ),
     "one column": lambda: tiles("column", (1, 2, 6, 1), TileWires(300.0, 900.0)),
     "one cell": lambda: tiles("cell", (1, 1, 1, 1), TileWires(300.0, 900.0)),
     "no word-line resistance": lambda: tiles("word", (1, 1, 4, 6), TileWires(0.0, 900.0)),

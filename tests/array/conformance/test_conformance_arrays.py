@@ -47,14 +47,20 @@ def volts(*shape: int) -> torch.Tensor:
 
 def pair_sums(one: Any, drive_v: torch.Tensor) -> torch.Tensor:
     """Currents of pairs, all tiles together, by reads tile by tile."""
-    sums = one.layout.sum_rows(one.read(one.layout.split_rows(drive_v)))
+    sums = one.layout.sum_rows(gained(one, one.read(one.layout.split_rows(drive_v))))
     return sums[..., 0] - sums[..., 1]
+
+
+def gained(one: Any, current_a: torch.Tensor) -> torch.Tensor:
+    """What amplifiers of the arrays' factors make of currents of tiles, over those of factor 1."""
+    gains: torch.Tensor | None = getattr(one, "gains", None)
+    return current_a if gains is None else current_a * gains[:, None, None]
 
 
 def line_sums(one: Any, d: torch.Tensor) -> torch.Tensor:
     """Currents of word lines for voltages of pairs, likewise."""
     back = one.read_transposed(one.layout.split_cols(torch.stack([d, -d], -1)))
-    sums: torch.Tensor = one.layout.sum_cols(back)
+    sums: torch.Tensor = one.layout.sum_cols(gained(one, back))
     return sums
 
 
@@ -71,6 +77,16 @@ def test_all_tiles_together_are_what_they_are_one_by_one(
         forward, backward = pair_sums(one, drive), line_sums(one, d)
         torch.testing.assert_close(one.pair_current_a(drive), forward, **near)
         torch.testing.assert_close(one.line_current_a(d), backward, **near)
+        torch.testing.assert_close(one.pair_current_a(drive, times=-3.0), -3 * forward, **near)
+        # Block by block, without what lies side by side or one below the other.
+        one_by_one = one.read(one.layout.split_rows(drive))
+        torch.testing.assert_close(
+            one.read_blocks(drive), one.layout.col_blocks_of(one_by_one), **near
+        )
+        one_by_one = one.read_transposed(one.layout.split_cols(torch.stack([d, -d], -1)))
+        torch.testing.assert_close(
+            one.read_blocks_transposed(d), one.layout.row_blocks_of(one_by_one), **near
+        )
         torch.testing.assert_close(drive @ one.matrix(), forward, **near)
         torch.testing.assert_close(d @ one.matrix_transposed().mT, backward, **near)
     # Without wires both are products with the logical weights.
@@ -82,9 +98,8 @@ def test_all_tiles_together_are_what_they_are_one_by_one(
 def test_without_wires_how_a_matrix_is_cut_changes_nothing(kind: Kind) -> None:
     whole = TileLayout((0, 7), (0, 5))
     drive, d = volts(2, 3, 7), volts(2, 3, 5)
-    cut, one = (kind.drawn(layout, reads(layout, 0.0)) for layout in (LAYOUT, whole))
     bare = ExactReads(TileWires(), Ends(), Ends())
-    cut.reads, one.reads = bare, bare
+    cut, one = (kind.drawn(layout, bare) for layout in (LAYOUT, whole))
     assert torch.equal(cut.weight(), one.weight())
     torch.testing.assert_close(pair_sums(cut, drive), pair_sums(one, drive), rtol=1e-11, atol=0)
     torch.testing.assert_close(line_sums(cut, d), line_sums(one, d), rtol=1e-11, atol=0)
@@ -94,7 +109,8 @@ def test_without_wires_how_a_matrix_is_cut_changes_nothing(kind: Kind) -> None:
 def test_many_chips_are_what_each_of_them_is_alone(kind: Kind) -> None:
     how = reads(LAYOUT, 8.0)
     many = kind.drawn(LAYOUT, how, chips=3)
-    split, back = LAYOUT.split_rows(volts(3, 2, 7)), LAYOUT.split_cols(volts(3, 2, 5, 2))
+    layout = many.layout
+    split, back = layout.split_rows(volts(3, 2, 7)), layout.split_cols(volts(3, 2, 5, 2))
     forward, backward = many.read(split), many.read_transposed(back)
     assert not torch.equal(forward[0], forward[1])
     for chip in range(3):
@@ -156,18 +172,20 @@ def test_pulses_move_weights_against_the_product_of_activation_and_error(
     rule = UpdateRule(lr, dw * (2 if pair == "both" else 1))
     before, start, version = one.weight(), one.w.clone(), one.version
     one.matrix()
-    calls, batch, steps = 3, 100, 0
+    calls, batch, steps = 4, 75, 0  # every array has its turn as often as the others
     for step in range(calls):
         draws = [Stream(0, chip).at("u", step) for chip in range(2)]
         many = x.expand(batch, -1), d.expand(batch, -1)
         trains = [pulse_trains(*many, rule, draw) for draw in draws]
         steps += one.update(trains, draws[0].part("noise")).coincidences
-    assert one.version == version + calls
+        assert one.version > version
+        version = one.version
     assert int(one.probe().steps.sum()) == steps
     moved = one.weight() - before
     wanted = -lr * calls * batch * (x.mT @ d)
     slope = float((moved * wanted).sum() / wanted.square().expand_as(moved).sum())
-    assert slope == pytest.approx(1.0, abs=0.15)  # spread of dw_min and of the draws
+    # Spread of dw_min and of the draws; single lines make some hundred steps in all.
+    assert slope == pytest.approx(1.0, abs=0.15 if layout is LAYOUT else 0.35)
     assert not torch.equal(moved[0], moved[1])  # chips have devices and pulses of their own
     drive = volts(2, 3, layout.rows)  # what was computed of the old state is of no use
     torch.testing.assert_close(pair_sums(one, drive) * one.weight_per_s, drive @ one.weight())
@@ -196,7 +214,7 @@ def test_programming_says_what_cells_are_short_of(kind: Kind, pair: Pair) -> Non
     torch.testing.assert_close(one.weight() + short, wanted.expand(1, 7, 5))
     assert float(short.abs().median()) < 1e-12
     short = one.program(torch.full((7, 5), 9.0, dtype=torch.float64))
-    assert one.version == version + 2
+    assert one.version > version
     torch.testing.assert_close(short, 9.0 - one.weight())
     assert one.probe().at_bound == 1.0
     assert bool((one.conductance_s() >= 0).all())
@@ -204,20 +222,20 @@ def test_programming_says_what_cells_are_short_of(kind: Kind, pair: Pair) -> Non
         one.program(wanted.T)
     with pytest.raises(InputError, match="less than nothing"):
         one.read_perturbed(
-            torch.zeros(1, 6, 1, 4, dtype=torch.float64),
+            torch.zeros(1, one.layout.tiles, 1, 4, dtype=torch.float64),
             torch.tensor([[0, 0, 0]]),
             torch.tensor([-1.0]),
         )
     low, _ = one.cells.bounds(one.w)
     assert float(one.cells.conductance_s(low).min()) >= 0.0
-    assert one.cells.floored > 0
+    assert all(own.floored > 0 for own in getattr(one.cells, "parts", [one.cells]))
 
 
 @kinds
 def test_its_state_is_its_cells_and_nothing_else(kind: Kind) -> None:
     how = reads(LAYOUT, 8.0)
     one, other = kind.drawn(LAYOUT, how), kind.drawn(LAYOUT, how)
-    drive = LAYOUT.split_rows(volts(2, 2, 7))
+    drive = one.layout.split_rows(volts(2, 2, 7))
     other.program(torch.zeros(7, 5))
     away = other.read(drive)
     other.load_state_dict(one.state_dict())
@@ -233,3 +251,26 @@ def test_its_state_is_its_cells_and_nothing_else(kind: Kind) -> None:
     torch.testing.assert_close(
         found * single.weight_per_s, volts(2, 2, 7).float() @ single.weight()
     )
+
+
+@kinds
+def test_a_second_one_like_it_has_devices_of_its_own(kind: Kind) -> None:
+    how = reads(LAYOUT, 8.0)
+    one = kind.drawn(LAYOUT, how)
+    read = one.read(drive := one.layout.split_rows(volts(2, 2, 7)))
+    other = one.like(Stream(5), "fast")
+    assert not other.weight().any()
+    same, another = one.like(Stream(5), "fast"), one.like(Stream(5), "slow")
+    (low, high), (mine, _), (again, _), (third, _) = (
+        x.cells.bounds(x.w) for x in (one, other, same, another)
+    )
+    assert torch.equal(mine, again)
+    assert not torch.equal(mine, low)
+    assert not torch.equal(mine, third)
+    assert not torch.equal(mine[0], mine[1])  # chips differ
+    # The same kind: its spread and its reads; and nothing that is done to it reaches the first.
+    assert float(mine.std() / low.std()) == pytest.approx(1.0, abs=0.3)
+    assert float(high.std()) > 0
+    other.program(one.weight())
+    torch.testing.assert_close(other.read(drive), read, rtol=0.2, atol=float(read.abs().max()) / 9)
+    assert torch.equal(one.read(drive), read)
