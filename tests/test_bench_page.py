@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from benchmarks.__main__ import with_section
+from benchmarks.seeded_faults import FAULTS
 
 PAGE = "# Measured\n\nText.\n\n## One\n\n| a |\n\nfirst\n\n## Two\n\n| b |\n\nsecond\n"
 
@@ -24,3 +25,13 @@ def test_the_page_itself_stays_as_it_is() -> None:
     page = (Path(__file__).parents[1] / "docs" / "results.md").read_text(encoding="utf-8")
     last = "## " + page.rstrip("\n").split("\n## ")[-1] + "\n"
     assert with_section(page, last) == page
+
+
+def test_the_places_of_seeded_faults_are_there() -> None:
+    """The benchmark takes a quarter of an hour, and a file that moved would end it midway."""
+    root = Path(__file__).parents[1]
+    counts = {
+        fault.what: (root / fault.path).read_text(encoding="utf-8").count(fault.old)
+        for fault in FAULTS
+    }
+    assert set(counts.values()) == {1}, counts
