@@ -4,26 +4,21 @@ from __future__ import annotations
 
 import tempfile
 from dataclasses import replace
-from io import StringIO
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from rich.console import Console
 
+from benchmarks._study import studied
 from compact_models.library import find_model
 from compact_models.set_file import save_set
 from cosim.array.device_spec import DeviceSpec
 from cosim.network.held_chip import cells_of
 from cosim.network.models import exact_codes
-from cosim.ngspice import find_ngspice
 from cosim.training.backprop_spec import BackpropSpec
 from workflows import runfolder
 from workflows.config import Config, VerifySpec
-from workflows.console import Reporter
 from workflows.data import load_split
-from workflows.train import train_run
-from workflows.verify import verify_run
 
 TITLE = "Cells that are devices"
 TEXT = """
@@ -48,11 +43,10 @@ def rows() -> tuple[list[str], list[list[str]]]:
     ]  # fmt: skip
     with tempfile.TemporaryDirectory(prefix="spiceloop-bench-") as folder:
         return header, [
-            _case("stanford sky130", DeviceSpec(name="stanford", parameters="sky130"), folder),
+            _case("stanford sky130", DeviceSpec(name="stanford", parameters="sky130")),
             _case(
                 f"the same with v_0 = {_BENT_V:g} V",
                 DeviceSpec(name="stanford", parameters=str(_more_bent(Path(folder)))),
-                folder,
             ),
         ]
 
@@ -72,22 +66,17 @@ def _more_bent(folder: Path) -> Path:
     return place
 
 
-def _case(label: str, device: DeviceSpec, folder: str) -> list[str]:
+def _case(label: str, device: DeviceSpec) -> list[str]:
     config = Config(
         device=device, train=BackpropSpec(epochs=_EPOCHS), verify=VerifySpec(images=200)
     )
-    ngspice, quiet = find_ngspice(), Reporter(Console(file=StringIO()))
-    run = Path(folder, label.replace(" ", "_"))
-    train_run(config, run, ngspice, quiet, command="./run bench device_network")
-    walls = dict(quiet.stages)
-    before = len(quiet.stages)
-    v = verify_run(run, None, ngspice, quiet)
-    spice_s = quiet.stages[before + 1][1]
-    chip = runfolder.read_chip(run, runfolder.read_config(run))
+    with studied(config, "device_network") as study:
+        run, v = study.folder, study.verified
+        chip = runfolder.read_chip(run, runfolder.read_config(run))
+        told: NDArray[np.float64] = np.load(run / "verify.npz")["codes_spice"]
     cells = cells_of(chip.hardware)
     ohmic = replace(chip, hardware=chip.hardware.model_copy(update={"device": None}), states=())
     x = load_split(config.data, seed=config.study.seed).test_x[: v.images]
-    told: NDArray[np.float64] = np.load(run / "verify.npz")["codes_spice"]
     off = exact_codes(ohmic, x) - told
     control = float(np.sqrt(np.nanmean(off**2)))
     rms = v.logit_rmse_lsb or float("nan")
@@ -105,6 +94,6 @@ def _case(label: str, device: DeviceSpec, folder: str) -> list[str]:
         f"{control:.3g}",
         f"{control / rms:.3g}" if rms else "exact",
         str(v.failed),
-        f"{sum(s for name, s in walls.items() if name.startswith('training')):.0f}",
-        f"{spice_s:.0f}",
+        f"{study.train_s:.0f}",
+        f"{study.spice_s:.0f}",
     ]

@@ -2,18 +2,9 @@
 
 from __future__ import annotations
 
-import tempfile
-from io import StringIO
-from pathlib import Path
-
-from rich.console import Console
-
-from cosim.ngspice import find_ngspice
+from benchmarks._study import studied
 from workflows.config import Config, DataSpec, StudySpec
-from workflows.console import Reporter
 from workflows.fresh_chips import FreshRequest
-from workflows.train import train_run
-from workflows.verify import verify_run
 
 TITLE = "The trained chip and fresh ones"
 TEXT = """
@@ -40,11 +31,9 @@ def rows() -> tuple[list[str], list[list[str]]]:
 
 def _case(data: str, seed: int) -> list[str]:
     config = Config(study=StudySpec(seed=seed), data=DataSpec.model_validate({"name": data}))
-    ngspice, quiet = find_ngspice(), Reporter(Console(file=StringIO()))
-    with tempfile.TemporaryDirectory(prefix="spiceloop-bench-") as folder:
-        run = Path(folder, "run")
-        train_run(config, run, ngspice, quiet, command="./run bench fresh_chips")
-        v = verify_run(run, "all", ngspice, quiet, FreshRequest(30, 1, 0.95))
+    request = FreshRequest(30, 1, 0.95)
+    with studied(config, "fresh_chips", images="all", fresh=request) as study:
+        v = study.verified
     fresh = v.fresh
     assert fresh is not None
     assert fresh.judge is not None

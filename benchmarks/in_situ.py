@@ -2,21 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import statistics
-import tempfile
-from io import StringIO
-from pathlib import Path
 
-from rich.console import Console
-
+from benchmarks._study import studied
 from cosim.array.device_spec import DeviceSpec
-from cosim.ngspice import find_ngspice
 from cosim.training.pulsed_sgd_spec import PulsedSgdSpec
 from workflows.config import Config, NetworkSpec, StudySpec, VerifySpec
-from workflows.console import Reporter
-from workflows.train import train_run
-from workflows.verify import verify_run
 
 TITLE = "Digits learnt in the cells"
 TEXT = """
@@ -70,19 +61,12 @@ def _run(name: str, parameters: str, seed: int) -> tuple[float, float, float, fl
         train=PulsedSgdSpec(),
         verify=VerifySpec(images=200),
     )
-    ngspice, quiet = find_ngspice(), Reporter(Console(file=StringIO()))
-    with tempfile.TemporaryDirectory(prefix="spiceloop-bench-") as folder:
-        run = Path(folder, "run")
-        train_run(config, run, ngspice, quiet, command="./run bench in_situ")
-        train_s = dict(quiet.stages)["training through the surrogate"]
-        v = verify_run(run, None, ngspice, quiet)
-        lines = json.loads((run / "training.json").read_text(encoding="utf-8"))
-        record = json.loads((run / "run.json").read_text(encoding="utf-8"))
-    return (
-        record["accuracy_float"],
-        record["accuracy_trained"],
-        max(line["surrogate_error"] for line in lines),
-        v.agreement,
-        v.logit_rmse_lsb,
-        train_s,
-    )
+    with studied(config, "in_situ") as study:
+        return (
+            study.record["accuracy_float"],
+            study.record["accuracy_trained"],
+            max(epoch["surrogate_error"] for epoch in study.epochs),
+            study.verified.agreement,
+            study.verified.logit_rmse_lsb or 0.0,
+            study.train_s,
+        )

@@ -2,17 +2,8 @@
 
 from __future__ import annotations
 
-import tempfile
-from io import StringIO
-from pathlib import Path
-
-from rich.console import Console
-
-from cosim.ngspice import find_ngspice
+from benchmarks._study import studied
 from workflows.config import Config, DataSpec, NetworkSpec, StudySpec, VerifySpec, WiresSpec
-from workflows.console import Reporter
-from workflows.train import train_run
-from workflows.verify import verify_run
 
 TITLE = "The main job: trained on crossbars, judged by ngspice"
 TEXT = """
@@ -55,14 +46,8 @@ def _case(r_ohm: float, seed: int, data: str, network: dict[str, object]) -> lis
         wires=WiresSpec(r_wordline_ohm=r_ohm, r_bitline_ohm=r_ohm),
         verify=VerifySpec(images=200),
     )
-    ngspice = find_ngspice()
-    quiet = Reporter(Console(file=StringIO()))
-    with tempfile.TemporaryDirectory(prefix="spiceloop-bench-") as folder:
-        run = Path(folder, "run")
-        train_run(config, run, ngspice, quiet, command="./run bench main_job")
-        before = len(quiet.stages)
-        v = verify_run(run, None, ngspice, quiet)
-        spice_s = quiet.stages[before + 1][1]
+    with studied(config, "main_job") as study:
+        v = study.verified
     hidden = "-".join(str(n) for n in config.network.hidden)
     return [
         data,
@@ -80,7 +65,7 @@ def _case(r_ohm: float, seed: int, data: str, network: dict[str, object]) -> lis
         _number(v.control_logit_rmse_lsb),
         _number(v.exact_logit_max_lsb),
         str(v.failed),
-        f"{spice_s:.1f}",
+        f"{study.spice_s:.1f}",
     ]
 
 

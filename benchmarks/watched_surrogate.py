@@ -2,23 +2,14 @@
 
 from __future__ import annotations
 
-import json
-import tempfile
-from io import StringIO
-from pathlib import Path
-
 import torch
-from rich.console import Console
 
+from benchmarks._study import studied
 from compact_models.ohmic import OhmicCell
-from cosim.ngspice import find_ngspice
 from cosim.nodal.transfer import solve_transfer
 from cosim.surrogate.wires import wire_model
 from cosim.training.backprop_spec import BackpropSpec
 from workflows.config import CalibrationSpec, Config, NetworkSpec, VerifySpec, WiresSpec
-from workflows.console import Reporter
-from workflows.train import train_run
-from workflows.verify import verify_run
 
 TITLE = "Training outside the region of the closed form"
 TEXT = """
@@ -51,13 +42,8 @@ def _case(r_ohm: float, tolerance: float) -> list[str]:
         train=BackpropSpec(epochs=10, max_surrogate_error=tolerance),
         verify=VerifySpec(images=100),
     )
-    ngspice, quiet = find_ngspice(), Reporter(Console(file=StringIO()))
-    with tempfile.TemporaryDirectory(prefix="spiceloop-bench-") as folder:
-        run = Path(folder, "run")
-        train_run(config, run, ngspice, quiet, command="./run bench watched_surrogate")
-        train_s = dict(quiet.stages)["training through the surrogate"]
-        v = verify_run(run, None, ngspice, quiet)
-        lines = json.loads((run / "training.json").read_text(encoding="utf-8"))
+    with studied(config, "watched_surrogate") as study:
+        v, lines = study.verified, study.epochs
     return [
         f"{r_ohm:g}",
         f"{100 * _all_on(r_ohm):.2g} %",
@@ -68,7 +54,7 @@ def _case(r_ohm: float, tolerance: float) -> list[str]:
         str(lines[-1]["anchors"]),
         *(f"{100 * a:.1f} %" for a in (v.accuracy_surrogate, v.accuracy_exact, v.accuracy_spice)),
         "none" if v.logit_rmse_lsb is None else f"{v.logit_rmse_lsb:.3g}",
-        f"{train_s:.1f}",
+        f"{study.train_s:.1f}",
     ]
 
 

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import tempfile
-from io import StringIO
 from pathlib import Path
 
 import numpy as np
-from rich.console import Console
 
+from benchmarks._study import quiet
 from cosim.ngspice import find_ngspice
 from workflows.config import Config, WriteSpec
-from workflows.console import Reporter
 from workflows.runfolder import read_chip
 from workflows.train import train_run
 from workflows.write_chip import chip_targets, write_tiles
@@ -45,10 +43,9 @@ def rows() -> tuple[list[str], list[list[str]]]:
         "scheme", "at once", "spread of cells", "of steps", "met", "pulses on cells", "most",
         "largest error", "held out",
     ]  # fmt: skip
-    quiet = Reporter(Console(file=StringIO()))
     with tempfile.TemporaryDirectory() as folder:
         run = Path(folder) / "run"
-        train_run(Config(), run, find_ngspice(), quiet, command="./run bench write_network")
+        train_run(Config(), run, find_ngspice(), quiet(), command="./run bench write_network")
         targets = chip_targets(read_chip(run, Config()))
     return header, [_row(targets, *case) for case in _CASES]
 
@@ -59,7 +56,7 @@ def _row(
     spec = WriteSpec(scheme=scheme, at_once=at_once, sigma_switching=cells, sigma_step=steps)
     config = Config(write=spec)
     plan = plan_writing(config)
-    written, _ = write_tiles(config, plan, targets, Reporter(Console(file=StringIO())))
+    written, _ = write_tiles(config, plan, targets, quiet())
     tiles = [one for layer in written for one in layer]
     wanted = [goal for layer in targets for goal in layer]
     counts = np.concatenate([one.ledger.pulses.ravel() for one in tiles])
