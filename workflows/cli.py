@@ -40,7 +40,7 @@ Scale = Annotated[
 ]
 Images = Annotated[
     str | None,
-    typer.Option("--images", help="held-out images, or all \\[default: as configured]"),
+    typer.Option("--images", help="how many held-out ones, or all \\[default: as configured]"),
 ]
 
 
@@ -170,7 +170,7 @@ def train(
         lines = [
             f"floating point {summary['accuracy_float']:.4f},"
             f" chip through the surrogate{when} {summary['accuracy_surrogate']:.4f}"
-            f" on {summary['test_images']} held-out images",
+            f" on {summary['test_images']} held-out {summary['noun']}s",
             *(
                 str(said)
                 for key in ("begun_from", "still_falling", "clipped_pulses")
@@ -247,7 +247,7 @@ def verify(
     ] = None,
     json: Json = False,
 ) -> None:
-    """Send held-out images through the whole programmed chip in ngspice.
+    """Send held-out images, or rows of a table, through the whole programmed chip in ngspice.
 
     Training knew the offsets and gains of this chip; with --chips N it is set beside N chips of the
     same weights that training never saw, read by the netlist's equations.

@@ -97,6 +97,13 @@ class DataSpec(Spec):
         " is said",
     )
 
+    @property
+    def noun(self) -> str:
+        """What one of these data is called: an image, a row of a table, or a sample."""
+        if self.name == "digits":
+            return "image"
+        return "row" if self.file.lower().endswith(".csv") else "sample"
+
     @model_validator(mode="before")
     @classmethod
     def _file_says_it(cls, values: Any) -> Any:

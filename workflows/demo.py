@@ -133,7 +133,7 @@ def _which_chip(result: Verification) -> str:
     known = ", whose offsets and gains training knew" if result.trained else ""
     return (
         f"chip       sample {result.sample} of the study{known}; accuracies are of this chip,"
-        f" on these {result.images} images"
+        f" on these {result.images} {result.noun}s"
     )
 
 
@@ -161,8 +161,8 @@ def verification_lines(result: Verification) -> list[str]:
         f" {lsb(result.control_logit_rmse_lsb)} LSB rms"
     )
     return [
-        f"images     {result.images} of {result.held_out} held out, {result.failed} failed,"
-        f" engine {result.engine}",
+        f"{result.noun + 's':<11}{result.images} of {result.held_out} held out, {result.failed}"
+        f" failed, engine {result.engine}",
         *failure_lines(result.failures),
         _which_chip(result),
         f"accuracy   ideal {share(result.accuracy_ideal)}"
@@ -172,5 +172,5 @@ def verification_lines(result: Verification) -> list[str]:
         f"surrogate  agreement with spice {result.agreement:.4f}, logit error"
         f" {lsb(result.logit_rmse_lsb)} LSB rms, {lsb(result.logit_max_lsb)} LSB largest",
         f"absent     {result.note}" if result.note else control,
-        *(() if result.fresh is None else fresh_lines(result.fresh, result.images)),
+        *(() if result.fresh is None else fresh_lines(result.fresh, result.images, result.noun)),
     ]

@@ -96,8 +96,8 @@ def _judged(exact: FreshChips, spice: FreshChips, engine: str) -> FreshJudge:
     )
 
 
-def fresh_lines(found: FreshRecord, images: int) -> list[str]:
-    """Fresh chips in words."""
+def fresh_lines(found: FreshRecord, images: int, noun: str = "image") -> list[str]:
+    """Fresh chips in words, that have read so many images, each called a `noun`."""
     chips = len(found.samples)
     spread = ""
     if found.standard_deviation is not None:
@@ -105,8 +105,8 @@ def fresh_lines(found: FreshRecord, images: int) -> list[str]:
     lines = [
         f"fresh      {chips} chips of the same weights that training never saw"
         f" (samples {found.samples[0]} to {found.samples[-1]}), {_by_whom(found)}, the same"
-        f" {images} images: mean {found.mean:.4f}, minimum {found.minimum:.4f}{spread}"
-        + _lost(found.without_answer)
+        f" {images} {noun}s: mean {found.mean:.4f}, minimum {found.minimum:.4f}{spread}"
+        + _lost(found.without_answer, noun)
     ]
     if found.good is not None:
         lines.append(
@@ -118,8 +118,8 @@ def fresh_lines(found: FreshRecord, images: int) -> list[str]:
         values = ", ".join(f"{value:.4f}" for value in judge.accuracy)
         lines.append(
             f"           {len(judge.samples)} of them in {judge.engine} too: {values}; the same"
-            f" class as {found.engine} for {judge.agreement:.4f} of their images"
-            + _lost(judge.without_answer)
+            f" class as {found.engine} for {judge.agreement:.4f} of their {noun}s"
+            + _lost(judge.without_answer, noun)
         )
     return lines
 
@@ -143,11 +143,11 @@ def _by_whom(found: FreshRecord) -> str:
     return f"all of them in {found.engine}, since exact has no equations for the user's own blocks"
 
 
-def _lost(without_answer: Sequence[int]) -> str:
+def _lost(without_answer: Sequence[int], noun: str) -> str:
     if not any(without_answer):
         return ""
     chips = sum(count > 0 for count in without_answer)
-    return f"; {sum(without_answer)} images of {chips} chips without an answer, counted as wrong"
+    return f"; {sum(without_answer)} {noun}s of {chips} chips without an answer, counted as wrong"
 
 
 def fresh_csv(

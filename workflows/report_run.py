@@ -68,6 +68,7 @@ def report_run(run: Path) -> Path:
         ),
         hardware=_hardware(config, chip),
         n_images=verified.images,
+        noun=verified.noun,
         accuracy_float=verified.accuracy_float,
         accuracy={
             "ideal": verified.accuracy_ideal,
@@ -167,8 +168,8 @@ def _notes(record: runfolder.RunRecord, verified: Verification) -> tuple[str, ..
             ""
             if verified.accuracy_float_unclipped is None
             else "The floating-point program gets inputs clipped as the drivers clip them; without"
-            f" clipping it has {100 * verified.accuracy_float_unclipped:.1f} % of these images"
-            " right.",
+            f" clipping it has {100 * verified.accuracy_float_unclipped:.1f} % of these"
+            f" {verified.noun}s right.",
             f"In training {record.surrogate.sentence()}."
             if record.made_by == "train" and record.surrogate is not None
             else "",

@@ -201,6 +201,7 @@ def _summary(
         "accuracy_float": record.accuracy_float,
         "accuracy_surrogate": record.accuracy_trained,
         "test_images": len(split.test_y),
+        "noun": config.data.noun,
         "data": split.facts(),
         "epochs": config.train.epochs,
         "calibration_errors": [dataclasses.asdict(row) for row in trained.calibration.errors],

@@ -51,10 +51,10 @@ class Verification:
     what a fidelity without equations for the user's own blocks cannot say; `note` says so.
     `accuracy_float` has inputs clipped as the drivers clip them, `accuracy_float_unclipped` has
     not; it is None where nothing that is held out clips.
-    `images` of the `held_out` ones were read, by the chip that is `sample` of the study; `trained`
-    says that training knew this chip's offsets and gains. `fresh` are chips that it never saw.
-    `failures` has the failed images by reason. `poor_surrogate` says that the surrogate does not
-    stand for ngspice, or is empty.
+    `images` of the `held_out` ones were read, whatever they are (one is a `noun`), by the chip that
+    is `sample` of the study; `trained` says that training knew this chip's offsets and gains.
+    `fresh` are chips that it never saw. `failures` has the failed images by reason.
+    `poor_surrogate` says that the surrogate does not stand for ngspice, or is empty.
     """
 
     images: int
@@ -84,6 +84,7 @@ class Verification:
     accuracy_float_unclipped: float | None = None
     failures: tuple[Failure, ...] = ()
     poor_surrogate: str = ""
+    noun: str = "image"
 
 
 def verify_run(
@@ -173,8 +174,9 @@ def verify_run(
     sha256 = runfolder.write_npz(run / "verify.npz", arrays)
     wall_s = sum(wall for _, wall in reporter.stages)
     result = summarise(
-        codes, labels, read, accuracy_float=accuracy_float, wall_s=wall_s, arrays_sha256=sha256
-    )
+        codes, labels, read, accuracy_float=accuracy_float, wall_s=wall_s, arrays_sha256=sha256,
+        noun=config.data.noun,
+    )  # fmt: skip
     result = dataclasses.replace(
         result,
         note=note,
@@ -211,7 +213,7 @@ def image_count(images: int | Literal["all"] | None, config: Config, split: Spli
         return min(config.verify.images, held_out)
     if not 1 <= images <= held_out:
         raise InputError(
-            "there are not that many held-out images", where="--images", value=images,
+            f"there are not that many held-out {config.data.noun}s", where="--images", value=images,
             allowed=f"1 to {held_out}",
         )  # fmt: skip
     return images
@@ -282,6 +284,7 @@ def summarise(
     accuracy_float: float,
     wall_s: float,
     arrays_sha256: str,
+    noun: str = "image",
 ) -> Verification:
     """Compares the fidelities on the same images.
 
@@ -293,6 +296,7 @@ def summarise(
         accuracy_float: of the floating-point network on the same images.
         wall_s: seconds of the whole verification.
         arrays_sha256: of the file that holds the codes.
+        noun: what one of the images is called.
     """
     failed = np.isnan(codes["spice"]).any(axis=1)
     # A failed image has no prediction: -1 is no class.
@@ -333,17 +337,19 @@ def summarise(
         arrays_sha256=arrays_sha256,
         simulations=read.simulations,
         failures=failures(read.simulations),
-        poor_surrogate=_poor(differ, int((~failed).sum()), _rms(surrogate)),
+        poor_surrogate=_poor(differ, int((~failed).sum()), _rms(surrogate), noun),
+        noun=noun,
     )
 
 
-def _poor(differ: int, images: int, rmse_lsb: float | None) -> str:
+def _poor(differ: int, images: int, rmse_lsb: float | None, noun: str) -> str:
     """What is said of a surrogate that does not stand for ngspice; empty if it does.
 
     Args:
         differ: images for which the two name different classes; a single one says nothing.
         images: that ngspice answered.
         rmse_lsb: error of the surrogate's output codes.
+        noun: what one of the images is called.
     """
     if rmse_lsb is None:
         return ""
@@ -351,7 +357,7 @@ def _poor(differ: int, images: int, rmse_lsb: float | None) -> str:
         return ""
     return (
         f"THE SURROGATE DOES NOT STAND FOR THIS CIRCUIT: it disagrees with ngspice on {differ} of"
-        f" {images} images, its output codes are off by {rmse_lsb:.3g} LSB rms (allowed"
+        f" {images} {noun}s, its output codes are off by {rmse_lsb:.3g} LSB rms (allowed"
         f" {100 * MOST_DISAGREEING:.0f} % and {MOST_LOGIT_RMSE_LSB:.0f} LSB): what was trained or"
         " ranged through it is not what the circuit does; believe spice, and see the held-out"
         " errors of the calibration for the block that it does not describe"

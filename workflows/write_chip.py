@@ -133,6 +133,7 @@ def write_chip(run: Path, ngspice: Ngspice, reporter: Reporter) -> ChipWriting:
         judged=judged,
         wall_s=before_s + sum(wall for _, wall in reporter.stages[begun_stages:]),
         arrays_sha256=sha256,
+        noun=config.data.noun,
     )
     runfolder.write_json(run / "write.json", dataclasses.asdict(result))
     kept.clear()

@@ -20,6 +20,7 @@ class ChipWriting:
 
     Accuracies are of the held-out images that are verified too. An image without an answer in the
     simulator counts as wrong: `failed_target` and `failed_written` of them with either chip.
+    `noun` is what one of them is called.
     `reason` says why the loop ended early on a tile; empty if it did on none. `write` is `[write]`
     of the configuration, and `pulsed` are the cells that were not where they should be at once.
     Pulses and heat are those of the update surrogate; `judged` says how many times as much ngspice
@@ -59,6 +60,7 @@ class ChipWriting:
     judged: Judged
     wall_s: float
     arrays_sha256: str
+    noun: str = "image"
 
 
 def writing_lines(found: ChipWriting) -> list[str]:
@@ -90,8 +92,8 @@ def writing_lines(found: ChipWriting) -> list[str]:
         f" {found.energy_read_j:.3g} J by readings, {found.energy_given_j:.3g} J from the drivers",
         f"bound      {ratio_words(judged)}",
         f"accuracy   {found.accuracy_spice_target:.4f} with the targets,"
-        f" {found.accuracy_spice_written:.4f} as written, in {judged.engine}, {found.images} images"
-        f" (exact {found.accuracy_target:.4f}, {found.accuracy_written:.4f}){lost}",
+        f" {found.accuracy_spice_written:.4f} as written, in {judged.engine}, {found.images}"
+        f" {found.noun}s (exact {found.accuracy_target:.4f}, {found.accuracy_written:.4f}){lost}",
         f"disturb    at worst {in_words(found.worst_disturb)}, all pulses together",
         f"judge      {judged.cells} cells of the mean device in {len(judged.groups)} groups written"
         f" in {judged.engine}, as {judged.form}, on their whole tile: {apart}",

@@ -209,7 +209,7 @@ def test_a_trained_network_is_mapped_verified_and_reported_without_its_file(
     text = (run / "report" / "index.html").read_text()
     assert f"spiceloop map {folder}/my_net.py:make --config" in text
     assert record["title"] == "my_net.py:make on train.csv, 4-6-3"
-    assert f"without clipping it has {100 * free.mean():.1f} % of these images" in text
+    assert f"without clipping it has {100 * free.mean():.1f} % of these rows" in text
     assert "max_surrogate_error" in text  # of the training; nothing else of it played a part
     assert not re.search("^(hidden|activation|epochs|learning_rate) = ", text, re.MULTILINE)
     assert "virginica" in text

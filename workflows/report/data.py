@@ -175,6 +175,7 @@ class ReportData:
         sample: which chip of the study was verified.
         trained: whether training knew this chip's offsets and gains.
         fresh: chips of the same weights that training never saw; None if none were read.
+        noun: what one of the images is called.
     """
 
     title: str
@@ -212,6 +213,7 @@ class ReportData:
     sample: int = 0
     trained: bool = False
     fresh: FreshRecord | None = None
+    noun: str = "image"
 
     def __post_init__(self) -> None:
         """Checks that codes, labels and classes fit together."""

@@ -122,7 +122,7 @@ def headline(data: ReportData) -> tuple[str, ...]:
 
 def _accuracy_words(data: ReportData) -> str:
     spice, float_network = data.accuracy.get("spice"), data.accuracy_float
-    images = count(data.n_images, "image")
+    images = count(data.n_images, data.noun)
     if known(spice):
         words = (
             f"As a circuit in ngspice, the chip of this run classifies {percent(spice)} of {images}"
@@ -145,7 +145,7 @@ def which_chip(data: ReportData) -> str:
     of = f" of {data.held_out:,} held-out ones" if data.held_out > data.n_images else ""
     knew = ", whose offsets and gains training knew" if data.trained else ""
     return (
-        f"Shares of the same {count(data.n_images, 'image')}{of}, by one chip: sample"
+        f"Shares of the same {count(data.n_images, data.noun)}{of}, by one chip: sample"
         f" {data.sample} of the study{knew}."
     )
 
@@ -156,8 +156,8 @@ def _fresh_words(data: ReportData) -> str:
     fresh = data.fresh
     chips = count(len(fresh.samples), "fresh chip")
     words = (
-        f"Of the same images, {chips} of the same weights classify {percent(fresh.mean)} right in "
-        f"the mean, the worst {percent(fresh.minimum)}"
+        f"Of the same {data.noun}s, {chips} of the same weights classify {percent(fresh.mean)} "
+        f"right in the mean, the worst {percent(fresh.minimum)}"
     )
     if fresh.accuracy_min is not None and fresh.share is not None:
         words += (
@@ -173,7 +173,8 @@ def _agreement_words(data: ReportData) -> str:
         return "The surrogate was not compared with SPICE."
     parts = []
     if known(data.agreement):
-        parts.append(f"gives the same class as SPICE for {percent(data.agreement)} of the images")
+        share = percent(data.agreement)
+        parts.append(f"gives the same class as SPICE for {share} of the {data.noun}s")
     if known(data.logit_rmse_lsb):
         size = lsb(data.logit_rmse_lsb)
         parts.append(f"misses SPICE's output codes by {size} (root mean square)")
@@ -192,10 +193,10 @@ def _failed(data: ReportData) -> str:
     if data.n_images < 1:
         return ""
     if not data.failed:
-        return f"0 of {count(data.n_images, 'image')} failed in SPICE."
+        return f"0 of {count(data.n_images, data.noun)} failed in SPICE."
     return (
-        f"{data.failed:,} of {count(data.n_images, 'image')} failed in SPICE; they count as wrong "
-        "and as disagreeing, and stay in every count and figure."
+        f"{data.failed:,} of {count(data.n_images, data.noun)} failed in SPICE; they count as "
+        "wrong and as disagreeing, and stay in every count and figure."
     )
 
 
@@ -207,7 +208,7 @@ def _written(data: ReportData) -> str:
     return (
         f"Written pulse by pulse into {printable(one.device)}, {met:,} of {cells} are within half "
         f"a step of {one.levels} levels of their targets; so written, the network classifies "
-        f"{percent(one.accuracy_written)} of {count(one.n_images, 'image')} right in SPICE, with "
+        f"{percent(one.accuracy_written)} of {count(one.n_images, data.noun)} right in SPICE, with "
         f"the targets themselves {percent(one.accuracy_target)}."
     )
 
@@ -236,7 +237,7 @@ def _comparisons(data: ReportData) -> list[tuple[str, str, str]]:
             lsb(data.control_logit_rmse_lsb),
         ),
         ("largest error of an output code", lsb(data.logit_max_lsb), lsb(_largest(data, "ideal"))),
-        ("images without a SPICE result", failed, failed),
+        (f"{data.noun}s without a SPICE result", failed, failed),
     ]
 
 

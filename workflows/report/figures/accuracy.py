@@ -22,18 +22,18 @@ from workflows.report.text import NOT_MEASURED, count, known, percent
 ORDER = 10
 TITLE = "Accuracy, from the matrix product to the circuit"
 CAPTION = (
-    "Share of images classified correctly. Ideal is the mapped network without wires or "
+    "Share of inputs classified correctly. Ideal is the mapped network without wires or "
     "circuit limits; surrogate is the fast model that training uses; exact solves the equations "
     "of the wired arrays; SPICE is ngspice on the emitted netlist. Bars are 95 % Wilson intervals "
     "of a binomial share; the dashed line is the floating-point network before mapping. All "
-    "fidelities see the same images, so they may differ by less than their bars suggest."
+    "fidelities see the same inputs, so they may differ by less than their bars suggest."
 )
 
 
 def absent(data: ReportData) -> str:
     """Why there is nothing to draw."""
     if data.n_images < 1:
-        return "no images were verified"
+        return "nothing was verified"
     measured = any(known(data.accuracy.get(f)) for f in FIDELITIES)
     return "" if measured else "no accuracy was measured"
 
@@ -45,7 +45,7 @@ def note(data: ReportData) -> str:
         if data.failed
         else "none of them failed in SPICE"
     )
-    return f"n = {count(data.n_images, 'image')}, {failed}."
+    return f"n = {count(data.n_images, data.noun)}, {failed}."
 
 
 def _rows(data: ReportData) -> list[tuple[str, float, float, float]]:

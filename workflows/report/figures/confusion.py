@@ -19,7 +19,7 @@ ORDER = 40
 TITLE = "Confusion matrix of the circuit in SPICE"
 CAPTION = (
     "Rows are the true classes, columns the class with the largest SPICE code; right answers lie "
-    "on the diagonal. Numbers are images, the shade is the share of the row. Images without a "
+    "on the diagonal. Numbers are inputs, the shade is the share of the row. Inputs without a "
     "SPICE result stand in a column of their own."
 )
 _MOST_NUMBERS = 26  # classes; beyond, numbers would not be readable
@@ -32,7 +32,7 @@ def absent(data: ReportData) -> str:
     """Why there is nothing to draw."""
     if "spice" not in data.codes:
         return "the run recorded no SPICE codes"
-    return "" if len(data.labels) and data.class_names else "no images were verified"
+    return "" if len(data.labels) and data.class_names else "nothing was verified"
 
 
 def note(data: ReportData) -> str:
@@ -40,7 +40,7 @@ def note(data: ReportData) -> str:
     counts = confusion(data)
     right, missing = int(np.trace(counts[:, :-1])), int(counts[:, -1].sum())
     wrong = int(counts.sum()) - right - missing
-    return f"{count(right, 'image')} right, {wrong:,} wrong, {missing:,} without a result."
+    return f"{count(right, data.noun)} right, {wrong:,} wrong, {missing:,} without a result."
 
 
 def figure(data: ReportData) -> Figure:
@@ -113,7 +113,7 @@ def _mistakes(fig: Figure, x: float, height: float, counts: IntArray, names: lis
         fig.text(x / WIDTH_IN, y, what, **look)
         fig.text(right / WIDTH_IN, y, n, ha="right", **look)
 
-    line(0, "commonest mistakes, true → answer", "images", color=MUTED, fontsize=8.5)
+    line(0, "commonest mistakes, true → answer", "how often", color=MUTED, fontsize=8.5)
     for place, (true, answer) in enumerate(found, start=1):
         line(place, f"{names[true]} → {names[answer]}", str(wrong[true, answer]))
     if not found:

@@ -42,7 +42,7 @@ def absent(data: ReportData) -> str:
     found = _found(data)
     if not found:
         return "the run recorded no SPICE codes to compare with"
-    return "" if any(p.model.size for p in found.values()) else "no image has a SPICE result"
+    return "" if any(p.model.size for p in found.values()) else f"no {data.noun} has a SPICE result"
 
 
 def note(data: ReportData) -> str:

@@ -20,7 +20,7 @@ TITLE = "The verified chip among fresh ones"
 CAPTION = (
     "Fresh chips have the same weights; programming errors, offsets and gains are drawn anew, as "
     "further samples of the study, so training never saw them. Their mean says what the network "
-    "is worth. An image without an answer counts as wrong, and a chip of which none has one stays "
+    "is worth. An input without an answer counts as wrong, and a chip of which none has one stays "
     "in every number. The interval of the share is Wilson's, 95 %."
 )
 _COLOUR = "#1b6f87"
@@ -38,7 +38,7 @@ def note(data: ReportData) -> str:
     chips = count(len(found.samples), "fresh chip")
     lost = sum(found.without_answer)
     return (
-        f"{chips} by {found.engine}, {count(data.n_images, 'image')} each, those of the "
+        f"{chips} by {found.engine}, {count(data.n_images, data.noun)} each, those of the "
         f"verification, {lost:,} without an answer. The verified chip is sample {data.sample}"
         + (", and training knew its offsets and gains." if data.trained else ".")
     )

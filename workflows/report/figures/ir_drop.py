@@ -17,7 +17,7 @@ CAPTION = (
     "Share of the applied voltage that a cell does not get: it drops along the word line, the bit "
     "line, the driver and the sense node, and the amplifiers' offsets hold bit lines off ground, "
     "which can add to a cell's voltage where little is applied (below zero). Mean over the "
-    "verified images, larger drives counting more. Tiles are "
+    "verified inputs, larger drives counting more. Tiles are "
     "drawn as they are wired and share one colour scale: word line 0 at the top, "
     "drivers at the left, sense nodes at the bottom; bit line 3+ is the plus side of output 3. "
     "The ring marks the cell of each tile that is furthest from no loss; "

@@ -25,7 +25,7 @@ from workflows.report.text import count, lsb, significant
 ORDER = 20
 TITLE = "Every logit: model against SPICE"
 CAPTION = (
-    "Each dot is one output code of one image, in LSB of the output converter; on the grey "
+    "Each dot is one output code of one input, in LSB of the output converter; on the grey "
     "diagonal the model equals SPICE. Left: the calibrated surrogate. Right: the ideal model on "
     "the same axes, a negative control: it shows how far off a model is that ignores wires and "
     "circuit limits. Below: the difference, model minus SPICE."
@@ -40,7 +40,7 @@ def absent(data: ReportData) -> str:
         return "the run recorded no SPICE codes"
     if not any(model in data.codes for model in _MODELS):
         return "the run recorded no codes to compare with SPICE"
-    return "" if len(data.labels) else "no images were verified"
+    return "" if len(data.labels) else "nothing was verified"
 
 
 def note(data: ReportData) -> str:
@@ -48,10 +48,10 @@ def note(data: ReportData) -> str:
     missing = int((~has_result(data.codes["spice"])).sum())
     total = len(data.labels)
     if not missing:
-        return f"0 of {count(total, 'image')} failed in SPICE: every code is shown."
+        return f"0 of {count(total, data.noun)} failed in SPICE: every code is shown."
     return (
-        f"{missing} of {count(total, 'image')} failed in SPICE: the codes that the models give for "
-        "them are the crosses in the strip at the left."
+        f"{missing} of {count(total, data.noun)} failed in SPICE: the codes that the models give "
+        "for them are the crosses in the strip at the left."
     )
 
 
@@ -91,7 +91,7 @@ def _panel(top: Axes, bottom: Axes, model: str, found: Pairs, low: float, high: 
         worst = float(np.abs(found.error).max())
         aside(top, f"RMSE {significant(rmse)}, worst {lsb(worst)}, n = {found.model.size:,}")
     else:
-        aside(top, "no image has both results")
+        aside(top, "nothing has both results")
     top.tick_params(labelbottom=False)
     bottom.set_xlabel("SPICE code (LSB)")
     for ax in (top, bottom):

@@ -28,8 +28,8 @@ CAPTION = (
     "with exact, its error is that of the array whose currents are furthest off (relative, rms)."
 )
 _ACCURACIES = (
-    ("train_accuracy", "training images", FIDELITY_COLOUR["surrogate"], "--"),
-    ("test_accuracy", "test images", INK, "-"),
+    ("train_accuracy", "training share", FIDELITY_COLOUR["surrogate"], "--"),
+    ("test_accuracy", "held-out share", INK, "-"),
 )
 
 
@@ -45,7 +45,7 @@ def note(data: ReportData) -> str:
     if not data.held_out:
         return f"{epochs}."
     return (
-        f"{epochs}. Test images are all {data.held_out:,} held-out ones, before the cells'"
+        f"{epochs}. The held-out share is all {data.held_out:,} {data.noun}s, before the cells'"
         f" programming errors; the accuracies above are of {data.n_images:,} of them."
     )
 
