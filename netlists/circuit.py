@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import ClassVar, Literal
 
 from compact_models.errors import InputError
 from netlists.crossbar import Crossbar, CrossbarCells
@@ -58,23 +59,26 @@ class Vcvs:
 
 
 @dataclass(frozen=True)
-class BehaviouralVoltage:
-    """A voltage source whose value is an expression of node voltages and currents."""
+class Behavioural:
+    """A source whose value, `quantity`, is an expression of node voltages and currents."""
 
     name: str
     plus: str
     minus: str
     expression: str
+    quantity: ClassVar[Literal["V", "I"]]
 
 
-@dataclass(frozen=True)
-class BehaviouralCurrent:
-    """A current source from `plus` through itself to `minus`, given by an expression."""
+class BehaviouralVoltage(Behavioural):
+    """Of voltage."""
 
-    name: str
-    plus: str
-    minus: str
-    expression: str
+    quantity = "V"
+
+
+class BehaviouralCurrent(Behavioural):
+    """Of current, from `plus` through itself to `minus`."""
+
+    quantity = "I"
 
 
 @dataclass(frozen=True)

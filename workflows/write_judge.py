@@ -37,12 +37,11 @@ class GroupPlace:
     col: int
 
 
-@dataclass(frozen=True)
-class JudgedGroup:
-    """The same cells of the mean device, written by both.
+@dataclass(frozen=True, kw_only=True)
+class Tally:
+    """Cells of the mean device, written by both.
 
     Attributes:
-        place: where they are.
         cells: how many were written.
         met: within the tolerance, in the simulator.
         met_surrogate: the same by the surrogate.
@@ -53,10 +52,9 @@ class JudgedGroup:
         states_apart: the largest difference of a state after one and the same pulse, over all of
             these pulses and all cells of the tile, as a fraction of the state's range; None if
             the simulator had no answer.
-        reason: why the run failed; empty if it did not.
+        reason: why the first run that failed did; empty if none did.
     """
 
-    place: GroupPlace
     cells: int
     met: int
     met_surrogate: int
@@ -68,42 +66,35 @@ class JudgedGroup:
     reason: str
 
 
-@dataclass(frozen=True)
-class Judged:
-    """All groups together; see `JudgedGroup`.
+@dataclass(frozen=True, kw_only=True)
+class JudgedGroup(Tally):
+    """The cells of one group.
+
+    Attributes:
+        place: where they are.
+    """
+
+    place: GroupPlace
+
+
+@dataclass(frozen=True, kw_only=True)
+class Judged(Tally):
+    """All groups together.
 
     Attributes:
         engine: the simulator.
         form: in which it got the cells, `DeviceForm.label`.
         groups: one by one.
-        cells: of all groups.
-        met: likewise.
-        met_surrogate: likewise.
-        pulses: likewise.
-        pulses_surrogate: likewise.
-        energy_j: likewise [J].
-        energy_surrogate_j: likewise [J].
         pulses_ratio: the simulator's pulses over the surrogate's, the least and the greatest of
             the groups whose runs did not fail; None if there is none.
         energy_ratio: the same of the heat.
-        states_apart: the largest one.
-        reason: why the first run that failed did; empty if none did.
     """
 
     engine: str
     form: str
     groups: tuple[JudgedGroup, ...]
-    cells: int
-    met: int
-    met_surrogate: int
-    pulses: int
-    pulses_surrogate: int
-    energy_j: float
-    energy_surrogate_j: float
     pulses_ratio: Ratio | None
     energy_ratio: Ratio | None
-    states_apart: float | None
-    reason: str
 
 
 def judged_together(engine: str, form: str, groups: Sequence[JudgedGroup]) -> Judged:
@@ -115,8 +106,6 @@ def judged_together(engine: str, form: str, groups: Sequence[JudgedGroup]) -> Ju
         groups: one at least.
     """
     done = [one for one in groups if not one.reason]
-    pulses = [(one.pulses, one.pulses_surrogate) for one in done]
-    energies = [(one.energy_j, one.energy_surrogate_j) for one in done]
     return Judged(
         engine=engine,
         form=form,
@@ -128,8 +117,8 @@ def judged_together(engine: str, form: str, groups: Sequence[JudgedGroup]) -> Ju
         pulses_surrogate=sum(one.pulses_surrogate for one in groups),
         energy_j=sum(one.energy_j for one in groups),
         energy_surrogate_j=sum(one.energy_surrogate_j for one in groups),
-        pulses_ratio=_ratio(pulses),
-        energy_ratio=_ratio(energies),
+        pulses_ratio=_ratio([(one.pulses, one.pulses_surrogate) for one in done]),
+        energy_ratio=_ratio([(one.energy_j, one.energy_surrogate_j) for one in done]),
         states_apart=max(
             (one.states_apart for one in groups if one.states_apart is not None), default=None
         ),

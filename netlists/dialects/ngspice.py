@@ -9,8 +9,7 @@ import numpy as np
 
 from netlists.access import Access
 from netlists.circuit import (
-    BehaviouralCurrent,
-    BehaviouralVoltage,
+    Behavioural,
     Circuit,
     Drawn,
     Element,
@@ -121,10 +120,8 @@ def _element(item: Element, where: str) -> list[str]:
     if isinstance(item, Vcvs):
         control = f"{item.control_plus} {item.control_minus}"
         return [f"{name} {item.plus} {item.minus} {control} {number(item.gain)}"]
-    if isinstance(item, BehaviouralVoltage):
-        return _wrapped(f"{name} {item.plus} {item.minus} V={item.expression}")
-    if isinstance(item, BehaviouralCurrent):
-        return _wrapped(f"{name} {item.plus} {item.minus} I={item.expression}")
+    if isinstance(item, Behavioural):
+        return _wrapped(f"{name} {item.plus} {item.minus} {item.quantity}={item.expression}")
     return _instance(name, item)
 
 
