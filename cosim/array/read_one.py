@@ -16,12 +16,12 @@ from numpy.typing import NDArray
 
 from compact_models.errors import InputError, closest
 from cosim.array.in_ngspice import read_in_ngspice
+from cosim.array.reads.anchored_tile import closed_form
 from cosim.array.reads.exact import solved
 from cosim.array.surroundings import Ends, TileTransfer, TileWires, flipped
 from cosim.laws.passive import impossible_current
 from cosim.ngspice import Ngspice, Outcome, find_ngspice
 from cosim.nodal.lines import as_ohm
-from cosim.surrogate.wires import wire_model
 from netlists.array import ReadArray
 
 Array = NDArray[np.float64]
@@ -186,13 +186,7 @@ def _surrogate(array: ReadArray, input_v: Array, _ngspice: Ngspice | None, _jobs
     notes = []
 
     def closed(g: torch.Tensor, wires: TileWires, ends: Ends) -> TileTransfer:
-        model = wire_model(
-            *g.shape,
-            r_wordline_ohm=wires.r_wordline_ohm,
-            r_bitline_ohm=wires.r_bitline_ohm,
-            r_driver_ohm=ends.r_driver_ohm,
-            r_sense_ohm=ends.r_sense_ohm,
-        )
+        model = closed_form(g, wires, ends)
         outside = model.outside(g)
         notes.append(f"{outside}: use exact" if outside else "")
         transfer = model.with_losses(g)[0]

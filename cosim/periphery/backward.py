@@ -11,6 +11,7 @@ import torch
 from cosim.array.layout import TileLayout
 from cosim.array.surroundings import Ends
 from cosim.periphery.converters import driven
+from cosim.periphery.drawn import stacked_tiles
 from netlists.adcs import quantiser
 from netlists.backward.drawn import LayerBackward
 from netlists.backward.scale import feedback_ohm
@@ -51,23 +52,15 @@ class BackwardPeriphery:
         hardware: Hardware, plan: LayerPlan, layout: TileLayout, chips: Sequence[LayerBackward]
     ) -> BackwardPeriphery:
         """Stacks what was drawn for the layer on every chip."""
-
-        def cols(name: str, filled: float) -> torch.Tensor:
-            each = [[torch.from_numpy(getattr(tile, name)) for tile in one.tiles] for one in chips]
-            return torch.stack([layout.stack_cols(values, filled=filled) for values in each])
-
-        def rows(name: str, filled: float) -> torch.Tensor:
-            each = [[torch.from_numpy(getattr(tile, name)) for tile in one.tiles] for one in chips]
-            return torch.stack([layout.stack_rows(values, filled=filled) for values in each])
-
+        tiles, rows, cols = [one.tiles for one in chips], layout.stack_rows, layout.stack_cols
         return BackwardPeriphery(
             hardware,
             plan,
             layout,
-            cols("driver_gain", 1.0),
-            cols("driver_offset_v", 0.0),
-            rows("r_feedback_ohm", feedback_ohm(hardware, plan)),
-            rows("v_offset_v", 0.0),
+            stacked_tiles(tiles, "driver_gain", cols, 1.0),
+            stacked_tiles(tiles, "driver_offset_v", cols, 0.0),
+            stacked_tiles(tiles, "r_feedback_ohm", rows, feedback_ohm(hardware, plan)),
+            stacked_tiles(tiles, "v_offset_v", rows, 0.0),
             torch.stack([torch.from_numpy(one.adc_gain) for one in chips]),
             torch.stack([torch.from_numpy(one.adc_offset_v) for one in chips]),
         )

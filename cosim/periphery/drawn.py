@@ -11,12 +11,31 @@ import torch
 from numpy.typing import NDArray
 
 from cosim.array.layout import TileLayout
-from netlists.chip import LayerPeriphery
+from netlists.chip import LayerPeriphery, TilePeriphery
 from netlists.tiles import LayerPlan
 
 
-class _Stack(Protocol):
-    def __call__(self, values: list[torch.Tensor], *, filled: float) -> torch.Tensor: ...
+class Stack(Protocol):
+    """Lines of tiles as one tensor: `TileLayout.stack_rows` or `stack_cols`."""
+
+    def __call__(self, values: list[torch.Tensor], *, filled: float) -> torch.Tensor:
+        """[tile][line] as [tile, line], padded with `filled`."""
+        ...
+
+
+def stacked_tiles(
+    chips: Sequence[Sequence[TilePeriphery]], name: str, stack: Stack, filled: float
+) -> torch.Tensor:
+    """What was drawn under one name for the tiles of a layer, [chip, tile, line].
+
+    Args:
+        chips: the tiles of every chip.
+        name: of `TilePeriphery`.
+        stack: of the layer's layout.
+        filled: what lines have that are only padded.
+    """
+    each = [[torch.from_numpy(getattr(tile, name)) for tile in tiles] for tiles in chips]
+    return torch.stack([stack(values, filled=filled) for values in each])
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,9 +66,8 @@ class DrawnPeriphery:
     def of(plan: LayerPlan, layout: TileLayout, chips: Sequence[LayerPeriphery]) -> DrawnPeriphery:
         """Stacks what was drawn for the layer on every chip."""
 
-        def of_tiles(name: str, stack: _Stack, filled: float) -> torch.Tensor:
-            each = [[torch.from_numpy(getattr(tile, name)) for tile in one.tiles] for one in chips]
-            return torch.stack([stack(values, filled=filled) for values in each])
+        def of_tiles(name: str, stack: Stack, filled: float) -> torch.Tensor:
+            return stacked_tiles([one.tiles for one in chips], name, stack, filled)
 
         def of_outputs(name: str) -> torch.Tensor:
             values: list[NDArray[np.float64]] = [getattr(chip, name) for chip in chips]

@@ -95,6 +95,24 @@ class _Exact:
         return TileTransfer(exact.transfer_s.to(conductance_s), held_a)
 
 
+def closed_form(
+    like: torch.Tensor,
+    wires: TileWires,
+    ends: Ends,
+    weights: tuple[float, float, float, float] = THEORY,
+) -> WireModel:
+    """The closed form of wires between ends; arguments as of `anchored_tile`."""
+    return wire_model(
+        *like.shape[-2:],
+        **vars(wires),
+        r_driver_ohm=ends.r_driver_ohm,
+        r_sense_ohm=ends.r_sense_ohm,
+        weights=weights,
+        dtype=like.dtype,
+        device=like.device,
+    )
+
+
 def anchored_tile(
     like: torch.Tensor,
     wires: TileWires,
@@ -115,14 +133,6 @@ def anchored_tile(
     Raises:
         InputError: resistances that `wire_model` refuses, or the tolerance is not positive.
     """
-    closed = wire_model(
-        *like.shape[-2:],
-        **vars(wires),
-        r_driver_ohm=ends.r_driver_ohm,
-        r_sense_ohm=ends.r_sense_ohm,
-        weights=weights,
-        dtype=like.dtype,
-        device=like.device,
-    )
+    closed = closed_form(like, wires, ends, weights)
     held_v = None if ends.held_v is None else ends.held_v.to(like)
     return AnchoredTile(closed, held_v, _Exact(wires, ends), tolerance=tolerance)

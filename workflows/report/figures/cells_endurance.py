@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from cosim.training.endurance import LearntLayer
 from workflows.report.data import FloatArray, ReportData
 from workflows.report.figures import Table
-from workflows.report.style import MUTED, WIDTH_IN, percent_axis
+from workflows.report.histograms import MOST_PANELS, Panel, draw_histograms
+from workflows.report.style import MUTED
 from workflows.report.text import count, label, percent, significant
 
 ORDER = 93
@@ -18,8 +20,6 @@ CAPTION = (
     "per layer. A cell has to endure as many full pulses; the half pulses of its lines are not "
     "counted. Cells of inputs that are always zero are never asked."
 )
-MOST_LAYERS = 8
-PER_LINE = 4
 _BINS = 40
 
 
@@ -31,7 +31,7 @@ def absent(data: ReportData) -> str:
 def note(data: ReportData) -> str:
     """The busiest cell, and what is not drawn."""
     busiest = max(data.learnt, key=lambda one: one.says.steps_max).says
-    hidden = len(data.learnt) - MOST_LAYERS
+    hidden = len(data.learnt) - MOST_PANELS
     return (
         f"The busiest cell, in {busiest.layer}, was asked for"
         f" {count(busiest.steps_max, 'step')}."
@@ -52,30 +52,22 @@ def _counts(one: LearntLayer) -> FloatArray:
 
 def figure(data: ReportData) -> Figure:
     """Filled steps, share of the layer's cells per bin."""
-    layers = data.learnt[:MOST_LAYERS]
-    across = min(PER_LINE, max(len(layers), 2))
-    lines = -(-len(layers) // across)
-    fig = Figure(figsize=(WIDTH_IN, 0.5 + 2.2 * lines), layout="constrained")
-    axes = fig.subplots(lines, across, squeeze=False)
-    for ax, one in zip(axes.flat, layers, strict=False):
-        share = _counts(one) / one.cells.steps.size
-        ax.stairs(share, _edges(one), fill=True, color="#22768f", alpha=0.3)
-        ax.stairs(share, _edges(one), color="#22768f", linewidth=1.2)
-        ax.axvline(one.says.steps_median, color=MUTED, linestyle="--", linewidth=1.0)
-        ax.set_title(label(one.says.layer, 12))
+    layers = data.learnt[:MOST_PANELS]
+
+    def panel(one: LearntLayer) -> Panel:
         words = f"median {significant(one.says.steps_median)}"
         if one.says.never:
             words += f", never {percent(one.says.never)}"
-        ax.set_title(words, loc="right", fontsize=8, weight="normal", color=MUTED)
-        ax.set_xlim(left=min(0.0, float(_edges(one)[0])))
-        ax.tick_params(labelcolor=MUTED)
-        ax.grid(axis="y")
-        percent_axis(ax)
-    for ax in axes.flat[len(layers) :]:
-        ax.set_axis_off()
-    fig.supxlabel("steps that a cell was asked for (dashed: median)", fontsize=9)
-    fig.supylabel("share of cells", fontsize=9)
-    return fig
+        share = _counts(one) / one.cells.steps.size
+        return Panel(label(one.says.layer, 12), words, share, _edges(one))
+
+    def mark(ax: Axes, number: int) -> None:
+        median = layers[number].says.steps_median
+        ax.axvline(median, color=MUTED, linestyle="--", linewidth=1.0)
+        ax.set_xlim(left=min(0.0, float(_edges(layers[number])[0])))
+
+    axis = "steps that a cell was asked for (dashed: median)"
+    return draw_histograms([panel(one) for one in layers], axis=axis, shared=False, mark=mark)
 
 
 def table(data: ReportData) -> Table:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from cosim.training.endurance import LearntLayer
 from workflows.report.data import FloatArray, ReportData
 from workflows.report.figures import Table
-from workflows.report.figures.cells_endurance import MOST_LAYERS, PER_LINE
-from workflows.report.style import FAILED, MUTED, WIDTH_IN, percent_axis
+from workflows.report.histograms import MOST_PANELS, Panel, draw_histograms
+from workflows.report.style import FAILED
 from workflows.report.text import count, label, percent
 
 ORDER = 94
@@ -32,7 +33,7 @@ def note(data: ReportData) -> str:
     """How many cells are at a bound, and what is not drawn."""
     cells = sum(one.says.cells for one in data.learnt)
     at = sum(one.says.at_bound * one.says.cells for one in data.learnt) / cells
-    hidden = len(data.learnt) - MOST_LAYERS
+    hidden = len(data.learnt) - MOST_PANELS
     return f"{percent(at)} of {count(cells, 'cell')} are at a bound." + (
         f" {count(hidden, 'more layer')} in the CSV only." if hidden > 0 else ""
     )
@@ -53,32 +54,26 @@ def _counts(one: LearntLayer, edges_s: FloatArray) -> FloatArray:
 
 def figure(data: ReportData) -> Figure:
     """Filled steps, share of the layer's cells per bin, on the same axes."""
-    layers, edges_s = data.learnt[:MOST_LAYERS], _edges_s(data)
+    layers, edges_s = data.learnt[:MOST_PANELS], _edges_s(data)
     size, unit = (1e-6, "µS") if edges_s[-1] >= 1e-6 else (1e-9, "nS")
-    across = min(PER_LINE, max(len(layers), 2))
-    lines = -(-len(layers) // across)
-    fig = Figure(figsize=(WIDTH_IN, 0.5 + 2.2 * lines), layout="constrained")
-    axes = fig.subplots(lines, across, sharex=True, sharey=True, squeeze=False)
-    for ax, one in zip(axes.flat, layers, strict=False):
-        share = _counts(one, edges_s) / one.cells.conductance_s.size
-        for bound in (one.cells.low_s, one.cells.high_s):
+    panels = [
+        Panel(
+            label(one.says.layer, 12),
+            f"{percent(one.says.at_bound)} at a bound",
+            _counts(one, edges_s) / one.cells.conductance_s.size,
+            edges_s / size,
+        )
+        for one in layers
+    ]
+
+    def mark(ax: Axes, number: int) -> None:
+        for bound in (layers[number].cells.low_s, layers[number].cells.high_s):
             near, mid, far = (float(x) / size for x in np.quantile(bound, (0.05, 0.5, 0.95)))
             if far > near:
-                ax.axvspan(near, far, color=FAILED, alpha=0.08, linewidth=0)
+                ax.axvspan(near, far, color=FAILED, alpha=0.08, linewidth=0, zorder=0)
             ax.axvline(mid, color=FAILED, linestyle=":", linewidth=1.2)
-        ax.stairs(share, edges_s / size, fill=True, color="#22768f", alpha=0.3)
-        ax.stairs(share, edges_s / size, color="#22768f", linewidth=1.2)
-        ax.set_title(label(one.says.layer, 12))
-        words = f"{percent(one.says.at_bound)} at a bound"
-        ax.set_title(words, loc="right", fontsize=8, weight="normal", color=MUTED)
-        ax.tick_params(labelcolor=MUTED)
-        ax.grid(axis="y")
-        percent_axis(ax)
-    for ax in axes.flat[len(layers) :]:
-        ax.set_axis_off()
-    fig.supxlabel(f"conductance ({unit})", fontsize=9)
-    fig.supylabel("share of cells", fontsize=9)
-    return fig
+
+    return draw_histograms(panels, axis=f"conductance ({unit})", mark=mark)
 
 
 def table(data: ReportData) -> Table:

@@ -7,7 +7,7 @@ from matplotlib.figure import Figure
 
 from workflows.report.data import FloatArray, ReportData, TileData
 from workflows.report.figures import Table
-from workflows.report.style import MUTED, WIDTH_IN, percent_axis
+from workflows.report.histograms import PER_LINE, Panel, draw_histograms
 from workflows.report.text import count, label, significant
 from workflows.report.tile_grid import MOST_TILES
 
@@ -18,7 +18,6 @@ CAPTION = (
     "crowded at the lower end are the unused halves of differential pairs."
 )
 _BINS = 40
-_PER_LINE = 4
 
 
 def absent(data: ReportData) -> str:
@@ -56,27 +55,17 @@ def _counts(tile: TileData, edges_s: FloatArray) -> FloatArray:
 def figure(data: ReportData) -> Figure:
     """Filled steps, share of the tile's cells per bin."""
     tiles, edges_s = _shown(data), _edges_s(data)
-    across = min(_PER_LINE, max(len(tiles), 2))
-    lines = -(-len(tiles) // across)
-    fig = Figure(figsize=(WIDTH_IN, 0.5 + (1.9 if lines == 1 else 1.55) * lines),
-                 layout="constrained")  # fmt: skip
-    axes = fig.subplots(lines, across, sharex=True, sharey=True, squeeze=False)
-    for ax, tile in zip(axes.flat, tiles, strict=False):
-        share = _counts(tile, edges_s) / max(tile.conductance_s.size, 1)
-        ax.stairs(share, edges_s * 1e6, fill=True, color="#22768f", alpha=0.3)
-        ax.stairs(share, edges_s * 1e6, color="#22768f", linewidth=1.2)
+
+    def panel(tile: TileData) -> Panel:
         finite = tile.conductance_s[np.isfinite(tile.conductance_s)]
-        ax.set_title(label(tile.name, 15))
-        if finite.size:
-            words = f"median {significant(float(np.median(finite)) * 1e6)} µS"
-            ax.set_title(words, loc="right", fontsize=8, weight="normal", color=MUTED)
-        ax.grid(axis="y")
-        percent_axis(ax)
-    for ax in axes.flat[len(tiles) :]:
-        ax.set_axis_off()
-    fig.supxlabel("conductance (µS)", fontsize=9)
-    fig.supylabel("share of cells", fontsize=9)
-    return fig
+        median = significant(float(np.median(finite)) * 1e6) if finite.size else ""
+        share = _counts(tile, edges_s) / max(tile.conductance_s.size, 1)
+        words = f"median {median} µS" if median else ""
+        return Panel(label(tile.name, 15), words, share, edges_s * 1e6)
+
+    line_in = 1.9 if len(tiles) <= PER_LINE else 1.55
+    panels = [panel(tile) for tile in tiles]
+    return draw_histograms(panels, axis="conductance (µS)", line_in=line_in)
 
 
 def table(data: ReportData) -> Table:
