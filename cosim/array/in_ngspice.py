@@ -39,8 +39,8 @@ _MAX_VALUES = 32_000_000
 
 
 @dataclass(frozen=True, eq=False)
-class NgspiceRead:
-    """What ngspice says about one array.
+class Answer:
+    """What an engine says about one array.
 
     Args:
         current_a: out of the sensed lines, [batch, line]; NaN where it failed or was not reached.
@@ -64,7 +64,7 @@ def read_in_ngspice(
     *,
     jobs: int = 1,
     cells: DeviceCells | None = None,
-) -> list[NgspiceRead]:
+) -> list[Answer]:
     """Currents out of the sensed lines of arrays.
 
     A read that does not end well is a result. Nothing is started after it: arrays that have not
@@ -121,7 +121,7 @@ def read_in_ngspice(
             unread = {k for k, _ in parts[first + jobs :]}
             ends |= {k: failed for k in unread if ends[k] is _OK}
             break
-    return [NgspiceRead(current, engine, *ends[k]) for k, current in enumerate(currents)]
+    return [Answer(current, engine, *ends[k]) for k, current in enumerate(currents)]
 
 
 _End = tuple[Outcome, str, str]

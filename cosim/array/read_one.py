@@ -15,7 +15,7 @@ import torch
 from numpy.typing import NDArray
 
 from compact_models.errors import InputError, closest
-from cosim.array.in_ngspice import read_in_ngspice
+from cosim.array.in_ngspice import Answer, read_in_ngspice
 from cosim.array.reads.anchored_tile import closed_form
 from cosim.array.reads.exact import solved
 from cosim.array.surroundings import Ends, TileTransfer, TileWires, flipped
@@ -111,7 +111,7 @@ def read_array(
     )
 
 
-def _impossible(array: ReadArray, input_v: Array, answer: _Answer) -> str:
+def _impossible(array: ReadArray, input_v: Array, answer: Answer) -> str:
     """Why no circuit can give these currents; empty if one can."""
     conductance_s = array.crossbar.conductance_s
     if array.direction == "backward":
@@ -142,15 +142,6 @@ def _to_first_cells(array: ReadArray) -> tuple[Array, Array]:
     return array.driver_ohm + near[0], array.sense_ohm + near[1]
 
 
-@dataclass(frozen=True, eq=False)
-class _Answer:
-    current_a: Array
-    engine: str
-    outcome: Outcome = Outcome.OK
-    reason: str = ""
-    note: str = ""
-
-
 def _transfer(array: ReadArray, of: _Forward) -> TileTransfer:
     """Of an array in the direction in which it is read."""
     wires, held = array.crossbar.wires, None
@@ -167,17 +158,17 @@ def _transfer(array: ReadArray, of: _Forward) -> TileTransfer:
 _Forward = Callable[[torch.Tensor, TileWires, Ends], TileTransfer]
 
 
-def _ideal(array: ReadArray, input_v: Array, _ngspice: Ngspice | None, _jobs: int) -> _Answer:
+def _ideal(array: ReadArray, input_v: Array, _ngspice: Ngspice | None, _jobs: int) -> Answer:
     note = ""
     if array.has_opens:
         note = f"{_IDEAL} knows neither wires nor ends, so no opens either: use exact or spice"
     transfer = _transfer(array, lambda g, _wires, _ends: TileTransfer(g))
-    return _Answer(input_v @ transfer.transfer_s.numpy(), _IDEAL, note=note)
+    return Answer(input_v @ transfer.transfer_s.numpy(), _IDEAL, note=note)
 
 
-def _surrogate(array: ReadArray, input_v: Array, _ngspice: Ngspice | None, _jobs: int) -> _Answer:
+def _surrogate(array: ReadArray, input_v: Array, _ngspice: Ngspice | None, _jobs: int) -> Answer:
     if array.has_opens:
-        return _Answer(
+        return Answer(
             np.full((len(input_v), array.sensed), np.nan),
             _CLOSED,
             Outcome.INVALID,
@@ -195,22 +186,21 @@ def _surrogate(array: ReadArray, input_v: Array, _ngspice: Ngspice | None, _jobs
         return TileTransfer(transfer, at_rest)
 
     current = _transfer(array, closed).current_a(torch.from_numpy(input_v))
-    return _Answer(current.numpy(), _CLOSED, note=notes[0])
+    return Answer(current.numpy(), _CLOSED, note=notes[0])
 
 
-def _exact(array: ReadArray, input_v: Array, _ngspice: Ngspice | None, _jobs: int) -> _Answer:
+def _exact(array: ReadArray, input_v: Array, _ngspice: Ngspice | None, _jobs: int) -> Answer:
     current = _transfer(array, solved).current_a(torch.from_numpy(input_v)).numpy()
     # Behind an open there is no current, where the matrix leaves what rounding makes of it.
     current = np.where(np.isinf(_to_first_cells(array)[1]), 0.0, current)
-    return _Answer(current, "nodal solver")
+    return Answer(current, "nodal solver")
 
 
-def _spice(array: ReadArray, input_v: Array, ngspice: Ngspice | None, jobs: int) -> _Answer:
-    (read,) = read_in_ngspice([array], [input_v], ngspice or find_ngspice(), jobs=jobs)
-    return _Answer(read.current_a, read.engine, read.outcome, read.reason, read.note)
+def _spice(array: ReadArray, input_v: Array, ngspice: Ngspice | None, jobs: int) -> Answer:
+    return read_in_ngspice([array], [input_v], ngspice or find_ngspice(), jobs=jobs)[0]
 
 
-FIDELITIES: dict[str, Callable[[ReadArray, Array, Ngspice | None, int], _Answer]] = {
+FIDELITIES: dict[str, Callable[[ReadArray, Array, Ngspice | None, int], Answer]] = {
     "ideal": _ideal,
     "surrogate": _surrogate,
     "exact": _exact,
