@@ -7,6 +7,7 @@ import errno
 import fcntl
 import itertools
 import os
+import secrets
 import tempfile
 from pathlib import Path
 
@@ -23,27 +24,32 @@ def write_bytes_atomic(path: Path, data: bytes) -> None:
     Raises:
         InputError: the folder cannot be written or the disk is full. Nothing is left behind.
     """
-    temporary: str | None = None
+    temporary: Path | None = None
     try:
-        handle, temporary = tempfile.mkstemp(
-            prefix=f".{path.name}.", suffix=".part", dir=path.parent
-        )
+        part = part_beside(path)
+        handle = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
+        temporary = part
         with os.fdopen(handle, "wb") as stream:
             with contextlib.suppress(OSError):  # a file system without locks
                 fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)  # see `scratch`
             stream.write(data)
             stream.flush()
             os.fsync(stream.fileno())
-            umask = os.umask(0)
-            os.umask(umask)
-            Path(temporary).chmod(0o666 & ~umask)  # mkstemp makes it private to its owner
-            Path(temporary).replace(path)
+            temporary.replace(path)
             temporary = None
     except OSError as error:
         raise unwritable(path, error) from error
     finally:
         if temporary is not None:
-            Path(temporary).unlink(missing_ok=True)
+            temporary.unlink(missing_ok=True)
+
+
+def part_beside(path: Path) -> Path:
+    """A name that nobody has, beside a place, for what is moved there once it is whole.
+
+    Unlike those of `tempfile`, what is made under it is open to whom the user's umask allows.
+    """
+    return path.with_name(f".{path.name}.{secrets.token_hex(6)}.part")
 
 
 def write_text_atomic(path: Path, text: str) -> None:

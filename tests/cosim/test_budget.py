@@ -12,7 +12,7 @@ from cosim.budget.budget import Budget
 
 ROOT = Path(__file__).parents[2]
 # The process, and what belongs to all of it.
-ASKED = re.compile(r"sched_getaffinity|cpu_count|set_num_threads\(|set_num_interop|environ\[.*\] =")
+ASKED = re.compile(r"sched_getaffinity|cpu_count|set_num_\w*threads\(|umask\(|environ\[.*\] =")
 
 
 def test_only_the_budget_asks_the_process() -> None:

@@ -16,7 +16,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from compact_models.errors import InputError
-from compact_models.files import unwritable, write_text_atomic
+from compact_models.files import part_beside, unwritable, write_text_atomic
 from compact_models.scratch import take_lock
 from workflows.report.data import ReportData
 from workflows.report.figures import find_figures
@@ -47,12 +47,11 @@ def build_report(data: ReportData, folder: Path) -> Path:
     new: Path | None = None
     held: int | None = None
     try:
-        new = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", suffix=".part", dir=folder.parent))
+        part = part_beside(folder)
+        part.mkdir()
+        new = part
         with contextlib.suppress(OSError):  # a file system without locks
             held = take_lock(new)  # what nobody holds counts as abandoned
-        umask = os.umask(0)
-        os.umask(umask)
-        new.chmod(0o777 & ~umask)  # mkdtemp makes it private to its owner
         _write(data, new)
         _swap(new, folder)
     except OSError as error:
