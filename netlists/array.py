@@ -126,7 +126,6 @@ def array_circuit(
     array: ReadArray,
     *,
     title: str,
-    header: tuple[str, ...] = (),
     cell: Subcircuit | ForeignSubcircuit | ModelCard | None = None,
 ) -> Circuit:
     """The circuit of an array: inputs `in_<driven line>`, currents through `vsense_<sensed line>`.
@@ -136,7 +135,6 @@ def array_circuit(
     Args:
         array: the array.
         title: first line of the deck.
-        header: further comment lines.
         cell: the cell's block, ports (wl, bl), with the parameter g, or those that the crossbar's
             states name; or the card of a compiled model with these. Without it the ohmic cell.
     """
@@ -175,4 +173,4 @@ def array_circuit(
             items.append(Resistor(f"rsense_{line}", f"{sense}_{line}", end, resistance))
         items.append(VoltageSource(f"vsense_{line}", end, "0", held[line]))
     blocks = (tile,) if isinstance(block, ModelCard) else (block, tile)
-    return Circuit(title, blocks, tuple(items), header)
+    return Circuit(title, blocks, tuple(items))

@@ -57,7 +57,7 @@ def said_of_measuring(progress: OnProgress, say: Callable[[str], None], folder: 
             said = True
             say(
                 "    what a pulse does is measured now, once for a device, its numbers and a pulse;"
-                f" it is kept in {folder}, and lost if it is stopped before its end"
+                f" it is kept in {folder}; stopped before its end, it goes on from there next time"
             )
         progress(done, total)
 

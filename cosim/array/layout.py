@@ -259,10 +259,9 @@ class TileLayout:
             live = self.live_cols
         return (live.flatten().cumsum(0).reshape(live.shape) - 1).masked_fill(~live, 0)
 
-    def stack_cells(self, values: Sequence[torch.Tensor], *, filled: float = 0.0) -> torch.Tensor:
-        """[tile] -> [row, col] as [tile, row, col], padded with `filled`."""
-        shape = (self.tiles, self.tile_rows, self.tile_cols)
-        stacked = values[0].new_full(shape, filled)
+    def stack_cells(self, values: Sequence[torch.Tensor]) -> torch.Tensor:
+        """[tile] -> [row, col] as [tile, row, col], padded with 0."""
+        stacked = values[0].new_zeros(self.tiles, self.tile_rows, self.tile_cols)
         for number, one in enumerate(values):
             stacked[number][self.live(number)] = one
         return stacked

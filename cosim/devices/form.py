@@ -70,22 +70,19 @@ def device_form(
     return _compiled(memristor.compiled(model, parameter_set)[1], ngspice, refuse=bool(compiled))
 
 
-def held_form(device: CellDevice, ngspice: Ngspice, *, compiled: bool | None = None) -> DeviceForm:
+def held_form(device: CellDevice, ngspice: Ngspice) -> DeviceForm:
     """The form of cells that are read while their states stand still.
 
-    A current that is proportional to the voltage is a linear element in any case.
+    Compiled where that is possible; a current that is proportional to the voltage is a linear
+    element in any case.
 
     Args:
         device: what the cells are.
         ngspice: who gets them.
-        compiled: as in `device_form`.
-
-    Raises:
-        InputError: as `device_form`.
     """
-    if compiled is False or (compiled is None and is_linear(device.model)):
+    if is_linear(device.model):
         return B_SOURCES
-    return _compiled(held.compiled(device)[1], ngspice, refuse=bool(compiled))
+    return _compiled(held.compiled(device)[1], ngspice, refuse=False)
 
 
 def _compiled(text: str, ngspice: Ngspice, *, refuse: bool) -> DeviceForm:

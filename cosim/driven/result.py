@@ -58,10 +58,8 @@ Engine = Callable[[PulsedArray], PulseResult]
 """Carries an array through its stimulus."""
 
 
-def lost(
-    array: PulsedArray, engine: str, reason: str, outcome: Outcome = Outcome.NO_CONVERGENCE
-) -> PulseResult:
-    """No result."""
+def lost(array: PulsedArray, engine: str, reason: str) -> PulseResult:
+    """No result: nothing was found that solves the array."""
     nothing = np.full(array.shape, np.nan)
     states = {x.name: nothing for x in array.model.states}
-    return PulseResult(states, nothing, float("nan"), engine, outcome, reason)
+    return PulseResult(states, nothing, float("nan"), engine, Outcome.NO_CONVERGENCE, reason)

@@ -31,6 +31,8 @@ EDGE = 0.02
 """Rise and fall, over the width."""
 PULSES = 40
 """How many pulses a sweep of the range should take."""
+MOST_COUNTED = 10_000
+"""Pulses; more are not counted."""
 _FEW, _MANY = 20, 100
 MARGIN = 0.05
 """A level that is beyond a threshold by less, as a part of it, hangs on millivolts of a driver."""
@@ -87,16 +89,16 @@ def near_threshold(model: CompactModel, parameter_set: ParameterSet, pulse: Puls
     return None
 
 
-def missed_aim(pulses_up: int, pulses_down: int, *, most: int = 10_000) -> str:
+def missed_aim(pulses_up: int, pulses_down: int) -> str:
     """Which sweep takes too few pulses or too many, in words; empty where both are as aimed at.
 
     Args:
         pulses_up: of a sweep up.
         pulses_down: of one down.
-        most: where counting ended.
     """
     missed = [
-        f"{count:,}{' or more' if count >= most else ''} pulse{'' if count == 1 else 's'} {name}"
+        f"{count:,}{' or more' if count >= MOST_COUNTED else ''}"
+        f" pulse{'' if count == 1 else 's'} {name}"
         for name, count in (("up", pulses_up), ("down", pulses_down))
         if not _FEW <= count <= _MANY
     ]

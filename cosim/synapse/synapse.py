@@ -20,6 +20,7 @@ from cosim.devices.polarity import conductance_s, place_states
 from cosim.devices.switching_time import switching_state
 from cosim.ngspice import Ngspice
 from cosim.surrogate.update import UpdateSurrogate
+from cosim.synapse.default_pulses import MOST_COUNTED
 from cosim.synapse.place_map import READ_V, PlaceMap, place_map
 from cosim.synapse.verdicts import no_states, settled
 from cosim.tables.kept_points import KeptPoints
@@ -30,7 +31,6 @@ from netlists.pulse import Pulse
 Array = NDArray[np.float64]
 
 _EVEN = 201  # weights at which steps are fitted
-_MOST = 10_000
 _TAIL = 0.9  # weight from which a train counts as having arrived, either way
 _FEWEST = 10  # pulses of a train
 _BEYOND = 1.15  # of the pulses that a train needs are shown, so that one sees where it ends
@@ -251,7 +251,7 @@ def characterise(
     ends = torch.tensor([0.0, 1.0], dtype=torch.float64)
     state_ends = place_states(torch_model(model), parameter_set, index, ends)[index]
     meaningless = no_states(largest, weight, step_up, step_down)
-    pulses_up, pulses_down = found.pulses_up(_MOST), found.pulses_down(_MOST)
+    pulses_up, pulses_down = found.pulses_up(MOST_COUNTED), found.pulses_down(MOST_COUNTED)
     from_low, train_up, top = _train(found, found.low, pulses_up, up=True)
     _, train_down, _ = _train(found, top, pulses_down, up=False)
     return Synapse(
@@ -331,25 +331,25 @@ def _finer(
 
 
 def _crossing(found: PlaceMap, *, up: bool) -> int:
-    """Pulses from 5 % to 95 % of the range of conductance, or back; `_MOST` if they are more."""
+    """Pulses from 5 % to 95 % of the range of conductance, or back; `MOST_COUNTED` if more."""
     ends = np.interp([-_TAIL, _TAIL], found.weight(found.place), found.place)
     low, high = float(ends[0]), float(ends[1])
     now, last, after = (low, high, found.after_up) if up else (high, low, found.after_down)
-    for k in range(_MOST):
+    for k in range(MOST_COUNTED):
         if now >= last if up else now <= last:
             return k
         now = after(now)
-    return _MOST
+    return MOST_COUNTED
 
 
 def _train(found: PlaceMap, first: float, least: int, *, up: bool) -> tuple[int, int, float]:
     """Pulses in one direction that lead all but to the end, those to be shown, and their end."""
     goal = float(np.interp(_TAIL if up else -_TAIL, found.weight(found.place), found.place))
     after = found.after_up if up else found.after_down
-    now, there, shown, k = first, _MOST, _MOST, 0
+    now, there, shown, k = first, MOST_COUNTED, MOST_COUNTED, 0
     while k < shown:
-        if there == _MOST and (now >= goal if up else now <= goal):
-            there, shown = k, min(max(int(_BEYOND * max(k, least)) + 3, _FEWEST), _MOST)
+        if there == MOST_COUNTED and (now >= goal if up else now <= goal):
+            there, shown = k, min(max(int(_BEYOND * max(k, least)) + 3, _FEWEST), MOST_COUNTED)
         now, k = after(now), k + 1
     return there, k, now
 

@@ -20,6 +20,7 @@ from cosim.surrogate.update_level import leading_level
 
 Array = NDArray[np.float64]
 
+_STILL = 1e-4  # of the range: a state that moves by less is at rest
 _SEEN = 2e-4  # of the range: a smaller move says nothing of what a pulse was
 _TOO_LITTLE = 0.98  # the share of a cell that has not moved, over what it was taken for
 _LEAST_STEP = 5e-3  # of the range: a pulse that moves its middle by less writes nothing
@@ -184,15 +185,12 @@ def quiet_rule(surrogate: UpdateSurrogate, part: float, *, most_gain: float = 1.
     return Predicted(surrogate, surrogate, limits_v if writes else range_v)
 
 
-def quiet_limits_v(
-    surrogate: UpdateSurrogate, part: float, *, still: float = 1e-4
-) -> tuple[float, float]:
+def quiet_limits_v(surrogate: UpdateSurrogate, part: float) -> tuple[float, float]:
     """The highest amplitudes of either sign whose `part` moves no state.
 
     Args:
         surrogate: of the device and the pulse.
         part: of the amplitude, that half-selected cells see, 0 to 1; 0 is no limit.
-        still: by how much of its range a state may move and still count as at rest.
     """
     low_v, high_v = surrogate.range_v
     if part == 0:
@@ -201,7 +199,7 @@ def quiet_limits_v(
     limits = []
     for end_v, level_v in ((low_v, -surrogate.voltage_v), (high_v, surrogate.voltage_v)):
         mine = level_v > 0
-        moving = level_v[mine & (change > still)]
+        moving = level_v[mine & (change > _STILL)]
         first = float(moving.min()) if moving.numel() else float("inf")
         rests = level_v[mine & (level_v < first)]
         quiet = float(rests.max()) if rests.numel() else 0.0

@@ -23,7 +23,7 @@ def test_what_is_faster_is_said_at_the_first_long_estimate_and_once() -> None:
     assert seen == [(1, 10), (2, 10), (3, 10)]
 
 
-def test_measuring_says_once_where_it_is_kept_and_that_it_can_be_lost() -> None:
+def test_measuring_says_once_where_it_is_kept_and_that_it_can_be_stopped() -> None:
     said: list[str] = []
     progress = said_of_measuring(lambda *_: None, said.append, Path("/kept/here"))
     assert said == []  # from the cache: nothing is measured
@@ -31,4 +31,4 @@ def test_measuring_says_once_where_it_is_kept_and_that_it_can_be_lost() -> None:
     progress(2, 10)
     (words,) = said
     assert "once for a device" in words
-    assert "kept in /kept/here, and lost if it is stopped" in words
+    assert "kept in /kept/here; stopped before its end, it goes on" in words

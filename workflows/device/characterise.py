@@ -26,7 +26,6 @@ if TYPE_CHECKING:
 
 ENGINES = ("torch", "ngspice")
 _NO_SPACE = "\N{NO-BREAK SPACE}"
-_MOST = 10_000  # pulses; more are not counted
 _COVERED = 0.9  # of the range of conductance: a train that covers less has not switched the cell
 _SURE = 0.02  # weight: a larger error of the surrogate, 1 % of the range, is told
 Answer = tuple[dict[str, Any], list[str], int]
@@ -289,7 +288,9 @@ def _sweep(one: Synapse, of_state: int, of_conductance: int) -> str:
 
 
 def _counted(pulses: int) -> str:
-    return f"{pulses:,}" if pulses < _MOST else f"{_MOST:,} or more"
+    from cosim.synapse.default_pulses import MOST_COUNTED
+
+    return f"{pulses:,}" if pulses < MOST_COUNTED else f"{MOST_COUNTED:,} or more"
 
 
 def _lines(
