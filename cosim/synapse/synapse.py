@@ -192,6 +192,7 @@ def characterise(
     down: Pulse,
     *,
     source: Ngspice | None = None,
+    decks: int = 1,
     effort: Effort | None = None,
     report: Report | None = None,
     kept: KeptPoints | None = None,
@@ -204,6 +205,7 @@ def characterise(
         up: the pulse that raises the conductance.
         down: the pulse that lowers it.
         source: who measures: an ngspice, or None for torch.
+        decks: that it solves at a time.
         effort: how finely, see `calibrate_update`.
         report: called with points done and points in all.
         kept: see `measure_update`.
@@ -217,7 +219,7 @@ def characterise(
         range_v = (min(0.0, *levels), max(0.0, *levels))
         return calibrate_update(
             model, parameter_set, pulse, range_v,
-            ngspice=source, effort=effort, report=report, kept=kept,
+            ngspice=source, decks=decks, effort=effort, report=report, kept=kept,
         )  # fmt: skip
 
     if up.timing_s == down.timing_s:

@@ -33,7 +33,6 @@ _TOLERANCE = 1e-7  # of torch
 _AT_ONCE = 1000  # cells in torch: as fast as all together, and it can be said how far it is
 _CELLS = 128  # of a deck
 _STEPS = 400  # of ngspice's through a pulse at least: states right to some 1e-4 of their change
-_SIDE_BY_SIDE = 2  # decks
 
 
 def in_torch(
@@ -144,6 +143,7 @@ def in_ngspice(
     ngspice: Ngspice,
     *,
     form: DeviceForm,
+    decks: int = 1,
     report: Callable[[int, int], None] | None = None,
     kept: KeptPoints | None = None,
 ) -> Measure:
@@ -157,6 +157,7 @@ def in_ngspice(
         pulse: whose timing is used.
         ngspice: from `find_ngspice`.
         form: in which it gets the device, from `device_form`.
+        decks: at a time.
         report: called with points done and points in all.
         kept: what need not be measured again, and gets what is.
     """
@@ -211,7 +212,7 @@ def in_ngspice(
         order = np.argsort(voltage_v, kind="stable")
         pieces = [order[k : k + _CELLS] for k in range(0, len(order), _CELLS)]
         found: list[Measured] = []
-        with ThreadPoolExecutor(_SIDE_BY_SIDE) as pool:
+        with ThreadPoolExecutor(decks) as pool:
             for one in pool.map(lambda some: piece(x[some], voltage_v[some]), pieces):
                 found.append(one)
                 if report is not None:

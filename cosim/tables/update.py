@@ -91,6 +91,7 @@ def calibrate_update(
     *,
     ngspice: Ngspice | None = None,
     compiled: bool | None = None,
+    decks: int = 1,
     effort: Effort | None = None,
     report: Report | None = None,
     kept: KeptPoints | None = None,
@@ -104,6 +105,7 @@ def calibrate_update(
         range_v: likewise.
         ngspice: likewise.
         compiled: see `update_form`.
+        decks: see `measure_update`.
         effort: likewise.
         report: likewise.
         kept: likewise.
@@ -117,7 +119,7 @@ def calibrate_update(
     form = update_form(model, parameter_set, ngspice, compiled)
     return measure_update(
         model, parameter_set, pulse, range_v,
-        ngspice=ngspice, form=form, effort=effort, report=report, kept=kept,
+        ngspice=ngspice, form=form, decks=decks, effort=effort, report=report, kept=kept,
     ).surrogate()  # fmt: skip
 
 
@@ -154,6 +156,7 @@ def measure_update(
     *,
     ngspice: Ngspice | None = None,
     form: DeviceForm = B_SOURCES,
+    decks: int = 1,
     effort: Effort | None = None,
     report: Report | None = None,
     kept: KeptPoints | None = None,
@@ -168,6 +171,7 @@ def measure_update(
         range_v: the least and the greatest level [V].
         ngspice: who measures; None is torch.
         form: in which ngspice gets the device, from `update_form`.
+        decks: that it solves at a time.
         effort: how fine; None is `effort_of`.
         report: called with steps done and steps in all, half of them the search for levels, which
             may need fewer than are allowed.
@@ -201,8 +205,9 @@ def measure_update(
         source = in_torch(model, parameter_set, pulse, report=measured, kept=kept)
     else:
         source = in_ngspice(
-            model, parameter_set, pulse, ngspice, form=form, report=measured, kept=kept
-        )
+            model, parameter_set, pulse, ngspice,
+            form=form, decks=decks, report=measured, kept=kept,
+        )  # fmt: skip
     rng = component_rng(_SEED, 0, "update surrogate, held out")
     x = rng.random(wanted.held_out)
     v = range_v[0] + (range_v[1] - range_v[0]) * rng.random(wanted.held_out)

@@ -80,6 +80,7 @@ def characterise_device(request: Request, reporter: Reporter) -> Answer:
     numbers = find_set(model, request.params)
     _check_numbers(request, model, numbers)
 
+    from cosim.budget.budget import Budget
     from cosim.ngspice import find_ngspice
     from cosim.synapse.default_pulses import default_pulses
     from cosim.synapse.place_map import UnsolvedError
@@ -101,8 +102,9 @@ def characterise_device(request: Request, reporter: Reporter) -> Answer:
     try:
         with reporter.stage(f"one pulse from every state, {request.engine}") as on_progress:
             synapse = characterise(
-                model, numbers, up, down, source=source, report=on_progress, kept=kept
-            )
+                model, numbers, up, down,
+                source=source, decks=Budget.of_process().decks, report=on_progress, kept=kept,
+            )  # fmt: skip
     except UnsolvedError as error:
         return {"error": str(error)}, [str(error)], 1
     kept.clear()
