@@ -13,6 +13,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 import torch
@@ -28,24 +29,31 @@ from cosim.array.surroundings import TileTransfer
 _FIRST, _LATER, _FORGETS = 2.0, 2.0, 0.7
 
 
-@dataclass(eq=False)
+@dataclass(frozen=True, eq=False)
 class _Base:
     """The cells at the last computation of the transfers, and these.
 
     A transfer elsewhere is `planes + of_w (w - w there)`.
     """
 
+    turned: bool  # of a backward read
     w: torch.Tensor  # [chip, side, row, out]
     of_w: torch.Tensor  # current per volt and weight, [chip, side, row, out]
     planes: torch.Tensor  # the transfers, likewise
     held_a: torch.Tensor | None  # current where nothing is driven, [chip, tile, line]
     sums: torch.Tensor  # of the transfers to every line, [chip, tile, line]
     size: torch.Tensor  # of the conductances, Frobenius, [chip, tile]
+    rate_of_w: NDArray[np.float64]  # `rate` by weights, [chip, row block, block of outputs]
     rate: torch.Tensor  # error of a tile's transfer per movement, both relative, [chip, tile]
     exact: bool  # the transfer is the conductance, wherever cells move
 
+    @cached_property
+    def on_host(self) -> tuple[NDArray[Any], NDArray[Any]]:
+        """`of_w` and `w` as loops take them."""
+        return self.of_w.numpy(), self.w.numpy()
 
-@dataclass(eq=False)
+
+@dataclass(frozen=True, eq=False)
 class _Followed:
     """Values that go with the cells, brought up to date where word lines had pulses.
 
@@ -55,13 +63,17 @@ class _Followed:
         rows: word lines whose cells may have moved since, [chip, row].
         squares: of what weights have moved, by side and block of outputs, [chip, side, row, block].
         added: sums of what transfers have grown by, likewise.
+        held_a: see `Blocks`.
+        sums_s: likewise.
     """
 
     now: torch.Tensor
-    start: torch.Tensor
+    start: NDArray[Any]
     rows: NDArray[np.bool_]
     squares: NDArray[np.float64]
     added: NDArray[np.float64]
+    held_a: torch.Tensor | None
+    sums_s: torch.Tensor
 
 
 @dataclass(frozen=True, eq=False)
@@ -134,16 +146,15 @@ class PairMatrix:
             w: weights of the cells, [chip, side, row, out].
             turned: of a backward read.
         """
-        found, base = self._near(w, "pairs" if turned else "planes"), self._base
-        if found is None or base is None:
+        found = self._near(w, "pairs" if turned else "planes")
+        if found is None:
             return None
-        arranged = self.layout.row_blocks_of if turned else self.layout.col_blocks_of
-        held = None if base.held_a is None else arranged(base.held_a.unsqueeze(-2))
-        sums = arranged(base.sums.unsqueeze(-2))
         if not turned:
-            return Blocks(found.now, held, sums)
+            return Blocks(found.now, found.held_a, found.sums_s)
+        if found.held_a is None:
+            return Blocks(found.now[:, 0], None, found.sums_s)
         added = torch.from_numpy(found.added.sum(1)).to(w).movedim(-1, 1).unsqueeze(-2)
-        return Blocks(found.now[:, 0], held, sums, sums + added)
+        return Blocks(found.now[:, 0], found.held_a, found.sums_s, found.sums_s + added)
 
     def tiles_moved_to(self, w: torch.Tensor, *, turned: bool) -> TileTransfer | None:
         """The same tile by tile, for drivers that differ from one to the next.
@@ -173,40 +184,35 @@ class PairMatrix:
         if found is None:
             found = self._begun(base, what)
             self._followed[what] = found
-        self._bring(found, base, w)
+        of_w, before = base.on_host
+        row_block, out_edges = self.layout.blocks
+        now, weights, moving = found.now.numpy(), w.numpy(), len(self.cells.moving)
+        errors = [
+            follow_rows(
+                found.rows[chip], now[chip], found.start[chip], of_w[chip], weights[chip],
+                before[chip], moving, row_block, out_edges, base.rate_of_w[chip],
+                found.squares[chip], found.added[chip],
+            )
+            for chip in range(len(now))
+        ]  # fmt: skip
         if base.exact:
             return found
-        squares = np.add.reduceat(found.squares.sum(1), self.layout.row_edges[:-1], axis=1)
-        moved = self.cells.slope_s * np.sqrt(squares.reshape(len(squares), -1))
-        self.estimate = float((base.rate.numpy() * moved / base.size.numpy()).max())
+        self.estimate = errors[0] if len(errors) == 1 else float(np.max(errors))
         return found if self.estimate <= self.tolerance else None
 
     def _begun(self, base: _Base, what: str) -> _Followed:
-        planes = base.planes
+        planes, layout = base.planes, self.layout
         start = planes if what == "planes" else planes[:, :1] - planes[:, 1:]
         chips, _, rows, _ = planes.shape
-        squares = np.zeros((chips, len(self.cells.moving), rows, self.layout.out_blocks))
+        squares = np.zeros((chips, len(self.cells.moving), rows, layout.out_blocks))
         every = np.ones((chips, rows), np.bool_)
-        return _Followed(start.clone(), start, every, squares, np.zeros_like(squares))
-
-    def _bring(self, found: _Followed, base: _Base, w: torch.Tensor) -> None:
-        """Up to date, where word lines had pulses."""
-        edges = self.layout.blocks[1]
-        now, start = found.now.numpy(), found.start.numpy()
-        for chip, rows in enumerate(found.rows):
-            if not rows.any():
-                continue
-            for side in self.cells.moving:
-                plane = side if now.shape[1] > 1 else 0
-                # Of a difference: first what plus cells add, then what minus cells take.
-                takes = side > plane
-                follow_rows(
-                    rows, now[chip, plane], now[chip, plane] if takes else start[chip, plane],
-                    base.of_w[chip, side].numpy(), w[chip, side].numpy(),
-                    base.w[chip, side].numpy(), -1.0 if takes else 1.0, edges,
-                    found.squares[chip, side], found.added[chip, side],
-                )  # fmt: skip
-            rows[:] = False
+        arranged = layout.row_blocks_of if base.turned else layout.col_blocks_of
+        held = None if base.held_a is None else arranged(base.held_a.unsqueeze(-2))
+        sums = arranged(base.sums.unsqueeze(-2))
+        now = start.clone()
+        return _Followed(
+            now, start.contiguous().numpy(), every, squares, np.zeros_like(squares), held, sums
+        )
 
     def computed(
         self, w: torch.Tensor, conductance_s: torch.Tensor, transfer: TileTransfer, *, turned: bool
@@ -237,7 +243,11 @@ class PairMatrix:
         held, sums = transfer.held_a, transfer.transfer_s.sum(-2)
         exact = transfer.held_a is None and not bool(rate.any())
         of_w = share * self.cells.slope_s
-        self._base = _Base(w.clone(), of_w, planes, held, sums, size, rate, exact)
+        shape = (len(w), layout.row_blocks, layout.out_blocks)
+        rate_of_w = (self.cells.slope_s * rate.double() / size.double()).view(shape).numpy()
+        self._base = _Base(
+            turned, w.clone(), of_w, planes, held, sums, size, rate_of_w, rate, exact
+        )
         self._followed = {}
         self.refreshes += 1
         self.estimate = 0.0

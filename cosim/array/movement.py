@@ -38,39 +38,71 @@ def follow_rows(
     of_w: NDArray[Any],
     w: NDArray[Any],
     before: NDArray[Any],
-    sign: float,
+    moving: int,
+    row_block: NDArray[np.int64],
     out_edges: NDArray[np.int64],
+    rate: NDArray[np.float64],
     squares: NDArray[np.float64],
     added: NDArray[np.float64],
-) -> None:
-    """Brings some rows of `now` to `start` + `sign` `of_w` (`w` - `before`), [row, out] each.
+) -> float:
+    """Brings some rows of one chip to `start` + `of_w` (`w` - `before`), and says how far they are.
 
     Args:
-        rows: which, [row].
-        now: changed.
-        start: likewise [row, out]; may be `now`.
-        of_w: likewise.
+        rows: which, [row]; set to none.
+        now: changed, [side, row, out]; [1, row, out] for plus less minus.
+        start: likewise.
+        of_w: [side, row, out].
         w: likewise.
         before: likewise.
-        sign: 1 or -1.
+        moving: sides that move: 1 for plus alone, or 2.
+        row_block: of every row.
         out_edges: of blocks of outputs.
-        squares: sums of squares of the changes of w, [row, block], changed in these rows.
+        rate: of the error of a tile by the root of the squares, [row block, block].
+        squares: of the changes of w, summed, [side, row, block], changed in these rows.
         added: sums of `of_w` times changes, likewise.
+
+    Returns:
+        The largest of the tiles' errors; not a number where one is none.
     """
-    factor = now.dtype.type(sign)
-    for row in range(now.shape[0]):
+    for row in range(now.shape[1]):
         if not rows[row]:
             continue
-        for block in range(len(out_edges) - 1):
-            total = more = 0.0
-            for out in range(out_edges[block], out_edges[block + 1]):
-                change = w[row, out] - before[row, out]
-                grown = of_w[row, out] * change
-                now[row, out] = start[row, out] + factor * grown
-                total += change * change
-                more += grown
-            squares[row, block] = total
-            added[row, block] = more
+        rows[row] = False
+        for side in range(moving):
+            takes = side == 1 and now.shape[0] == 1
+            plane = 0 if takes else side
+            for block in range(len(out_edges) - 1):
+                total = more = 0.0
+                if takes:
+                    for out in range(out_edges[block], out_edges[block + 1]):
+                        change = w[side, row, out] - before[side, row, out]
+                        grown = of_w[side, row, out] * change
+                        now[plane, row, out] -= grown
+                        total += change * change
+                        more += grown
+                else:
+                    for out in range(out_edges[block], out_edges[block + 1]):
+                        change = w[side, row, out] - before[side, row, out]
+                        grown = of_w[side, row, out] * change
+                        now[plane, row, out] = start[plane, row, out] + grown
+                        total += change * change
+                        more += grown
+                squares[side, row, block] = total
+                added[side, row, block] = more
+    moved = np.zeros(rate.shape)
+    for side in range(moving):
+        for row in range(now.shape[1]):
+            for block in range(rate.shape[1]):
+                moved[row_block[row], block] += squares[side, row, block]
+    worst = 0.0
+    for above in range(rate.shape[0]):
+        for block in range(rate.shape[1]):
+            error = rate[above, block] * np.sqrt(moved[above, block])
+            if not error <= worst:
+                worst = error
+                if error != error:
+                    return error
+    return worst
 
 
 def squared_changes(layout: TileLayout, now: torch.Tensor, before: torch.Tensor) -> torch.Tensor:

@@ -11,7 +11,7 @@ import warnings
 from collections.abc import Mapping, MutableMapping, Sequence
 from dataclasses import replace
 from itertools import pairwise
-from typing import Any, cast
+from typing import Any
 
 import torch
 from torch import nn
@@ -69,6 +69,7 @@ class InSituLayer(nn.Module):
         self.hardware = hardware
         self.array = array
         self.periphery = periphery
+        self.code_full = code_full(hardware, plan)
         self._amplifiers = periphery.pair_amplifiers(array.layout)
         pairs = Pairs()
         rows = augmented(stage.weight, stage.bias, plan.input_scale)
@@ -148,7 +149,7 @@ class InSituLayer(nn.Module):
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Codes of the layer's converters, [chip, batch, out], for [chip, batch, in] digital."""
         for name, own in (("weight", self.weight), ("bias", self.bias)):
-            if own is not None:
+            if own is not None and own.changed:
                 own.check(f"{self.plan.source}.{name}")
         codes: torch.Tensor
         codes = _Product.apply(x, self.weight, self.bias, self)  # type: ignore[no-untyped-call]  # torch
@@ -318,6 +319,7 @@ class InSituNetwork(nn.Module):
         self.hardware = hardware
         self.refuse_clipping = refuse_clipping
         self.layers = nn.ModuleList(layers)
+        self._chain = tuple(layers)
         for before, layer in pairwise(layers):
             if before.plan.outputs != layer.plan.inputs:
                 raise InputError(
@@ -335,7 +337,7 @@ class InSituNetwork(nn.Module):
     @property
     def chain(self) -> tuple[InSituLayer, ...]:
         """The layers in order."""
-        return tuple(cast(InSituLayer, layer) for layer in self.layers)
+        return self._chain
 
     def codes(self, x: torch.Tensor) -> torch.Tensor:
         """Codes of the output converters in LSB, [..., out].
@@ -352,7 +354,7 @@ class InSituNetwork(nn.Module):
         for number, layer in enumerate(self.chain):
             codes = layer(codes)
             if number + 1 < len(self.chain):
-                codes = codes / code_full(self.hardware, layer.plan)
+                codes = codes / layer.code_full
         return codes if x.ndim == 3 or chips > 1 else codes.squeeze(0)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
@@ -362,5 +364,5 @@ class InSituNetwork(nn.Module):
     @property
     def output_per_lsb(self) -> float:
         """What one LSB of the output converters stands for, in the network's own numbers."""
-        last = self.plans[-1]
-        return last.output_scale / code_full(self.hardware, last)
+        last = self.chain[-1]
+        return last.plan.output_scale / last.code_full

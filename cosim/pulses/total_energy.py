@@ -55,7 +55,7 @@ def total_energy_j(
     on_lines, ups, downs, number_up = _sums(
         now, slots.of_word, slots.of_bit, slots.words, slots.starts, slots.lines
     )
-    count = len(slots.of_bit) * int(slots.of_word.sum()) + len(now) * len(slots.lines)
+    count = len(slots.of_bit) * slots.word_pulses + len(now) * len(slots.lines)
     number_down = slots.coincidences - number_up
     return _heat_j(
         cells.slope_s * on_lines + cells.zero_s * count,
@@ -78,28 +78,34 @@ def half_selected_energy_j(
         up: see `total_energy_j`.
         down: likewise.
     """
-    pulses = trains.slots.of_word
-    weighted = _on_words(on_host(w), pulses)
-    count = w.shape[1] * int(pulses.sum())
-    return _heat_j(cells.slope_s * weighted + cells.zero_s * count, 0.0, 0.0, up, down)
+    return heat_of_word_lines_j(row_sums(w), w.shape[1], cells, trains, up, down)
+
+
+def row_sums(w: torch.Tensor) -> NDArray[np.float64]:
+    """Weights of every word line's cells together, [row]."""
+    found: NDArray[np.float64] = on_host(w).sum(1, dtype=np.float64)
+    return found
+
+
+def heat_of_word_lines_j(
+    sums: NDArray[np.float64],
+    cols: int,
+    cells: StraightCells,
+    trains: PulseTrains,
+    up: Pulse,
+    down: Pulse,
+) -> float:
+    """As `half_selected_energy_j`, of cells whose `row_sums` are known."""
+    slots = trains.slots
+    weighted = float(slots.of_word @ sums)
+    return _heat_j(
+        cells.slope_s * weighted + cells.zero_s * cols * slots.word_pulses, 0.0, 0.0, up, down
+    )
 
 
 def _heat_j(on_lines: float, ups: float, downs: float, up: Pulse, down: Pulse) -> float:
     of_up, of_down = (one.amplitude_v**2 * one.square_s for one in (up, down))
     return float((on_lines + 2 * ups) * of_up + (on_lines + 2 * downs) * of_down) / 4
-
-
-@sums
-def _on_words(w: NDArray[Any], of_word: NDArray[np.int32]) -> float:
-    """Pulses on the word line of a cell times its weight, of all cells [row, col]."""
-    total = 0.0
-    for row in range(w.shape[0]):
-        if of_word[row] > 0:
-            of_row = 0.0
-            for col in range(w.shape[1]):
-                of_row += w[row, col]
-            total += of_word[row] * of_row
-    return total
 
 
 @sums

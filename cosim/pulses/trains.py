@@ -131,6 +131,7 @@ class Slots:
         lines: bit lines with a pulse.
         of_word: pulses of each word line in all samples, int32 [row].
         of_bit: pulses of each bit line, int32 [col].
+        word_pulses: of all word lines.
         coincidences: steps that cells are asked for.
         active: word lines with a pulse, counted in each sample.
     """
@@ -141,6 +142,7 @@ class Slots:
     lines: NDArray[np.int32]
     of_word: NDArray[np.int32]
     of_bit: NDArray[np.int32]
+    word_pulses: int
     coincidences: int
     active: int
 

@@ -139,7 +139,7 @@ def apply_trains(
     if counts is not None:
         _put_back(counts, counted)
     slots = trains.slots
-    return Updated(trains, ups, downs, int(slots.of_word.sum()), len(slots.lines))
+    return Updated(trains, ups, downs, slots.word_pulses, len(slots.lines))
 
 
 def move_cells(

@@ -25,7 +25,9 @@ _PULSES = U((1 << SLOTS) - 1)
 @loop
 def lines_by_slot(
     words: NDArray[np.uint32], bits: NDArray[np.uint32]
-) -> tuple[NDArray[np.int32], NDArray[np.int32], NDArray[np.int32], NDArray[np.int32], int, int]:
+) -> tuple[
+    NDArray[np.int32], NDArray[np.int32], NDArray[np.int32], NDArray[np.int32], int, int, int
+]:
     """The bit lines that have a pulse in each slot, and what pulses and cells there are.
 
     Args:
@@ -35,8 +37,8 @@ def lines_by_slot(
     Returns:
         Where the lines of a slot begin in the second array, and the next one's, [batch, 32]. The
         lines: twice the number of each, 1 more where its value is negative. How many pulses each
-        word line has, [row], and each bit line, [col]. How many coincidences there are; and how
-        many word lines have a pulse, in all samples.
+        word line has, [row], and each bit line, [col]. How many pulses all word lines have; how
+        many coincidences there are; and how many word lines have a pulse, in all samples.
     """
     cols = bits.shape[1]
     starts = np.zeros((bits.shape[0], SLOTS + 1), np.int32)
@@ -45,7 +47,7 @@ def lines_by_slot(
         for col in range(cols):
             of_bit[col] += np.int32(set_bits(U(bits[k, col] & _PULSES)))
     lines = np.empty(of_bit.sum() + 1, np.int32)  # the last takes what is written and not kept
-    coincidences = active = filled = 0
+    pulses = coincidences = active = filled = 0
     for k in range(words.shape[0]):
         used, rows_used = U(0), 0
         for row in range(words.shape[1]):
@@ -68,9 +70,10 @@ def lines_by_slot(
                 rows = 0
                 for row in range(words.shape[1]):
                     rows += int(U(words[k, row] >> U(slot)) & U(1))
+                pulses += rows
                 coincidences += rows * of_slot
         starts[k, SLOTS] = filled
-    return starts, lines[:filled], of_word, of_bit, coincidences, active
+    return starts, lines[:filled], of_word, of_bit, pulses, coincidences, active
 
 
 def law(

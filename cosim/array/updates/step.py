@@ -15,7 +15,12 @@ from compact_models.variation import Draw
 from cosim.array.analog_array import Moved
 from cosim.array.pulse_pairs import PulsePairs
 from cosim.pulses.cells import PulseCells, pulse_cells
-from cosim.pulses.total_energy import StraightCells, half_selected_energy_j, total_energy_j
+from cosim.pulses.total_energy import (
+    StraightCells,
+    heat_of_word_lines_j,
+    row_sums,
+    total_energy_j,
+)
 from cosim.pulses.trains import PulseTrains
 from cosim.pulses.update import move_cells
 from netlists.pulse import Pulse
@@ -35,6 +40,9 @@ class StepUpdates:
     name: str = "step"
     pulses: tuple[Pulse, Pulse] | None = None
     _prepared: dict[tuple[int, int], _Side] = field(default_factory=dict, repr=False)
+    _resting: dict[int, tuple[tuple[int, int], NDArray[np.float64]]] = field(
+        default_factory=dict, repr=False
+    )
 
     def update(
         self,
@@ -52,16 +60,37 @@ class StepUpdates:
                 raise InputError("cells are moved on the host", where="w", value=str(w.device))
             sides = [self._side(w, cells, counts, chip, side) for side in cells.sides]
             if energy_j is not None and self.pulses is not None:
-                energy_j += _energy_j(w[chip], cells, own, *self.pulses)
+                energy_j += self._energy_j(w, chip, cells, own, *self.pulses)
             for number, side in enumerate(sides):
                 one = own if number == 0 else _opposite(own)
                 noise = None if draw is None else draw.part(f"chip_{chip}/side_{number}")
                 ups, downs = move_cells(side.devices, side.now, one.slots, noise, side.counted)
                 coincidences += ups + downs
                 pulses += len(one.slots.lines)
-            pulses += int(own.slots.of_word.sum())
+            pulses += own.slots.word_pulses
         rows = tuple(own.slots.of_word > 0 for own in trains)
         return Moved(coincidences, pulses, energy_j, rows)
+
+    def _energy_j(
+        self,
+        w: torch.Tensor,
+        chip: int,
+        cells: PulsePairs,
+        trains: PulseTrains,
+        up: Pulse,
+        down: Pulse,
+    ) -> float:
+        """The heat of both planes; word lines have pulses in cells whose bit lines rest, too."""
+        straight = StraightCells(cells.zero_s, cells.slope_s)
+        plus = total_energy_j(w[chip, 0], straight, trains, up, down)
+        if 1 in cells.sides:
+            return plus + total_energy_j(w[chip, 1], straight, _opposite(trains), up, down)
+        # Nothing but torch writes into these: what it has written last is in the version.
+        place, kept = (w.data_ptr(), w._version), self._resting.get(chip)
+        if kept is None or kept[0] != place:
+            kept = place, row_sums(w[chip, 1])
+            self._resting[chip] = kept
+        return plus + heat_of_word_lines_j(kept[1], w.shape[-1], straight, trains, up, down)
 
     def _side(
         self, w: torch.Tensor, cells: PulsePairs, counts: torch.Tensor, chip: int, side: int
@@ -108,17 +137,6 @@ def _same_type(now: NDArray[Any], w: torch.Tensor) -> bool:
 
 def _place(w: torch.Tensor, counts: torch.Tensor) -> tuple[int, int]:
     return w.data_ptr(), counts.data_ptr()
-
-
-def _energy_j(
-    w: torch.Tensor, cells: PulsePairs, trains: PulseTrains, up: Pulse, down: Pulse
-) -> float:
-    """The heat of both planes; word lines have pulses in cells whose bit lines rest, too."""
-    straight = StraightCells(cells.zero_s, cells.slope_s)
-    plus = total_energy_j(w[0], straight, trains, up, down)
-    if 1 in cells.sides:
-        return plus + total_energy_j(w[1], straight, _opposite(trains), up, down)
-    return plus + half_selected_energy_j(w[1], straight, trains, up, down)
 
 
 def _opposite(trains: PulseTrains) -> PulseTrains:
