@@ -22,11 +22,18 @@ def paired_s(
     first: Callable[[], object], second: Callable[[], object], *, turns: int = 31
 ) -> tuple[float, float]:
     """Medians of two runs that take turns, so that both see the same machine."""
-    first(), second()
-    walls: tuple[list[float], list[float]] = ([], [])
+    one, other = in_turns_s(first, second, turns=turns)
+    return one, other
+
+
+def in_turns_s(*runs: Callable[[], object], turns: int = 31) -> list[float]:
+    """The same of any number of runs, each after one that warms up."""
+    for run in runs:
+        run()
+    walls: list[list[float]] = [[] for _ in runs]
     for _ in range(turns):
-        for run, wall in ((first, walls[0]), (second, walls[1])):
+        for run, wall in zip(runs, walls, strict=True):
             started = time.perf_counter()
             run()
             wall.append(time.perf_counter() - started)
-    return statistics.median(walls[0]), statistics.median(walls[1])
+    return [statistics.median(wall) for wall in walls]

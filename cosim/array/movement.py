@@ -101,7 +101,7 @@ def follow_rows(
             if not error <= worst:
                 worst = error
                 if error != error:
-                    return error
+                    return float(error)
     return worst
 
 

@@ -12,8 +12,11 @@ from netlists.neurons.spec import Neuron, NeuronSpec
 
 
 def point(v: float, _knee: float, full: float, span: float) -> tuple[float, float]:
-    """See `netlists.neurons.spec.Point`; tanh cannot overflow where exp can."""
-    share = 0.5 * (1.0 + math.tanh(0.5 * v * (span / full)))
+    """See `netlists.neurons.spec.Point`."""
+    y = v * (span / full)
+    # Of a number that is not positive: exp cannot overflow.
+    less = math.exp(-abs(y))
+    share = 1.0 / (1.0 + less) if y >= 0.0 else less / (1.0 + less)
     return full * share, span * share * (1.0 - share)
 
 
