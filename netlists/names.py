@@ -54,10 +54,13 @@ def number(value: float) -> str:
     return repr(value)
 
 
+_UNPRINTABLE = re.compile("[^ -~]")
+
+
 def comment(text: str) -> str:
     """`text` on one line of printable ASCII, so that it stays behind its comment sign."""
     line = " ".join(str(text).split())
-    return "".join(c if 32 <= ord(c) < 127 else "?" for c in line)
+    return _UNPRINTABLE.sub("?", line)
 
 
 _SPELLED = {

@@ -59,16 +59,18 @@ def tile_errors(
     if not can_be_watched(model.hardware):
         return ()
     values, errors = x.unsqueeze(0), []
-    used, closed = model.as_watched(), model.as_watched({})
+    used = model.as_watched()
+    closed = model.as_watched({}) if model.anchored else used
     with torch.no_grad():
         for number, (plan, cells) in enumerate(zip(model.plans, conductance_s, strict=True)):
             layer = model.layers[number]
             drive_v = drive_voltages(model.hardware, plan, layer, values)
             exact = _exact(model, number).transfer(cells).current_a(drive_v)
-            off_used, off_closed = (
-                _off(one.layers[number].reads.transfer(cells).current_a(drive_v), exact)
-                for one in (used, closed)
-            )
+            off_used = _off(used.layers[number].reads.transfer(cells).current_a(drive_v), exact)
+            off_closed = off_used
+            if closed is not used:
+                found = closed.layers[number].reads.transfer(cells).current_a(drive_v)
+                off_closed = _off(found, exact)
             errors += [
                 TileError(
                     (number, tile),
