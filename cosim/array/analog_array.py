@@ -307,13 +307,14 @@ class AnalogArray(nn.Module):
             drive_v = torch.cat([drive_v, torch.ones_like(drive_v[:, :1])], 1)
         shape = (chips, layout.row_blocks, 2, drive_v.shape[1], layout.outs)
         current = drive_v.new_empty(shape)
-        lines = drive_v.unsqueeze(1)
-        for block, (first, stop) in enumerate(pairwise(layout.row_edges)):
-            part = blocks.transfer_s[:, :, first:stop]
-            current[:, block] = torch.matmul(lines[..., first:stop], part)
+        for chip, found in enumerate(current):
+            both = drive_v[chip].expand(2, -1, -1)
+            for block, (first, stop) in enumerate(pairwise(layout.row_edges)):
+                part = blocks.transfer_s[chip, :, first:stop]
+                torch.bmm(both[..., first:stop], part, out=found[block])
         if blocks.held_a is None:
             return current
-        return current[..., :batch, :] + _held(blocks.held_a, blocks, current[..., batch:, :])
+        return current[..., :batch, :] + blocks.held_a.at(current[..., batch:, :])
 
     def read_blocks_transposed(self, drive_v: torch.Tensor) -> torch.Tensor:
         """Currents out of the word lines by blocks of outputs, [chip, block, batch, row].
@@ -333,14 +334,13 @@ class AnalogArray(nn.Module):
             current[:, block] = torch.matmul(drive_v[..., first:stop], part.mT)
         if blocks.held_a is None or blocks.now_s is None:
             return current
-        return current + _held(blocks.held_a, blocks, blocks.now_s)
+        return current + blocks.held_a.at(blocks.now_s)
 
     def _blocks(self, kept: PairMatrix, *, turned: bool) -> Blocks:
-        with torch.no_grad():
+        found = kept.blocks_moved_to(self.w, turned=turned)
+        if found is None:
+            self._compute(kept, turned=turned)
             found = kept.blocks_moved_to(self.w, turned=turned)
-            if found is None:
-                self._compute(kept, turned=turned)
-                found = kept.blocks_moved_to(self.w, turned=turned)
         if found is None:
             raise ReadFailedError("the transfers of the tiles are no numbers")
         return found
@@ -553,15 +553,6 @@ def _product(drive_v: torch.Tensor, matrix: torch.Tensor, times: float) -> torch
 
 def _nothing(like: torch.Tensor) -> torch.Tensor:
     return like.new_zeros(())
-
-
-def _held(held_a: torch.Tensor, blocks: Blocks, now_s: torch.Tensor) -> torch.Tensor:
-    """What lines drive back that are held off ground.
-
-    It goes with what a line would sense of all driven lines together: the same where all voltages
-    are alike, by reciprocity.
-    """
-    return held_a * torch.where(blocks.sums_s > 0, now_s / blocks.sums_s, 1.0)
 
 
 def _checked(read: SpiceRead) -> torch.Tensor:

@@ -64,7 +64,6 @@ class _Followed:
         squares: of what weights have moved, by side and block of outputs, [chip, side, row, block].
         added: sums of what transfers have grown by, likewise.
         held_a: see `Blocks`.
-        sums_s: likewise.
     """
 
     now: torch.Tensor
@@ -72,8 +71,7 @@ class _Followed:
     rows: NDArray[np.bool_]
     squares: NDArray[np.float64]
     added: NDArray[np.float64]
-    held_a: torch.Tensor | None
-    sums_s: torch.Tensor
+    held_a: Held | None
 
 
 @dataclass(frozen=True, eq=False)
@@ -82,16 +80,43 @@ class Blocks:
 
     Attributes:
         transfer_s: [chip, side, row, out] forward; backward plus less minus, [chip, row, out].
-        held_a: what flows where nothing is driven, [chip, row block, side, 1, out], backward
-            [chip, block of outputs, 1, row], for sums as they were; None for nothing.
-        sums_s: of the transfers to every line, as they were, likewise.
-        now_s: as they are, backward; forward a read knows them.
+        held_a: what lines drive back, [chip, row block, side, 1, out], backward
+            [chip, block of outputs, 1, row]; None for nothing.
+        now_s: sums of the transfers to every line, backward; forward a read knows them.
     """
 
     transfer_s: torch.Tensor
-    held_a: torch.Tensor | None
-    sums_s: torch.Tensor
+    held_a: Held | None
     now_s: torch.Tensor | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Held:
+    """What lines drive back that are held off ground.
+
+    It goes with what a line would sense of all driven lines together: the same where all voltages
+    are alike, by reciprocity.
+
+    Attributes:
+        per_s: of a sum of 1 S; 0 where lines sense nothing.
+        fixed_a: what does not go with it.
+        sums_s: as they were.
+    """
+
+    per_s: torch.Tensor
+    fixed_a: torch.Tensor
+    sums_s: torch.Tensor
+
+    @staticmethod
+    def of(held_a: torch.Tensor, sums_s: torch.Tensor) -> Held:
+        """From the current where nothing is driven, and the sums there."""
+        senses = sums_s > 0
+        per_s = torch.where(senses, held_a / sums_s, 0.0)
+        return Held(per_s, torch.where(senses, 0.0, held_a), sums_s)
+
+    def at(self, sums_s: torch.Tensor) -> torch.Tensor:
+        """At other sums of the transfers to every line."""
+        return torch.addcmul(self.fixed_a, self.per_s, sums_s)
 
 
 @dataclass(eq=False)
@@ -150,11 +175,11 @@ class PairMatrix:
         if found is None:
             return None
         if not turned:
-            return Blocks(found.now, found.held_a, found.sums_s)
+            return Blocks(found.now, found.held_a)
         if found.held_a is None:
-            return Blocks(found.now[:, 0], None, found.sums_s)
+            return Blocks(found.now[:, 0], None)
         added = torch.from_numpy(found.added.sum(1)).to(w).movedim(-1, 1).unsqueeze(-2)
-        return Blocks(found.now[:, 0], found.held_a, found.sums_s, found.sums_s + added)
+        return Blocks(found.now[:, 0], found.held_a, found.held_a.sums_s + added)
 
     def tiles_moved_to(self, w: torch.Tensor, *, turned: bool) -> TileTransfer | None:
         """The same tile by tile, for drivers that differ from one to the next.
@@ -207,11 +232,12 @@ class PairMatrix:
         squares = np.zeros((chips, len(self.cells.moving), rows, layout.out_blocks))
         every = np.ones((chips, rows), np.bool_)
         arranged = layout.row_blocks_of if base.turned else layout.col_blocks_of
-        held = None if base.held_a is None else arranged(base.held_a.unsqueeze(-2))
-        sums = arranged(base.sums.unsqueeze(-2))
+        held = None
+        if base.held_a is not None:
+            held = Held.of(*(arranged(one.unsqueeze(-2)) for one in (base.held_a, base.sums)))
         now = start.clone()
         return _Followed(
-            now, start.contiguous().numpy(), every, squares, np.zeros_like(squares), held, sums
+            now, start.contiguous().numpy(), every, squares, np.zeros_like(squares), held
         )
 
     def computed(
