@@ -29,6 +29,8 @@ from cosim.pulses.trains import PulseTrains, on_host
 from netlists.pulse import Pulse
 
 _PULSES = U((1 << 31) - 1)
+# What a coincidence takes, and a cell of a word line with a pulse; their ratio is what counts.
+_VISIT_NS, _CELL_NS = 8.0, 1.0
 
 
 @dataclass(frozen=True)
@@ -53,7 +55,15 @@ def total_energy_j(
     """
     slots, now = trains.slots, on_host(w)
     on_lines, ups, downs, number_up = _sums(
-        now, slots.of_word, slots.of_bit, slots.words, slots.starts, slots.lines
+        now,
+        slots.of_word,
+        slots.of_bit,
+        slots.words,
+        slots.bits,
+        slots.starts,
+        slots.lines,
+        slots.coincidences,
+        slots.active,
     )
     count = len(slots.of_bit) * slots.word_pulses + len(now) * len(slots.lines)
     number_down = slots.coincidences - number_up
@@ -114,8 +124,11 @@ def _sums(
     of_word: NDArray[np.int32],
     of_bit: NDArray[np.int32],
     words: NDArray[np.uint32],
+    bits: NDArray[np.uint32],
     starts: NDArray[np.int32],
     lines: NDArray[np.int32],
+    coincidences: int,
+    active: int,
 ) -> tuple[float, float, float, int]:
     """Sums of weights, as often as a cell's lines have pulses and as it is stepped.
 
@@ -124,33 +137,49 @@ def _sums(
         of_word: pulses on word lines [row].
         of_bit: pulses on bit lines [col].
         words: trains on the word lines [batch, row].
+        bits: trains on the bit lines [batch, col].
         starts: of `lines_by_slot`.
         lines: likewise.
+        coincidences: likewise.
+        active: likewise.
 
     Returns:
         By pulses on both lines, by steps up, by steps down; and how many steps go up.
     """
-    on_lines = ups = downs = 0.0
+    on_lines = ups = all_steps = 0.0
     number_up = 0
     per_bit = of_bit.astype(np.float64)
     for row in range(w.shape[0]):
         pulses = float(of_word[row])
         for col in range(w.shape[1]):
             on_lines += (pulses + per_bit[col]) * w[row, col]
+    dense = coincidences * _VISIT_NS > active * w.shape[1] * _CELL_NS
     for k in range(words.shape[0]):
         for row in range(words.shape[1]):
-            rest = U(words[k, row] & _PULSES)
-            negative = np.int32(words[k, row] >> U(31))
+            word = words[k, row]
+            rest = U(word & _PULSES)
+            if rest == U(0):
+                continue
+            if dense:  # without branches: many cells at once
+                for col in range(w.shape[1]):
+                    other = bits[k, col]
+                    steps = np.int32(set_bits(U(rest & other)))
+                    goes_up = np.int32(U(word ^ other) >> U(31))
+                    value = steps * np.float64(w[row, col])
+                    all_steps += value
+                    ups += goes_up * value
+                    number_up += int(goes_up * steps)
+                continue
+            negative = np.int32(word >> U(31))
             while rest != U(0):
                 last = U(rest & U(~rest + U(1)))
                 slot = int(set_bits(U(last - U(1))))
                 rest = U(rest & ~last)
                 for place in range(starts[k, slot], starts[k, slot + 1]):
                     one = lines[place]
-                    value = float(w[row, one >> 1])
-                    if (one & 1) != negative:
-                        ups += value
-                        number_up += 1
-                    else:
-                        downs += value
-    return on_lines, ups, downs, number_up
+                    value = np.float64(w[row, one >> 1])
+                    goes_up = (one & 1) ^ negative
+                    all_steps += value
+                    ups += goes_up * value
+                    number_up += goes_up
+    return on_lines, ups, all_steps - ups, number_up

@@ -43,6 +43,11 @@ PULSES = (1 << LONGEST) - 1  # the bits of a word that are pulses
 # Update management takes the largest probability to 1 by a root and a quotient, which round: so
 # many times the dtype's own rounding.
 _ROUNDING = 16
+# Whole numbers of the same bits, and what rounding may do, by precision.
+_KNOWN = {
+    dtype: (pattern, _ROUNDING * torch.finfo(dtype).eps)
+    for dtype, pattern in ((torch.float32, np.uint32), (torch.float64, np.uint64))
+}
 
 
 @dataclass(frozen=True)
@@ -181,11 +186,12 @@ def drawn_trains(x: torch.Tensor, d: torch.Tensor, rule: UpdateRule, draw: Draw)
             value=(tuple(x.shape), tuple(d.shape)),
             allowed="[batch, row] and [batch, col]",
         )
-    dtype = torch.promote_types(torch.promote_types(x.dtype, d.dtype), torch.float32)
-    rounding = _ROUNDING * torch.finfo(dtype).eps
+    dtype = x.dtype
+    if dtype != d.dtype or dtype not in _KNOWN:
+        dtype = torch.promote_types(torch.promote_types(dtype, d.dtype), torch.float32)
+    pattern, rounding = _KNOWN[dtype]
     rate = rule.lr / rule.dw_min
     sides = on_host(x, dtype), on_host(d, dtype)
-    pattern = f"u{dtype.itemsize}"
     bits_of = sides[0].view(pattern), sides[1].view(pattern)
     if rule.kind == "stochastic":
         x_key, d_key, *_ = draw.keys()
