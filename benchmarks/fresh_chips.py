@@ -12,7 +12,8 @@ Defaults, 64-32-10 on the digits and 30-32-2 on breast_cancer, all held-out imag
 the chip that the surrogate was calibrated on: training knew its offsets and gains. `fresh` are 30
 further samples of the study with the same weights, cells and periphery drawn anew, read by `exact`,
 the first in ngspice too; `classes` is the share of its images of one class in both. 95 %
-is the accuracy that a good chip has here, with Wilson's 95 % interval. The same by hand:
+is the accuracy that a good chip has here, with a 95 % interval over other chips and
+other images; the standard deviation is that from chip to chip, without the images' share. By hand:
 `spiceloop train study.toml -o run`, then
 `spiceloop verify run --images all --chips 30 --spice-chips 1 --accuracy-min 0.95`.
 """

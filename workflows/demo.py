@@ -172,5 +172,9 @@ def verification_lines(result: Verification) -> list[str]:
         f"surrogate  agreement with spice {result.agreement:.4f}, logit error"
         f" {lsb(result.logit_rmse_lsb)} LSB rms, {lsb(result.logit_max_lsb)} LSB largest",
         f"absent     {result.note}" if result.note else control,
-        *(() if result.fresh is None else fresh_lines(result.fresh, result.images, result.noun)),
+        *(
+            ()
+            if result.fresh is None
+            else fresh_lines(result.fresh, result.images, result.noun, result.held_out)
+        ),
     ]

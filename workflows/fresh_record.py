@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import csv
 import io
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from scipy.stats import binomtest
+import numpy as np
 
+from compact_models.variation import Stream
+from workflows.chips_and_images import intervals, spread_of_chips
 from workflows.fresh_chips import NO_ANSWER, FreshChips, FreshReads
-
-CONFIDENCE = 0.95
 
 
 @dataclass(frozen=True)
@@ -33,8 +34,14 @@ class FreshRecord:
     """`fresh` in `verify.json`: accuracies of fresh chips on the images of the verification.
 
     Images without an answer count as wrong, and chips of which none had one stay in every number.
-    `engine` read all of them. `share` of them reach `accuracy_min`, from `share_low` to
-    `share_high` with the confidence 95 % (Wilson).
+    `engine` read all of them. `standard_deviation` is that from chip to chip, without what the
+    images alone scatter accuracies by; with it, it is `standard_deviation_seen`. `good` chips, a
+    `share` of them, reach `accuracy_min` on these images. Intervals have the confidence 95 %, over
+    other chips and other images of the kind: `mean_low` to `mean_high` for the mean of all chips,
+    `share_low` to `share_high` for the share of them that reach `accuracy_min`; `images_low` to
+    `images_high` is that of the mean of these very chips, over other images alone.
+    `learnt_in_cells` says that the weights were trained in the cells of another chip, and moved to
+    these.
     """
 
     engine: str
@@ -44,29 +51,42 @@ class FreshRecord:
     mean: float
     minimum: float
     standard_deviation: float | None
+    standard_deviation_seen: float | None
+    mean_low: float
+    mean_high: float
+    images_low: float
+    images_high: float
     accuracy_min: float | None
     good: int | None
     share: float | None
     share_low: float | None
     share_high: float | None
     judge: FreshJudge | None
+    learnt_in_cells: bool = False
 
 
-def fresh_record(reads: FreshReads, accuracy_min: float | None) -> FreshRecord:
+def fresh_record(
+    reads: FreshReads,
+    accuracy_min: float | None,
+    stream: Stream,
+    *,
+    learnt_in_cells: bool = False,
+) -> FreshRecord:
     """The statistics of fresh chips.
 
     Args:
         reads: their answers.
         accuracy_min: what a good chip reaches, 0..1.
+        stream: what the intervals are drawn from.
+        learnt_in_cells: whether their weights were trained in the cells of another chip.
     """
     answers, accuracy = reads.chips, reads.chips.accuracy
+    right = answers.predicted == answers.labels
+    over = intervals(right, accuracy_min, stream.at("fresh_chips/intervals", 0).rng())
     good: int | None = None
-    interval: tuple[float, float] | None = None
     if accuracy_min is not None:
         # A share of n images may lie a rounding below the number that was written down.
         good = int((accuracy >= accuracy_min - 1e-12).sum())
-        found = binomtest(good, len(accuracy)).proportion_ci(CONFIDENCE, method="wilson")
-        interval = (float(found.low), float(found.high))
     return FreshRecord(
         engine=reads.engine,
         samples=tuple(answers.samples.tolist()),
@@ -74,13 +94,19 @@ def fresh_record(reads: FreshReads, accuracy_min: float | None) -> FreshRecord:
         without_answer=tuple(answers.without_answer.tolist()),
         mean=float(accuracy.mean()),
         minimum=float(accuracy.min()),
-        standard_deviation=float(accuracy.std(ddof=1)) if len(accuracy) > 1 else None,
+        standard_deviation=spread_of_chips(right),
+        standard_deviation_seen=float(np.std(accuracy, ddof=1)) if len(accuracy) > 1 else None,
+        mean_low=over.mean[0],
+        mean_high=over.mean[1],
+        images_low=over.mean_by_images[0],
+        images_high=over.mean_by_images[1],
         accuracy_min=accuracy_min,
         good=good,
         share=None if good is None else good / len(accuracy),
-        share_low=None if interval is None else interval[0],
-        share_high=None if interval is None else interval[1],
+        share_low=None if over.share is None else over.share[0],
+        share_high=None if over.share is None else over.share[1],
         judge=None if reads.judge is None else _judged(answers, reads.judge, reads.judge_engine),
+        learnt_in_cells=learnt_in_cells,
     )
 
 
@@ -96,23 +122,43 @@ def _judged(exact: FreshChips, spice: FreshChips, engine: str) -> FreshJudge:
     )
 
 
-def fresh_lines(found: FreshRecord, images: int, noun: str = "image") -> list[str]:
-    """Fresh chips in words, that have read so many images, each called a `noun`."""
+def fresh_lines(
+    found: FreshRecord, images: int, noun: str = "image", held_out: int = 0
+) -> list[str]:
+    """Fresh chips in words.
+
+    Args:
+        found: the chips.
+        images: how many each has read.
+        noun: what one of these is called.
+        held_out: how many there are; 0: not known.
+    """
     chips = len(found.samples)
-    spread = ""
-    if found.standard_deviation is not None:
-        spread = f", standard deviation {found.standard_deviation:.4f}"
+    which = (
+        "chips that got the weights as they are, without learning themselves"
+        if found.learnt_in_cells
+        else "chips of the same weights that training never saw"
+    )
     lines = [
-        f"fresh      {chips} chips of the same weights that training never saw"
+        f"fresh      {chips} {which}"
         f" (samples {found.samples[0]} to {found.samples[-1]}), {_by_whom(found)}, the same"
-        f" {images} {noun}s: mean {found.mean:.4f}, minimum {found.minimum:.4f}{spread}"
-        + _lost(found.without_answer, noun)
+        f" {images} {noun}s: mean {found.mean:.4f}, minimum {found.minimum:.4f}"
+        f"{_spread(found, noun)}{_lost(found.without_answer, noun)}"
     ]
+    if found.learnt_in_cells:
+        lines.append(f"           {MOVED}")
+    lines.append(
+        f"           of all chips, on all such {noun}s: mean {found.mean_low:.3f} to"
+        f" {found.mean_high:.3f} (95 % confidence, over other chips and other {noun}s)"
+    )
     if found.good is not None:
         lines.append(
-            f"good       {found.good} of {chips} chips reach {found.accuracy_min:g}:"
-            f" {found.share:.3f}, 95 % confidence {found.share_low:.3f} to {found.share_high:.3f}"
+            f"good       {found.good} of {chips} chips reach {found.accuracy_min:g} on these"
+            f" {noun}s; of all chips, on all such {noun}s: a share of {found.share_low:.3f} to"
+            f" {found.share_high:.3f} (95 % confidence, over other chips and other {noun}s)"
         )
+        coarse = too_coarse(found, images, noun, held_out)
+        lines += [f"           {coarse}"] if coarse else []
     if found.judge is not None:
         judge = found.judge
         values = ", ".join(f"{value:.4f}" for value in judge.accuracy)
@@ -122,6 +168,49 @@ def fresh_lines(found: FreshRecord, images: int, noun: str = "image") -> list[st
             + _lost(judge.without_answer, noun)
         )
     return lines
+
+
+MOVED = (
+    "a chip that learns in its own cells would be trained itself: this says what moving the weights"
+    " to another chip's offsets and gains costs, not what such a chip reaches"
+)
+"""What fresh chips say where the weights were trained in cells."""
+
+
+def _spread(found: FreshRecord, noun: str) -> str:
+    own, seen = found.standard_deviation, found.standard_deviation_seen
+    if own is None or seen is None:
+        return ""
+    return (
+        f", standard deviation from chip to chip {own:.4f} ({seen:.4f} before the share of the"
+        f" {noun}s was taken off)"
+    )
+
+
+def too_coarse(found: FreshRecord, images: int, noun: str, held_out: int) -> str:
+    """A sentence where the images read cannot tell on which side of `accuracy_min` the chips are.
+
+    Args:
+        found: the chips.
+        images: how many each has read.
+        noun: what one of these is called.
+        held_out: how many there are; 0: not known.
+    """
+    want = found.accuracy_min
+    if not images or want is None or not found.images_low < want < found.images_high:
+        return ""
+    margin = abs(found.mean - want)
+    half = (found.images_high - found.images_low) / 2
+    words = (
+        f"{images:,} {noun}s are too few for this margin: they leave the mean of these chips"
+        f" between {found.images_low:.3f} and {found.images_high:.3f}, and {want:g} lies within"
+    )
+    there = f", and {held_out:,} are held out" if held_out > images else ""
+    if margin * 100 < half:  # no number worth naming
+        return f"{words}{there}"
+    enough = images * (half / margin) ** 2
+    digit = 10 ** max(math.floor(math.log10(enough)) - 1, 0)
+    return f"{words}; about {math.ceil(enough / digit) * digit:,} would tell{there}"
 
 
 def unanswered(found: FreshRecord | None) -> int:

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from compact_models.errors import InputError
 from compact_models.files import check_place, write_text_atomic
+from compact_models.variation import Stream
 from cosim.budget.budget import Budget
 from cosim.network.chip_cells import stacked_cells
 from cosim.network.models import exact_model, ideal_model
@@ -185,7 +186,14 @@ def verify_run(
         held_out=len(split.test_y),
         sample=config.study.sample,
         trained=record.made_by == "train",
-        fresh=None if reads is None or fresh is None else fresh_record(reads, fresh.accuracy_min),
+        fresh=None
+        if reads is None or fresh is None
+        else fresh_record(
+            reads,
+            fresh.accuracy_min,
+            Stream(config.study.seed, config.study.sample),
+            learnt_in_cells=bool(record.cells),
+        ),
         simulations=(*result.simulations, *(() if reads is None else reads.simulations)),
     )
     _write_table(run, result, reporter)

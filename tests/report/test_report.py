@@ -20,7 +20,7 @@ from matplotlib.transforms import Bbox
 from compact_models.errors import InputError
 from tests.report.synthetic import HOSTILE, fresh, hostile, report_data, tile, writing
 from workflows.report import FIDELITIES, ReportData, build_report
-from workflows.report.figures import find_figures
+from workflows.report.figures import find_figures, fresh_chips
 from workflows.report.figures.confusion import figure as draw
 from workflows.report.figures.fresh_chips import bars
 from workflows.report.figures.transfer_curves import error_label
@@ -467,9 +467,28 @@ def test_axes_of_errors_have_the_unit_of_their_quantity(quantity: str, words: st
 
 
 def test_no_bar_has_chips_of_both_sides_of_the_threshold() -> None:
-    at, chips = bars(np.array([0.90, 0.93, 0.95, 0.95, 0.98]), step=0.04, threshold=0.95)
-    np.testing.assert_allclose(at, [0.89, 0.93, 0.97])
-    assert chips.tolist() == [1, 1, 3]
-    at, chips = bars(np.array([0.9, 0.9, 0.95]), step=0.05, threshold=None)
-    np.testing.assert_allclose(at, [0.9, 0.95])
+    accuracy = np.array([0.90, 0.93, 0.95, 0.95, 0.98, 1.0])
+    left, right, chips = bars(accuracy, images=100, width=4, threshold=0.95)
+    np.testing.assert_allclose(left, [0.865, 0.905, 0.95, 0.985])
+    np.testing.assert_allclose(right, [0.905, 0.95, 0.985, 1.0])
+    assert chips.tolist() == [1, 1, 3, 1]
+    left, right, chips = bars(np.array([0.9, 0.9, 0.95]), images=20, width=1, threshold=None)
+    np.testing.assert_allclose([left, right], [[0.875, 0.925], [0.925, 0.975]])
     assert chips.tolist() == [2, 1]
+
+
+@pytest.mark.parametrize("threshold", [None, 0.94, 1.0])
+def test_bars_of_chips_that_are_all_right_have_a_width_and_end_at_all(
+    threshold: float | None,
+) -> None:
+    left, right, _ = bars(np.array([1.0, 0.98, 0.0]), images=50, width=1, threshold=threshold)
+    assert (left < right).all()
+    assert (left.min(), right.max()) == (0.0, 1.0)
+
+
+def test_no_axis_of_accuracies_goes_beyond_all() -> None:
+    """Chips that are all right, and a threshold just below."""
+    data = report_data()
+    all_right = replace(fresh(), accuracy=(1.0,) * 30, mean=1.0, minimum=1.0, accuracy_min=0.99)
+    ax = fresh_chips.figure(replace(data, fresh=all_right)).axes[0]
+    assert ax.get_xlim()[1] <= 1

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import csv
 import json
+import re
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from compact_models.variation import Stream
 from cosim.network.models import exact_codes
 from netlists.chip import Chip, another_chip
 from tests.workflows.command import names_all, refused, spiceloop
@@ -28,23 +30,62 @@ CHIPS = answers([0, 1, 2, 1, 0], [0, 1, 2, 1, 1], [0, 0, 2, -1, 0], [-1] * 5)
 
 
 def test_the_statistics_of_four_chips_one_of_them_failed() -> None:
-    """5, 4, 3 and 0 images right of 5; the interval is Wilson's for 2 of 4, as published."""
-    found = fresh_record(FreshReads("exact", CHIPS, None, "", ()), 0.8)
+    """5, 4, 3 and 0 images right of 5, two chips are good; so few leave nearly all open."""
+    found = fresh_record(FreshReads("exact", CHIPS, None, "", ()), 0.8, Stream(0))
     assert found.samples == (4, 5, 6, 7)
     assert found.accuracy == pytest.approx((1.0, 0.8, 0.6, 0.0))
     assert found.without_answer == (0, 0, 1, 5)
     assert found.mean == pytest.approx(0.6)
     assert found.minimum == 0
-    assert found.standard_deviation == pytest.approx(0.432049, abs=1e-6)  # sqrt(0.56 / 3)
+    assert found.standard_deviation_seen == pytest.approx(0.432049, abs=1e-6)  # sqrt(0.56 / 3)
+    # By the analysis of variance of the table: 0.56 / 3 less a fifth of 1.7 / 12.
+    assert found.standard_deviation == pytest.approx(0.397911, abs=1e-6)
     assert (found.good, found.share) == (2, 0.5)
-    assert (found.share_low, found.share_high) == pytest.approx((0.1500, 0.8500), abs=1e-4)
-    text = " ".join(fresh_lines(found, 5))
+    assert found.share_low is not None
+    assert found.share_high is not None
+    assert 0 <= found.share_low < 0.15
+    assert 0.7 < found.share_high <= 1
+    assert fresh_record(FreshReads("exact", CHIPS, None, "", ()), 0.8, Stream(0)) == found
+    text = " ".join(fresh_lines(found, 5, held_out=70))
     names_all(text, "4 chips", "never saw", "samples 4 to 7", "5 images", "mean 0.6000")
-    names_all(text, "minimum 0.0000", "2 of 4", "0.150 to 0.850", "6 images of 2 chips without")
+    names_all(text, "minimum 0.0000", "2 of 4", "6 images of 2 chips without", "0.3979", "0.4320")
+    names_all(text, "over other chips and other images", "on these images", "on all such images")
+    near = fresh_record(FreshReads("exact", CHIPS, None, "", ()), 0.65, Stream(0))
+    text = " ".join(fresh_lines(near, 5, held_out=70))
+    names_all(text, "5 images are too few", "0.65 lies within", "would tell", "70 are held out")
+
+
+def test_images_that_suffice_are_not_called_too_few() -> None:
+    """Mean 0.5; what the images leave open, 0.35 to 0.65 or so, does not hold 0.9."""
+    labels = np.zeros(60, dtype=np.int64)
+    predicted = np.tile(np.arange(60) % 2, (20, 1))
+    chips = FreshChips(np.arange(20), predicted, labels)
+    found = fresh_record(FreshReads("exact", chips, None, "", ()), 0.9, Stream(0))
+    assert "too few" not in " ".join(fresh_lines(found, 60))
+    found = fresh_record(FreshReads("exact", chips, None, "", ()), 0.55, Stream(0))
+    # Jeffreys' interval of 30 in 60 is 0.376 to 0.624: (0.124 / 0.05)^2 as many images.
+    assert "60 images are too few" in " ".join(fresh_lines(found, 60))
+    (about,) = re.findall(r"about ([\d,]+) would tell", " ".join(fresh_lines(found, 60)))
+    assert 330 <= int(about) <= 410
+
+
+def test_chips_that_got_weights_learnt_in_other_cells_are_not_called_what_learning_is_worth() -> (
+    None
+):
+    reads = FreshReads("exact", CHIPS, None, "", ())
+    moved, plain = (
+        " ".join(fresh_lines(fresh_record(reads, None, Stream(0), learnt_in_cells=one), 5))
+        for one in (True, False)
+    )
+    names_all(moved, "without learning themselves", "would be trained itself", "costs")
+    assert "training never saw" not in moved
+    assert "learn" not in plain
 
 
 def test_one_chip_has_no_deviation_and_nothing_asked_has_no_share() -> None:
-    found = fresh_record(FreshReads("exact", answers([0, 1, 2, 1, 1]), None, "", ()), None)
+    found = fresh_record(
+        FreshReads("exact", answers([0, 1, 2, 1, 1]), None, "", ()), None, Stream(0)
+    )
     assert (found.standard_deviation, found.good, found.share, found.share_low) == (None,) * 4
     assert "deviation" not in " ".join(fresh_lines(found, 5))
 
@@ -52,7 +93,9 @@ def test_one_chip_has_no_deviation_and_nothing_asked_has_no_share() -> None:
 def test_the_judge_agrees_only_where_it_answers() -> None:
     """Of ten images nine: the failed image of the second chip has no class to agree on."""
     spice = answers([0, 1, 2, 1, 0], [0, 1, 2, 1, -1])
-    judge = fresh_record(FreshReads("exact", CHIPS, spice, "ngspice-46 KLU", ()), None).judge
+    judge = fresh_record(
+        FreshReads("exact", CHIPS, spice, "ngspice-46 KLU", ()), None, Stream(0)
+    ).judge
     assert judge is not None
     assert judge.samples == (4, 5)
     assert judge.accuracy == pytest.approx((1.0, 0.8))
@@ -61,7 +104,7 @@ def test_the_judge_agrees_only_where_it_answers() -> None:
 
 
 def test_chips_that_ngspice_alone_can_read_stand_in_its_columns() -> None:
-    found = fresh_record(FreshReads("ngspice-46 KLU", CHIPS, None, "", ()), None)
+    found = fresh_record(FreshReads("ngspice-46 KLU", CHIPS, None, "", ()), None, Stream(0))
     text = fresh_csv(found, images=5, sample=3, reader=None, spice=0.4, failed=1)
     rows = list(csv.DictReader(text.splitlines()))
     assert [row["sample"] for row in rows] == ["3", "4", "5", "6", "7"]

@@ -16,6 +16,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from cosim.network.whole_chip import SimulationRecord
+from workflows.fresh_record import MOVED, too_coarse
 from workflows.report.data import FIDELITIES, ReportData
 from workflows.report.statistics import pairs
 from workflows.report.style import FAILED, FIDELITY_COLOUR, FIDELITY_NAME
@@ -155,17 +156,23 @@ def _fresh_words(data: ReportData) -> str:
         return ""
     fresh = data.fresh
     chips = count(len(fresh.samples), "fresh chip")
+    moved = "to which the weights were moved" if fresh.learnt_in_cells else "of the same weights"
     words = (
-        f"Of the same {data.noun}s, {chips} of the same weights classify {percent(fresh.mean)} "
+        f"Of the same {data.noun}s, {chips} {moved} classify {percent(fresh.mean)} "
         f"right in the mean, the worst {percent(fresh.minimum)}"
     )
     if fresh.accuracy_min is not None and fresh.share is not None:
         words += (
-            f"; {fresh.good:,} of them reach {percent(fresh.accuracy_min)} (95 % interval of the "
-            f"share: {percent(fresh.share_low, 0)} to {percent(fresh.share_high, 0)})"
+            f"; {fresh.good:,} of them reach {percent(fresh.accuracy_min)} (of all chips, on all "
+            f"such {data.noun}s, {percent(fresh.share_low, 0)} to {percent(fresh.share_high, 0)}, "
+            f"95 % interval over other chips and other {data.noun}s)"
         )
     knew = "; training knew the offsets and gains of the run's own chip, and of none of these"
-    return f"{words}{knew if data.trained else ''}."
+    words = f"{words}{knew if data.trained else ''}."
+    if fresh.learnt_in_cells:
+        words += f" {MOVED[0].upper()}{MOVED[1:]}."
+    coarse = too_coarse(fresh, data.n_images, data.noun, data.held_out)
+    return f"{words} {coarse}." if coarse else words
 
 
 def _agreement_words(data: ReportData) -> str:

@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from workflows.fresh_record import FreshRecord
+from workflows.fresh_record import MOVED, FreshRecord
 from workflows.report.data import FloatArray, ReportData
 from workflows.report.figures import Table
 from workflows.report.style import FAILED, INK, MUTED, RULE, WIDTH_IN, percent_axis
@@ -18,10 +18,12 @@ from workflows.report.text import count, known, percent
 ORDER = 12
 TITLE = "The verified chip among fresh ones"
 CAPTION = (
-    "Fresh chips have the same weights; programming errors, offsets and gains are drawn anew, as "
-    "further samples of the study, so training never saw them. Their mean says what the network "
-    "is worth. An input without an answer counts as wrong, and a chip of which none has one stays "
-    "in every number. The interval of the share is Wilson's, 95 %."
+    "Accuracies of chips that are further samples of the study, on the inputs of the verification. "
+    "An input without an answer counts as wrong, and a chip of which none has one stays in every "
+    "number. The spread from chip to chip is a standard deviation without what the inputs alone "
+    "scatter these accuracies by. Intervals have 95 % and hold for other chips and other inputs of "
+    "the kind: both are drawn anew from those here (Bayesian bootstrap of inputs, Jeffreys' "
+    "posterior of the share of chips)."
 )
 _COLOUR = "#1b6f87"
 _BARS = 30
@@ -37,8 +39,15 @@ def note(data: ReportData) -> str:
     found = _found(data)
     chips = count(len(found.samples), "fresh chip")
     lost = sum(found.without_answer)
+    kind = (
+        "The weights were learnt in the cells of the verified chip; fresh chips get them as"
+        f" they are, behind offsets and gains of their own: {MOVED}"
+        if found.learnt_in_cells
+        else "Fresh chips have the same weights; programming errors, offsets and gains are drawn"
+        " anew, so training never saw them, and their mean says what the network is worth"
+    )
     return (
-        f"{chips} by {found.engine}, {count(data.n_images, data.noun)} each, those of the "
+        f"{kind}. {chips} by {found.engine}, {count(data.n_images, data.noun)} each, those of the "
         f"verification, {lost:,} without an answer. The verified chip is sample {data.sample}"
         + (", and training knew its offsets and gains." if data.trained else ".")
     )
@@ -56,22 +65,29 @@ def _verified(data: ReportData, found: FreshRecord) -> float | None:
 
 
 def bars(
-    accuracy: FloatArray, step: float, threshold: float | None
-) -> tuple[FloatArray, FloatArray]:
-    """Middles and heights of the bars; with a threshold none has chips of both of its sides.
+    accuracy: FloatArray, images: int, width: int, threshold: float | None
+) -> tuple[FloatArray, FloatArray, FloatArray]:
+    """Left ends, right ends and heights of the bars, within 0..1.
+
+    A bar spans its shares of right images and half an image on each side. With a threshold none has
+    chips of both of its sides: one ends and one begins there.
 
     Args:
         accuracy: of every chip.
-        step: width of a bar.
-        threshold: what a good chip reaches; bars begin there. Without one they stand over
-            multiples of `step`.
+        images: that each has read.
+        width: of a bar, in images.
+        threshold: what a good chip reaches.
     """
-    if threshold is None:
-        place, chips = np.unique(np.round(accuracy / step), return_counts=True)
-        return place * step, chips.astype(np.float64)
+    right = np.rint(accuracy * images)
     # What reaches the threshold but for rounding is good.
-    place, chips = np.unique(np.floor((accuracy - threshold) / step + 1e-9), return_counts=True)
-    return threshold + (place + 0.5) * step, chips.astype(np.float64)
+    good = 0 if threshold is None else int(np.ceil(threshold * images - 1e-9))
+    place, chips = np.unique(np.floor((right - good) / width), return_counts=True)
+    left, end = ((good + (place + k) * width - 0.5) / images for k in (0, 1))
+    if threshold is not None:
+        between = min(threshold, 1 - 0.5 / images)  # a bar of chips that are all right has a width
+        left[place == 0] = between
+        end[place == -1] = between
+    return np.clip(left, 0, 1), np.clip(end, 0, 1), chips.astype(np.float64)
 
 
 def figure(data: ReportData) -> Figure:
@@ -82,18 +98,18 @@ def figure(data: ReportData) -> Figure:
     accuracy = np.array(found.accuracy)
     marks = [m for m in (verified, found.accuracy_min) if m is not None and known(m)]
     low, high = min([accuracy.min(), *marks]), max([accuracy.max(), *marks])
-    # A bar is of so many right images, and stands over their share.
     images = max(data.n_images, 1)
-    step = max(round((high - low) * images / _BARS), 1) / images
-    at, chips = bars(accuracy, step, found.accuracy_min)
-    ax.bar(at, chips, width=0.86 * step, color=_COLOUR, alpha=0.45, linewidth=0)
+    width = max(round((high - low) * images / _BARS), 1)
+    left, end, chips = bars(accuracy, images, width, found.accuracy_min)
+    ax.bar(left, chips, width=end - left, align="edge", color=_COLOUR, alpha=0.45,
+           edgecolor="white", linewidth=0.8)  # fmt: skip
     ax.axvline(found.mean, color=_COLOUR, linewidth=1.8)
     if verified is not None and known(verified):
         ax.axvline(verified, color=INK, linewidth=1.8, linestyle=(0, (4, 2)))
     if found.accuracy_min is not None:
         ax.axvline(found.accuracy_min, color=FAILED, linewidth=1.4, linestyle=(0, (1, 1.5)))
-    room = 0.06 * max(high - low, 4 * step) + step
-    ax.set_xlim(low - room, high + room)
+    room = 0.06 * max(high - low, 4 * width / images) + width / images
+    ax.set_xlim(max(low - room, 0), min(high + room, 1))
     ax.yaxis.set_major_locator(MaxNLocator(integer=True))
     ax.xaxis.set_major_locator(MaxNLocator(7, steps=[1, 2, 5, 10]))
     percent_axis(ax, "x")
@@ -115,13 +131,13 @@ def _numbers(side: Axes, data: ReportData, found: FreshRecord, verified: float |
         ("minimum", percent(found.minimum), None),
     ]
     if found.standard_deviation is not None:
-        rows.append(("standard deviation", percent(found.standard_deviation, 2), None))
+        rows.append(("spread from chip to chip", percent(found.standard_deviation, 2), None))
     if found.accuracy_min is not None and found.share is not None:
         share = f"{found.good:,} of {len(found.samples):,}, {percent(found.share, 0)}"
         dotted = {"color": FAILED, "linestyle": (0, (1, 1.5))}
         rows.append((f"at or above {percent(found.accuracy_min)}", share, dotted))
         interval = f"{percent(found.share_low, 0)} to {percent(found.share_high, 0)}"
-        rows.append(("95 % interval of that share", interval, None))
+        rows.append((f"of all chips, on all such {data.noun}s", interval, None))
     if found.judge is not None:
         same = f"{percent(found.judge.agreement)}"
         rows.append((f"{len(found.judge.samples)} in SPICE too: same class", same, None))
