@@ -3,17 +3,13 @@
 from __future__ import annotations
 
 import shlex
-import tomllib
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-import tomli_w
-from numpy.typing import NDArray
 
 from compact_models.errors import InputError
 from cosim.training.loop import Epoch
-from netlists.chip import Chip
 from netlists.tiles import LayerPlan
 from workflows import runfolder
 from workflows.calibration_store import read_calibration
@@ -26,7 +22,9 @@ from workflows.report import (
     TileData,
     build_report,
 )
+from workflows.report_hardware import hardware_facts, pair_words
 from workflows.report_writing import read_writing, writing_data
+from workflows.used_config import used_config
 from workflows.verified_arrays import VerifiedArrays
 from workflows.verify import Verification
 
@@ -57,7 +55,9 @@ def report_run(run: Path) -> Path:
         created_utc=record.created_utc,
         command=record.command,
         repeat_commands=_repeat(run, record, verified, written=written is not None),
-        config_toml=_used(record, config),
+        config_toml=used_config(
+            record, config, images=verified.images, written=written is not None
+        ),
         config_hash=record.config_hash,
         versions=record.versions,
         seeds=record.seeds,
@@ -66,7 +66,7 @@ def report_run(run: Path) -> Path:
             ("verification", verified.wall_s),
             *(() if written is None else (("writing", written.wall_s),)),
         ),
-        hardware=_hardware(config, chip),
+        hardware=hardware_facts(config, chip),
         n_images=verified.images,
         noun=verified.noun,
         accuracy_float=verified.accuracy_float,
@@ -88,7 +88,7 @@ def report_run(run: Path) -> Path:
             for name in FIDELITIES
             if not (verified.note and name in ("ideal", "exact"))
         },
-        notes=_notes(record, verified),
+        notes=_notes(record, verified, config),
         class_names=tuple(record.class_names),
         tiles=tuple(
             TileData(
@@ -124,18 +124,9 @@ def report_run(run: Path) -> Path:
         sample=verified.sample,
         trained=verified.trained,
         fresh=verified.fresh,
+        pairs=pair_words(config),
     )
     return build_report(data, run / "report")
-
-
-def _used(record: runfolder.RunRecord, config: Config) -> str:
-    """The configuration without the keys that played no part in this run."""
-    values = tomllib.loads(config.to_toml())
-    if record.module:
-        values["network"] = {"module": values["network"]["module"]}
-    if record.made_by == "map":
-        values["train"] = {"max_surrogate_error": values["train"]["max_surrogate_error"]}
-    return tomli_w.dumps(values)
 
 
 def _columns(history: Sequence[Epoch]) -> tuple[str, ...]:
@@ -157,7 +148,15 @@ def _columns(history: Sequence[Epoch]) -> tuple[str, ...]:
     )
 
 
-def _notes(record: runfolder.RunRecord, verified: Verification) -> tuple[str, ...]:
+STABILITY = (
+    "Whether your amplifier is stable is not examined: every bench is a DC sweep, and ngspice finds"
+    " a DC solution for an amplifier that would oscillate. Look at its loop gain, or at a step"
+    " response with the array's capacitance at its input."
+)
+"""Of a chip with own amplifiers; docs/own_blocks.md says more."""
+
+
+def _notes(record: runfolder.RunRecord, verified: Verification, config: Config) -> tuple[str, ...]:
     """Sentences that a reader must know."""
     return tuple(
         text
@@ -165,6 +164,7 @@ def _notes(record: runfolder.RunRecord, verified: Verification) -> tuple[str, ..
             verified.poor_surrogate,
             *record.notes,
             verified.note,
+            STABILITY if "tia" in config.blocks.roles else "",
             ""
             if verified.accuracy_float_unclipped is None
             else "The floating-point program gets inputs clipped as the drivers clip them; without"
@@ -211,39 +211,4 @@ def _fresh_options(fresh: FreshRecord | None) -> str:
 def _row_labels(plan: LayerPlan, start: int, stop: int) -> tuple[str, ...]:
     return tuple(
         "bias" if plan.has_bias and row == plan.inputs else str(row) for row in range(start, stop)
-    )
-
-
-def _ohms(ohm: float | NDArray[np.float64]) -> str:
-    """Of equal segments, or the range of those that differ."""
-    if isinstance(ohm, float):
-        return f"{ohm:g} ohm"
-    least, most = float(ohm.min()), float(ohm.max())
-    return f"{least:g} to {most:g} ohm, {float(ohm.mean()):.3g} in the mean, from a file"
-
-
-def _hardware(config: Config, chip: Chip) -> tuple[tuple[str, str], ...]:
-    cell, wires, tia, adc = config.hardware.cell, config.hardware.wires, config.tia, config.adc
-    driver, own = config.driver, chip.hardware.blocks
-    tiles = [f"{part.rows}x{part.cols}" for plan in chip.plans for part in plan.tiles]
-    feedback = [f"{plan.r_feedback_ohm / 1e3:.2f} kohm" for plan in chip.plans]
-    return (
-        ("Tiles (word lines x bit lines)", ", ".join(tiles)),
-        ("Cell conductance", f"{cell.g_off_s * 1e6:g} to {cell.g_on_s * 1e6:g} uS"),
-        ("Programming error", f"sigma of ln G {cell.sigma_program:g}"),
-        ("Word-line segment", _ohms(wires.r_wordline_ohm)),
-        ("Bit-line segment", _ohms(wires.r_bitline_ohm)),
-        (
-            "Driver",
-            f"{driver.dac_bits}-bit DAC, {driver.v_read_v:g} V full scale,"
-            f" {driver.r_driver_ohm:g} ohm output",
-        ),
-        (
-            "Transimpedance amplifier",
-            ("" if "tia" in own else f"gain {tia.open_loop_gain:g}, ")
-            + f"offset sigma {tia.sigma_offset_v * 1e3:g} mV, rails +-{tia.v_rail_v:g} V",
-        ),
-        *((f"Own block: {role}", one.description) for role, one in own.items()),
-        ("Feedback resistor by layer", ", ".join(feedback)),
-        ("ADC", f"{adc.bits} bit, {adc.v_full_scale_v:g} V full scale"),
     )

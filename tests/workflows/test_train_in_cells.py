@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
+import html
 import json
+import re
 import shutil
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
+from cosim.array.cell_pulses import cell_pulses
 from tests.workflows.command import names_all, refused, spiceloop
+from workflows.cell_device import found_device
 from workflows.checkpoint import Checkpoint
+from workflows.config import parse_config
+from workflows.runfolder import read_config
 
 pytestmark = pytest.mark.ngspice
 
@@ -111,11 +118,18 @@ def test_it_learns_and_says_how(run: Path) -> None:
     assert "45 inputs of 15 epochs were read in ngspice as well: currents within" in said
 
 
-def test_the_chip_is_what_ngspice_says_of_it(run: Path) -> None:
-    ran = spiceloop("verify", run, "--json")
+@pytest.fixture(scope="module")
+def verified(run: Path) -> dict[str, Any]:
+    """What `verify` answers, with chips that got the weights."""
+    ran = spiceloop("verify", run, "--chips", "3", "--spice-chips", "0", "--json")
     assert ran.code == 0, ran.err
-    found = json.loads(ran.out)
+    return dict(json.loads(ran.out))
+
+
+def test_the_chip_is_what_ngspice_says_of_it(run: Path, verified: dict[str, Any]) -> None:
+    found = verified
     assert found["failed"] == 0
+    assert found["fresh"]["learnt_in_cells"] is True
     assert found["agreement"] == 1.0
     assert found["logit_rmse_lsb"] <= 0.5
     with np.load(run / "chip.npz") as chip:
@@ -123,7 +137,57 @@ def test_the_chip_is_what_ngspice_says_of_it(run: Path) -> None:
     # The minus cells of pairs stand at the conductance of a weight of 0; the plus cells moved.
     at_reference = np.isclose(cells, 4.5e-8, rtol=1e-12)
     assert 0.4 < at_reference.mean() < 0.6
+
+
+@pytest.fixture(scope="module")
+def whole_page(run: Path, verified: dict[str, Any]) -> str:
+    """Its report."""
+    assert len(verified["fresh"]["samples"]) == 3
     assert spiceloop("report", run).code == 0
+    return (run / "report" / "index.html").read_text()
+
+
+@pytest.fixture(scope="module")
+def page(whole_page: str) -> str:
+    """The text of its report."""
+    return " ".join(html.unescape(re.sub(r"<[^>]+>", " ", whole_page)).split())
+
+
+def test_the_report_names_the_device_and_every_spread(page: str) -> None:
+    """The study's own spread of dw_min, those of the set for all else; what it moves and how."""
+    hardware = page[page.rindex("Hardware") : page.rindex("Versions")]
+    names_all(hardware, "constant_step, set gokmen_vlasov", "the minus cell stays", "10 to 80 nS")
+    names_all(hardware, "dw_min 20 %", "w_min 30 %", "w_max 30 %", "up_down 0.01", "20 kΩ")
+    names_all(hardware, "30 % of a step", "none: the cells learnt", "1 V up, 1 V down, 993.3 ps")
+    assert "ln G" not in hardware
+
+
+def test_the_report_says_what_chips_are_that_got_the_weights(page: str) -> None:
+    names_all(page, "3 fresh chips to which the weights were moved", "would be trained itself")
+    for words in ("what the network is worth", "programming errors, offsets and gains are drawn"):
+        assert words not in page
+
+
+def test_the_reports_histogram_says_where_references_stand(page: str) -> None:
+    names_all(page, "crowded at 45 nS are the minus cells", "references of a weight of 0")
+    assert "lower end are the unused halves" not in page
+
+
+def test_the_reports_configuration_is_the_one_that_was_used(run: Path, whole_page: str) -> None:
+    """Once, and as a study it is the same chip, cells and training: nothing is left to a set."""
+    (toml,) = re.findall(r"<pre[^>]*>(\[study\].*?)</pre>", whole_page, re.DOTALL)
+    text = html.unescape(toml)
+    told, used = tomllib.loads(text), parse_config(text, where="report")
+    wanted = read_config(run)
+    assert told["device"]["d2d"] == {"dw_min": 0.2, "w_min": 0.3, "w_max": 0.3, "up_down": 0.01}
+    assert not {"cell", "write", "blocks", "layer"} & set(told)
+    assert (used.train, used.data, used.network) == (wanted.train, wanted.data, wanted.network)
+    for part in ("cell", "tile", "driver", "tia", "neuron", "adc", "backward"):
+        assert getattr(used.hardware, part) == getattr(wanted.hardware, part), part
+    assert used.wires == wanted.wires
+    _, nominal = found_device(wanted.device)
+    assert cell_pulses(nominal, used.pulse) == cell_pulses(nominal, wanted.pulse)
+    assert told["pulse"]["amplitude_v"] == 1
 
 
 def test_as_a_pyspice_script_it_prints_the_codes_of_its_deck(run: Path, tmp_path: Path) -> None:

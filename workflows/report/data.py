@@ -176,6 +176,7 @@ class ReportData:
         trained: whether training knew this chip's offsets and gains.
         fresh: chips of the same weights that training never saw; None if none were read.
         noun: what one of the images is called.
+        pairs: a sentence: where the conductances of differential pairs crowd.
     """
 
     title: str
@@ -214,6 +215,7 @@ class ReportData:
     trained: bool = False
     fresh: FreshRecord | None = None
     noun: str = "image"
+    pairs: str = ""
 
     def __post_init__(self) -> None:
         """Checks that codes, labels and classes fit together."""

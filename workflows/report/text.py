@@ -36,7 +36,8 @@ def significant(value: float | None, digits: int = 3) -> str:
     return f"{rounded:.{max(digits - 1 - magnitude, 0)}f}"
 
 
-_PREFIXES = ((1.0, ""), (1e-3, "m"), (1e-6, "µ"), (1e-9, "n"), (1e-12, "p"), (1e-15, "f"))
+_SIZES = (1e6, 1e3, 1.0, 1e-3, 1e-6, 1e-9, 1e-12, 1e-15)
+_PREFIXES = tuple(zip(_SIZES, ("M", "k", "", "m", "µ", "n", "p", "f"), strict=True))
 
 
 def prefixed(largest: float) -> tuple[float, str]:
@@ -48,7 +49,19 @@ def prefixed(largest: float) -> tuple[float, str]:
     for size, prefix in _PREFIXES:
         if abs(largest) >= size:
             return size, prefix
-    return _PREFIXES[-1] if largest else _PREFIXES[0]
+    return _PREFIXES[-1] if largest else (1.0, "")
+
+
+def quantity(value: float, unit: str) -> str:
+    """A setting with its unit and the prefix in which it reads easily: `6.123 MΩ`, `27.5 µS`."""
+    size, prefix = prefixed(value)
+    return f"{value / size:.4g} {prefix}{unit}"
+
+
+def quantity_range(low: float, high: float, unit: str) -> str:
+    """Two settings with one prefix, that of the larger: `5 to 50 µS`."""
+    size, prefix = prefixed(max(abs(low), abs(high)))
+    return f"{low / size:.4g} to {high / size:.4g} {prefix}{unit}"
 
 
 def lsb(value: float | None) -> str:

@@ -11,7 +11,7 @@ from workflows.report.data import FloatArray, ReportData
 from workflows.report.figures import Table
 from workflows.report.histograms import MOST_PANELS, Panel, draw_histograms
 from workflows.report.style import FAILED
-from workflows.report.text import count, label, percent
+from workflows.report.text import count, label, percent, prefixed
 
 ORDER = 94
 TITLE = "Training in cells: conductances and their bounds"
@@ -55,7 +55,7 @@ def _counts(one: LearntLayer, edges_s: FloatArray) -> FloatArray:
 def figure(data: ReportData) -> Figure:
     """Filled steps, share of the layer's cells per bin, on the same axes."""
     layers, edges_s = data.learnt[:MOST_PANELS], _edges_s(data)
-    size, unit = (1e-6, "µS") if edges_s[-1] >= 1e-6 else (1e-9, "nS")
+    size, prefix = prefixed(float(edges_s[-1]))
     panels = [
         Panel(
             label(one.says.layer, 12),
@@ -73,7 +73,7 @@ def figure(data: ReportData) -> Figure:
                 ax.axvspan(near, far, color=FAILED, alpha=0.08, linewidth=0, zorder=0)
             ax.axvline(mid, color=FAILED, linestyle=":", linewidth=1.2)
 
-    return draw_histograms(panels, axis=f"conductance ({unit})", mark=mark)
+    return draw_histograms(panels, axis=f"conductance ({prefix}S)", mark=mark)
 
 
 def table(data: ReportData) -> Table:

@@ -8,14 +8,14 @@ from matplotlib.figure import Figure
 from workflows.report.data import FloatArray, ReportData, TileData
 from workflows.report.figures import Table
 from workflows.report.histograms import PER_LINE, Panel, draw_histograms
-from workflows.report.text import count, label, significant
+from workflows.report.text import count, label, prefixed, significant
 from workflows.report.tile_grid import MOST_TILES
 
 ORDER = 65
 TITLE = "Conductance histogram: how the range is used"
 CAPTION = (
-    "Distribution of the programmed conductances, one panel per tile on the same axes. Cells "
-    "crowded at the lower end are the unused halves of differential pairs."
+    "Distribution of the conductances of the cells as they were verified, one panel per tile on "
+    "the same axes."
 )
 _BINS = 40
 
@@ -30,7 +30,7 @@ def note(data: ReportData) -> str:
     """How many cells, and what is not drawn."""
     hidden = len(data.tiles) - len(_shown(data))
     cells = count(sum(t.conductance_s.size for t in data.tiles), "cell")
-    return f"{cells} in {count(len(data.tiles), 'tile')}." + (
+    return f"{data.pairs} {cells} in {count(len(data.tiles), 'tile')}." + (
         f" {count(hidden, 'more tile')} in the CSV only." if hidden else ""
     )
 
@@ -55,17 +55,18 @@ def _counts(tile: TileData, edges_s: FloatArray) -> FloatArray:
 def figure(data: ReportData) -> Figure:
     """Filled steps, share of the tile's cells per bin."""
     tiles, edges_s = _shown(data), _edges_s(data)
+    size, prefix = prefixed(float(edges_s[-1]))
 
     def panel(tile: TileData) -> Panel:
         finite = tile.conductance_s[np.isfinite(tile.conductance_s)]
-        median = significant(float(np.median(finite)) * 1e6) if finite.size else ""
+        median = significant(float(np.median(finite)) / size) if finite.size else ""
         share = _counts(tile, edges_s) / max(tile.conductance_s.size, 1)
-        words = f"median {median} µS" if median else ""
-        return Panel(label(tile.name, 15), words, share, edges_s * 1e6)
+        words = f"median {median} {prefix}S" if median else ""
+        return Panel(label(tile.name, 15), words, share, edges_s / size)
 
     line_in = 1.9 if len(tiles) <= PER_LINE else 1.55
     panels = [panel(tile) for tile in tiles]
-    return draw_histograms(panels, axis="conductance (µS)", line_in=line_in)
+    return draw_histograms(panels, axis=f"conductance ({prefix}S)", line_in=line_in)
 
 
 def table(data: ReportData) -> Table:

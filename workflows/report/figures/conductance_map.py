@@ -8,13 +8,13 @@ from matplotlib.figure import Figure
 
 from workflows.report.data import ReportData, TileData
 from workflows.report.figures import Table
-from workflows.report.text import count, grid, significant
+from workflows.report.text import count, grid, prefixed, significant
 from workflows.report.tile_grid import TileMap, draw_tiles, tiles_to_show
 
 ORDER = 60
 TITLE = "Conductance map: what is programmed where"
 CAPTION = (
-    "Conductance of each cell in microsiemens, in the same places as in the map of the voltage "
+    "Conductance of each cell, in the same places as in the map of the voltage "
     "drop. A dark word line or corner here explains a drop there."
 )
 _TINT = LinearSegmentedColormap.from_list(
@@ -33,11 +33,11 @@ def note(data: ReportData) -> str:
     return f"{count(hidden, 'more tile')} in the CSV only." if hidden else ""
 
 
-def _map(tile: TileData) -> TileMap:
-    values = tile.conductance_s * 1e6
+def _map(tile: TileData, size: float, prefix: str) -> TileMap:
+    values = tile.conductance_s / size
     finite = values[np.isfinite(values)]
     second = (
-        f"{significant(float(finite.min()))} to {significant(float(finite.max()))} µS"
+        f"{significant(float(finite.min()))} to {significant(float(finite.max()))} {prefix}S"
         if finite.size
         else "no values"
     )
@@ -46,13 +46,16 @@ def _map(tile: TileData) -> TileMap:
 
 def figure(data: ReportData) -> Figure:
     """The tiles under one scale that starts at zero."""
-    maps = tuple(_map(tile) for tile in tiles_to_show(data.tiles))
+    tiles = tiles_to_show(data.tiles)
+    known = [t.conductance_s[np.isfinite(t.conductance_s)] for t in tiles]
+    size, prefix = prefixed(max((float(one.max()) for one in known if one.size), default=1e-6))
+    maps = tuple(_map(tile, size, prefix) for tile in tiles)
     top = max((float(np.nanmax(m.values)) for m in maps if np.isfinite(m.values).any()), default=1)
     return draw_tiles(
         maps,
         cmap=_TINT,
         norm=Normalize(0, top if top > 0 else 1),
-        scale_label="conductance (µS)",
+        scale_label=f"conductance ({prefix}S)",
         scale_format=lambda value: f"{value:.4g}",
     )
 
