@@ -165,6 +165,9 @@ class AnalogArray(nn.Module):
         unit: the logical weight that a cell's weight of 1 stands for.
         dtype: of the state.
 
+    Raises:
+        InputError: a precision that cells do not have.
+
     Attributes:
         chips: how many chips have this matrix.
         w: weights of the cells in their own units, a buffer [chip, side, row, out]; side 0 is plus.
@@ -187,6 +190,7 @@ class AnalogArray(nn.Module):
         dtype: torch.dtype = torch.float64,
     ) -> None:
         super().__init__()
+        _check_precision(dtype)
         self.layout = layout
         self.cells = cells
         self.reads = reads
@@ -525,8 +529,10 @@ class AnalogArray(nn.Module):
 
     def _apply(self, fn: Callable[[torch.Tensor], torch.Tensor], recurse: bool = True) -> Self:
         """Of `nn.Module`: float(), double(), to(), after which what was computed is of no use."""
+        _check_precision(fn(self.w[:0]).dtype)  # before anything has changed
         super()._apply(fn, recurse)  # type: ignore[no-untyped-call]  # torch
         self.forget()
+        self.version += 1
         return self
 
     def _load_from_state_dict(self, *given: Any) -> None:
@@ -553,6 +559,17 @@ def _product(drive_v: torch.Tensor, matrix: torch.Tensor, times: float) -> torch
 
 def _nothing(like: torch.Tensor) -> torch.Tensor:
     return like.new_zeros(())
+
+
+def _check_precision(dtype: torch.dtype) -> None:
+    """Refuses a precision in which steps of cells, or their conductances, are lost."""
+    if dtype not in (torch.float32, torch.float64):
+        raise InputError(
+            "cells have no such precision",
+            where="dtype",
+            value=str(dtype),
+            allowed="torch.float32 or torch.float64",
+        )
 
 
 def _checked(read: SpiceRead) -> torch.Tensor:

@@ -75,15 +75,20 @@ class AnalogParameter(nn.Parameter):
         array: AnalogArray, pairs: Pairs, rows: tuple[int, int], *, bias: bool, scale: float = 1.0
     ) -> AnalogParameter:
         """A parameter of an array, [out, in] or [out]; with many chips [chip, out, in]."""
-        data = array.weight_of(*rows)[:, 0] if bias else array.weight_of(*rows).mT
-        data = data[0] if array.chips == 1 else data
+        shown = _shown(array, rows, bias=bias)
         # The state itself where that is the logical weight: nothing has to be copied to show it.
-        shared = data.detach() if scale == 1.0 else data.detach() * scale
+        shared = shown.detach() if scale == 1.0 else shown.detach() * scale
         made = torch.Tensor._make_subclass(AnalogParameter, shared, True)
         made.array, made.pairs, made.rows, made.scale = array, pairs, rows, scale
         made.is_bias = bias
         made.show()
         return made
+
+    def follow(self) -> None:
+        """Shows the array's state where that is now: in another precision, other memory."""
+        shown = _shown(self.array, self.rows, bias=self.is_bias).detach()
+        self.data = shown if self.scale == 1.0 else shown * self.scale
+        self.show()
 
     def __new__(cls, *_args: object, **_named: object) -> AnalogParameter:
         """Refuses: such a parameter is made by a layer."""
@@ -105,9 +110,7 @@ class AnalogParameter(nn.Parameter):
         if self._is_state():
             self._seen = self._version
             return
-        logical = self.array.weight_of(*self.rows)
-        shown = logical[:, 0] if self.is_bias else logical.mT
-        shown = shown[0] if len(logical) == 1 else shown
+        shown = _shown(self.array, self.rows, bias=self.is_bias)
         if self.data_ptr() != shown.data_ptr() or self.scale != 1.0 or self.dtype != shown.dtype:
             with torch.no_grad():
                 self.copy_(shown if self.scale == 1.0 else shown * self.scale)
@@ -159,3 +162,10 @@ class AnalogParameter(nn.Parameter):
     def grad(self, value: torch.Tensor | None) -> None:
         if value is not None:
             raise InputError("a weight in cells has no gradient", where="grad", allowed="None")
+
+
+def _shown(array: AnalogArray, rows: tuple[int, int], *, bias: bool) -> torch.Tensor:
+    """Some word lines of an array as a layer's weight [out, in] or bias [out], before its scale."""
+    logical = array.weight_of(*rows)
+    shown = logical[:, 0] if bias else logical.mT
+    return shown[0] if array.chips == 1 else shown

@@ -8,10 +8,10 @@ at its inputs; activations and errors are left in pairs for whoever updates the 
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping, MutableMapping, Sequence
+from collections.abc import Callable, Mapping, MutableMapping, Sequence
 from dataclasses import replace
 from itertools import pairwise
-from typing import Any
+from typing import Any, Self
 
 import torch
 from torch import nn
@@ -96,6 +96,14 @@ class InSituLayer(nn.Module):
         self.weight.show()
         if self.bias is not None:
             self.bias.show()
+
+    def _apply(self, fn: Callable[[torch.Tensor], torch.Tensor], recurse: bool = True) -> Self:
+        """Of `nn.Module`: float(), double() and to() of the cells, which the parameters show."""
+        self.array._apply(fn)
+        for one in (self.weight, self.bias):
+            if one is not None:
+                one.follow()
+        return self
 
     def program(self, weight: torch.Tensor, bias: torch.Tensor | None = None) -> torch.Tensor:
         """Brings the cells to weights [out, in] and biases [out], or to one such matrix a chip.
