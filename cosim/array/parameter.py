@@ -51,6 +51,19 @@ class Pairs:
         self.x.clear()
         self.d.clear()
 
+    def forget(self, rows: tuple[int, int]) -> None:
+        """Forgets what they mean for some word lines; a batch that means nothing more is gone."""
+        if not self.x:
+            return
+        first, stop = rows
+        kept = []
+        for x, d in zip(self.x, self.d, strict=True):
+            left = x.clone()
+            left[..., first:stop] = 0.0
+            if bool(left.any()):
+                kept.append((left, d))
+        self.x, self.d = [x for x, _ in kept], [d for _, d in kept]
+
 
 class AnalogParameter(nn.Parameter):
     """A part of an array's matrix as a parameter.
@@ -136,21 +149,38 @@ class AnalogParameter(nn.Parameter):
                 hint="load_state_dict and layer.program(weight) write into the cells",
             )
 
+    def forget(self) -> None:
+        """Forgets what backward passes have left for it: what `grad = None` is elsewhere."""
+        self.pairs.forget(self.rows)
+        hidden: Any = torch.Tensor.grad
+        hidden.__set__(self, None)
+
+    def __reduce_ex__(self, _protocol: object) -> tuple[Any, ...]:
+        """Of `pickle` and `torch.save`: a parameter of the array that is stored with it."""
+        parts = self.array, self.pairs, self.rows, self.is_bias, self.scale, self.requires_grad
+        return _again, parts
+
     def __deepcopy__(self, memo: dict[int, Any]) -> AnalogParameter:
         """Of `copy.deepcopy`: a parameter of the copied array."""
         if id(self) in memo:
             kept: AnalogParameter = memo[id(self)]
             return kept
         array, pairs = copy.deepcopy(self.array, memo), copy.deepcopy(self.pairs, memo)
-        made = AnalogParameter.of(array, pairs, self.rows, bias=self.is_bias, scale=self.scale)
-        made.requires_grad_(self.requires_grad)
+        made = _again(array, pairs, self.rows, self.is_bias, self.scale, self.requires_grad)
         memo[id(self)] = made
         return made
 
     @property
     def grad(self) -> torch.Tensor | None:
-        """None: an array is updated by pairs. Clipping what is not there is refused."""
-        if sys._getframe(1).f_globals.get("__name__") == "torch.nn.utils.clip_grad":
+        """None: an array is updated by pairs. Clipping what is not there is refused.
+
+        torch's `zero_grad`, of modules and of optimisers, sets only gradients to None that it
+        finds: there is none to be found, so that its asking is what clears the pairs.
+        """
+        asking = sys._getframe(1)
+        if asking.f_code.co_name == "zero_grad":
+            self.forget()
+        elif asking.f_globals.get("__name__") == "torch.nn.utils.clip_grad":
             raise InputError(
                 "a weight in cells has no gradient that could be clipped: backward queues pairs",
                 where="torch.nn.utils.clip_grad",
@@ -162,6 +192,21 @@ class AnalogParameter(nn.Parameter):
     def grad(self, value: torch.Tensor | None) -> None:
         if value is not None:
             raise InputError("a weight in cells has no gradient", where="grad", allowed="None")
+        self.forget()
+
+
+def _again(
+    array: AnalogArray,
+    pairs: Pairs,
+    rows: tuple[int, int],
+    is_bias: bool,
+    scale: float,
+    requires_grad: bool,
+) -> AnalogParameter:
+    """A parameter of an array as another one was."""
+    made = AnalogParameter.of(array, pairs, rows, bias=is_bias, scale=scale)
+    made.requires_grad_(requires_grad)
+    return made
 
 
 def _shown(array: AnalogArray, rows: tuple[int, int], *, bias: bool) -> torch.Tensor:

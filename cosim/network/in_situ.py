@@ -91,6 +91,15 @@ class InSituLayer(nn.Module):
         """See `get_extra_state`."""
         self.reads = int(state["reads"])
 
+    def __getstate__(self) -> dict[str, Any]:
+        """Of `pickle` and `copy`: without the function that is made of the periphery."""
+        return {key: value for key, value in self.__dict__.items() if key != "_amplifiers"}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """See `__getstate__`."""
+        super().__setstate__(state)  # type: ignore[no-untyped-call]  # torch
+        self._amplifiers = self.periphery.pair_amplifiers(self.array.layout)
+
     def refresh(self) -> None:
         """Brings the parameters to what the cells hold."""
         self.weight.show()

@@ -113,7 +113,7 @@ class PulsedSGD(torch.optim.Optimizer):
         digital = False
         for parameter in self._parameters():
             if isinstance(parameter, AnalogParameter):
-                parameter.pairs.clear()
+                parameter.forget()
             else:
                 digital = True
         if digital:
