@@ -28,20 +28,46 @@ class Pairs:
     Attributes:
         x: activations on the word lines, each [chip, batch, row].
         d: gradients of the loss at the outputs, each [chip, batch, out].
+        max_numbers: that are kept; the oldest batches beyond them are dropped.
+        awaited: somebody is there to take them, an optimiser that knows of pairs.
+        passes: how many backward passes have left any.
+        dropped: batches that were too many, since pairs were taken or forgotten.
     """
 
     x: list[torch.Tensor] = field(default_factory=list)
     d: list[torch.Tensor] = field(default_factory=list)
+    max_numbers: int = 1 << 25
+    awaited: bool = False
+    passes: int = 0
+    dropped: int = 0
+    _numbers: int = 0
 
     def put(self, x: torch.Tensor, d: torch.Tensor) -> None:
         """Adds a batch."""
         self.x.append(x)
         self.d.append(d)
+        self.passes += 1
+        self._numbers += x.numel() + d.numel()
+        while self._numbers > self.max_numbers and len(self.x) > 1:
+            self._numbers -= self.x.pop(0).numel() + self.d.pop(0).numel()
+            self.dropped += 1
 
     def take(self) -> tuple[torch.Tensor, torch.Tensor] | None:
-        """All batches, one after the other, [chip, batch, line] each; None where there are none."""
+        """All batches, one after the other, [chip, batch, line] each; None where there are none.
+
+        Raises:
+            InputError: there were more than are kept.
+        """
         if not self.x:
             return None
+        if self.dropped:
+            raise InputError(
+                "backward has left more for the cells than is kept, and the oldest is gone",
+                where="step",
+                value=f"{self.dropped + len(self.x)} batches since the last step",
+                allowed=f"{self.max_numbers} activations and errors of a layer",
+                hint="step more often, or zero_grad() what is not to be learnt",
+            )
         taken = torch.cat(self.x, 1), torch.cat(self.d, 1)
         self.clear()
         return taken
@@ -50,6 +76,7 @@ class Pairs:
         """Forgets them."""
         self.x.clear()
         self.d.clear()
+        self._numbers = self.dropped = 0
 
     def forget(self, rows: tuple[int, int]) -> None:
         """Forgets what they mean for some word lines; a batch that means nothing more is gone."""
@@ -62,7 +89,10 @@ class Pairs:
             left[..., first:stop] = 0.0
             if bool(left.any()):
                 kept.append((left, d))
+        if not kept:
+            self.clear()
         self.x, self.d = [x for x, _ in kept], [d for _, d in kept]
+        self._numbers = sum(x.numel() + d.numel() for x, d in kept)
 
 
 class AnalogParameter(nn.Parameter):

@@ -31,6 +31,7 @@ from netlists.mapping import INPUT_ROUNDING
 from netlists.tiles import LayerPlan, augmented
 
 _REACHED = 1e-6  # of a cell's own weight: what rounding leaves, in single precision too
+_UNTAKEN = 10  # backward passes that nobody takes: a loop, and no look at a gradient
 
 
 class InSituLayer(nn.Module):
@@ -335,6 +336,7 @@ class InSituNetwork(nn.Module):
         super().__init__()
         self.hardware = hardware
         self.refuse_clipping = refuse_clipping
+        self._warned = False
         self.layers = nn.ModuleList(layers)
         self._chain = tuple(layers)
         for before, layer in pairwise(layers):
@@ -364,6 +366,8 @@ class InSituNetwork(nn.Module):
         """
         first = self.chain[0]
         chips = first.array.chips
+        if torch.is_grad_enabled() and not self._warned:
+            self._say_not_learnt()
         if self.refuse_clipping:
             _check_inputs(x, first.plan)
         values = x.to(first.array.w.dtype)
@@ -373,6 +377,21 @@ class InSituNetwork(nn.Module):
             if number + 1 < len(self.chain):
                 codes = codes / layer.code_full
         return codes if x.ndim == 3 or chips > 1 else codes.squeeze(0)
+
+    def _say_not_learnt(self) -> None:
+        """Warns, once, of a loop whose optimiser does not know of pairs: nothing is learnt."""
+        waiting = [one for layer in self.chain if not (one := layer.weight.pairs).awaited]
+        passes = max((one.passes for one in waiting), default=0)
+        if passes >= _UNTAKEN:
+            self._warned = True
+            warnings.warn(
+                f"{passes} backward passes have left what the cells should learn, and no optimiser"
+                " takes it: PulsedSGD(model.parameters(), lr=...) of the converted model does;"
+                " optimisers of torch.optim, and the parameters of the network before convert, move"
+                " no cell (requires_grad_(False) where nothing is to be learnt)",
+                RuntimeWarning,
+                stacklevel=2,
+            )
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Outputs in the network's own numbers; see `codes`."""

@@ -97,6 +97,9 @@ class PulsedSGD(torch.optim.Optimizer):
             # Says what cannot be.
             UpdateRule(group["lr"], 1.0, group["max_pulses"], kind=group["kind"])
             group.setdefault("name", str(number))
+        for parameter in self._parameters():
+            if isinstance(parameter, AnalogParameter):
+                parameter.pairs.awaited = True
 
     def state_dict(self) -> dict[str, Any]:
         """As of any optimiser, with the number of steps: draws go on where they stopped."""
