@@ -6,28 +6,39 @@ compares names and shapes, which are the same for every one of these.
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import fields, is_dataclass
 from typing import Any
 
 import numpy as np
+import torch
+from pydantic import BaseModel
 from torch import nn
 
 from compact_models.cell_device import CellDevice
 from compact_models.errors import InputError
+from compact_models.model import CompactModel, ParameterSet
+from netlists.hardware import Hardware
 
 _KEY = "_extra_state"
 """What torch calls the state that a module adds to its parameters."""
 
 
-def _refuse_another(state: object, own: Mapping[str, Any], where: str) -> None:
+_AS_SAVED = "make the layer as it was saved, or copy the parameters by hand"
+
+
+def refuse_another(
+    state: object, own: Mapping[str, Any], where: str, *, hint: str = _AS_SAVED
+) -> None:
     """Refuses a state that was made by a layer of another description.
 
     Args:
         state: what came with the state, or anything else that was found in its place.
         own: the layer's own description, of plain values.
         where: the key in the state dict.
+        hint: what to do instead.
 
     Raises:
         InputError: says where the descriptions differ first.
@@ -47,7 +58,7 @@ def _refuse_another(state: object, own: Mapping[str, Any], where: str) -> None:
                 where=f"{where}: {key}",
                 value=there.get(key, "none"),
                 allowed=f"{here.get(key, 'none')}, as in this layer",
-                hint="make the layer as it was saved, or copy the parameters by hand",
+                hint=hint,
             )
 
 
@@ -67,14 +78,23 @@ class Described(nn.Module):
         Raises:
             InputError: it is of another layer, network or chip.
         """
-        _refuse_another(state, self.get_extra_state(), _KEY)
+        refuse_another(state, self.get_extra_state(), _KEY)
 
     def _load_from_state_dict(
         self, state_dict: Mapping[str, Any], prefix: str, *more: Any, **named: Any
     ) -> None:
         if prefix + _KEY in state_dict:
-            _refuse_another(state_dict[prefix + _KEY], self.get_extra_state(), prefix + _KEY)
+            refuse_another(state_dict[prefix + _KEY], self.get_extra_state(), prefix + _KEY)
         super()._load_from_state_dict(state_dict, prefix, *more, **named)
+
+
+def hardware_told(hardware: Hardware) -> dict[str, Any]:
+    """The sections of a chip's description."""
+    parts = {name: getattr(hardware, name) for name in type(hardware).model_fields}
+    return {
+        name: part.model_dump() if isinstance(part, BaseModel) else part
+        for name, part in parts.items()
+    }
 
 
 def plain(values: Mapping[str, Any]) -> dict[str, Any]:
@@ -84,11 +104,17 @@ def plain(values: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _told(value: object) -> Any:
-    """What JSON has no word for: arrays by all their numbers."""
+    """What JSON has no word for: arrays by all their numbers, tensors by their bytes."""
     if isinstance(value, np.ndarray):
         return value.tolist()
     if isinstance(value, CellDevice):
         return {"name": value.label, "content": value.content}
+    if isinstance(value, CompactModel):
+        return {"name": value.name, "content": value.content}
+    if isinstance(value, ParameterSet):
+        return {"name": value.name, "values": value.values, "initial": value.initial}
+    if isinstance(value, torch.Tensor):
+        return hashlib.sha256(value.detach().contiguous().numpy().tobytes()).hexdigest()
     if is_dataclass(value) and not isinstance(value, type):
         return {one.name: getattr(value, one.name) for one in fields(value)}
     return dict(value) if isinstance(value, Mapping) else str(value)

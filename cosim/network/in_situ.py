@@ -19,6 +19,7 @@ from torch import nn
 from compact_models.errors import InputError
 from compact_models.variation import Draw, Stream
 from cosim.array.analog_array import AnalogArray
+from cosim.array.fingerprint import hardware_told, plain, refuse_another
 from cosim.array.parameter import AnalogParameter, Pairs
 from cosim.network.run import Periphery, code_full
 from cosim.periphery.backward import BackwardPeriphery
@@ -31,6 +32,10 @@ from netlists.mapping import INPUT_ROUNDING
 from netlists.tiles import LayerPlan, augmented
 
 _REACHED = 1e-6  # of a cell's own weight: what rounding leaves, in single precision too
+_OTHER_CELLS = (
+    "convert as it was converted, or load the weights alone, without array.w: cells are then"
+    " programmed to them"
+)
 _UNTAKEN = 10  # backward passes that nobody takes: a loop, and no look at a gradient
 
 
@@ -84,13 +89,40 @@ class InSituLayer(nn.Module):
 
         self.register_load_state_dict_post_hook(_refreshed)  # type: ignore[no-untyped-call]  # torch
 
-    def get_extra_state(self) -> dict[str, int]:
-        """Of `nn.Module`: how many reads have drawn, so that they go on where they stopped."""
-        return {"reads": self.reads}
+    def get_extra_state(self) -> dict[str, Any]:
+        """Of `nn.Module`: which cells of which chip the state belongs to.
 
-    def set_extra_state(self, state: Mapping[str, int]) -> None:
+        And how many reads have drawn, so that they go on where they stopped.
+        """
+        return {"reads": self.reads, "made": self._made()}
+
+    def set_extra_state(self, state: Mapping[str, Any]) -> None:
         """See `get_extra_state`."""
         self.reads = int(state["reads"])
+
+    def _made(self) -> dict[str, Any]:
+        """What a state of these cells means anything with; not who reads them."""
+        return plain(
+            {
+                "stream": {"seed": self.stream.seed, "sample": self.stream.sample},
+                "cells": self.array.cells,
+                "plan": self.plan,
+                "hardware": hardware_told(self.hardware),
+            }
+        )
+
+    def refuse_another(self, state_dict: Mapping[str, Any], prefix: str) -> None:
+        """Refuses the state of other cells, of another device or chip.
+
+        Raises:
+            InputError: says where they differ first.
+        """
+        key = f"{prefix}_extra_state"
+        if f"{prefix}array.w" not in state_dict or key not in state_dict:
+            return  # weights of a float network, or no whole state, which torch refuses
+        extra = state_dict[key]
+        made = extra.get("made", {}) if isinstance(extra, Mapping) else extra
+        refuse_another(made, self._made(), f"state of layer {self.plan.source}", hint=_OTHER_CELLS)
 
     def __getstate__(self) -> dict[str, Any]:
         """Of `pickle` and `copy`: without the function that is made of the periphery."""
@@ -139,6 +171,7 @@ class InSituLayer(nn.Module):
         *more: Any,
     ) -> None:
         """Of `nn.Module`: a state without cells is written into them, as a float network's is."""
+        self.refuse_another(state_dict, prefix)
         cells, weight = f"{prefix}array.w", state_dict.get(f"{prefix}weight")
         if cells not in state_dict and weight is not None:
             short = self.program(weight, state_dict.get(f"{prefix}bias"))
@@ -347,6 +380,14 @@ class InSituNetwork(nn.Module):
                     value=layer.plan.inputs,
                     allowed=f"{before.plan.outputs} inputs",
                 )
+
+    def _load_from_state_dict(
+        self, state_dict: MutableMapping[str, Any], prefix: str, *more: Any
+    ) -> None:
+        """Of `nn.Module`: before any layer has changed, the state of others is refused."""
+        for number, layer in enumerate(self.chain):
+            layer.refuse_another(state_dict, f"{prefix}layers.{number}.")
+        super()._load_from_state_dict(state_dict, prefix, *more)
 
     @property
     def plans(self) -> tuple[LayerPlan, ...]:

@@ -8,11 +8,10 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from pydantic import BaseModel
 from torch import nn
 
 from compact_models.errors import InputError
-from cosim.array.fingerprint import Described, plain
+from cosim.array.fingerprint import Described, hardware_told, plain
 from cosim.array.layout import TileLayout
 from cosim.network.run import NetworkModel, forward
 from netlists.adcs import quantiser
@@ -71,12 +70,7 @@ class CrossbarNetwork(Described):
 
     def get_extra_state(self) -> dict[str, Any]:
         """Of `nn.Module`: the hardware and the plans that the weights in the state belong to."""
-        parts = {name: getattr(self.hardware, name) for name in type(self.hardware).model_fields}
-        described = {
-            name: part.model_dump() if isinstance(part, BaseModel) else part
-            for name, part in parts.items()
-        }
-        return plain({"hardware": described, "plans": self.plans})
+        return plain({"hardware": hardware_told(self.hardware), "plans": self.plans})
 
     def clip_weights(self) -> None:
         """Brings weights that have left the cells' range back to its edge."""
