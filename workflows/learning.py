@@ -23,6 +23,7 @@ from netlists.tiles import LayerPlan
 from workflows.config import Config
 
 Array = NDArray[np.float64]
+Labels = NDArray[np.int64]
 Stages = tuple[LinearStage, ...]
 Plans = tuple[LayerPlan, ...]
 Periphery = tuple[LayerPeriphery, ...]
@@ -52,6 +53,16 @@ class Learning(Protocol):
         self, plans: Plans, stages: Stages, periphery: Periphery, surrogate: SurrogateModel
     ) -> nn.Module:
         """The network on its chip, before it learns."""
+        ...
+
+    def begins(self, network: nn.Module, x: Array, y: Labels) -> str:
+        """What its cells have made of a network of the user's, before they learn, in words.
+
+        Args:
+            network: before it learns.
+            x: held-out inputs [sample, in], as shares of the read voltage.
+            y: their labels.
+        """
         ...
 
     def algorithm(self, stages: Stages) -> Algorithm:

@@ -22,7 +22,7 @@ from cosim.training.optimisers import MakeOptimiser, adam_with_cosine
 from netlists.chip import Chip, program
 from netlists.mapping import plan_layers
 from workflows.config import Config
-from workflows.learning import Array, Periphery, Plans, Stages, spice_check
+from workflows.learning import Array, Labels, Periphery, Plans, Stages, spice_check
 
 
 class ByBackprop:
@@ -48,6 +48,10 @@ class ByBackprop:
         elif read == "exact":
             model = exact_model(hardware, plans, periphery)
         return CrossbarNetwork(hardware, plans, stages, model)
+
+    def begins(self, _network: nn.Module, _x: Array, _y: Labels) -> str:
+        """See `Learning`: nothing, the scale of weights is that of the largest one."""
+        return ""
 
     def algorithm(self, stages: Stages) -> Backprop:
         """See `Learning`."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Sequence
 from typing import cast
 
@@ -18,13 +19,14 @@ from cosim.network.surrogate import SurrogateModel
 from cosim.periphery.managed import ReadRule
 from cosim.periphery.spec import PeripherySpec
 from cosim.training.endurance import LayerCells, LearntLayer, endurance
+from cosim.training.loop import accuracy
 from cosim.training.optimisers import MakeOptimiser, plain_sgd
 from cosim.training.pulsed_sgd import PulsedTraining
 from cosim.training.pulsed_sgd_spec import PulsedSgdSpec
 from netlists.chip import Chip
 from workflows.cell_device import pulsed_device
 from workflows.config import Config
-from workflows.learning import Array, Periphery, Plans, Stages, spice_check
+from workflows.learning import Array, Labels, Periphery, Plans, Stages, spice_check
 
 
 class InSitu:
@@ -74,6 +76,16 @@ class InSitu:
                 LayerInCells(device, spec.read, spec.max_surrogate_error, managed(spec.periphery))
             )
         return found
+
+    def begins(self, network: nn.Module, x: Array, y: Labels) -> str:
+        """See `Learning`; of a network drawn here where its weights do not fit the cells."""
+        short = cast(InSituNetwork, network).short
+        if not (self._config.network.module or short):
+            return ""
+        asked = copy.deepcopy(network)  # what its reads learn is not there when training begins
+        found = accuracy(asked, torch.from_numpy(x), torch.from_numpy(y))
+        said = f"programmed into its cells, the network that training starts from has {found:.4f}"
+        return f"{said}; {short}" if short else said
 
     def algorithm(self, stages: Stages) -> PulsedTraining:
         """See `Learning`."""

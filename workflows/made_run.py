@@ -52,6 +52,7 @@ class Made:
         accuracy_surrogate: of the network on them, before programming.
         watched: how far the surrogate was off the exact solution.
         learnt: cells that have learnt; empty where weights moved by arithmetic.
+        begun: what its cells made of a network of the user's, in words; or nothing.
     """
 
     chip: Chip
@@ -63,6 +64,7 @@ class Made:
     accuracy_surrogate: float
     watched: Watched
     learnt: Sequence[LearntLayer] = ()
+    begun: str = ""
 
 
 def sizes(stages: Sequence[LinearStage]) -> tuple[int, ...]:

@@ -151,7 +151,7 @@ def _go_on(
     if isinstance(config.train, PulsedSgdSpec):
         clipped = clipped_pulses(trained.history, config.train.pulses)
     begun_from = "" if given is None else _given_sentence(config.network.module, given)
-    said = [one for one in (begun_from, falling, clipped) if one]
+    said = [one for one in (begun_from, trained.begun, falling, clipped) if one]
     record = write_run(
         run,
         config,
@@ -170,6 +170,7 @@ def _go_on(
         **summary,
         "accuracy_given": given,
         "begun_from": begun_from,
+        "begun_in_cells": trained.begun,
         "still_falling": falling,
         "clipped_pulses": clipped,
     }
@@ -272,6 +273,9 @@ def _train(
     plans = way.plan(stages, trained, split.train_x, split.scaling.full_scale)
     periphery, calibration = calibrated(config, plans, ngspice, reporter, kept)
     network = way.network(plans, stages, periphery, calibration.model)
+    begun = way.begins(network, split.test_x, split.test_y)
+    if begun:
+        reporter.say(f"    {begun}")
     history = _epochs(config, split, network, way.algorithm(stages), kept, reporter)
     tolerance = config.train.max_surrogate_error
     accuracy, watched = history[-1].test_accuracy, in_training(history, tolerance)
@@ -289,8 +293,9 @@ def _train(
     chip = way.chip(network, periphery)
     learnt = way.learnt(network, config.train.epochs * len(split.train_y))
     return Made(
-        chip, network, reference, calibration, history, accuracy_float, accuracy, watched, learnt
-    )
+        chip, network, reference, calibration, history, accuracy_float, accuracy, watched, learnt,
+        begun,
+    )  # fmt: skip
 
 
 def _epochs(

@@ -7,6 +7,7 @@ without one they are trained by any torch optimiser through what the chip does t
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
@@ -122,7 +123,7 @@ def convert(
     typical = _as_they_may_become(stages, cells)
     plans = plan_in_situ(stages, typical, chip, cells, inputs)
     layer = LayerInCells(cells, read, max_surrogate_error, managed)
-    return in_situ_network(
+    network = in_situ_network(
         chip,
         plans,
         stages,
@@ -133,6 +134,9 @@ def convert(
         refuse_clipping=True,
         decks=(budget or Budget.of_process()).decks,
     )
+    if network.short:
+        warnings.warn(network.short, RuntimeWarning, stacklevel=2)
+    return network
 
 
 def _device(

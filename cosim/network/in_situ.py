@@ -13,6 +13,7 @@ from dataclasses import replace
 from itertools import pairwise
 from typing import Any, Self
 
+import numpy as np
 import torch
 from torch import nn
 
@@ -52,6 +53,10 @@ class InSituLayer(nn.Module):
         managed: how reads are managed digitally, forward and backward, by straight amplifiers; None
             for the chip's own converters.
         stream: of the chip; what managed reads draw is drawn from it.
+
+    Attributes:
+        short: what cells could not be programmed to when the layer was made, in words; or nothing.
+            Nothing, too, of weights as torch draws them: none has been learnt that could be lost.
     """
 
     def __init__(
@@ -79,7 +84,8 @@ class InSituLayer(nn.Module):
         self._amplifiers = periphery.pair_amplifiers(array.layout)
         pairs = Pairs()
         rows = augmented(stage.weight, stage.bias, plan.input_scale)
-        self.array.program(torch.from_numpy(rows))
+        short = self.array.program(torch.from_numpy(rows))
+        self.short = "" if _as_drawn(stage) else self._short(short)
         self.weight = AnalogParameter.of(array, pairs, (0, plan.inputs), bias=False)
         self.bias: AnalogParameter | None = None
         if plan.has_bias:  # it lies in the array as bias / input_scale, driven with 1
@@ -174,8 +180,9 @@ class InSituLayer(nn.Module):
         self.refuse_another(state_dict, prefix)
         cells, weight = f"{prefix}array.w", state_dict.get(f"{prefix}weight")
         if cells not in state_dict and weight is not None:
-            short = self.program(weight, state_dict.get(f"{prefix}bias"))
-            self._say_short(short, prefix)
+            short = self._short(self.program(weight, state_dict.get(f"{prefix}bias")))
+            if short:
+                warnings.warn(short, RuntimeWarning, stacklevel=2)
             # What the cells have reached, and not what was asked for: parameters may be the state.
             for name, own in self.named_parameters(recurse=False):
                 state_dict[prefix + name] = own.detach().clone()
@@ -186,16 +193,17 @@ class InSituLayer(nn.Module):
             state_dict, prefix, local_metadata, strict, missing_keys, *more
         )
 
-    def _say_short(self, short: torch.Tensor, prefix: str) -> None:
-        """Warns of weights that cells do not reach."""
+    def _short(self, short: torch.Tensor) -> str:
+        """Weights that cells do not reach, in words, of [chip, row, out]; or nothing."""
         beyond = short.abs() > _REACHED * self.array.unit
-        if bool(beyond.any()):
-            warnings.warn(
-                f"{prefix}weight, bias: {int(beyond.sum())} of {beyond.numel()} weights are beyond"
-                f" their cells' bounds and stand there, by {float(short.abs().max()):.3g} at most",
-                RuntimeWarning,
-                stacklevel=2,
-            )
+        if not bool(beyond.any()):
+            return ""
+        by = short.abs()
+        by[:, self.plan.inputs :] *= self.plan.input_scale  # biases, as the network has them
+        return (
+            f"layer {self.plan.source}: {int(beyond.sum())} of {beyond.numel()} weights are beyond"
+            f" their cells' bounds and stand there, by {float(by.max()):.3g} at most"
+        )
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Codes of the layer's converters, [chip, batch, out], for [chip, batch, in] digital."""
@@ -283,6 +291,13 @@ class InSituLayer(nn.Module):
             return None
         self.reads += 1
         return self.stream.at(f"{self.plan.name}/{direction}", self.reads)
+
+
+def _as_drawn(stage: LinearStage) -> bool:
+    """Whether weights may be those that nn.Linear begins with: none beyond 1 / sqrt(inputs)."""
+    parts = (stage.weight, *(() if stage.bias is None else (stage.bias,)))
+    largest = max(float(np.abs(part).max(initial=0.0)) for part in parts)
+    return largest <= (1 + _REACHED) * stage.weight.shape[1] ** -0.5
 
 
 def _check_inputs(x: torch.Tensor, plan: LayerPlan) -> None:
@@ -388,6 +403,11 @@ class InSituNetwork(nn.Module):
         for number, layer in enumerate(self.chain):
             layer.refuse_another(state_dict, f"{prefix}layers.{number}.")
         super()._load_from_state_dict(state_dict, prefix, *more)
+
+    @property
+    def short(self) -> str:
+        """What the cells could not be programmed to when the network was made; or nothing."""
+        return "; ".join(layer.short for layer in self.chain if layer.short)
 
     @property
     def plans(self) -> tuple[LayerPlan, ...]:

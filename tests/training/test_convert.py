@@ -96,3 +96,34 @@ def test_public_names_are_loaded_when_they_are_asked_for() -> None:
         assert getattr(cosim, name) is not None
     with pytest.raises(AttributeError, match="convert"):
         _ = cosim.konvert
+
+
+class Named(nn.Module):
+    """Three layers under names of their own, the middle one with weights beyond some cells."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.a, _, self.b, _, self.c = small(6, 8, 4, 3)
+        with torch.no_grad():
+            self.b.weight.mul_(0.59 / self.b.weight.abs().max())
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        found: torch.Tensor = self.c(self.b(self.a(x).tanh()).tanh())
+        return found
+
+
+def test_weights_beyond_the_bounds_of_cells_are_told_by_layer_and_size() -> None:
+    net = Named()
+    net.c.bias.data[1] = -5.0
+    with pytest.warns(RuntimeWarning, match="beyond their cells' bounds") as said:
+        model = cosim.convert(net, device="constant_step", d2d={"w_max": 0.2})
+    assert len(said) == 1
+    assert isinstance(model, cosim.InSituNetwork)
+    told = dict(part.split(": ") for part in str(said[0].message).split("; "))
+    assert set(told) == {"layer b", "layer c"}  # a is as torch draws it, and loses nothing learnt
+    for part, layer, linear in zip(told.values(), model.chain[1:], (net.b, net.c), strict=True):
+        assert layer.bias is not None
+        off = torch.cat([(layer.weight - linear.weight).flatten(), layer.bias - linear.bias])
+        off = off.detach().abs()
+        assert f"{int((off > 1e-5).sum())} of {off.numel()} weights" in part
+        assert f"by {float(off.max()):.3g} at most" in part

@@ -23,7 +23,7 @@ def made(unit: float = 1.0) -> InSituNetwork:
     net = small(6, 5, 3)
     with torch.no_grad():
         net[0].weight.mul_(unit / net[0].weight.abs().max())
-    model = cosim.convert(net, device="constant_step")
+    model = cosim.convert(net, device="constant_step", d2d={})
     assert isinstance(model, InSituNetwork)
     return model
 

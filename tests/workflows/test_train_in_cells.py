@@ -229,3 +229,26 @@ def test_what_cannot_be_is_said_before_anything_runs(
     (tmp_path / "study.toml").write_text(text)
     said = refused(tmp_path, "train", tmp_path / "study.toml", "-o", tmp_path / "run")
     names_all(said, *words)
+
+
+def test_a_trained_network_is_told_what_its_cells_make_of_it(tmp_path: Path) -> None:
+    (tmp_path / "net.py").write_text(
+        "import torch\n"
+        "def make():\n"
+        "    net = torch.nn.Sequential(torch.nn.Linear(4, 3))\n"
+        "    with torch.no_grad():\n"
+        "        net[0].weight[:] = 1.2 * (torch.eye(3, 4) + torch.eye(3, 4).flip(1)) - 0.6\n"
+        "    return net\n"
+    )
+    study = STUDY.replace('hidden = [8]\nactivation = "tanh"', f'module = "{tmp_path}/net.py:make"')
+    study = study.replace("dw_min = 0.2\n", "w_min = 0.3\n").replace("epochs = 15", "epochs = 1")
+    study = study.replace("learning_rate = 0.2", "learning_rate = 1e-12")  # no cell moves
+    (tmp_path / "study.toml").write_text(study)
+    ran = spiceloop("train", tmp_path / "study.toml", "-o", tmp_path / "run", "--json")
+    assert ran.code == 0, ran.err
+    (epoch,) = json.loads((tmp_path / "run" / "training.json").read_text())
+    said = json.loads(ran.out)["begun_in_cells"]
+    assert f"training starts from has {epoch['test_accuracy']:.4f}; layer 0: " in said
+    assert "weights are beyond their cells' bounds" in said
+    assert said in ran.err
+    assert said in json.loads((tmp_path / "run" / "run.json").read_text())["notes"]
