@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from cosim.network.build_in_situ import chip_of as chip_of
     from cosim.network.chip_cells import cells_of_chip as cells_of_chip
     from cosim.network.convert import convert as convert
+    from cosim.network.float_weights import float_state_dict as float_state_dict
     from cosim.network.in_situ import InSituNetwork as InSituNetwork
     from cosim.network.models import chip_codes as chip_codes
     from cosim.network.module import CrossbarNetwork as CrossbarNetwork
@@ -86,6 +87,7 @@ _PLACES = {
     "ekv_channel": "cosim.nodal.cells",
     "find_ngspice": "cosim.ngspice",
     "fit_nonlinear": "cosim.surrogate.nonlinear",
+    "float_state_dict": "cosim.network.float_weights",
     "in_series": "cosim.nodal.cells",
     "keep_freed_memory": "cosim.budget.memory",
     "measure_transfer": "cosim.array.spice_transfer",

@@ -11,6 +11,8 @@ from numpy.typing import NDArray
 from torch import nn
 
 from cosim.budget.budget import Budget
+from cosim.network.in_situ import InSituNetwork
+from cosim.network.module import CrossbarNetwork
 from cosim.network.spice_check import SpiceCheck
 from cosim.network.surrogate import SurrogateModel
 from cosim.ngspice import find_ngspice
@@ -51,7 +53,7 @@ class Learning(Protocol):
 
     def network(
         self, plans: Plans, stages: Stages, periphery: Periphery, surrogate: SurrogateModel
-    ) -> nn.Module:
+    ) -> CrossbarNetwork | InSituNetwork:
         """The network on its chip, before it learns."""
         ...
 

@@ -39,7 +39,7 @@ class ByBackprop:
 
     def network(
         self, plans: Plans, stages: Stages, periphery: Periphery, surrogate: SurrogateModel
-    ) -> nn.Module:
+    ) -> CrossbarNetwork:
         """See `Learning`."""
         hardware, read = self._config.hardware, self._config.train.read
         model: NetworkModel = surrogate

@@ -51,7 +51,7 @@ class InSitu:
 
     def network(
         self, plans: Plans, stages: Stages, periphery: Periphery, surrogate: SurrogateModel
-    ) -> nn.Module:
+    ) -> InSituNetwork:
         """See `Learning`."""
         hardware, layers = self._config.hardware, self._layers(stages)
         reads = {one.read for one in layers}

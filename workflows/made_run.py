@@ -19,6 +19,9 @@ from compact_models.scratch import check_room
 from compact_models.spec import Spec
 from cosim.budget.budget import Budget
 from cosim.calibration.calibrate import Calibration, calibrate
+from cosim.network.float_weights import float_state_dict
+from cosim.network.in_situ import InSituNetwork
+from cosim.network.module import CrossbarNetwork
 from cosim.ngspice import Ngspice
 from cosim.training.endurance import LearntLayer
 from cosim.training.loop import Epoch
@@ -56,7 +59,7 @@ class Made:
     """
 
     chip: Chip
-    network: torch.nn.Module
+    network: CrossbarNetwork | InSituNetwork
     reference: torch.nn.Module
     calibration: Calibration
     history: Sequence[Epoch]
@@ -170,8 +173,9 @@ def write_run(
     if config.network.module:
         title = f"{Path(config.network.module).name} on {title}"
     write_chip(folder, made.chip)
-    write_weights(folder / "model.pt", made.network)
-    write_weights(folder / "model_float.pt", made.reference)
+    write_weights(folder / "model.pt", made.network.state_dict())
+    write_weights(folder / "weights.pt", float_state_dict(made.network))
+    write_weights(folder / "model_float.pt", made.reference.state_dict())
     write_calibration(folder, made.calibration)
     write_json(folder / "data.json", split.facts())
     write_json(folder / "training.json", [dataclasses.asdict(line) for line in made.history])

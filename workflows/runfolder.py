@@ -195,9 +195,9 @@ def check_together(path: Path, sha256: str, command: str) -> None:
         )
 
 
-def write_weights(path: Path, module: torch.nn.Module) -> None:
-    """Writes the state dict of a module."""
-    write_bytes_atomic(path, torch_bytes(module.state_dict()))
+def write_weights(path: Path, state: Mapping[str, Any]) -> None:
+    """Writes a state dict."""
+    write_bytes_atomic(path, torch_bytes(state))
 
 
 def read_json(path: Path, kind: type[T] | Any, *, command: str = "train") -> T:

@@ -19,7 +19,7 @@ from torch import nn
 
 from compact_models.cell_device import CellDevice
 from compact_models.errors import InputError
-from compact_models.model import CompactModel, ParameterSet
+from cosim.array.paired_cells import PairedCells
 from netlists.hardware import Hardware
 
 _KEY = "_extra_state"
@@ -97,6 +97,26 @@ def hardware_told(hardware: Hardware) -> dict[str, Any]:
     }
 
 
+def cells_told(cells: PairedCells) -> dict[str, Any]:
+    """What the cells of an array are: equations, numbers, and what was drawn for each."""
+    from compact_models.model import CompactModel, ParameterSet  # sympy is theirs
+
+    def told(value: object) -> object:
+        if isinstance(value, CompactModel):
+            return {"name": value.name, "content": value.content}
+        if isinstance(value, ParameterSet):
+            return {"name": value.name, "values": value.values, "initial": value.initial}
+        if isinstance(value, torch.Tensor):
+            return hashlib.sha256(value.detach().contiguous().numpy().tobytes()).hexdigest()
+        if isinstance(value, Mapping):
+            return {name: told(one) for name, one in value.items()}
+        return value
+
+    described: Any = cells  # whichever kind of cells: a dataclass each
+    names = [one.name for one in fields(described)] if is_dataclass(described) else []
+    return {name: told(getattr(cells, name)) for name in names}
+
+
 def plain(values: Mapping[str, Any]) -> dict[str, Any]:
     """The values as JSON has them, to the last digit: lists for tuples."""
     found: dict[str, Any] = json.loads(json.dumps(values, default=_told))
@@ -104,17 +124,11 @@ def plain(values: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _told(value: object) -> Any:
-    """What JSON has no word for: arrays by all their numbers, tensors by their bytes."""
+    """What JSON has no word for: arrays by all their numbers."""
     if isinstance(value, np.ndarray):
         return value.tolist()
     if isinstance(value, CellDevice):
         return {"name": value.label, "content": value.content}
-    if isinstance(value, CompactModel):
-        return {"name": value.name, "content": value.content}
-    if isinstance(value, ParameterSet):
-        return {"name": value.name, "values": value.values, "initial": value.initial}
-    if isinstance(value, torch.Tensor):
-        return hashlib.sha256(value.detach().contiguous().numpy().tobytes()).hexdigest()
     if is_dataclass(value) and not isinstance(value, type):
         return {one.name: getattr(value, one.name) for one in fields(value)}
     return dict(value) if isinstance(value, Mapping) else str(value)

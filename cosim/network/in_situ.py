@@ -20,7 +20,7 @@ from torch import nn
 from compact_models.errors import InputError
 from compact_models.variation import Draw, Stream
 from cosim.array.analog_array import AnalogArray
-from cosim.array.fingerprint import hardware_told, plain, refuse_another
+from cosim.array.fingerprint import cells_told, hardware_told, plain, refuse_another
 from cosim.array.parameter import AnalogParameter, Pairs
 from cosim.network.run import Periphery, code_full
 from cosim.periphery.backward import BackwardPeriphery
@@ -111,7 +111,7 @@ class InSituLayer(nn.Module):
         return plain(
             {
                 "stream": {"seed": self.stream.seed, "sample": self.stream.sample},
-                "cells": self.array.cells,
+                "cells": cells_told(self.array.cells),
                 "plan": self.plan,
                 "hardware": hardware_told(self.hardware),
             }
@@ -297,7 +297,8 @@ def _as_drawn(stage: LinearStage) -> bool:
     """Whether weights may be those that nn.Linear begins with: none beyond 1 / sqrt(inputs)."""
     parts = (stage.weight, *(() if stage.bias is None else (stage.bias,)))
     largest = max(float(np.abs(part).max(initial=0.0)) for part in parts)
-    return largest <= (1 + _REACHED) * stage.weight.shape[1] ** -0.5
+    bound: float = (1 + _REACHED) * stage.weight.shape[1] ** -0.5
+    return largest <= bound
 
 
 def _check_inputs(x: torch.Tensor, plan: LayerPlan) -> None:
@@ -399,10 +400,30 @@ class InSituNetwork(nn.Module):
     def _load_from_state_dict(
         self, state_dict: MutableMapping[str, Any], prefix: str, *more: Any
     ) -> None:
-        """Of `nn.Module`: before any layer has changed, the state of others is refused."""
+        """Of `nn.Module`: before any layer has changed, the state of others is refused.
+
+        A state of the network before `convert`, under its names, is programmed into the cells.
+        """
+        self._take_names(state_dict, prefix)
         for number, layer in enumerate(self.chain):
             layer.refuse_another(state_dict, f"{prefix}layers.{number}.")
         super()._load_from_state_dict(state_dict, prefix, *more)
+
+    def _take_names(self, state_dict: MutableMapping[str, Any], prefix: str) -> None:
+        """Gives a float network's weights the names that they have here."""
+        layers = list(enumerate(self.chain))
+        wanted = [f"{prefix}{layer.plan.source}.weight" for _, layer in layers]
+        if not all(f"{prefix}layers.{k}.array.w" not in state_dict for k, _ in layers):
+            return
+        if not all(name in state_dict for name in wanted):
+            return
+        renamed = {
+            f"{prefix}layers.{k}.{part}": state_dict.pop(name)
+            for k, layer in layers
+            for part in ("weight", "bias")
+            if (name := f"{prefix}{layer.plan.source}.{part}") in state_dict
+        }
+        state_dict.update(renamed)
 
     @property
     def short(self) -> str:
