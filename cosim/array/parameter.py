@@ -104,6 +104,7 @@ class AnalogParameter(nn.Parameter):
         rows: the word lines of the array that this parameter is, first and behind the last.
         scale: what a weight of 1 in the array stands for.
         is_bias: the data are one word line, [out].
+        path: its name in the network before `convert`, for messages.
     """
 
     array: AnalogArray
@@ -111,11 +112,18 @@ class AnalogParameter(nn.Parameter):
     rows: tuple[int, int]
     scale: float
     is_bias: bool
+    path: str
     _seen: int
 
     @staticmethod
     def of(
-        array: AnalogArray, pairs: Pairs, rows: tuple[int, int], *, bias: bool, scale: float = 1.0
+        array: AnalogArray,
+        pairs: Pairs,
+        rows: tuple[int, int],
+        *,
+        path: str,
+        bias: bool,
+        scale: float = 1.0,
     ) -> AnalogParameter:
         """A parameter of an array, [out, in] or [out]; with many chips [chip, out, in]."""
         shown = _shown(array, rows, bias=bias)
@@ -123,7 +131,7 @@ class AnalogParameter(nn.Parameter):
         shared = shown.detach() if scale == 1.0 else shown.detach() * scale
         made = torch.Tensor._make_subclass(AnalogParameter, shared, True)
         made.array, made.pairs, made.rows, made.scale = array, pairs, rows, scale
-        made.is_bias = bias
+        made.is_bias, made.path = bias, path
         made.show()
         return made
 
@@ -166,7 +174,7 @@ class AnalogParameter(nn.Parameter):
             return False
         return self.data_ptr() == w.data_ptr() + first * w.shape[-1] * w.element_size()
 
-    def check(self, where: str) -> None:
+    def check(self) -> None:
         """Refuses data that somebody has written.
 
         Raises:
@@ -175,7 +183,7 @@ class AnalogParameter(nn.Parameter):
         if self.changed:
             raise InputError(
                 "something was written into a weight that cells hold; they do not know of it",
-                where=where,
+                where=self.path,
                 hint="load_state_dict and layer.program(weight) write into the cells",
             )
 
@@ -187,8 +195,11 @@ class AnalogParameter(nn.Parameter):
 
     def __reduce_ex__(self, _protocol: object) -> tuple[Any, ...]:
         """Of `pickle` and `torch.save`: a parameter of the array that is stored with it."""
-        parts = self.array, self.pairs, self.rows, self.is_bias, self.scale, self.requires_grad
-        return _again, parts
+        return _again, (self.array, self.pairs, *self._told)
+
+    @property
+    def _told(self) -> tuple[tuple[int, int], str, bool, float, bool]:
+        return self.rows, self.path, self.is_bias, self.scale, self.requires_grad
 
     def __deepcopy__(self, memo: dict[int, Any]) -> AnalogParameter:
         """Of `copy.deepcopy`: a parameter of the copied array."""
@@ -196,7 +207,7 @@ class AnalogParameter(nn.Parameter):
             kept: AnalogParameter = memo[id(self)]
             return kept
         array, pairs = copy.deepcopy(self.array, memo), copy.deepcopy(self.pairs, memo)
-        made = _again(array, pairs, self.rows, self.is_bias, self.scale, self.requires_grad)
+        made = _again(array, pairs, *self._told)
         memo[id(self)] = made
         return made
 
@@ -221,7 +232,9 @@ class AnalogParameter(nn.Parameter):
     @grad.setter
     def grad(self, value: torch.Tensor | None) -> None:
         if value is not None:
-            raise InputError("a weight in cells has no gradient", where="grad", allowed="None")
+            raise InputError(
+                "a weight in cells has no gradient", where=f"{self.path}.grad", allowed="None"
+            )
         self.forget()
 
 
@@ -229,12 +242,13 @@ def _again(
     array: AnalogArray,
     pairs: Pairs,
     rows: tuple[int, int],
+    path: str,
     is_bias: bool,
     scale: float,
     requires_grad: bool,
 ) -> AnalogParameter:
     """A parameter of an array as another one was."""
-    made = AnalogParameter.of(array, pairs, rows, bias=is_bias, scale=scale)
+    made = AnalogParameter.of(array, pairs, rows, path=path, bias=is_bias, scale=scale)
     made.requires_grad_(requires_grad)
     return made
 

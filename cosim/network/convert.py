@@ -7,6 +7,7 @@ without one they are trained by any torch optimiser through what the chip does t
 
 from __future__ import annotations
 
+import math
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -56,6 +57,7 @@ def convert(
     read: str = "ideal",
     max_surrogate_error: float = 0.002,
     sample_inputs: torch.Tensor | None = None,
+    full_scale: float = 1.0,
     managed: ReadRule | None = None,
     stream: Stream | None = None,
     dtype: torch.dtype = torch.float64,
@@ -72,10 +74,14 @@ def convert(
         d2d: standard deviation from cell to cell, by parameter; None for that of the set.
         pair: which cells of a pair pulses reach.
         read: who computes the arrays: ideal, surrogate, exact or spice; `surrogate` and `spice`
-            need a device.
+            need a device. Wires are in all but `ideal`; `spiceloop train` reads by `surrogate`
+            where nothing is said.
         max_surrogate_error: for `surrogate`: largest error of a tile's transfer, relative.
         sample_inputs: typical inputs [batch, in] within [-1, 1], which set the ranges of amplifiers
-            and converters; None for numbers between 0 and 1.
+            and converters; None for numbers between 0 and 1. The chip has inputs in this range
+            alone: others are refused, and clipped where `spiceloop train` meets them.
+        full_scale: what an input of 1 stands for in the network's own numbers: of a network made
+            for inputs up to 6, the model with 6 takes them divided by 6.
         managed: for a device: how reads are managed digitally; None for the chip's converters.
         stream: of the chip; cells, offsets, noise and pulses are drawn from it. None for that of
             seed 0.
@@ -86,6 +92,11 @@ def convert(
         InputError: a module that has no circuit, an unknown device or fidelity, or options that do
             not go together.
     """
+    _check_module(net)
+    if not 0 < full_scale < math.inf:
+        raise InputError(
+            "no scale of inputs", where="full_scale", value=full_scale, allowed="> 0, finite"
+        )
     own = stream or Stream(0)
     chip = hardware or Hardware()
     stages = linear_stages(network_graph(net))
@@ -116,12 +127,12 @@ def convert(
             raise InputError(
                 "no gradient comes out of ngspice", where="read", value=read, allowed="ideal, exact"
             )
-        plans = plan_layers(stages, chip, inputs)
+        plans = plan_layers(stages, chip, inputs, full_scale=full_scale)
         return CrossbarNetwork(chip, plans, stages, _model(chip, plans, read, own))
     cells = device if isinstance(device, PulsedDevice) else _device(device, parameters, d2d, pair)
     chip = chip.model_copy(update={"cell": cells.cell})
     typical = _as_they_may_become(stages, cells)
-    plans = plan_in_situ(stages, typical, chip, cells, inputs)
+    plans = plan_in_situ(stages, typical, chip, cells, inputs, full_scale=full_scale)
     layer = LayerInCells(cells, read, max_surrogate_error, managed)
     network = in_situ_network(
         chip,
@@ -145,6 +156,19 @@ def _device(
     model = find_model(name)
     nominal = find_set(model, parameters)
     return PulsedDevice(model, nominal, dict(nominal.d2d if d2d is None else d2d), pair)
+
+
+def _check_module(net: object) -> None:
+    if isinstance(net, nn.Module):
+        return
+    is_class = isinstance(net, type) and issubclass(net, nn.Module)
+    raise InputError(
+        "a class is no network yet" if is_class else "no torch module",
+        where="net",
+        value=net.__name__ if isinstance(net, type) else type(net).__name__,
+        allowed="a torch.nn.Module",
+        hint=f"call it: convert({net.__name__}(), ...)" if isinstance(net, type) else "",
+    )
 
 
 def _model(

@@ -86,11 +86,18 @@ class InSituLayer(nn.Module):
         rows = augmented(stage.weight, stage.bias, plan.input_scale)
         short = self.array.program(torch.from_numpy(rows))
         self.short = "" if _as_drawn(stage) else self._short(short)
-        self.weight = AnalogParameter.of(array, pairs, (0, plan.inputs), bias=False)
+        self.weight = AnalogParameter.of(
+            array, pairs, (0, plan.inputs), path=f"{plan.source}.weight", bias=False
+        )
         self.bias: AnalogParameter | None = None
         if plan.has_bias:  # it lies in the array as bias / input_scale, driven with 1
             self.bias = AnalogParameter.of(
-                array, pairs, (plan.inputs, plan.rows), bias=True, scale=plan.input_scale
+                array,
+                pairs,
+                (plan.inputs, plan.rows),
+                path=f"{plan.source}.bias",
+                bias=True,
+                scale=plan.input_scale,
             )
 
         self.register_load_state_dict_post_hook(_refreshed)  # type: ignore[no-untyped-call]  # torch
@@ -145,6 +152,15 @@ class InSituLayer(nn.Module):
         if self.bias is not None:
             self.bias.show()
 
+    def _check_shape(self, name: str, given: torch.Tensor, wanted: tuple[int, ...]) -> None:
+        if given.shape not in (wanted, (self.array.chips, *wanted)):
+            raise InputError(
+                "these are of another layer",
+                where=f"{self.plan.source}.{name}",
+                value=tuple(given.shape),
+                allowed=f"{wanted}, or one such tensor a chip",
+            )
+
     def _apply(self, fn: Callable[[torch.Tensor], torch.Tensor], recurse: bool = True) -> Self:
         """Of `nn.Module`: float(), double() and to() of the cells, which the parameters show."""
         self.array._apply(fn)
@@ -158,7 +174,14 @@ class InSituLayer(nn.Module):
 
         Returns:
             What every pair is short of its weight, [chip, row, out].
+
+        Raises:
+            InputError: weights of another layer.
         """
+        outs, inputs = self.plan.outputs, self.plan.inputs
+        self._check_shape("weight", weight, (outs, inputs))
+        if bias is not None and self.bias is not None:
+            self._check_shape("bias", bias, (outs,))
         rows = weight.mT
         if self.bias is not None:
             own = bias if bias is not None else torch.zeros_like(weight[..., 0])
@@ -207,9 +230,9 @@ class InSituLayer(nn.Module):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Codes of the layer's converters, [chip, batch, out], for [chip, batch, in] digital."""
-        for name, own in (("weight", self.weight), ("bias", self.bias)):
-            if own is not None and own.changed:
-                own.check(f"{self.plan.source}.{name}")
+        for own in (self.weight, self.bias):
+            if own is not None:
+                own.check()
         codes: torch.Tensor
         codes = _Product.apply(x, self.weight, self.bias, self)  # type: ignore[no-untyped-call]  # torch
         return codes
@@ -301,6 +324,21 @@ def _as_drawn(stage: LinearStage) -> bool:
     return largest <= bound
 
 
+def _check_shape(x: torch.Tensor, first: InSituLayer) -> None:
+    """Refuses inputs that the first layer cannot take."""
+    inputs, chips, plan = first.plan.inputs, first.array.chips, first.plan
+    is_tensor = isinstance(x, torch.Tensor)
+    shape = tuple(x.shape) if is_tensor else ()
+    if shape and len(shape) <= 3 and shape[-1] == inputs and (len(shape) < 3 or shape[0] == chips):
+        return
+    raise InputError(
+        f"inputs do not fit layer {plan.source}, which has {inputs}",
+        where="x",
+        value=shape if is_tensor else type(x).__name__,
+        allowed=f"a tensor [{inputs}], [batch, {inputs}] or [{chips} chip, batch, {inputs}]",
+    )
+
+
 def _check_inputs(x: torch.Tensor, plan: LayerPlan) -> None:
     """Refuses what drivers would clip."""
     low = -1.0 if plan.signed_input else 0.0
@@ -311,7 +349,8 @@ def _check_inputs(x: torch.Tensor, plan: LayerPlan) -> None:
             where="x",
             value=least if least < low - INPUT_ROUNDING else largest,
             allowed=f"{low:g} to 1",
-            hint="scale them; sample_inputs with both signs give drivers of both signs",
+            hint="divide them by their largest value and give convert that as full_scale;"
+            " sample_inputs with both signs give drivers of both signs",
         )
 
 
@@ -444,20 +483,29 @@ class InSituNetwork(nn.Module):
         """Codes of the output converters in LSB, [..., out].
 
         Args:
-            x: digital inputs [batch, in], 1 = full; [chip, batch, in] where chips see others.
+            x: digital inputs [in] or [batch, in], 1 = full; [chip, batch, in] where chips see
+                others.
+
+        Raises:
+            InputError: inputs of another shape, or beyond what drivers have.
         """
         first = self.chain[0]
         chips = first.array.chips
         if torch.is_grad_enabled() and not self._warned:
             self._say_not_learnt()
+        _check_shape(x, first)
         if self.refuse_clipping:
             _check_inputs(x, first.plan)
         values = x.to(first.array.w.dtype)
+        if x.ndim == 1:
+            values = values.unsqueeze(0)
         codes = values if x.ndim == 3 else values.expand(chips, *values.shape)
         for number, layer in enumerate(self.chain):
             codes = layer(codes)
             if number + 1 < len(self.chain):
                 codes = codes / layer.code_full
+        if x.ndim == 1:
+            codes = codes.squeeze(1)
         return codes if x.ndim == 3 or chips > 1 else codes.squeeze(0)
 
     def _say_not_learnt(self) -> None:

@@ -145,12 +145,12 @@ class PulsedSGD(torch.optim.Optimizer):
                     if parameter.grad is not None:
                         parameter.add_(parameter.grad, alpha=-group["lr"])
                     continue
-                parameter.check("a parameter of PulsedSGD")
+                parameter.check()
                 if parameter.used_directly:
                     raise InputError(
                         "a loss uses a weight in cells directly; only what goes through its layer"
                         " can be learnt in cells",
-                        where="a parameter of PulsedSGD",
+                        where=parameter.path,
                         hint="leave penalties on weights out",
                     )
                 by_array.setdefault(id(parameter.array), []).append(parameter)
