@@ -14,7 +14,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cosim.ngspice import Deck
-from netlists.circuit import BehaviouralVoltage, Circuit, Element, Note, VoltageSource
+from netlists.circuit import (
+    BehaviouralVoltage,
+    Circuit,
+    Element,
+    ForeignSubcircuit,
+    Note,
+    VoltageSource,
+)
 from netlists.dialects.ngspice import render
 from netlists.names import number
 
@@ -76,4 +83,7 @@ def sweep_deck(
         expected_points=len(vectors),
         expected_signals=expected_signals,
         files=files,
+        holds=tuple(
+            one.description for one in circuit.subcircuits if isinstance(one, ForeignSubcircuit)
+        ),
     )

@@ -61,6 +61,7 @@ class Deck:
             the signal (V, A). Sweep axes are exempt.
         tolerated: pieces of log lines that would make the run invalid and that this deck accepts,
             e.g. "gmin stepping failed".
+        holds: what of the user's own stands in it, for messages: "my_tia of my_tia.cir".
     """
 
     text: str
@@ -71,6 +72,7 @@ class Deck:
     files: Mapping[str, str | bytes] = field(default_factory=dict)
     value_limit: float = 1e9
     tolerated: tuple[str, ...] = ()
+    holds: tuple[str, ...] = ()
 
     @property
     def lines(self) -> int:

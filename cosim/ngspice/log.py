@@ -7,6 +7,9 @@ All patterns are anchored at the words that ngspice itself puts at the start of 
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
+
+Files = Mapping[str, str | bytes]
 
 # The analysis could not be solved, whatever the exit code says.
 _STUCK = re.compile(
@@ -52,6 +55,10 @@ _NOISE = re.compile(r"^\s*(?:Note:|Simulation interrupted|Circuit:|Error: there 
 
 _LONGEST, _KEPT = 400, 180  # characters of a message, and of each of its ends if it is longer
 
+# "in line no. 6 from file ./my.cir": the lines of an included file as it stands.
+_FROM_FILE = re.compile(r"\s*/?\s*in line no\. (\d+) from file (?:\./)?(\S+)", re.IGNORECASE)
+_SECTION = re.compile(r"^\s*\.endl\b", re.IGNORECASE | re.MULTILINE)
+_UNDEFINED = re.compile(r"undefined parameter \[([^\]\s]+)\]", re.IGNORECASE)
 _LINE_NUMBER = re.compile(r"\bline (?:no\.? )?(\d+)", re.IGNORECASE)
 _FLATTENED = re.compile(r"(?<![\w.])[a-z]\.(?:\w+\.)+(\w+)")
 # What ngspice says of the machine at the end of every run.
@@ -77,12 +84,18 @@ def convergence_failure(log_text: str) -> str:
     return "; ".join(_one_line(part) for part in parts)
 
 
-def first_error(log_text: str, deck_text: str) -> str:
-    """The first error in the log with the deck line it belongs to; empty when there is none."""
+def first_error(log_text: str, deck_text: str, files: Files | None = None) -> str:
+    """The first error in the log with the line it belongs to; empty when there is none.
+
+    Args:
+        log_text: the log.
+        deck_text: the deck.
+        files: those beside it, by name.
+    """
     lines = log_text.splitlines()
     for number, line in enumerate(lines):
         if _ERROR_LINE.match(line):
-            return _with_deck_line(lines[number : number + 4], deck_text)
+            return _with_place(lines[number : number + 4], deck_text, files or {})
     return ""
 
 
@@ -103,13 +116,16 @@ def excerpt(log_text: str, count: int) -> list[str]:
     return [lines[first], *(lines[k] for k in rest if k != first)]
 
 
-def distrusted_line(log_text: str, deck_text: str, tolerated: tuple[str, ...]) -> str:
+def distrusted_line(
+    log_text: str, deck_text: str, tolerated: tuple[str, ...], files: Files | None = None
+) -> str:
     """The most telling log line after which the results cannot be believed; empty when none.
 
     Args:
         log_text: the log.
         deck_text: the deck, to name the line in it.
         tolerated: pieces of lines that the deck accepts, in any case.
+        files: those beside the deck, by name.
     """
     lines = log_text.splitlines()
     accepted = [piece.lower() for piece in tolerated]
@@ -124,7 +140,7 @@ def distrusted_line(log_text: str, deck_text: str, tolerated: tuple[str, ...]) -
     for pattern in _DISTRUSTED:
         for number in suspects:
             if pattern.match(lines[number]):
-                return "log: " + _with_deck_line(lines[number : number + 4], deck_text)
+                return "log: " + _with_place(lines[number : number + 4], deck_text, files or {})
     return ""
 
 
@@ -161,8 +177,8 @@ def solver_used(log_text: str) -> str:
     return "Sparse" if "Doing analysis at" in log_text else ""
 
 
-def _with_deck_line(lines: list[str], deck_text: str) -> str:
-    """The first of `lines` with the lines that belong to it and the place in the deck."""
+def _with_place(lines: list[str], deck_text: str, files: Files) -> str:
+    """The first of `lines` with the lines that belong to it and the place in the deck or a file."""
     kept = [lines[0].strip()]
     for line in lines[1:]:
         announced = kept[-1].endswith(":")  # "Error in netlist line no. 5:" says it on the next
@@ -174,16 +190,52 @@ def _with_deck_line(lines: list[str], deck_text: str) -> str:
             break
         if announced or line[0].isspace() or len(kept) > 1:
             kept.append(line.strip())
-    message = _short(_one_line(" / ".join(kept)))
+    texts = {name: text for name, text in files.items() if isinstance(text, str)}
+    message = _one_line(" / ".join(kept))
+    undefined = _UNDEFINED.search(message)
+    said = _why_undefined(undefined[1], deck_text, texts) if undefined else ""
+    told = _FROM_FILE.search(message)
+    if told is not None and told[2] in texts:
+        message = message[: told.start()] + message[told.end() :]
+        return f"{_short(message)}{said} ({_line_of(texts[told[2]], told[2], int(told[1]))})"
+    message = f"{_short(message)}{said}"
     place = _deck_line(kept, deck_text)
-    if not place:
-        # Of its own flattened netlist: it is no number of a line that anybody has.
-        return _LINE_NUMBER.sub(r"\g<0> of ngspice's own flattened netlist", message, count=1)
-    text = _one_line(deck_text.splitlines()[place - 1])
-    echoed = any(_one_line(line).lower().endswith(text.lower()) for line in kept[:1])
-    echoed |= any(_one_line(line).lower() == text.lower() for line in kept)
-    shown = "" if echoed else f": {_short(text)}"
-    return f"{message} (deck line {place}{shown})"
+    if place:
+        text = _one_line(deck_text.splitlines()[place - 1])
+        echoed = any(_one_line(line).lower().endswith(text.lower()) for line in kept[:1])
+        echoed |= any(_one_line(line).lower() == text.lower() for line in kept)
+        shown = "" if echoed else f": {_short(text)}"
+        return f"{message} (deck line {place}{shown})"
+    # Of its own flattened netlist: it is no number of a line that anybody has.
+    message = _LINE_NUMBER.sub(r"\g<0> of ngspice's own flattened netlist", message, count=1)
+    found = [(name, line) for name, text in texts.items() if (line := _deck_line(kept, text))]
+    # Two files that both could be meant say nothing, but who uses a parameter first needs it.
+    if len(found) == 1 or (found and undefined):
+        name, line = found[0]
+        return f"{message} ({_line_of(texts[name], name, line)})"
+    return message
+
+
+def _line_of(text: str, name: str, number: int) -> str:
+    """Names a line of a file beside the deck, with its text.
+
+    Files stand there as the user wrote them, but of a library the sections that are not asked for
+    are left out: its lines have other numbers.
+    """
+    lines = text.splitlines()
+    file = f"the deck's copy of {name}" if _SECTION.search(text) else name
+    shown = f": {_short(_one_line(lines[number - 1]))}" if 0 < number <= len(lines) else ""
+    return f"line {number} of {file}{shown}"
+
+
+def _why_undefined(name: str, deck_text: str, texts: Mapping[str, str]) -> str:
+    """What became of a parameter that ngspice does not know."""
+    defined = re.compile(rf"(?<![\w.]){re.escape(name)}\s*=(?!=)", re.IGNORECASE)
+    everything = {"the deck": deck_text, **texts}
+    places = [file for file, text in everything.items() if defined.search(text)]
+    if places:
+        return f", which {places[0]} defines where it does not reach"
+    return ", which neither the deck nor a file beside it defines: is an include missing?"
 
 
 def _deck_line(message: list[str], deck_text: str) -> int:

@@ -83,11 +83,11 @@ def classify(
     if stuck:
         return Verdict(Outcome.NO_CONVERGENCE, stuck)
     if end.returncode != 0:
-        cause = log.first_error(log_text, deck.text) or "no error line in the log"
+        cause = log.first_error(log_text, deck.text, deck.files) or "no error line in the log"
         return Verdict(Outcome.CRASHED, f"exit code {end.returncode}: {cause}")
     problem = (
         checks.missing_measures(deck.expected_measures, measures, log_text)
-        or log.distrusted_line(log_text, deck.text, deck.tolerated)
+        or log.distrusted_line(log_text, deck.text, deck.tolerated, deck.files)
         or raw_problem
         or checks.plot_problem(deck, plots)
         or checks.measure_problem(measures, deck.value_limit)

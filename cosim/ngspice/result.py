@@ -29,8 +29,9 @@ class SimulationFailedError(RuntimeError):
             if result.kept
             else f"set {KEEP}=FOLDER, which keeps the decks of failed runs, and do the same again"
         )
+        holds = f"  it holds {' and '.join(result.holds)}\n" if result.holds else ""
         super().__init__(
-            f"{result.deck_name}: {result.outcome}: {result.reason}\n"
+            f"{result.deck_name}: {result.outcome}: {result.reason}\n{holds}"
             f"  command: {shlex.join(result.command)}\n"
             f"  from the log:\n{tail or '    (empty)'}\n"
             f"  to see its deck: {repeat}"
@@ -53,6 +54,7 @@ class SimulationResult:
         engine: the simulator and the solver that the run really used, e.g. "ngspice-46 KLU".
         kept: the folder that has the deck of a failed run, its side files and the log; empty where
             `SPICELOOP_KEEP` names none.
+        holds: what of the user's own stands in the deck.
     """
 
     deck_name: str
@@ -65,6 +67,7 @@ class SimulationResult:
     wall_s: float
     engine: str
     kept: str = ""
+    holds: tuple[str, ...] = ()
 
     @property
     def ok(self) -> bool:

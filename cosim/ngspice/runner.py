@@ -109,6 +109,7 @@ def run_deck(
         wall_s=wall_s,
         engine=f"{ngspice.label} {ngspice_log.solver_used(log_text)}".strip(),
         kept=kept,
+        holds=deck.holds,
     )
 
 

@@ -9,6 +9,7 @@ import pytest
 from torch import nn
 
 from compact_models.errors import InputError
+from cosim.calibration.periphery import amplifier_sweep
 from cosim.network.models import exact_model, ideal_model
 from cosim.network.whole_chip import read_chip
 from cosim.ngspice import Ngspice
@@ -167,6 +168,12 @@ def test_a_block_of_the_wrong_sign_or_feedback_is_refused(
         calibrated(own_chip(4, 2, 2, inputs=vectors(3), **blocks), ngspice)
     for word in words:
         assert word in str(refused.value), refused.value
+
+
+def test_a_deck_says_which_block_of_the_user_it_holds() -> None:
+    chip = own_chip(4, 2, inputs=vectors(3), tia=OpAmpLoop)
+    bench = amplifier_sweep(chip, 0, chip.hardware.blocks["tia"], 0)
+    assert bench.decks[0].holds == ("tia: the user's own, from PySpice",)
 
 
 @pytest.mark.ngspice

@@ -21,6 +21,12 @@ def deck(body: str, **promises: object) -> Deck:
     return replace(Deck(f"* title\n.option klu\n{body}.end\n"), **promises)
 
 
+def in_file(line: str) -> Deck:
+    """A deck whose line 6 is right, and an included file whose line 6 is not."""
+    own = f"* file\n* of a user\n.subckt own p q\n* here\n\n{line}\n.ends\n"
+    return deck('V1 a 0 1\n.include "own.cir"\nXa a 0 own\nR1 a 0 1\n.op\n', files={"own.cir": own})
+
+
 # With the Sparse solver all of ngspice's methods fail here, and it takes what a transient reached.
 OPEN_NODE = Deck(
     "* t\nI1 0 a 10u\nC1 a 0 10p\n.op\n.end\n", tolerated=("singular matrix", "stepping failed")
@@ -50,6 +56,13 @@ REJECTED = [
          ("r1 a 0 2", "already exists", "deck line 6")),
     Case("in a block", deck(".subckt s a b\nr1 a b 1k\n+ tc=0\nq7 a\n.ends\nV1 a 0 1\nXs a 0 s\n"
          ".op\n"), Outcome.CRASHED, ("q7 a", "deck line 6")),
+    Case("unknown subcircuit in a file", in_file("Xin p q nosuch"), Outcome.CRASHED,
+         ("xa.xin a 0 nosuch", "(line 6 of own.cir: xin p q nosuch)")),
+    Case("element in a file", in_file("q7 p"), Outcome.CRASHED,
+         ("q7 p", "(line 6 of own.cir: q7 p)")),
+    Case("parameter in a file", in_file("Rp p q {nosuch}"), Outcome.CRASHED,
+         ("undefined parameter [nosuch]", "is an include missing",
+          "(line 6 of own.cir: rp p q {nosuch})")),
     Case("nothing to save", deck(DIVIDER + ".save v(zz)\n.op\n"), Outcome.CRASHED,
          ("no data saved",)),
 ]  # fmt: skip
@@ -134,6 +147,13 @@ def test_a_failure_has_its_outcome_and_names_its_cause(case: Case, ngspice: Ngsp
 def test_a_good_run_is_ok(body: str, ngspice: Ngspice) -> None:
     result = run_deck(deck(body), ngspice, timeout_s=30)
     assert (result.outcome, result.reason) == (Outcome.OK, "")
+
+
+def test_a_failed_deck_names_what_the_user_put_into_it(ngspice: Ngspice) -> None:
+    """Nobody but us knows a file deck.cir in a folder that is gone."""
+    failed = deck("V1 a 0 1\nV2 a 0 2\nR1 a 0 1\n.op\n", holds=("own tia, amp of amp.cir",))
+    with pytest.raises(SimulationFailedError, match=r"it holds own tia, amp of amp\.cir\n"):
+        run_deck(failed, ngspice, timeout_s=30).require_ok()
 
 
 def test_a_deck_can_accept_a_log_line_and_a_larger_value(ngspice: Ngspice) -> None:
