@@ -18,11 +18,14 @@ from netlists.circuit import ForeignSubcircuit, SourceFiles
 from netlists.foreign import check_block
 from netlists.foreign_cards import INCLUDES, OURS, check_card, header_of, target_of
 from netlists.foreign_lines import Line, lines_of, text_of
-from netlists.foreign_names import declared, unknown
+from netlists.foreign_names import declared, unknown, unknown_in_values
 
 _PLAIN = re.compile(r"[^A-Za-z0-9._-]+")
 # A transistor with its model's subcircuit takes the time of some ten behavioural sources.
 _PER_ELEMENT = 10
+# Where a parameter that no file declares is looked for.
+_SPICE = frozenset((".ngspice", ".spice", ".cir", ".inc", ".lib", ".sp", ".mod", ".par"))
+_LOOKED_BYTES = 10_000_000
 
 
 @dataclass(frozen=True)
@@ -119,6 +122,7 @@ def read_blocks(
         role: check_block(role, reader.block(role, source, files))
         for role, source in blocks.items()
     }
+    reader.check_values()
     for source in blocks.values():
         reader.check_names(source)
     sources = {role: BlockSource(Path(mains[role]), block.name) for role, block in found.items()}
@@ -132,6 +136,7 @@ class _Reader:
         self._files: dict[Path, _File] = {}
         self._taken = set(reserved)
         self.defined: set[str] = set()  # subcircuits that the deck could call
+        self._values: list[tuple[_File, Line]] = []  # of the whole deck
 
     def whole(self, path: Path, text: str | None = None, *, depth: int = 0) -> str:
         """Reads all of a file and what it includes; returns the name of its copy."""
@@ -218,6 +223,29 @@ class _Reader:
                     hint=closest(name, names) or f"declare it behind .subckt: {name}=VALUE",
                 )
 
+    def check_values(self) -> None:
+        """Holds that parameters of the whole deck are made of parameters that are declared.
+
+        Raises:
+            InputError: one that is used is declared by no file; the message says the line, and
+                which file beside it declares it.
+        """
+        cards = [line.card for one in self._files.values() for line in one.lines]
+        names = declared(cards) | frozenset(OURS)
+        for file, line in self._values:
+            for name in unknown_in_values(line.card, names):
+                known = [one.path for one in self._files.values()]
+                there = _declares(name, file.path.parent, known)
+                raise InputError(
+                    f"an include is missing: no file declares the parameter {name!r}",
+                    where=f"{file.path}, line {line.number}",
+                    value=name,
+                    allowed="parameters of files in [blocks] include and lib",
+                    hint=f"{there} declares it: name it in [blocks] include, in front of the others"
+                    if there
+                    else closest(name, names) or "find the file that sets it, and include it",
+                )
+
     def _file(self, path: Path, text: str | None = None) -> _File:
         key = path if text is not None else path.resolve()
         if key not in self._files:
@@ -244,6 +272,8 @@ class _Reader:
             first = words[0].lower()
             if first == ".subckt" and inside == 0 and len(words) > 1:
                 self.defined.add(words[1].lower())
+            elif first in (".param", ".params") and inside == 0:
+                self._values.append((file, line))
             inside += {".subckt": 1, ".ends": -1}.get(first, 0)
             if inside < depth:
                 raise InputError("an .ends without its .subckt", where=where)
@@ -260,6 +290,17 @@ class _Reader:
             raise InputError(
                 ".ends is missing", where=str(file.path), allowed=".subckt ... .ends, in pairs"
             )
+
+
+def _declares(name: str, folder: Path, known: Sequence[Path]) -> Path | None:
+    """A file of a folder that gives a parameter a value, and has not been read."""
+    read = {path.resolve() for path in known}
+    pattern = re.compile(rf"^\s*(?:\+|\.params?\b).*?(?<![\w.]){name}\s*=(?!=)", re.I | re.M)
+    for path in sorted(folder.iterdir()) if folder.is_dir() else ():
+        plain = path.is_file() and path.suffix.lower() in _SPICE and path.resolve() not in read
+        if plain and path.stat().st_size <= _LOOKED_BYTES and pattern.search(text_of(path)):
+            return path
+    return None
 
 
 def _elements(lines: Sequence[Line], name: str) -> int:

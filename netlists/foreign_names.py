@@ -22,6 +22,7 @@ _KNOWN = frozenset(
         "boltz", "planck", "yes", "no", "true", "false", "vt",
     )
 )  # fmt: skip
+_FUNCTION_VALUE = re.compile(r"[a-z_]\w*\s*\([^()]*\)\s*=(?!=)")
 _COMMENT = re.compile(r"\s[;$].*")
 
 
@@ -35,6 +36,16 @@ def declared(cards: Iterable[str]) -> frozenset[str]:
         if function:
             found.update(name.strip() for name in function[1].split(","))
     return frozenset(found)
+
+
+def unknown_in_values(card: str, names: frozenset[str]) -> Iterator[str]:
+    """Names in the values of a `.param` card that nobody declares, in lower case, in order."""
+    text = _COMMENT.sub("", card.lower()).partition(".param")[2].removeprefix("s")
+    if _FUNCTION_VALUE.search(text):  # its arguments are names of its own
+        return
+    for name in _NAME.findall(_SIGNAL.sub(" ", _DECLARED.sub(" ", text))):
+        if name not in names and name not in _KNOWN:
+            yield name
 
 
 def unknown(card: str, names: frozenset[str]) -> Iterator[str]:

@@ -26,6 +26,8 @@ from cosim.ngspice import (
 from cosim.periphery.surrogate import FittedBlocks
 from cosim.surrogate.drawn_curves import fixed_value
 from netlists.chip import Chip
+from netlists.circuit import ForeignSubcircuit
+from netlists.foreign_switches import switches_on
 from netlists.network import neuron_block
 from netlists.readout import tia
 from netlists.wires import LEAST_OHM
@@ -100,11 +102,12 @@ def calibrate(
     first: dict[str, RawPlot] = {}
     bench = None if own_cell is None else cells.cell_sweep(chip.hardware, own_cell)
     if bench is not None:
-        first["cell"] = _same_twice("cell", bench.deck, len(bench.volts), runner)
+        first["cell"] = _same_twice("cell", own_cell, bench.deck, len(bench.volts), runner)
     for role, number in (("tia", 0), ("neuron", len(layers))):
         if role in chip.hardware.blocks:  # that of the first layer
             deck, points = sweeps[number].decks[0], len(sweeps[number].x)
-            first[deck.name] = _same_twice(role, deck, points, runner)
+            block = chip.hardware.blocks[role]
+            first[deck.name] = _same_twice(role, block, deck, points, runner)
     others = [(deck, points) for deck, points in decks if deck.name not in first]
     found = runner.run([deck for deck, _ in others], [points for _, points in others])
     first |= {deck.name: plot for (deck, _), plot in zip(others, found, strict=True)}
@@ -163,23 +166,45 @@ def calibrate(
     )
 
 
-def _same_twice(role: str, deck: Deck, points: int, runner: _Runner) -> RawPlot:
+def _same_twice(
+    role: str, block: ForeignSubcircuit, deck: Deck, points: int, runner: _Runner
+) -> RawPlot:
     """Runs a bench of the user's own block twice: kits draw mismatch in the simulator.
 
     Raises:
         InputError: the second run says something else.
     """
     first, again = runner.run([deck, deck], [points, points])
-    off = float(np.abs(again.data - first.data).max())
+    differs = np.abs(again.data - first.data).max(axis=0)
+    worst = int(np.argmax(differs))
+    off = float(differs[worst])
     if off > _REPEATED * float(np.abs(first.data).max()):
         raise InputError(
             "ngspice draws this block's values anew at every start: what is calibrated is not what"
             " is verified",
             where=f"the user's {role}",
-            value=f"{off:.3g} V or A between two runs of {deck.name}",
-            hint="turn the kit's statistics off, such as .param sw_stat_mismatch=0 in your file",
+            value=f"{off:.3g} {'A' if first.kinds[worst] == 'current' else 'V'} of"
+            f" {first.names[worst]} between two runs of {deck.name}",
+            hint=_turn_off(block),
         )
     return first
+
+
+def _turn_off(block: ForeignSubcircuit) -> str:
+    """What to do about a block that is drawn anew: which of its kit's switches are on."""
+    on = switches_on(block.files) if block.files is not None else []
+    if not on:
+        return "turn the kit's statistics off, such as .param sw_stat_mismatch=0 in your file"
+    each = [
+        f"{one.name} = 1 ({one.place}"
+        + (f", after {one.off_before} had set 0: the last one counts)" if one.off_before else ")")
+        for one in on
+    ]
+    names = " ".join(f"{one.name}=0" for one in on)
+    return (
+        f"it seems that these are still on: {', '.join(each)}; set .param {names} in a file that"
+        " include names last"
+    )
 
 
 def _lowest(chip: Chip, layer: int) -> float:

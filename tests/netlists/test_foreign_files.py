@@ -10,6 +10,7 @@ from compact_models.errors import InputError
 from netlists.design_deck import design_deck
 from netlists.foreign_cards import OURS, spice_number
 from netlists.foreign_files import BlockSource, LibraryCard, ReadBlocks, read_blocks
+from netlists.foreign_switches import switches_on
 from netlists.hardware import Hardware
 from netlists.network import network_circuit
 from tests.cosim.chips import chip_of, small_inputs, small_network
@@ -184,3 +185,47 @@ def test_a_section_without_its_end(tmp_path: Path) -> None:
 )  # fmt: skip
 def test_numbers_as_spice_writes_them(text: str, value: float | str) -> None:
     assert spice_number(text) == (pytest.approx(value) if isinstance(value, float) else value)
+
+
+def test_a_parameter_that_no_file_declares_is_refused_with_the_file_that_does(
+    tmp_path: Path,
+) -> None:
+    path = write_amplifier(tmp_path)
+    library = tmp_path / "models.lib"
+    library.write_text(
+        library.read_text().replace(".param vth=0.5", ".param vth='0.5+(skew==1)*max(skew, pi)'")
+    )
+    cards = LibraryCard(library, "typical")
+    with pytest.raises(InputError, match="an include is missing") as refused:
+        read(path, cards)
+    assert "'skew'" in refused.value.what
+    (tmp_path / "design.inc").write_text("* skew = 3 in a comment\n.param other=1\n+ skew = 0\n")
+    with pytest.raises(InputError) as refused:
+        read(path, cards)
+    assert refused.value.hint.startswith(f"{tmp_path / 'design.inc'} declares it")
+    assert "design.inc" in texts(read(path, LibraryCard(tmp_path / "design.inc"), cards))
+
+
+KIT = "* kit\n.param sw_mm = 1\n.param skew = 1\n.param drawn='agauss(0,1,3)'\n"
+USED = ".param vth='0.5*skew + drawn*sw_mm'\n"
+
+
+@pytest.mark.parametrize(
+    ("cards", "on"),
+    [
+        (("kit", "used"), [("sw_mm", "kit.inc, line 2", "")]),
+        (("off", "kit", "used"), [("sw_mm", "kit.inc, line 2", "off.inc, line 1")]),
+        (("kit", "off", "used"), []),
+    ],
+)
+def test_switches_of_statistics_that_the_last_file_leaves_on(
+    cards: tuple[str, ...], on: list[tuple[str, str, str]], tmp_path: Path
+) -> None:
+    for name, text in (("kit", KIT), ("used", USED), ("off", ".param sw_mm=0\n")):
+        (tmp_path / f"{name}.inc").write_text(text)
+    path = write_amplifier(tmp_path)
+    libraries = (LibraryCard(tmp_path / f"{name}.inc") for name in cards)
+    found = read(path, *libraries, LibraryCard(tmp_path / "models.lib", "typical"))
+    files = found.blocks["tia"].files
+    assert files is not None
+    assert [(one.name, one.place, one.off_before) for one in switches_on(files)] == on

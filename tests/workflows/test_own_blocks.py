@@ -165,7 +165,8 @@ def test_statistics_of_a_kit_are_found_before_anything_is_trained(tmp_path: Path
     own.write_text(f".param switch=1\n{text}")
     names_all(
         refused(tmp_path, "train", config, "-o", tmp_path / "run"),
-        "the user's tia: ngspice draws this block's values anew", "sw_stat_mismatch=0",
+        "the user's tia: ngspice draws this block's values anew", " V of v(",
+        "are still on: switch = 1 (my_tia.cir, line 1)", "set .param switch=0",
     )  # fmt: skip
     own.write_text(f".param switch=0\n{text}")
     assert spiceloop("train", config, "-o", tmp_path / "run").code == 0
