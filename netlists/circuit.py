@@ -7,9 +7,11 @@ Expressions of behavioural sources use `V(node)`, `I(source)`, arithmetic, `min`
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import ClassVar, Literal
+
+import numpy as np
 
 from compact_models.errors import InputError
 from netlists.crossbar import Crossbar, CrossbarCells
@@ -219,6 +221,7 @@ class ForeignSubcircuit:
             as its text.
         files: the user's own files that define it, one object for all blocks of a chip.
         elements: how many it is worth of ours: limits of time and memory follow them.
+        lines: how many it has in `files`, where it stands there.
     """
 
     name: str
@@ -228,6 +231,7 @@ class ForeignSubcircuit:
     description: str = "the user's own block"
     files: SourceFiles | None = None
     elements: int = 10
+    lines: int = 0
 
 
 @dataclass(frozen=True)
@@ -294,27 +298,62 @@ class Circuit:
         return tuple(found.values())
 
     def element_count(self) -> int:
-        """How many elements the flattened circuit has: the size that run times follow."""
-        return sum(self._counts(self.items))
+        """How many elements the flattened circuit has.
 
-    def _counts(self, items: Sequence[Element]) -> Iterator[int]:
+        A wire of 0 ohm and an open cell are none. What subcircuits of a library hold, which blocks
+        of the user call, is not looked at: such a call is one.
+        """
+        return sum(self._counts(self.items, self._elements_of))
+
+    def load(self) -> int:
+        """The size that run times follow: a device with an equation is as much as ten resistors."""
+        return sum(self._counts(self.items, _load_of))
+
+    def _elements_of(self, item: Crossbar | DeviceArray | ForeignSubcircuit) -> int:
+        if isinstance(item, ForeignSubcircuit):
+            return item.lines or sum(line[:1].isalpha() for line in item.text.splitlines())
+        each = 1
+        if not item.compiled and any(one.name == item.cell for one in self.subcircuits):
+            block = self.subcircuit(item.cell)
+            each = (
+                sum(self._counts(block.items, self._elements_of))
+                if isinstance(block, Subcircuit)
+                else self._elements_of(block)
+            )
+        wires = item.wires.segments(item.rows, item.cols)
+        if isinstance(item, Crossbar):
+            return wires + each * int(np.count_nonzero(item.conductance_s))
+        works = np.isnan(item.stuck_s)
+        before = 0 if item.access is None else works.size
+        return wires + before + each * int(works.sum()) + int((item.stuck_s > 0).sum())
+
+    def _counts(
+        self,
+        items: Sequence[Element],
+        array: Callable[[Crossbar | DeviceArray | ForeignSubcircuit], int],
+    ) -> Iterator[int]:
         sizes: dict[str, int] = {}
         for item in items:
             if isinstance(item, Instance):
                 if item.subcircuit not in sizes:
                     block = self.subcircuit(item.subcircuit)
                     if isinstance(block, Subcircuit):
-                        sizes[item.subcircuit] = sum(self._counts(block.items))
+                        sizes[item.subcircuit] = sum(self._counts(block.items, array))
                     else:
-                        sizes[item.subcircuit] = block.elements
+                        sizes[item.subcircuit] = array(block)
                 yield sizes[item.subcircuit]
-            elif isinstance(item, Crossbar):
-                # A device with an equation is as much work as ten resistors.
-                yield (12 if item.states else 3) * item.conductance_s.size
-            elif isinstance(item, DeviceArray):
-                # A compiled cell is one element, but as much work as the sources it replaces.
-                yield 10 * item.rows * item.cols
+            elif isinstance(item, Crossbar | DeviceArray):
+                yield array(item)
             elif isinstance(item, Drawn):
-                yield from self._counts(item.items)
+                yield from self._counts(item.items, array)
             elif not isinstance(item, Note | ModelCard):
                 yield 1
+
+
+def _load_of(item: Crossbar | DeviceArray | ForeignSubcircuit) -> int:
+    if isinstance(item, ForeignSubcircuit):
+        return item.elements
+    if isinstance(item, DeviceArray):
+        # A compiled cell is one element, but as much work as the sources it replaces.
+        return 10 * item.rows * item.cols
+    return (12 if item.states else 3) * item.conductance_s.size

@@ -202,6 +202,7 @@ class _Reader:
             description=f"the user's own {role}, {name} of {file.name}",
             files=files,
             elements=_PER_ELEMENT * _elements(file.lines, name),
+            lines=_elements(file.lines, name),
         )
 
     def check_names(self, source: BlockSource) -> None:

@@ -82,6 +82,12 @@ class Wires:
         """A segment is open."""
         return bool(np.isinf(self.r_wordline_ohm).any() or np.isinf(self.r_bitline_ohm).any())
 
+    def segments(self, rows: int, cols: int) -> int:
+        """How many resistors they are in an array: 0 ohm and an open are none."""
+        both = (self.r_wordline_ohm, self.r_bitline_ohm)
+        there = (np.broadcast_to(one, (rows, cols)) for one in both)
+        return sum(int(((one > 0) & np.isfinite(one)).sum()) for one in there)
+
     def check_shape(self, rows: int, cols: int) -> None:
         """Refuses segments of another array.
 

@@ -92,7 +92,7 @@ def _expected(
     circuit: Circuit = backward_circuit(chip, drawn, title="the codes to expect")
     inputs, outputs = backward_ports(chip)
     deck = sweep_deck(circuit, inputs, np.concatenate(errors, axis=1), name="backward")
-    limit_s = timeout_for(circuit.element_count(), len(errors[0]), ngspice)
+    limit_s = timeout_for(circuit.load(), len(errors[0]), ngspice)
     result = run_deck(deck, ngspice, timeout_s=limit_s)
     if not result.ok:
         raise InputError(

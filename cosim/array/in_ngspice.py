@@ -79,7 +79,7 @@ def read_in_ngspice(
     """
     block, library = (None, None) if cells is None else _cell_of(cells, ngspice)
     circuits = [array_circuit(array, title="spiceloop: one array", cell=block) for array in arrays]
-    sizes = [circuit.element_count() for circuit in circuits]
+    sizes = [circuit.load() for circuit in circuits]
     currents = [
         np.full((len(v), array.sensed), np.nan) for array, v in zip(arrays, drive_v, strict=True)
     ]

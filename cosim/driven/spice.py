@@ -152,7 +152,7 @@ def pulse_deck(
     save = "\n".join(f".save {' '.join(saved[k : k + 16])}" for k in range(0, len(saved), 16))
     text = f"{render(circuit)}{control}{OPTIONS}\n{save}\n"
     deck = Deck(text=text, name="array_pulse", expected_signals=tuple(saved), files=files)
-    return deck, circuit.element_count()
+    return deck, circuit.load()
 
 
 def states_deck(array: PulsedArray, *, steps: int = _STEPS, header: Sequence[str] = ()) -> Deck:

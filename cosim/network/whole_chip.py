@@ -109,7 +109,7 @@ def read_chip(
     if chip.hardware.device is not None:
         form = held_form(chip.hardware.device, ngspice)
     circuit = network_circuit(chip, title=title, compiled=form.compiled)
-    elements = circuit.element_count()
+    elements = circuit.load()
     per_deck = max(1, min(-(-len(images) // jobs), _MAX_VALUES // max(1, elements)))
     at_once = min(jobs, -(-len(images) // per_deck))
     room = _RAW_BYTES * elements * per_deck * at_once
@@ -175,7 +175,7 @@ def _run_parts(
         )
         for part in parts
     ]
-    elements = circuit.element_count()
+    elements = circuit.load()
     limits = {
         deck.name: timeout_for(max(elements, deck.lines), len(part), ngspice)
         for deck, part in zip(decks, parts, strict=True)

@@ -104,6 +104,27 @@ def test_wires_that_are_none_are_refused_in_our_words(value: object, words: str)
     assert "pydantic" not in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    "wires",
+    [
+        Wires(r_wordline_ohm=0.0, r_bitline_ohm=2.0),
+        Wires(r_wordline_ohm=1.0, r_bitline_ohm=0.0),
+        Wires(np.array([[1.0, 0, 2], [3, np.inf, 4]]), np.array([[0.0, 0, 1], [2, 3, 0]])),
+    ],
+)
+def test_the_elements_that_are_counted_are_those_of_the_text(wires: Wires) -> None:
+    """Lines of resistors and cells, those of the cells' block once a cell."""
+    conductance_s = np.where(G == 5e-6, 0, G)
+    circuit = array_circuit(ReadArray(Crossbar(conductance_s, wires), r_sense_ohm=3.0), title="t")
+    blocks = subcircuits(render(circuit))
+    in_cell = sum(card[0] in "rb" for card in blocks["cell"][1:])
+    in_tile = [card[0] for card in blocks["tile_0"] if card[0] in "rx"]
+    outside = sum(card[0] in "rvbe" for card in blocks[""])
+    counted = in_tile.count("r") + in_cell * in_tile.count("x") + outside
+    assert in_tile.count("x") == 5
+    assert circuit.element_count() == counted
+
+
 def test_an_open_cell_is_left_out_and_its_wires_stay() -> None:
     open_one = G.copy()
     open_one[0, 1] = 0.0
