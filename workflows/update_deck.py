@@ -75,7 +75,8 @@ def write_update_decks(
                 f" {part.row_stop - 1}, outputs {part.out_start} to {part.out_stop - 1}",
                 f"one update of random x (word lines) and d (plus bit lines; minus: {minus}),"
                 f" {len(slots)} slots of {pulses.up.duration_s:g} s; trains.csv has them",
-                "it prints the states of all cells at its end",
+                "it prints the states of all cells at its start, <state>_<row>_<col>_start, and at"
+                " its end, <state>_<row>_<col>",
             )
             deck = states_deck(driven, steps=_STEPS * max(1, len(slots)), header=lines)
             decks[f"{block_name(plan, part)}.cir"] = deck.text

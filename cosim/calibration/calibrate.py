@@ -101,7 +101,7 @@ def calibrate(
     # Before all else: a block that changes with every start has no curve to be fitted.
     first: dict[str, RawPlot] = {}
     bench = None if own_cell is None else cells.cell_sweep(chip.hardware, own_cell)
-    if bench is not None:
+    if bench is not None and own_cell is not None:
         first["cell"] = _same_twice("cell", own_cell, bench.deck, len(bench.volts), runner)
     for role, number in (("tia", 0), ("neuron", len(layers))):
         if role in chip.hardware.blocks:  # that of the first layer

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from compact_models.emit.ngspice import state_node
 from compact_models.emit.torch_model import torch_model
 from compact_models.emit.verilog_a import state_signal
+from compact_models.model import CompactModel, ParameterSet
 from cosim.devices.form import B_SOURCES, DeviceForm, device_form
 from cosim.devices.lead import at_start, lead_s
 from cosim.devices.short_segments import with_short_refined
@@ -156,10 +157,10 @@ def pulse_deck(
 
 
 def states_deck(array: PulsedArray, *, steps: int = _STEPS, header: Sequence[str] = ()) -> Deck:
-    """A deck for a designer: it needs no library, and prints where the states are at its end.
+    """A deck for a designer: it needs no library, and prints where the states begin and end.
 
-    `<state>_<row>_<col>` is the state of a cell that works, as the netlist has it: states with
-    bounds as a fraction of their range.
+    `<state>_<row>_<col>` is the state of a cell that works at the end, `<...>_start` the same
+    before the first pulse, in the netlist's own units, which the head of the deck states.
 
     Args:
         array: the array and what is applied to it.
@@ -175,13 +176,42 @@ def states_deck(array: PulsedArray, *, steps: int = _STEPS, header: Sequence[str
     working = np.argwhere(np.isnan(placed.stuck_s)).tolist()
     names = [f"{x.name}_{row}_{col}" for x in array.model.states for row, col in working]
     signals = deck.expected_signals[sum(array.shape) :]
+    start_s = float(_shifted(array)[0])
     measures = "".join(
-        f".meas tran {name} find {signal} at={end_s * _BEFORE_THE_END!r}\n"
+        f".meas tran {name}{mark} find {signal} at={at_s!r}\n"
+        for mark, at_s in (("_start", start_s), ("", end_s * _BEFORE_THE_END))
         for name, signal in zip(names, signals, strict=True)
     )
     title, _, body = _with_analysis(deck.text, end_s, steps).removesuffix(".end\n").partition("\n")
-    comments = "".join(f"* {comment(line)}\n" for line in header)
+    told = (*header, *units_of_states(array.model, array.parameter_set))
+    comments = "".join(f"* {comment(line)}\n" for line in told)
     return replace(deck, text=f"{title}\n{comments}{body}{measures}.end\n")
+
+
+def units_of_states(model: CompactModel, nominal: ParameterSet) -> tuple[str, ...]:
+    """What the numbers are that a deck prints of each state: a sentence a state.
+
+    Args:
+        model: the device.
+        nominal: the set whose bounds are told; devices with parameters of their own have others.
+    """
+    ranges = model.bounds(nominal.values)
+    told = []
+    for state in model.states:
+        name, unit, pair = f"{state.name}_<row>_<col>", state.unit or "1", ranges[state.name]
+        if pair is None:
+            scale = float(
+                state.scale.subs({one: nominal.values[one.name] for one in model.parameters})
+            )
+            told.append(f"{name}: in units of {scale:.6g} {unit} ({state.about})")
+            continue
+        of = "the logarithm of its range" if state.log else "its range"
+        low, high = pair
+        told.append(
+            f"{name}: as a fraction of {of}, where 0 is {low:.6g} {unit} and 1 is {high:.6g} {unit}"
+            f" ({state.about})"
+        )
+    return tuple(told)
 
 
 def _with_analysis(text: str, duration_s: float, steps: int) -> str:

@@ -42,13 +42,20 @@ def raising_sign(chip: Chip) -> int:
         InputError: cells are resistors, or neither does.
     """
     device = chip.hardware.device
-    sign = 0 if device is None else polarity(device.model, device.parameter_set).set_sign
-    if device is None or sign == 0:
+    if device is None:
         raise InputError(
-            "no pulse raises the conductance of these cells: they are resistors, step by a law of"
-            " their own, or do not switch",
+            "the cells of this chip are resistors: no pulse moves them",
+            where="[device]",
+            allowed="a compact model with states, such as vteam or stanford",
+            hint='put name = "vteam" into [device] of the configuration and train anew',
+        )
+    sign = polarity(device.model, device.parameter_set).set_sign
+    if sign == 0:
+        raise InputError(
+            "no pulse raises the conductance of these cells: they step by a law of their own, or do"
+            " not switch",
             where="[device] name",
-            value="none" if device is None else device.label,
+            value=device.label,
             hint="name a compact model with states, such as vteam or stanford",
         )
     return sign

@@ -208,11 +208,11 @@ def _with_place(lines: list[str], deck_text: str, files: Files) -> str:
         return f"{message} (deck line {place}{shown})"
     # Of its own flattened netlist: it is no number of a line that anybody has.
     message = _LINE_NUMBER.sub(r"\g<0> of ngspice's own flattened netlist", message, count=1)
-    found = [(name, line) for name, text in texts.items() if (line := _deck_line(kept, text))]
+    found = [(name, at) for name, text in texts.items() if (at := _deck_line(kept, text))]
     # Two files that both could be meant say nothing, but who uses a parameter first needs it.
     if len(found) == 1 or (found and undefined):
-        name, line = found[0]
-        return f"{message} ({_line_of(texts[name], name, line)})"
+        name, at = found[0]
+        return f"{message} ({_line_of(texts[name], name, at)})"
     return message
 
 

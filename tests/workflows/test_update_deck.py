@@ -16,6 +16,7 @@ from compact_models.library import find_model, find_set
 from cosim.array.device_cells import device_cells
 from cosim.array.updates.layer import tile_trains
 from cosim.driven.ode import run_ode
+from cosim.driven.spice import units_of_states
 from cosim.driven.train_pulses import TrainPulses, train_slots
 from cosim.driven.train_waveforms import train_waveforms
 from cosim.network.chip_updates import raising_sign, writable_tile
@@ -100,10 +101,31 @@ def test_cells_end_where_the_equations_say(chip: Chip, tmp_path: Path, ngspice: 
     moved = np.abs(fraction - before).max()
     assert moved > 0.05
     assert np.abs(found - fraction).max() < 0.01 * moved
+    begins = dict(re.findall(r"^(w_\d+_\d+)_start\s+=\s+(\S+)", done.stdout, re.MULTILINE))
+    text = (tmp_path / "deck" / "layer_0_tile_1.cir").read_text()
+    assert "\n* w_<row>_<col>: as a fraction of its range" in text
+    started = [[float(begins[f"w_{r}_{c}"]) for c in range(tile.cols)] for r in range(tile.rows)]
+    assert np.abs(np.array(started) - before).max() < 1e-6
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("vteam", ["w_<row>_<col>: as a fraction of its range, where 0 is 0 m and 1 is 3e-09 m"]),
+        ("jart_v1b", ["as a fraction of the logarithm of its range, where 0 is"]),
+        ("stanford", ["as a fraction of its range", "temperature_<row>_<col>: in units of 100 K"]),
+    ],
+)
+def test_what_the_printed_states_are_is_said_for_each(name: str, words: list[str]) -> None:
+    model = find_model(name)
+    for said, word in zip(units_of_states(model, find_set(model, None)), words, strict=True):
+        assert word in said
 
 
 def test_cells_that_are_resistors_are_not_moved(small_config: Path, tmp_path: Path) -> None:
     done = spiceloop("netlist", small_config, "-o", tmp_path / "deck", "--phase", "update")
     assert done.code == 2
-    assert "resistors" in done.sentence
+    assert "the cells of this chip are resistors" in done.sentence
+    assert "none" not in done.sentence
+    assert 'put name = "vteam" into [device]' in done.sentence
     assert not (tmp_path / "deck").exists()
