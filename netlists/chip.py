@@ -154,7 +154,7 @@ def programmed_chip(
         [
             target.numpy()
             for target in tile_targets(
-                plan, torch.from_numpy(layer / plan.weight_scale), hardware.cell
+                plan, torch.from_numpy(layer / plan.weight_scale), hardware.cell_of(plan.source)
             )
         ]
         for layer, plan in zip(weights, plans, strict=True)
@@ -253,7 +253,7 @@ def program(
     """Programs target conductances, [layer][tile] -> [row, col], with the cells' errors."""
     return tuple(
         tuple(
-            hardware.cell.program(
+            hardware.cell_of(plan.source).program(
                 target, seed=seed, sample=sample, path=f"{plan.name}/{tile.name}/cells"
             )
             for tile, target in zip(plan.tiles, layer, strict=True)
@@ -268,7 +268,9 @@ def chip_targets(chip: Chip) -> list[list[Array]]:
         [
             target.numpy()
             for target in tile_targets(
-                plan, torch.from_numpy(layer / plan.weight_scale), chip.hardware.cell
+                plan,
+                torch.from_numpy(layer / plan.weight_scale),
+                chip.hardware.cell_of(plan.source),
             )
         ]
         for layer, plan in zip(chip.weights, chip.plans, strict=True)

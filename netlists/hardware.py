@@ -5,7 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Annotated, Self
 
-from pydantic import Field, PlainSerializer, PlainValidator, field_validator, model_validator
+from pydantic import (
+    Field,
+    PlainSerializer,
+    PlainValidator,
+    SerializeAsAny,
+    field_validator,
+    model_validator,
+)
 
 from compact_models.cell_device import CellDevice
 from compact_models.ohmic import OhmicCell
@@ -63,6 +70,8 @@ class Hardware(Spec):
     `device` is what the cells are where they are compact models: they are programmed to
     conductances between those of `cell`, which are meant at the read voltage, and their current is
     the device's. Without it they are ohmic.
+
+    `cells` are those of layers that have others than `cell`, by the layer's module path.
     """
 
     cell: OhmicCell = OhmicCell()
@@ -75,9 +84,14 @@ class Hardware(Spec):
     backward: BackwardSpec = BackwardSpec()
     pulse: PulseSpec = PulseSpec()
     blocks: Mapping[str, ForeignSubcircuit] = Field(default_factory=dict)
+    cells: Mapping[str, SerializeAsAny[OhmicCell]] = Field(default_factory=dict)
     device: Annotated[CellDevice | None, PlainValidator(_as_device), PlainSerializer(_as_names)] = (
         None
     )
+
+    def cell_of(self, layer: str) -> OhmicCell:
+        """The cells of a layer, by its module path."""
+        return self.cells.get(layer, self.cell)
 
     @model_validator(mode="after")
     def _one_cell(self) -> Self:
@@ -85,6 +99,8 @@ class Hardware(Spec):
             raise ValueError(
                 f"a cell of the user's own and the device {self.device.label} are two cells"
             )
+        if self.cells and (self.device is not None or "cell" in self.blocks):
+            raise ValueError("layers of different cells are ohmic, or of pulse devices")
         return self
 
     @field_validator("blocks")

@@ -112,7 +112,7 @@ def _plan(
     pre_activation = input_scale * (drive @ rows)
     span = float(np.quantile(np.abs(pre_activation), RANGE_QUANTILE)) or 1.0
     tiles = cut(rows.shape[0], outputs, hardware.tile, arrays=len(factors))
-    cell, v_full = hardware.cell, hardware.adc.v_full_scale_v
+    cell, v_full = hardware.cell_of(stage.name), hardware.adc.v_full_scale_v
 
     # Volts after the amplifiers per ampere of difference: v_full must stand for `span`.
     # Every array holds all weights, so their weighted sum is so many times the current of one.

@@ -153,16 +153,18 @@ def _not_there_yet(config: Config) -> None:
     usual: dict[str, tuple[object, object, str]] = {}
     if train.algorithm == "backprop":
         usual["[device.d2d]"] = (", ".join(config.device.d2d), "", "leave it out")
-        other = [one for one in config.layer if config.of_layer(one).device != config.device]
+        other = [name for name in config.layer if _other(config, name)]
         usual["[layer]"] = (", ".join(other), "", "all layers have the cells of [device]")
     else:
         for name in config.layer:
-            own = config.of_layer(name)
-            usual[f"[layer.{name}.device]"] = (
-                own.device.model_copy(update={"d2d": {}}),
-                config.device.model_copy(update={"d2d": {}}),
-                "all layers are of one device; their spread may differ ([layer.NAME.device.d2d])",
-            )
+            kinds = {device_kind(config.device), device_kind(config.of_layer(name).device)}
+            if _other(config, name) and kinds != {"pulse device"}:
+                own = config.of_layer(name).device
+                usual[f"[layer.{name}.device]"] = (
+                    own.name or "no device",
+                    config.device.name,
+                    "layers may have pulse devices of their own; of compact models all have one",
+                )
     layers = ((f"[layer.{name}]", config.of_layer(name).train) for name in config.layer)
     for where, one in (("[train]", train), *layers):
         for key, values in NOT_YET.get(train.algorithm, {}).items():
@@ -173,6 +175,11 @@ def _not_there_yet(config: Config) -> None:
             raise InputError(
                 f"{train.algorithm} does not do this yet", where=where, value=value, hint=hint
             )
+
+
+def _other(config: Config, layer: str) -> bool:
+    """A layer's cells are others than `[device]`, and not only differ or are more of them."""
+    return config.of_layer(layer).device.kind != config.device.kind
 
 
 def device_kind(device: DeviceSpec, section: str = "[device]") -> Kind:

@@ -349,7 +349,18 @@ class Config(Spec):
             pulse=self.pulse,
             blocks={} if own is None else own.blocks,
             device=cell_device(self.device),
+            cells=self._cells_of_layers(),
         )
+
+    def _cells_of_layers(self) -> dict[str, OhmicCell]:
+        """Of layers whose pulse devices are others than `[device]`."""
+        whole = self.device.kind
+        own = {name: self.of_layer(name).device for name in self.layer}
+        return {
+            name: pulsed_device(one).cell
+            for name, one in own.items()
+            if one.kind != whole and one.name and found_device(one)[0].pulse is not None
+        }
 
     def _cell_of_device(self) -> OhmicCell | None:
         """What a chip is planned with where cells are a pulse device; None where they are not."""

@@ -95,6 +95,10 @@ def plan_lines(chip: Chip) -> tuple[str, ...]:
         ),
         "weights: pairs of bit lines, plus first; w = weight scale (G+ - G-)/(g_on - g_off) with"
         f" g_on {cell.g_on_s:g} S and g_off {cell.g_off_s:g} S",
+        *(
+            f"cells of {layer}: g_on {own.g_on_s:g} S and g_off {own.g_off_s:g} S"
+            for layer, own in chip.hardware.cells.items()
+        ),
     )
 
 

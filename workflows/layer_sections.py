@@ -9,7 +9,7 @@ from typing import Any
 from pydantic import ValidationError
 from pydantic_core import InitErrorDetails, PydanticCustomError
 
-from cosim.array.device_spec import NOT_YET, SEVERAL, DeviceSpec
+from cosim.array.device_spec import SEVERAL, DeviceSpec
 from cosim.training.train_spec import TrainSpec, algorithm_specs
 
 Tables = dict[str, dict[str, Any]]
@@ -61,11 +61,11 @@ def layer_spec(train: TrainSpec, device: DeviceSpec, own: Mapping[str, Any]) -> 
     """
     mine = dict(own)
     cells = mine.pop(DEVICE, {})
+    if SEVERAL in mine and isinstance(cells, dict):  # there it is of the cells, written shorter
+        cells = {SEVERAL: mine.pop(SEVERAL), **cells}
     errors: list[InitErrorDetails] = []
     for key, value in mine.items():
-        if key == SEVERAL:
-            errors.append(_slip(NOT_YET, key, value))
-        elif key in type(train).model_fields and key not in train.OF_A_LAYER:
+        if key in type(train).model_fields and key not in train.OF_A_LAYER:
             what = f"{key} is of the whole training and not of a layer: [train] {key}"
             errors.append(_slip(what, key, value))
     if errors:

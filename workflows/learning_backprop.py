@@ -35,7 +35,13 @@ class ByBackprop:
 
     def plan(self, stages: Stages, trained: Stages, inputs: Array, full_scale: float) -> Plans:
         """See `Learning`."""
-        return plan_layers(trained, self._config.hardware, inputs, full_scale=full_scale)
+        return plan_layers(
+            trained,
+            self._config.hardware,
+            inputs,
+            full_scale=full_scale,
+            factors=[self._config.of_layer(stage.name).device.factors for stage in trained],
+        )
 
     def network(
         self, plans: Plans, stages: Stages, periphery: Periphery, surrogate: SurrogateModel

@@ -44,9 +44,10 @@ class InSitu:
             stages,
             trained,
             self._config.hardware,
-            pulsed_device(self._config.device),
+            [pulsed_device(self._config.of_layer(stage.name).device) for stage in stages],
             inputs,
             full_scale=full_scale,
+            factors=[self._config.of_layer(stage.name).device.factors for stage in stages],
         )
 
     def network(
@@ -73,7 +74,13 @@ class InSitu:
             spec = cast(PulsedSgdSpec, own.train)
             device = pulsed_device(own.device)
             found.append(
-                LayerInCells(device, spec.read, spec.max_surrogate_error, managed(spec.periphery))
+                LayerInCells(
+                    device,
+                    spec.read,
+                    spec.max_surrogate_error,
+                    managed(spec.periphery),
+                    policy=own.device.pulses_reach,
+                )
             )
         return found
 

@@ -79,6 +79,16 @@ def pair_words(config: Config) -> str:
 def _cells(config: Config) -> list[Fact]:
     cell = config.hardware.cell
     facts = [("Cell conductance", quantity_range(cell.g_off_s, cell.g_on_s, "S"))]
+    facts += [
+        (f"Cell conductance, {layer}", quantity_range(one.g_off_s, one.g_on_s, "S"))
+        for layer, one in config.hardware.cells.items()
+    ]
+    several = {"": config.device, **{name: config.of_layer(name).device for name in config.layer}}
+    facts += [
+        (f"Devices a weight{', ' if layer else ''}{layer}", f"{one.devices_per_weight}, summed")
+        for layer, one in several.items()
+        if one.devices_per_weight > 1
+    ]
     program = f"{cell.sigma_program:g}, standard deviation of ln G"
     if not config.device.name:
         return [*facts, ("Programming error", program)]

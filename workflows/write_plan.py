@@ -102,6 +102,13 @@ def check_writing(config: Config) -> None:
     _equal_wires(config)
     _device(config)
     _range_v(config)
+    if config.hardware.cells:
+        raise InputError(
+            "a network is written into cells of one range, and layers of this one differ",
+            where="[layer]",
+            value=", ".join(config.hardware.cells),
+            hint="leave their [layer.NAME.device] out",
+        )
 
 
 def chosen_scheme(config: Config) -> WriteScheme:

@@ -295,6 +295,10 @@ class Combined(nn.Module):
         )
 
 
+WeightArray = AnalogArray | Combined
+"""What holds the weights of a layer."""
+
+
 @dataclass(frozen=True, eq=False)
 class StackedCells:
     """The cells of several arrays as one matrix, see `Combined`.

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
 from compact_models.spec import Spec
 
 SEVERAL = "devices_per_weight"
-NOT_YET = f"several devices a weight are not there yet: leave {SEVERAL} out"
 
 
 class DeviceSpec(Spec):
@@ -22,18 +21,21 @@ class DeviceSpec(Spec):
     pair: Literal["reference", "both"] = Field(
         "reference", description="pulses move the plus cell of a pair, or both in opposite ways"
     )
+    devices_per_weight: int = Field(
+        1,
+        ge=1,
+        le=16,
+        description="pairs of cells that hold a weight together, in as many arrays that are read"
+        " as their sum",
+    )
+    pulses_reach: Literal["all", "in turn"] = Field(
+        "all", description="of several devices a weight: an update moves all, or one in its turn"
+    )
     d2d: dict[str, Annotated[float, Field(ge=0, le=10)]] = Field(
         {},
         description="standard deviation from cell to cell, by parameter: of dw_min, w_max and w_min"
         " as a part of it, of up_down as it is",
     )
-
-    @model_validator(mode="before")
-    @classmethod
-    def _one_device_a_weight(cls, values: Any) -> Any:
-        if isinstance(values, dict) and SEVERAL in values:
-            raise ValueError(NOT_YET)
-        return values
 
     @model_validator(mode="after")
     def _is_of_a_device(self) -> Self:
@@ -41,4 +43,16 @@ class DeviceSpec(Spec):
         for key, said in (("parameters", self.parameters), ("d2d", self.d2d), ("pair", not plain)):
             if said and not self.name:
                 raise ValueError(f'{key} is of a device: name it, such as name = "soft_bounds"')
+        if self.pulses_reach != "all" and self.devices_per_weight == 1:
+            raise ValueError(f"pulses_reach says which of several devices move: set {SEVERAL}")
         return self
+
+    @property
+    def kind(self) -> tuple[str, str, str]:
+        """What the cells are, however they differ and however many hold a weight."""
+        return self.name, self.parameters, self.pair
+
+    @property
+    def factors(self) -> tuple[float, ...]:
+        """Of the arrays that hold a layer together."""
+        return (1.0,) * self.devices_per_weight

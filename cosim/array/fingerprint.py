@@ -19,7 +19,6 @@ from torch import nn
 
 from compact_models.cell_device import CellDevice
 from compact_models.errors import InputError
-from cosim.array.paired_cells import PairedCells
 from netlists.hardware import Hardware
 
 _KEY = "_extra_state"
@@ -97,7 +96,7 @@ def hardware_told(hardware: Hardware) -> dict[str, Any]:
     }
 
 
-def cells_told(cells: PairedCells) -> dict[str, Any]:
+def cells_told(cells: object) -> dict[str, Any]:
     """What the cells of an array are: equations, numbers, and what was drawn for each."""
     from compact_models.model import CompactModel, ParameterSet  # sympy is theirs
 
@@ -110,6 +109,8 @@ def cells_told(cells: PairedCells) -> dict[str, Any]:
             return hashlib.sha256(value.detach().contiguous().numpy().tobytes()).hexdigest()
         if isinstance(value, Mapping):
             return {name: told(one) for name, one in value.items()}
+        if isinstance(value, tuple):  # cells of several arrays
+            return [cells_told(one) if is_dataclass(one) else told(one) for one in value]
         return value
 
     described: Any = cells  # whichever kind of cells: a dataclass each

@@ -18,7 +18,7 @@ from torch import nn
 from compact_models.errors import InputError
 
 if TYPE_CHECKING:
-    from cosim.array.analog_array import AnalogArray
+    from cosim.array.combined import WeightArray
 
 
 @dataclass(eq=False)
@@ -107,7 +107,7 @@ class AnalogParameter(nn.Parameter):
         path: its name in the network before `convert`, for messages.
     """
 
-    array: AnalogArray
+    array: WeightArray
     pairs: Pairs
     rows: tuple[int, int]
     scale: float
@@ -117,7 +117,7 @@ class AnalogParameter(nn.Parameter):
 
     @staticmethod
     def of(
-        array: AnalogArray,
+        array: WeightArray,
         pairs: Pairs,
         rows: tuple[int, int],
         *,
@@ -239,7 +239,7 @@ class AnalogParameter(nn.Parameter):
 
 
 def _again(
-    array: AnalogArray,
+    array: WeightArray,
     pairs: Pairs,
     rows: tuple[int, int],
     path: str,
@@ -253,7 +253,7 @@ def _again(
     return made
 
 
-def _shown(array: AnalogArray, rows: tuple[int, int], *, bias: bool) -> torch.Tensor:
+def _shown(array: WeightArray, rows: tuple[int, int], *, bias: bool) -> torch.Tensor:
     """Some word lines of an array as a layer's weight [out, in] or bias [out], before its scale."""
     logical = array.weight_of(*rows)
     shown = logical[:, 0] if bias else logical.mT

@@ -240,6 +240,7 @@ def _fit_wires(
                 layout.tile_rows,
                 layout.tile_cols,
                 sense[-1],
+                cell=chip.hardware.cell_of(plan.source),
                 lowest=_lowest(chip, layer),
                 arrays=arrays + held_out,
                 seed=seed,

@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from compact_models.ohmic import OhmicCell
 from compact_models.variation import Stream
 from cosim.calibration.cells import CellFit
 from cosim.ngspice import Deck, RawPlot
@@ -67,6 +68,7 @@ def wire_sweeps(
     cols: int,
     sense_ohm: Array,
     *,
+    cell: OhmicCell,
     lowest: float,
     arrays: int,
     seed: int,
@@ -84,6 +86,7 @@ def wire_sweeps(
         rows: word lines.
         cols: bit lines.
         sense_ohm: resistance at each sense node, [col].
+        cell: what the cells are programmed between.
         lowest: the lowest input of the layer, -1 or 0, as a share of the read voltage.
         arrays: how many arrays.
         seed: the study's seed.
@@ -97,7 +100,7 @@ def wire_sweeps(
             share = rng.normal(0, rng.uniform(0.1, 0.5), (rows, cols // 2))
         else:
             share = rng.uniform(-1, 1, (rows, cols // 2))
-        conductance = differential(torch.from_numpy(share), hardware.cell).numpy()
+        conductance = differential(torch.from_numpy(share), cell).numpy()
         v_read = hardware.driver.v_read_v
         vectors = np.concatenate(
             [v_read * np.eye(rows), v_read * rng.uniform(lowest, 1, (HELD_OUT_VECTORS, rows))]

@@ -13,8 +13,9 @@ from compact_models.errors import InputError, closest
 from compact_models.model import CompactModel, ParameterSet
 from compact_models.ohmic import ReferencedCell
 from compact_models.variation import Stream
-from cosim.array.analog_array import AnalogArray, Reads
+from cosim.array.analog_array import Reads
 from cosim.array.cell_pulses import cell_pulses
+from cosim.array.combined import Policy
 from cosim.array.paired_cells import Pair
 from cosim.array.pulse_pairs import check_pulse_device, draw_pairs, referenced_cell
 from cosim.array.reads.anchored import AnchoredReads
@@ -27,6 +28,7 @@ from cosim.network.in_situ import InSituLayer, InSituNetwork
 from cosim.network.models import exact_reads
 from cosim.network.run import NetworkModel
 from cosim.network.surrogate import SurrogateModel
+from cosim.network.weight_array import weight_array
 from cosim.ngspice import find_ngspice
 from cosim.periphery.backward import BackwardPeriphery
 from cosim.periphery.exact import ExactPeriphery
@@ -93,58 +95,63 @@ class LayerInCells:
         read: who computes reads.
         tolerance: for `surrogate`: largest error of a tile's transfer (Frobenius, relative).
         managed: how reads are managed digitally; None for the chip's own converters.
+        policy: what pulses reach where several arrays hold a layer (`LayerPlan.factors`).
     """
 
     device: PulsedDevice
     read: str
     tolerance: float
     managed: ReadRule | None = None
+    policy: Policy = "all"
 
 
-def units(stages: Sequence[LinearStage], device: PulsedDevice) -> list[float]:
+def units(stages: Sequence[LinearStage], devices: Sequence[PulsedDevice]) -> list[float]:
     """The logical weight that a cell's weight of 1 stands for, layer by layer.
 
     It is 1, as the devices' publications have it, unless weights to start from do not fit.
     """
     largest = [float(np.abs(stage.weight).max(initial=0.0)) for stage in stages]
-    return [max(1.0, one / device.reach) for one in largest]
+    return [max(1.0, one / own.reach) for one, own in zip(largest, devices, strict=True)]
 
 
 def plan_in_situ(
     stages: Sequence[LinearStage],
     typical: Sequence[LinearStage],
     hardware: Hardware,
-    device: PulsedDevice,
+    devices: Sequence[PulsedDevice],
     sample_inputs: Array,
     *,
     full_scale: float = 1.0,
+    factors: Sequence[tuple[float, ...]] | None = None,
 ) -> tuple[LayerPlan, ...]:
     """Chooses scales and cuts for weights that cells hold.
 
     Args:
         stages: the network to start from.
         typical: the same layers as they may become; they set the ranges.
-        hardware: the chip, whose cells are the device's.
-        device: what the cells are.
+        hardware: the chip, whose cells are the devices'.
+        devices: what the cells of each layer are.
         sample_inputs: typical inputs [batch, in] as shares of the read voltage.
         full_scale: the network's input that a share of 1 stands for.
+        factors: of the arrays that hold each layer together; None for one a layer.
     """
-    scales = units(stages, device)
+    scales = units(stages, devices)
     reachable = [
         LinearStage(
             stage.name,
-            np.clip(stage.weight, -device.reach * unit, device.reach * unit),
+            np.clip(stage.weight, -own.reach * unit, own.reach * unit),
             stage.bias,
             stage.activation,
         )
-        for stage, unit in zip(typical, scales, strict=True)
+        for stage, own, unit in zip(typical, devices, scales, strict=True)
     ]
     return plan_layers(
         reachable,
         hardware,
         sample_inputs,
         full_scale=full_scale,
-        weight_scales=[unit * device.weight_range for unit in scales],
+        weight_scales=[unit * own.weight_range for own, unit in zip(devices, scales, strict=True)],
+        factors=factors,
     )
 
 
@@ -195,12 +202,15 @@ def in_situ_network(
         back = None
         if own.read != "ideal":
             back = BackwardPeriphery.of(hardware, plan, around.layout, [drawn[number]])
-        array = AnalogArray(
+        array = weight_array(
+            plan,
             around.layout,
             pairs,
             _reads(hardware, model, number, own.read, own.tolerance, back, decks),
             StepUpdates(pulses=cell_pulses(device.nominal, hardware.pulse)),
             unit=plan.weight_scale / device.weight_range,
+            policy=own.policy,
+            stream=stream,
             dtype=dtype,
         )
         layers.append(

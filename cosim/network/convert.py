@@ -19,6 +19,7 @@ from torch import nn
 from compact_models.errors import InputError, closest
 from compact_models.library import find_model, find_set
 from compact_models.variation import Stream
+from cosim.array.combined import Policy
 from cosim.array.paired_cells import Pair
 from cosim.budget.budget import Budget
 from cosim.network.build_in_situ import (
@@ -62,6 +63,8 @@ def convert(
     stream: Stream | None = None,
     dtype: torch.dtype = torch.float64,
     budget: Budget | None = None,
+    devices_per_weight: int = 1,
+    pulses_reach: Policy = "all",
 ) -> InSituNetwork | CrossbarNetwork:
     """A network on a chip from a network in torch; the original stays as it is.
 
@@ -87,6 +90,9 @@ def convert(
             seed 0.
         dtype: for a device: of the cells' states.
         budget: decks at a time; None for all that the process may have.
+        devices_per_weight: pairs of cells that hold a weight together, in as many arrays that are
+            read as their sum.
+        pulses_reach: of several: an update moves "all", or one "in turn".
 
     Raises:
         InputError: a module that has no circuit, an unknown device or fidelity, or options that do
@@ -109,6 +115,14 @@ def convert(
             allowed=", ".join(READS),
             hint=closest(read, READS),
         )
+    if devices_per_weight < 1:
+        raise InputError(
+            "a weight is held by cells",
+            where="devices_per_weight",
+            value=devices_per_weight,
+            allowed="a whole number >= 1",
+        )
+    factors = [(1.0,) * devices_per_weight] * len(stages)
     if device is None:
         for name, given in (("parameters", parameters), ("d2d", d2d), ("managed", managed)):
             if given is not None:
@@ -127,13 +141,21 @@ def convert(
             raise InputError(
                 "no gradient comes out of ngspice", where="read", value=read, allowed="ideal, exact"
             )
-        plans = plan_layers(stages, chip, inputs, full_scale=full_scale)
+        plans = plan_layers(stages, chip, inputs, full_scale=full_scale, factors=factors)
         return CrossbarNetwork(chip, plans, stages, _model(chip, plans, read, own))
     cells = device if isinstance(device, PulsedDevice) else _device(device, parameters, d2d, pair)
     chip = chip.model_copy(update={"cell": cells.cell})
     typical = _as_they_may_become(stages, cells)
-    plans = plan_in_situ(stages, typical, chip, cells, inputs, full_scale=full_scale)
-    layer = LayerInCells(cells, read, max_surrogate_error, managed)
+    plans = plan_in_situ(
+        stages,
+        typical,
+        chip,
+        [cells] * len(stages),
+        inputs,
+        full_scale=full_scale,
+        factors=factors,
+    )
+    layer = LayerInCells(cells, read, max_surrogate_error, managed, pulses_reach)
     network = in_situ_network(
         chip,
         plans,
@@ -199,7 +221,7 @@ def _as_they_may_become(
     that is clipped by its converter has no gradient, and the layer stops to learn.
     """
     found = []
-    for stage, unit in zip(stages, units(stages, device), strict=True):
+    for stage, unit in zip(stages, units(stages, [device] * len(stages)), strict=True):
         weight = np.full_like(stage.weight, _AGREEING * device.reach * unit)
         bias = None if stage.bias is None else np.zeros_like(stage.bias)
         found.append(replace(stage, weight=weight, bias=bias))

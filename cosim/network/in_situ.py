@@ -19,7 +19,7 @@ from torch import nn
 
 from compact_models.errors import InputError
 from compact_models.variation import Draw, Stream
-from cosim.array.analog_array import AnalogArray
+from cosim.array.combined import WeightArray
 from cosim.array.fingerprint import cells_told, hardware_told, plain, refuse_another
 from cosim.array.parameter import AnalogParameter, Pairs
 from cosim.network.run import Periphery, code_full
@@ -63,7 +63,7 @@ class InSituLayer(nn.Module):
         self,
         plan: LayerPlan,
         hardware: Hardware,
-        array: AnalogArray,
+        array: WeightArray,
         periphery: Periphery,
         stage: LinearStage,
         *,
@@ -131,7 +131,8 @@ class InSituLayer(nn.Module):
             InputError: says where they differ first.
         """
         key = f"{prefix}_extra_state"
-        if f"{prefix}array.w" not in state_dict or key not in state_dict:
+        cells = any(one.startswith(f"{prefix}array.") for one in state_dict)
+        if not cells or key not in state_dict:
             return  # weights of a float network, or no whole state, which torch refuses
         extra = state_dict[key]
         made = extra.get("made", {}) if isinstance(extra, Mapping) else extra
@@ -201,16 +202,15 @@ class InSituLayer(nn.Module):
     ) -> None:
         """Of `nn.Module`: a state without cells is written into them, as a float network's is."""
         self.refuse_another(state_dict, prefix)
-        cells, weight = f"{prefix}array.w", state_dict.get(f"{prefix}weight")
-        if cells not in state_dict and weight is not None:
+        cells, weight = f"{prefix}array.", state_dict.get(f"{prefix}weight")
+        if weight is not None and not any(key.startswith(cells) for key in state_dict):
             short = self._short(self.program(weight, state_dict.get(f"{prefix}bias")))
             if short:
                 warnings.warn(short, RuntimeWarning, stacklevel=2)
             # What the cells have reached, and not what was asked for: parameters may be the state.
             for name, own in self.named_parameters(recurse=False):
                 state_dict[prefix + name] = own.detach().clone()
-            state_dict[cells] = self.array.w  # torch loads a copy of what it was given
-            state_dict[f"{prefix}array.steps"] = self.array.steps
+            state_dict.update(self.array.state_dict(prefix=cells))  # torch loads a copy of it
             state_dict.setdefault(f"{prefix}_extra_state", self.get_extra_state())
         super()._load_from_state_dict(
             state_dict, prefix, local_metadata, strict, missing_keys, *more

@@ -82,9 +82,11 @@ class CrossbarNetwork(Described):
         """What the cells are to be programmed to, [layer] -> [1, tile, row, col] in siemens."""
         return [
             layout.split_cells(
-                share_pairs(share, self.hardware.cell).repeat(1, layout.arrays, 1).unsqueeze(0)
+                share_pairs(share, self.hardware.cell_of(plan.source))
+                .repeat(1, layout.arrays, 1)
+                .unsqueeze(0)
             )
-            for share, layout in zip(self.shares, self.layouts, strict=True)
+            for share, plan, layout in zip(self.shares, self.plans, self.layouts, strict=True)
         ]
 
     def codes(

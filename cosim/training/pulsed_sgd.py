@@ -15,6 +15,7 @@ import torch
 from torch import nn
 
 from compact_models.variation import Stream
+from cosim.array.analog_array import AnalogArray
 from cosim.array.reads.anchored import AnchoredReads
 from cosim.network.in_situ import InSituNetwork
 from cosim.network.run import code_full
@@ -92,8 +93,7 @@ class PulsedTraining:
         counted = _counted(chip)
         self._watched = self.anchors + counted
         for layer, spec in zip(chip.chain, self.layers, strict=True):
-            reads = layer.array.reads
-            if isinstance(reads, AnchoredReads):
+            if isinstance(layer.array.each[0].reads, AnchoredReads):
                 limit = spec.max_surrogate_error
                 for one in errors:
                     if one.name.startswith(f"{layer.plan.name}.") and not one.used <= limit:
@@ -135,7 +135,7 @@ class PulsedTraining:
 
 def _counted(network: InSituNetwork) -> int:
     """How often tiles have been solved exactly since the network was made."""
-    reads = [layer.array.reads for layer in network.chain]
+    reads = [one.reads for layer in network.chain for one in layer.array.each]
     return sum(one.anchors for one in reads if isinstance(one, AnchoredReads))
 
 
@@ -149,17 +149,24 @@ def tile_errors(network: InSituNetwork, x: torch.Tensor) -> list[ArrayError]:
     with torch.no_grad():
         for layer in network.chain:
             array = layer.array
-            reads = array.reads
-            if isinstance(reads, AnchoredReads):
-                drive_v = array.layout.split_rows(layer.drive_v(values))
-                tiles = array.layout.split_cells(array.conductance_s()).double()
-                exact = reads.exact.transfer(tiles).current_a(drive_v.double())
-                off = torch.linalg.vector_norm(array.read(drive_v) - exact, dim=(0, 2, 3))
-                size = torch.linalg.vector_norm(exact, dim=(0, 2, 3))
-                share = off / size.clamp_min(torch.finfo(exact.dtype).tiny)
-                errors += [
-                    ArrayError(f"{layer.plan.name}.{tile.name}", float(one))
-                    for tile, one in zip(layer.plan.tiles, share, strict=True)
-                ]
+            found = [_errors(one, layer.drive_v(values)) for one in array.each]
+            shares = [share for own in found for share in own]
+            names = [f"{layer.plan.name}.{tile.name}" for tile in layer.plan.tiles]
+            if shares:
+                errors += [ArrayError(*one) for one in zip(names, shares, strict=True)]
             values = layer(values) / code_full(network.hardware, layer.plan)
     return errors
+
+
+def _errors(array: AnalogArray, drive_v: torch.Tensor) -> list[float]:
+    """How far every tile of an array is off its exact solution; nothing without a surrogate."""
+    reads, layout = array.reads, array.layout
+    if not isinstance(reads, AnchoredReads):
+        return []
+    lines_v = layout.split_rows(drive_v)
+    tiles = layout.split_cells(array.conductance_s()).double()
+    exact = reads.exact.transfer(tiles).current_a(lines_v.double())
+    off = torch.linalg.vector_norm(array.read(lines_v) - exact, dim=(0, 2, 3))
+    size = torch.linalg.vector_norm(exact, dim=(0, 2, 3))
+    share: list[float] = (off / size.clamp_min(torch.finfo(exact.dtype).tiny)).tolist()
+    return share

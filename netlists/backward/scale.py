@@ -33,7 +33,7 @@ def feedback_ohm(hardware: Hardware, plan: LayerPlan) -> float:
     Raises:
         InputError: nobody builds it, or it holds no line at ground.
     """
-    backward, cell = hardware.backward, hardware.cell
+    backward, cell = hardware.backward, hardware.cell_of(plan.source)
     per_unit_a = backward.driver.v_read_v * (cell.g_on_s - cell.g_off_s) * sum(plan.factors)
     for_full_a = per_unit_a * backward.range_factor * math.sqrt(plan.outputs)
     r_feedback = backward.adc.v_full_scale_v / for_full_a if for_full_a > 0 else math.inf

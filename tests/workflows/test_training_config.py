@@ -12,6 +12,7 @@ import pytest
 import torch
 
 from compact_models.errors import InputError
+from compact_models.ohmic import ReferencedCell
 from cosim.training.backprop_spec import BackpropSpec
 from cosim.training.floating import initial_network
 from cosim.training.pulsed_sgd_spec import PulsedSgdSpec
@@ -47,11 +48,14 @@ CASES = {
         f"{IN_SITU}[train.periphery]\nsigma_ou = 0.1\n",
         ["[train.periphery] sigma_ou", "'sigma_out'"],
     ),
-    "several devices a weight": (
-        f"{SOFT}devices_per_weight = 2\n", ["[device]", "devices_per_weight", "not there yet"]
+    "more devices than a weight has room for": (
+        f"{SOFT}devices_per_weight = 17\n", ["[device] devices_per_weight", "17", "<= 16"]
     ),
-    "several devices in one layer": (
-        "[layer.fc2]\ndevices_per_weight = 2\n", ["[layer.fc2] devices_per_weight", "not there yet"]
+    "no device at all in one layer": (
+        "[layer.fc2]\ndevices_per_weight = 0\n", ["[layer.fc2.device] devices_per_weight", ">= 1"]
+    ),
+    "whose turn where there is one": (
+        f'{SOFT}pulses_reach = "in turn"\n', ["[device]", "pulses_reach", "devices_per_weight"]
     ),
     "a spread of nothing": ("[device.d2d]\ndw_min = 0.3\n", ["[device]", "d2d", "soft_bounds"]),
     "a spread below zero": (
@@ -102,6 +106,7 @@ kind = "deterministic"
 dw_min = 0.3
 [layer.fc2]
 learning_rate = 0.1
+devices_per_weight = 3
 [layer.encoder.fc1.device]
 parameters = "reram_sb"
 """
@@ -181,9 +186,10 @@ TOGETHER = {
         f'{IN_SITU}{SOFT}[write]\ndevice = "stanford"\n',
         ["[write] device", "stanford", "soft_bounds"],
     ),
-    "two devices in one network": (
-        f'{IN_SITU}{SOFT}[layer.fc1.device]\nparameters = "reram_sb"\n',
-        ["[layer.fc1.device]", "of one device", "d2d"],
+    "two compact models in one network": (
+        f'{IN_SITU}update = "ode"\n[device]\nname = "vteam"\n'
+        '[layer.fc1.device]\nname = "stanford"\n',
+        ["[layer.fc1.device]", "stanford", "compact models all have one"],
     ),
     "a spread of another kind of device": (
         f"{IN_SITU}{SOFT}[device.d2d]\ng_max = 0.3\n", ["[device.d2d] g_max", "dw_min, w_max"]
@@ -207,6 +213,26 @@ def test_what_does_not_go_together_is_refused(text: str, words: list[str]) -> No
     with pytest.raises(InputError) as refused:
         check_combination(config)
     names_all(refused.value.sentence(), *words)
+
+
+def test_layers_may_have_pulse_devices_of_their_own() -> None:
+    text = f"""{IN_SITU}{SOFT}devices_per_weight = 2
+[layer.fc1.device]
+name = "linear_step"
+pair = "both"
+[layer.fc2]
+devices_per_weight = 3
+[layer.fc3.device.d2d]
+dw_min = 0.0
+"""
+    config = parse_config(text, where="x")
+    check_combination(config)
+    hardware = config.hardware
+    assert list(hardware.cells) == ["fc1"]  # others have those of [device], however many
+    assert hardware.cell_of("fc1") != hardware.cell_of("fc2") == hardware.cell
+    assert isinstance(hardware.cell_of("fc1"), ReferencedCell)
+    several = [config.of_layer(name).device.devices_per_weight for name in ("fc1", "fc2", "fc4")]
+    assert several == [1, 3, 2]  # a device of another name takes nothing over
 
 
 def test_what_is_written_into_is_the_device_of_the_cells() -> None:

@@ -121,8 +121,7 @@ def test_many_chips_are_what_each_of_them_is_alone(kind: Kind) -> None:
 
 
 @kinds
-@pytest.mark.parametrize("offsets", [True, False])
-@pairs
+@pytest.mark.parametrize(("pair", "offsets"), [("reference", True), ("both", False)])
 def test_a_surrogate_on_its_way_stays_within_its_tolerance_of_exact(
     kind: Kind, pair: Pair, offsets: bool
 ) -> None:
@@ -133,7 +132,7 @@ def test_a_surrogate_on_its_way_stays_within_its_tolerance_of_exact(
     lost = 1 - float(one.transfer().transfer_s.sum() / one.conductance_s().sum())
     assert lost > 0.02  # the wires matter
     rng = np.random.default_rng(0)
-    for step in range(30):
+    for step in range(20):
         x, d = (torch.from_numpy(rng.standard_normal((2, n))) for n in (7, 5))
         draw = Stream(1).at("moves", step)
         rule = UpdateRule(0.004, one.cells.dw_min)
@@ -153,7 +152,7 @@ def test_a_surrogate_on_its_way_stays_within_its_tolerance_of_exact(
             # The pair's difference is smaller than the currents that the tolerance is of.
             size = exact.layout.join_cells(exact.transfer().transfer_s).norm()
             assert float((found - right).norm() / size) <= tolerance
-    assert kind.refreshes(one) < 15  # most steps took the cheap way
+    assert kind.refreshes(one) < 10  # most steps took the cheap way
 
 
 @kinds
