@@ -50,7 +50,7 @@ class FitOptions:
         draws: how many starts are explored.
         rounds: most rounds of the descent.
         evaluations: most steps of the polish.
-        timeout_s: longest time [s].
+        timeout_s: longest wall time [s].
         seed: of the starts.
         floor: the noise floor in the unit of the data; None reads it from the data.
         noise: root mean square noise of the data scaled with the floor (`scaled_noise`); None reads
@@ -135,7 +135,7 @@ def fit_device(
             outcome = "not_converged"
             reason = f"no solution after {options.evaluations * measured.effort} steps"
     except OutOfTimeError:
-        outcome, reason = "not_converged", f"{NOT_WITHIN} {options.timeout_s:g} s"
+        outcome, reason = "not_converged", f"{NOT_WITHIN} {options.timeout_s:g} s of wall time"
         best = whole.best if np.isfinite(whole.best_cost) else few.best
         found.u = np.where(found.active, best, 0.0)
     fixed |= found.why

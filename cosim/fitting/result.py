@@ -23,6 +23,8 @@ Array = NDArray[np.float64]
 Mask = NDArray[np.bool_]
 
 NOT_WITHIN = "no solution within"
+# Errors are slopes at a minimum: anywhere else they say nothing, and are off by many sigmas.
+STOPPED = "no standard error: the fit was stopped before it converged"
 
 _AT_BOUND = 1e-3  # of the box
 _NOTHING_LEFT = 1e-3  # root mean square residual, a tenth of a percent: no fit needs to be nearer
@@ -163,6 +165,11 @@ def make_result(
     if outcome == "not_converged" and worth.good and not reason.startswith(NOT_WITHIN):
         # As near as the noise lets it be, while its last steps moved along a valley.
         outcome, unfinished, reason = "ok", reason, ""
+    if outcome == "not_converged" and not asked:
+        # More time would not make a loop of them.
+        single = one_curve(measured, off[0], floor, noise)
+        if single:
+            outcome, reason = "no_fit", single
     if outcome == "ok":
         simpler = as_good(measured, off[0], floor, int(active.sum()), resistor=not asked)
         if not simpler and not asked and isinstance(measured, Sweep):
@@ -218,6 +225,8 @@ def make_result(
             note = partners.get(one.name, DEPENDENT if double[k] else "")
         step = float(steps.to[k])
         fitted = _fitted(space, u, k, float(spread[k]), bool(at_bound[k]), note, step)
+        if outcome == "not_converged":
+            fitted = replace(fitted, stderr=None, note=fitted.note or STOPPED)
         if fitted.stderr is not None:
             fitted = replace(fitted, by_bound=by_bound[k])
         if one.name in given and fitted.stderr is not None:
@@ -234,7 +243,7 @@ def make_result(
         values=values,
         initial=initial,
         fixed=fixed,
-        correlated=pairs,
+        correlated=() if outcome == "not_converged" else pairs,
         answer=answer,
         floor=floor,
         rms=float(np.sqrt((error**2).mean())),

@@ -8,17 +8,21 @@ import re
 import tomllib
 from pathlib import Path
 from types import SimpleNamespace
-from typing import cast
+from typing import Any, cast
 
 import numpy as np
 import pytest
 from matplotlib.figure import Figure
 
-from compact_models.library import find_model, find_set
+from compact_models.library import all_sets, find_model, find_set
+from cosim.fitting import fit as fitting
 from cosim.fitting.data import PulseTrain
 from cosim.fitting.result import Fit
+from cosim.fitting.search import OutOfTimeError
 from tests.devices.agreement import reference_run, triangle
 from tests.workflows.command import names_all, refused, spiceloop
+from workflows.console import Reporter
+from workflows.device.fit import FitRequest, fit_file
 from workflows.device.fit_plot import _pulses, _residual
 
 SWEEP = "t_s,v_v,i_a\n" + "".join(f"{k}e-9,0.{k},{k}e-4\n" for k in range(1, 10))
@@ -122,12 +126,41 @@ def test_a_fit_that_does_not_end_saves_nothing(tmp_path: Path, own_folder: Path)
     text = spiceloop("device", "fit", data, "--model", "soft_bounds", "--timeout", "1e-9").out
     names_all(
         text,
-        "not_converged (no solution within 1e-09 s)",
+        "not_converged (no solution within 1e-09 s of wall time)",
         "nothing was saved",
         "next: ",
         "--free",
         "--timeout",
     )
+
+
+def test_the_best_point_of_a_fit_that_was_stopped_is_kept_to_go_on_from(
+    tmp_path: Path, own_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No set, no standard errors; what is kept is nearer to the data than the start."""
+    model = find_model("soft_bounds")
+    whole = fitting._solve
+
+    def stopped(*args: Any, **options: Any) -> None:
+        whole(*args, **options)
+        raise OutOfTimeError
+
+    monkeypatch.setattr(fitting, "_solve", stopped)
+    request = FitRequest(pulse_file(tmp_path), "soft_bounds", save_as="mine")
+    result, lines, code = fit_file(request, Reporter())
+    assert (result["outcome"], result["saved_set"], code) == ("not_converged", None, 1)
+    assert all(one["stderr"] is None for one in result["parameters"].values())
+    assert result["correlated"] == []
+    names_all("\n".join(lines), "no standard error: the fit was stopped", "go on from", "--params")
+    kept = Path(result["unfinished_path"])
+    assert kept == own_folder / "not_converged" / "soft_bounds.mine.toml"
+    assert "NOT CONVERGED" in kept.read_text()
+    assert "mine" not in all_sets(model)
+    best = find_set(model, str(kept))
+    start = model.parameter_sets[0]
+    assert best.values != start.values
+    fitted = {name: one["value"] for name, one in result["parameters"].items()}
+    assert {name: best.values[name] for name in fitted} == pytest.approx(fitted, rel=1e-9)
 
 
 def test_a_fit_that_says_nothing_about_the_data_is_not_saved(

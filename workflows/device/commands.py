@@ -185,7 +185,7 @@ def fit(
         float | None,
         typer.Option("--noise-floor", help="in A or S \\[default: read from the data]"),
     ] = None,
-    timeout: Annotated[float, typer.Option("--timeout", help="longest time, s")] = 600.0,
+    timeout: Annotated[float, typer.Option("--timeout", help="longest wall time, s")] = 600.0,
     seed: Annotated[int, typer.Option("--seed", help="of the starts")] = 0,
     json: Json = False,
 ) -> None:

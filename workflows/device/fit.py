@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import re
 import time
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -28,7 +28,7 @@ from cosim.fitting.data import PulseTrain, Sweep
 from cosim.fitting.fit import FitOptions, fit_device
 from cosim.fitting.noise import noise_floor
 from cosim.fitting.quality import scaled_noise
-from cosim.fitting.result import Fit, FittedValue
+from cosim.fitting.result import STOPPED, Fit, FittedValue
 from workflows.device.fit_plot import write_fit_plot
 from workflows.device.fit_rows import shown_values
 from workflows.device.fit_watch import watching
@@ -52,6 +52,7 @@ _NEXT = {
     " --unit v=-V --unit i=-A (pulses: change their signs); if one of the two was left as it was,"
     " fit both with --free, or start from another set with --params",
 }
+_UNFINISHED = "not_converged"  # folder of the device folder, where no command looks for sets
 _CELLS = 100  # of a run, about
 
 
@@ -130,6 +131,7 @@ def fit_file(request: FitRequest, reporter: Reporter) -> tuple[dict[str, Any], l
     if done:
         place.parent.mkdir(parents=True, exist_ok=True)
         save_set(model, _fitted_set(fit, measured, start, name, request), place)
+    kept = None if done else _keep_unfinished(fit, measured, model, start, name, request)
     drawn = request.plot is not None and bool(np.isfinite(fit.answer).all())
     if request.plot is not None and drawn:
         write_fit_plot(request.plot, used, fit, f"{model.name} fitted to {request.measured.name}")
@@ -143,6 +145,7 @@ def fit_file(request: FitRequest, reporter: Reporter) -> tuple[dict[str, Any], l
         "compliance": None if held is None else asdict(held),
         "saved_set": name if done else None,
         "saved_path": str(place) if done else None,
+        "unfinished_path": None if kept is None else str(kept),
         "plot": str(request.plot) if drawn else None,
         "wall_s": time.perf_counter() - started,
     }
@@ -224,6 +227,28 @@ def _fitted_set(
     )
 
 
+def _keep_unfinished(
+    fit: Fit,
+    measured: Sweep | PulseTrain,
+    model: CompactModel,
+    start: ParameterSet,
+    name: str,
+    request: FitRequest,
+) -> Path | None:
+    """Keeps the best point of a fit that was stopped, to go on from; no command lists it as a set.
+
+    Returns:
+        Its file, whose path `--params` takes; None where there is nothing but the start.
+    """
+    if fit.outcome != "not_converged" or not np.any(fit.u) or not math.isfinite(fit.rms):
+        return None
+    best = _fitted_set(fit, measured, start, name, request)
+    place = device_folder() / _UNFINISHED / f"{model.name}.{name}.toml"
+    place.parent.mkdir(parents=True, exist_ok=True)
+    save_set(model, replace(best, source=f"NOT CONVERGED ({fit.reason}); {best.source}"), place)
+    return place
+
+
 def _document(
     fit: Fit,
     measured: Sweep | PulseTrain,
@@ -287,8 +312,10 @@ def _lines(fit: Fit, result: dict[str, Any], origin: str, read_as: str) -> list[
             name + _looked(fit, name) for name, reason in fit.fixed.items() if reason == why
         )
         lines.append(f"left as in {origin}: {names} ({why})")
+    if any(one.note == STOPPED for one in {**fit.values, **fit.initial}.values()):
+        lines.append(STOPPED)
     for name, one in {**fit.values, **fit.initial}.items():
-        if one.note:
+        if one.note and one.note != STOPPED:
             lines.append(f"not determined: {name} ({one.note})")
     everything = {**fit.values, **fit.initial}
     for bound in dict.fromkeys(one.by_bound for one in everything.values() if one.by_bound):
@@ -315,7 +342,14 @@ def _lines(fit: Fit, result: dict[str, Any], origin: str, read_as: str) -> list[
     if "n_points_integrated" in result and result["n_points_integrated"] is None:
         lines.append("pulse data: most noise is that of the steps; the errors are too small")
     if result["saved_set"] is None:
-        lines += ["nothing was saved", _NEXT.get(fit.outcome, _NEXT["not_converged"])]
+        if result["unfinished_path"] is not None:
+            lines.append(
+                "saved as no set; the best point is kept, to go on from with"
+                f" --params {result['unfinished_path']}"
+            )
+        else:
+            lines.append("nothing was saved")
+        lines += [_NEXT.get(fit.outcome, _NEXT["not_converged"])]
     else:
         lines.append(f"saved as {result['saved_set']}: {result['saved_path']}")
     return lines
