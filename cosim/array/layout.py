@@ -175,7 +175,9 @@ class TileLayout:
         x = self._spread(x, 2, self._row_of, self.rows)
         x = x.reshape(chips, batch, self.row_blocks, 1, self.tile_rows)
         x = x.expand(-1, -1, -1, self.out_blocks, -1).permute(0, 2, 3, 1, 4)
-        return self._for_all(x.reshape(chips, -1, batch, self.tile_rows))
+        return self._for_all(
+            x.reshape(chips, self.row_blocks * self.out_blocks, batch, self.tile_rows)
+        )
 
     def split_cols(self, x: torch.Tensor) -> torch.Tensor:
         """What drives the bit lines of every tile.
@@ -190,7 +192,9 @@ class TileLayout:
         x = self._spread(x, 2, self._out_of, self.outs)
         x = x.reshape(chips, batch, 1, self.out_blocks, self.tile_cols)
         x = x.expand(-1, -1, self.row_blocks, -1, -1).permute(0, 2, 3, 1, 4)
-        return self._for_all(x.reshape(chips, -1, batch, self.tile_cols))
+        return self._for_all(
+            x.reshape(chips, self.row_blocks * self.out_blocks, batch, self.tile_cols)
+        )
 
     def _for_all(self, x: torch.Tensor) -> torch.Tensor:
         """What drives the tiles of one array, for those of all."""
@@ -225,7 +229,9 @@ class TileLayout:
         chips, _, batch, _ = x.shape
         blocks = self.arrays * self.row_blocks
         x = x.reshape(chips, blocks, self.out_blocks, batch, self.tile_outs, 2)
-        x = x.permute(0, 1, 5, 3, 2, 4).reshape(chips, blocks, 2, batch, -1)
+        x = x.permute(0, 1, 5, 3, 2, 4).reshape(
+            chips, blocks, 2, batch, self.out_blocks * self.tile_outs
+        )
         return self._gather(x, 4, self._place_of_out)
 
     def row_blocks_of(self, x: torch.Tensor) -> torch.Tensor:
@@ -234,8 +240,10 @@ class TileLayout:
         The blocks of outputs of several arrays follow each other.
         """
         chips, _, batch, _ = x.shape
-        x = x.reshape(-1, self.row_blocks, self.out_blocks, batch, self.tile_rows)
-        x = x.permute(0, 2, 3, 1, 4).reshape(chips, self.arrays * self.out_blocks, batch, -1)
+        x = x.reshape(chips * self.arrays, self.row_blocks, self.out_blocks, batch, self.tile_rows)
+        x = x.permute(0, 2, 3, 1, 4).reshape(
+            chips, self.arrays * self.out_blocks, batch, self.row_blocks * self.tile_rows
+        )
         return self._gather(x, 3, self._place_of_row)
 
     def live(self, tile: int) -> tuple[slice, slice]:

@@ -24,6 +24,19 @@ def test_one_sample_has_one_answer(how: dict[str, Any]) -> None:
     assert torch.equal(model(X[3]), model(X)[3])
 
 
+@pytest.mark.parametrize("how", [*KINDS, {"device": "constant_step", "read": "surrogate"}])
+def test_no_sample_has_no_answer_and_teaches_nothing(how: dict[str, Any]) -> None:
+    model = cosim.convert(small(6, 5, 3), **how)
+    answer = model(X[:0])
+    assert answer.shape == (0, 3)
+    answer.sum().backward()
+    if "device" in how:
+        before = cosim.float_state_dict(model)
+        cosim.PulsedSGD(model.parameters(), lr=0.1).step()
+        for name, value in cosim.float_state_dict(model).items():
+            assert torch.equal(value, before[name])
+
+
 @pytest.mark.parametrize(
     "x",
     [X[:, :5], X[0, :5], X.reshape(4, 5, 6), X.reshape(1, 4, 5, 6), torch.tensor(1.0), [1.0] * 6],
