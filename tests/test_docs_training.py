@@ -6,6 +6,7 @@ import re
 from pathlib import Path
 from typing import Any
 
+import pytest
 import torch
 
 from workflows.config import load_config
@@ -36,6 +37,9 @@ def test_its_loop_learns_in_cells() -> None:
     counts = scope["optimiser"].counts
     assert sum(int(one.sum()) for one in scope["steps"]) == counts.coincidences
     assert counts.energy_j > 0
+    assert scope["in_float"] == pytest.approx(scope["accuracy"], abs=0.03)
+    on_chip, wanted = scope["same"]
+    assert float((on_chip - wanted).abs().mean()) < 0.1 * float(wanted.std())
     weight = scope["model"].chain[0].weight
     assert weight.grad is None
     assert bool(torch.isfinite(weight).all())

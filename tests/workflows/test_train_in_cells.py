@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
 from cosim.array.cell_pulses import cell_pulses
 from tests.workflows.command import names_all, refused, spiceloop
@@ -111,6 +112,13 @@ def test_it_learns_and_says_how(run: Path) -> None:
     half_j = 2 * 0.25 * 1e-9
     assert 5 * half_j * 1e-8 < answer["energy_j"] / answer["pulses"] < 24 * half_j * 8e-8
     assert "Warning" not in (run.parent / "errors.txt").read_text()
+    # The way back to torch: under the names of the network before it was on a chip.
+    state = torch.load(run / "model.pt", weights_only=True)
+    back = torch.load(run / "weights.pt", weights_only=True)
+    assert list(back) == ["fc1.weight", "fc1.bias", "fc2.weight", "fc2.bias"]
+    for name, value in back.items():
+        layer, part = name.removeprefix("fc").split(".")
+        torch.testing.assert_close(value, state[f"layers.{int(layer) - 1}.{part}"])
     history = json.loads((run / "training.json").read_text())
     assert history[-1]["loss"] < history[0]["loss"]
     assert {(line["spice_inputs"], line["spice_outcome"]) for line in history} == {(3, "ok")}
