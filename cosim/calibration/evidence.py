@@ -168,33 +168,41 @@ def periphery_curves(
             f"{plan.name} amplifier",
             "tia",
             amp_x * 1e6,
-            "input current [uA]",
+            "input current (µA)",
             amp_y,
             _read(amplifiers.curves, of_amplifier, amp_x),
-            "output [V]",
-            f"closed-loop transimpedance {plan.r_feedback_ohm:.0f} ohm nominal",
+            "output (V)",
+            f"closed-loop transimpedance {_resistance(plan.r_feedback_ohm)} nominal",
         ),
         MeasuredCurve(
             f"{plan.name} neuron",
             "neuron",
             neuron_x,
-            "input [V]",
+            "input (V)",
             neuron_y,
             _read(neurons.curves, of_neuron, neuron_x),
-            "output [V]",
+            "output (V)",
             f"{plan.neuron}; {chip.hardware.adc.v_full_scale_v:g} V stands for {plan.span:.3g}",
         ),
         MeasuredCurve(
             f"{plan.name} converter",
             "adc",
             adc_x,
-            "input [V]",
+            "input (V)",
             adc_y,
             np.clip(np.floor(line + 0.5), low, high),
-            "code",
+            "code (LSB)",
             f"1 LSB = {lsb * 1e3:.3f} mV",
         ),
     ]
+
+
+def _resistance(ohm: float) -> str:
+    """With the prefix in which it reads easily."""
+    for size, prefix in ((1e6, "M"), (1e3, "k")):
+        if ohm >= size:
+            return f"{ohm / size:.4g} {prefix}Ω"
+    return f"{ohm:.4g} Ω"
 
 
 def _read(curves: BlockCurves, drawn: list[torch.Tensor], x: Array) -> Array:

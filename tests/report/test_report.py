@@ -15,18 +15,28 @@ import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch, Rectangle, StepPatch
+from matplotlib.text import Text
 from matplotlib.transforms import Bbox
 
 from compact_models.errors import InputError
+from cosim.calibration.evidence import MeasuredCurve
 from tests.report.synthetic import HOSTILE, fresh, hostile, report_data, tile, writing
 from workflows.report import FIDELITIES, ReportData, build_report
-from workflows.report.figures import find_figures, fresh_chips
+from workflows.report.figures import (
+    conductance_histogram,
+    conductance_map,
+    error_quantiles,
+    find_figures,
+    fresh_chips,
+    ir_drop,
+    transfer_curves,
+)
 from workflows.report.figures.confusion import figure as draw
 from workflows.report.figures.fresh_chips import bars
-from workflows.report.figures.transfer_curves import error_label
+from workflows.report.figures.transfer_curves import error_axis
 from workflows.report.statistics import has_result, quantile_of_all, wilson_interval
 from workflows.report.style import RULE, figure_style
-from workflows.report.text import label, seconds, significant
+from workflows.report.text import label, quantity, quantity_range, seconds, significant
 
 
 class Page(HTMLParser):
@@ -459,11 +469,75 @@ def _points(line: Line2D) -> np.ndarray:
 
 
 @pytest.mark.parametrize(
-    ("quantity", "words"),
-    [("output [V]", "error [V]"), ("output voltage (V)", "error [V]"), ("code", "error [LSB]")],
+    ("quantity", "largest", "size", "words"),
+    [
+        ("output [V]", 0.02, 1e-3, "error (mV)"),
+        ("output voltage (V)", 3e-5, 1e-6, "error (µV)"),
+        ("code (LSB)", 0.02, 1, "error (LSB)"),
+        ("share", 0.02, 1, "error"),
+    ],
 )
-def test_axes_of_errors_have_the_unit_of_their_quantity(quantity: str, words: str) -> None:
-    assert error_label(quantity) == words
+def test_axes_of_errors_have_the_unit_of_their_quantity(
+    quantity: str, largest: float, size: float, words: str
+) -> None:
+    assert error_axis(quantity, largest) == (size, words)
+
+
+def test_no_axis_counts_in_powers_of_ten_beside_it() -> None:
+    """An error of 20 µV has ticks that are plain numbers of microvolts."""
+    x = np.linspace(0, 1, 9)
+    curve = MeasuredCurve("a", "tia", x, "input (µA)", x, x + 2e-5 * np.sin(9 * x), "output (V)")
+    with figure_style():
+        drawn = transfer_curves.figure(replace(report_data(), curves=(curve,)))
+        FigureCanvasAgg(drawn).draw()
+        bottom = drawn.axes[1]
+        assert bottom.yaxis.get_offset_text().get_text() == ""
+        assert bottom.get_ylabel() == "error (µV)"
+        ticks = [one.get_text().replace("\u2212", "-") for one in bottom.get_yticklabels()]
+    assert {-20.0, 0.0, 20.0} <= {float(one) for one in ticks}
+
+
+def test_of_two_models_with_the_same_errors_both_curves_are_seen() -> None:
+    """The one below is wider: some of the page has its colour, and some that of the other."""
+    data = report_data()
+    same = dict(data.codes) | {"exact": data.codes["surrogate"]}
+    with figure_style():
+        drawn = error_quantiles.figure(replace(data, codes=same))
+        drawn.axes[1].remove()  # the table, which is a key to the colours
+        canvas = FigureCanvasAgg(drawn)
+        canvas.draw()
+    pixels = np.asarray(canvas.buffer_rgba())[..., :3].astype(int)
+    green, blue = (pixels[..., k] - np.delete(pixels, k, axis=2).max(axis=2) for k in (1, 2))
+    assert (green > 15).sum() > 300
+    assert (blue > 40).sum() > 300
+
+
+def test_a_cell_that_offsets_give_more_than_was_applied_is_not_said_to_lose() -> None:
+    data = report_data()
+    one = data.tiles[0]
+    drop = np.full_like(one.ir_drop, 0.01)
+    drop[2, 5] = -0.055
+    gaining = replace(data, tiles=(replace(one, ir_drop=drop),))
+    said = ir_drop.note(gaining)
+    assert "5.5 % gained from offsets" in said
+    assert "-5.5" not in said
+    assert "25.0 % lost" in ir_drop.note(replace(data, tiles=(replace(one, ir_drop=drop + 0.24),)))
+
+
+def test_a_setting_reads_alike_wherever_it_stands() -> None:
+    said = [quantity(*one) for one in ((6123136.0, "Ω"), (0.0, "V"), (2.75e-5, "S"), (4.5e-8, "S"))]
+    assert said == ["6.123 MΩ", "0 V", "27.5 µS", "45 nS"]
+    assert quantity_range(1e-8, 8e-8, "S") == "10 to 80 nS"
+
+
+def test_conductances_of_a_device_of_nanosiemens_are_drawn_in_them() -> None:
+    data = report_data()
+    small = tuple(replace(t, conductance_s=t.conductance_s / 1e3) for t in data.tiles)
+    for module in (conductance_map, conductance_histogram):
+        drawn = module.figure(replace(data, tiles=small))
+        words = {one.get_text() for one in drawn.findobj(Text)}
+        assert "conductance (nS)" in words
+        assert not any("µS" in one for one in words)
 
 
 def test_no_bar_has_chips_of_both_sides_of_the_threshold() -> None:

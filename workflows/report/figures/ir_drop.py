@@ -1,4 +1,4 @@
-"""Where the wires eat the drive: a map of the voltage lost at each cell of each tile."""
+"""What cells get of the drive: a map of the voltage lost, or gained, at each cell of a tile."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from workflows.report.text import count, grid, label, percent
 from workflows.report.tile_grid import TileMap, draw_tiles, tiles_to_show
 
 ORDER = 50
-TITLE = "IR drop: where the wires eat the voltage"
+TITLE = "IR drop and offsets: what cells get of the drive"
 CAPTION = (
     "Share of the applied voltage that a cell does not get: it drops along the word line, the bit "
     "line, the driver and the sense node, and the amplifiers' offsets hold bit lines off ground, "
@@ -50,11 +50,16 @@ def note(data: ReportData) -> str:
         key=lambda found: abs(float(found[0].ir_drop[found[1], found[2]])),
     )
     words = (
-        f"Worst of all: {percent(float(tile.ir_drop[row, col]))} in {label(tile.name, 40)} at "
+        f"Furthest of all: {_lost(float(tile.ir_drop[row, col]))} in {label(tile.name, 40)} at "
         f"word line {label(tile.row_labels[row])}, bit line {label(tile.col_labels[col])}."
     )
     hidden = len(data.tiles) - len(tiles_to_show(data.tiles))
     return words + (f" {count(hidden, 'tile')} with less drop in the CSV only." if hidden else "")
+
+
+def _lost(share: float) -> str:
+    """A share of the drive that wires take, or that offsets add."""
+    return f"{percent(abs(share))} " + ("gained from offsets" if share < 0 else "lost")
 
 
 def _worst(tile: TileData) -> tuple[int, int] | None:
@@ -71,7 +76,7 @@ def _map(tile: TileData) -> TileMap:
         return TileMap(tile, tile.ir_drop, (first, "hardly driven"))
     mean = float(np.nanmean(tile.ir_drop))
     worst = float(tile.ir_drop[cell])
-    second = f"mean {percent(mean)}, worst {percent(worst)}"
+    second = f"mean {_lost(mean)}, furthest {_lost(worst)}"
     return TileMap(tile, tile.ir_drop, (first, second), cell)
 
 

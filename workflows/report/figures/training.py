@@ -115,7 +115,7 @@ def _draw_errors(ax: Axes, epochs: FloatArray, data: ReportData, mark: str) -> N
     if allowed is not None:
         ax.axhline(100 * allowed, color=FAILED, linestyle=":", linewidth=1.2, label="allowed")
     ax.set_ylim(bottom=0)
-    ax.set_ylabel("error of currents [%]")
+    ax.set_ylabel("error of currents (%)")
     if len(drawn) > 1 or allowed is not None:
         key_below(ax, 3)
     worst = 100 * float(np.max(used))

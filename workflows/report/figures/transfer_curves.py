@@ -8,12 +8,13 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
+from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 from cosim.calibration.evidence import MeasuredCurve
 from workflows.report.data import ReportData
 from workflows.report.figures import Table
-from workflows.report.style import FAILED, FIDELITY_COLOUR, INK, MUTED, RULE, WIDTH_IN
-from workflows.report.text import label
+from workflows.report.style import FAILED, FIDELITY_COLOUR, INK, RULE, WIDTH_IN
+from workflows.report.text import label, prefixed
 
 ORDER = 70
 TITLE = "The periphery: transfer curves"
@@ -40,11 +41,19 @@ def note(data: ReportData) -> str:
     return " ".join(words)
 
 
-def error_label(of: str) -> str:
-    """The axis of errors of a quantity "NAME [UNIT]"; codes are their own unit."""
+def error_axis(of: str, largest: float) -> tuple[float, str]:
+    """The axis of errors of a quantity "NAME (UNIT)": by what to divide them, and its label.
+
+    Volts get the prefix in which the largest error reads easily, so that ticks are plain numbers.
+
+    Args:
+        of: the label of the quantity.
+        largest: error on the axis.
+    """
     found = re.search(r"[\[(]([^\[\]()]+)[\])]\s*$", of)
-    unit = found.group(1) if found else "LSB" if of == "code" else ""
-    return f"error [{unit}]" if unit else "error"
+    unit = found.group(1) if found else ""
+    size, prefix = prefixed(largest) if unit == "V" else (1.0, "")
+    return size, f"error ({prefix}{unit})" if unit else "error"
 
 
 def _draw(top: Axes, bottom: Axes, curve: MeasuredCurve) -> None:
@@ -61,16 +70,17 @@ def _draw(top: Axes, bottom: Axes, curve: MeasuredCurve) -> None:
                  zorder=4)  # fmt: skip
     error = fitted - spice
     bottom.axhline(0, color=RULE, linewidth=1.2)
-    bottom.plot(x[ok], error[ok], color=FIDELITY_COLOUR["surrogate"], linewidth=1.1,
-                marker="o" if x.size <= 60 else "", markersize=2.5)  # fmt: skip
     reach = float(np.abs(error[ok]).max()) if ok.any() else 0.0
-    reach = reach * 1.25 or 1.0
+    size, words = error_axis(curve.y_label, reach)
+    reach = reach * 1.25 / size or 1.0
+    bottom.plot(x[ok], error[ok] / size, color=FIDELITY_COLOUR["surrogate"], linewidth=1.1,
+                marker="o" if x.size <= 60 else "", markersize=2.5)  # fmt: skip
     bottom.set_ylim(-reach, reach)
-    bottom.ticklabel_format(axis="y", style="sci", scilimits=(-2, 4))
-    bottom.yaxis.get_offset_text().set(color=MUTED, size=8)
+    bottom.yaxis.set_major_locator(MaxNLocator(4, steps=[1, 2, 5, 10]))
+    bottom.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:.4g}"))
     top.set_title(f"{_KINDS.get(curve.kind, curve.kind)}: {label(curve.name, 26)}")
     top.set_ylabel(label(curve.y_label, 34))
-    bottom.set_ylabel(label(error_label(curve.y_label), 18))
+    bottom.set_ylabel(label(words, 18))
     bottom.set_xlabel(label(curve.x_label, 40))
     top.tick_params(labelbottom=False)
     for ax in (top, bottom):
