@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -187,7 +187,13 @@ def _spread(found: FreshRecord, noun: str) -> str:
     )
 
 
-def too_coarse(found: FreshRecord, images: int, noun: str, held_out: int) -> str:
+def too_coarse(
+    found: FreshRecord,
+    images: int,
+    noun: str,
+    held_out: int,
+    say: Callable[[float], str] = "{:.3f}".format,
+) -> str:
     """A sentence where the images read cannot tell on which side of `accuracy_min` the chips are.
 
     Args:
@@ -195,6 +201,7 @@ def too_coarse(found: FreshRecord, images: int, noun: str, held_out: int) -> str
         images: how many each has read.
         noun: what one of these is called.
         held_out: how many there are; 0: not known.
+        say: writes an accuracy.
     """
     want = found.accuracy_min
     if not images or want is None or not found.images_low < want < found.images_high:
@@ -203,7 +210,8 @@ def too_coarse(found: FreshRecord, images: int, noun: str, held_out: int) -> str
     half = (found.images_high - found.images_low) / 2
     words = (
         f"{images:,} {noun}s are too few for this margin: they leave the mean of these chips"
-        f" between {found.images_low:.3f} and {found.images_high:.3f}, and {want:g} lies within"
+        f" between {say(found.images_low)} and {say(found.images_high)}, and {say(want)} lies"
+        " within"
     )
     there = f", and {held_out:,} are held out" if held_out > images else ""
     if margin * 100 < half:  # no number worth naming

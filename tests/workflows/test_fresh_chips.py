@@ -52,7 +52,7 @@ def test_the_statistics_of_four_chips_one_of_them_failed() -> None:
     names_all(text, "over other chips and other images", "on these images", "on all such images")
     near = fresh_record(FreshReads("exact", CHIPS, None, "", ()), 0.65, Stream(0))
     text = " ".join(fresh_lines(near, 5, held_out=70))
-    names_all(text, "5 images are too few", "0.65 lies within", "would tell", "70 are held out")
+    names_all(text, "5 images are too few", "0.650 lies within", "would tell", "70 are held out")
 
 
 def test_images_that_suffice_are_not_called_too_few() -> None:

@@ -172,7 +172,7 @@ def test_the_report_names_the_device_and_every_spread(page: str) -> None:
 
 def test_the_report_says_what_chips_are_that_got_the_weights(page: str) -> None:
     names_all(page, "3 fresh chips to which the weights were moved", "would be trained itself")
-    for words in ("what the network is worth", "programming errors, offsets and gains are drawn"):
+    for words in ("what the network is worth", "errors, offsets and gains are drawn", "before the"):
         assert words not in page
 
 

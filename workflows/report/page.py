@@ -171,7 +171,7 @@ def _fresh_words(data: ReportData) -> str:
     words = f"{words}{knew if data.trained else ''}."
     if fresh.learnt_in_cells:
         words += f" {MOVED[0].upper()}{MOVED[1:]}."
-    coarse = too_coarse(fresh, data.n_images, data.noun, data.held_out)
+    coarse = too_coarse(fresh, data.n_images, data.noun, data.held_out, percent)
     return f"{words} {coarse}." if coarse else words
 
 

@@ -44,9 +44,10 @@ def note(data: ReportData) -> str:
     epochs = count(len(_epochs(data)), "epoch")
     if not data.held_out:
         return f"{epochs}."
+    before = "" if data.learnt else ", before the cells' programming errors"
     return (
-        f"{epochs}. The held-out share is all {data.held_out:,} {data.noun}s, before the cells'"
-        f" programming errors; the accuracies above are of {data.n_images:,} of them."
+        f"{epochs}. The held-out share is all {data.held_out:,} {data.noun}s{before}; the"
+        f" accuracies above are of {data.n_images:,} of them."
     )
 
 
