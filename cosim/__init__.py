@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from cosim.array.layer import CrossbarArray as CrossbarArray
     from cosim.array.read_one import read_array as read_array
     from cosim.array.spice_transfer import measure_transfer as measure_transfer
+    from cosim.budget.budget import Budget as Budget
     from cosim.budget.memory import keep_freed_memory as keep_freed_memory
     from cosim.calibration.calibrate import calibrate as calibrate
     from cosim.devices.kernels import compiled as _compiled
@@ -63,6 +64,7 @@ if TYPE_CHECKING:
 
 _PLACES = {
     "AnchoredTransfer": "cosim.surrogate.anchored",
+    "Budget": "cosim.budget.budget",
     "Capacitances": "cosim.settling.capacitances",
     "CrossbarArray": "cosim.array.layer",
     "CrossbarNetwork": "cosim.network.module",
