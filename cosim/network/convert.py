@@ -38,7 +38,7 @@ from cosim.periphery.managed import ReadRule
 from netlists.chip import draw_periphery
 from netlists.graph import LinearStage, linear_stages, network_graph
 from netlists.hardware import Hardware
-from netlists.mapping import plan_layers
+from netlists.mapping import INPUT_ROUNDING, plan_layers
 from netlists.tiles import LayerPlan
 
 # Without inputs of the user's own a layer's ranges are those of so many, evenly distributed.
@@ -207,7 +207,16 @@ def _inputs(
     stages: Sequence[LinearStage], given: torch.Tensor | None, stream: Stream
 ) -> np.ndarray[tuple[int, ...], np.dtype[np.float64]]:
     if given is not None:
-        return np.asarray(given.detach().cpu().double().numpy())
+        found = np.asarray(given.detach().cpu().double().numpy())
+        largest = float(np.abs(found).max(initial=0.0))
+        if largest > 1 + INPUT_ROUNDING:
+            raise InputError(
+                "inputs must lie in [-1, 1]",
+                where="sample_inputs",
+                value=largest,
+                hint="divide them by their largest value and give convert that as full_scale",
+            )
+        return found
     rng = stream.at("ranges", 0).rng()
     return rng.random((_INPUTS, stages[0].weight.shape[1]))
 

@@ -94,6 +94,8 @@ def test_a_network_for_other_inputs_takes_them_as_shares_of_a_full_scale(
         torch.testing.assert_close(value, net.state_dict()[name], atol=1e-12, rtol=1e-12)
     with pytest.raises(InputError, match=r"full_scale.*> 0"):
         cosim.convert(net, full_scale=0.0, **how)
+    with pytest.raises(InputError, match=r"sample_inputs: .*got 4\.\d*; .*as full_scale"):
+        cosim.convert(net, sample_inputs=x * 4.1 / x.abs().max(), **how)
     if how:
         with pytest.raises(InputError, match="largest value and give convert that as full_scale"):
             model(x)
