@@ -42,7 +42,8 @@ def check_device_folder(*, may_be_missing: bool = False) -> None:
     """Refuses a `$SPICELOOP_DEVICES` that is no folder: a slip in it would hide what is there.
 
     Args:
-        may_be_missing: the command makes the folder.
+        may_be_missing: the command makes the folder, or may need nothing from it: what is then not
+            found is refused with a hint at the folder.
 
     Raises:
         InputError: it is a file or cannot be read; or it is missing. The default folder may be.
@@ -138,7 +139,9 @@ def find_model(name: str) -> CompactModel:
             where="device",
             value=name,
             allowed=f"{', '.join(known)}, or the path of a .py file",
-            hint=closest(name, known) or _left_out(problems),
+            hint="; ".join(
+                one for one in (closest(name, known) or _left_out(problems), _no_folder()) if one
+            ),
         )
     return known[name]
 
@@ -197,7 +200,9 @@ def find_set(model: CompactModel, name: str | None) -> ParameterSet:
             where=f"model {model.name!r}",
             value=name,
             allowed=f"{', '.join(known)}, or the path of a .toml file",
-            hint=closest(name, known) or _left_out(problems),
+            hint="; ".join(
+                one for one in (closest(name, known) or _left_out(problems), _no_folder()) if one
+            ),
         )
     return known[name]
 
@@ -265,6 +270,15 @@ def _raise_of(name: str, problems: Problems) -> None:
     error = problems.get(device_folder() / name)
     if error is not None:
         raise error
+
+
+def _no_folder() -> str:
+    """A hint at a `$SPICELOOP_DEVICES` that is missing, where what was asked for may be."""
+    try:
+        check_device_folder()
+    except InputError as error:
+        return str(error)
+    return ""
 
 
 def _left_out(problems: Problems) -> str:

@@ -124,7 +124,7 @@ def calibrate(
     cell_fits: list[cells.CellFit | None] = [None for _ in layers]
     if bench is not None:
         cell_fits = [cells.fit_cell(bench, first["cell"], lowest=_lowest(chip, k)) for k in layers]
-    notes: list[str] = []
+    notes = signs.spread_without_effect(chip)
     for k in layers:
         if "tia" in chip.hardware.blocks:
             notes += signs.check_amplifiers(chip, k, amplifiers[k], by_layer[k][0])

@@ -42,6 +42,26 @@ _ABOVE_REST = 10.0
 _LEAST_SHARE, _MOST_SHARE = 0.5, 1.1
 
 
+def spread_without_effect(chip: Chip) -> list[str]:
+    """Keys of the configuration that draw nothing, since the user's block lacks the parameter."""
+    tia, neuron = chip.hardware.tia, chip.hardware.neuron
+    keys = (
+        ("tia", "vos", "sigma_offset_v", tia.sigma_offset_v),
+        ("tia", "rf", "sigma_feedback", tia.sigma_feedback),
+        ("neuron", "vos", "sigma_offset_v", neuron.sigma_offset_v),
+        ("neuron", "gain", "sigma_gain", neuron.sigma_gain),
+    )
+    return [
+        f"the user's {role} has no parameter {parameter}: [{role}] {key} = {sigma:g} draws nothing,"
+        f" and all its instances are alike; declare {parameter} at .subckt and use it, or set"
+        f" {key} = 0"
+        for role, parameter, key, sigma in keys
+        if role in chip.hardware.blocks
+        and sigma > 0
+        and parameter not in chip.hardware.blocks[role].parameters
+    ]
+
+
 def check_amplifiers(
     chip: Chip, layer: int, sweep: BlockSweep, plots: Sequence[RawPlot]
 ) -> list[str]:

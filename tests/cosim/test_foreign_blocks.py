@@ -228,8 +228,14 @@ def test_a_neuron_beyond_the_converters_is_said_with_the_key(ngspice: Ngspice) -
 @pytest.mark.ngspice
 def test_a_gain_other_than_rf_is_said_with_both_numbers(ngspice: Ngspice) -> None:
     chip = own_chip(4, 2, inputs=vectors(3), tia=FixedGainAmp)
-    (said,) = calibrated(chip, ngspice).notes
+    *silent, said = calibrated(chip, ngspice).notes
     assert "gives -3.21e+03 V/A" in said
+    # It has no parameters at all.
+    assert [
+        "has no parameter vos: [tia] sigma_offset_v = 0.001 draws nothing" in silent[0],
+        "has no parameter rf: [tia] sigma_feedback = 0.01 draws nothing" in silent[1],
+        len(silent),
+    ] == [True, True, 2]
     asked = chip.plans[0].r_feedback_ohm
     assert float(said.split("-rf = ")[1].split()[0]) == pytest.approx(-asked, rel=0.05)
     assert calibrated(own_chip(4, 2, inputs=vectors(3), tia=OpAmpLoop), ngspice).notes == ()

@@ -51,6 +51,7 @@ READ = {
     "units given": ("Time,Vtop,Itop\n" + rows(1e3, 1e3, 1e9), NAMED, ("t=ms", "v=mV,i=nA")),
     "units in the heading": ("Time (ms),Vtop [mV],Itop / uA\n" + rows(1e3, 1e3, 1e6), NAMED, ()),
     "units in the names": ("t_ms,v_mV,I_UA\n" + rows(1e3, 1e3, 1e6), None, ()),
+    "quantities in words": ("time_ms,Voltage (mV),current_uA\n" + rows(1e3, 1e3, 1e6), None, ()),
     "quantities with units": ("t (s),V (V),i (\N{MICRO SIGN}A)\n" + rows(1, 1, 1e6), None, ()),
     "a row of units": ("Time,Vtop,Itop\ns,[mV],(uA)\n" + rows(1, 1e3, 1e6), NAMED, ()),
     "the user's word first": ("Time,Vtop,I (top)\n" + rows(1, 1, 1e3), "t=1,v=2,i=3", ("i=mA",)),

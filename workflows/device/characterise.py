@@ -69,7 +69,7 @@ def characterise_device(request: Request, reporter: Reporter) -> Answer:
             hint=closest(request.engine, ENGINES),
         )
     suffix = None if request.out is None else check_picture(request.out, "--out")
-    check_device_folder()
+    check_device_folder(may_be_missing=True)  # what is bundled needs none
     model = find_model(request.name)
     if model.kind == "read":
         raise InputError(

@@ -1,6 +1,7 @@
 """What the columns of a user's table are: found by name or number, each in its unit.
 
-By itself a column is found by a name that tells its quantity and its unit: `t_s`, `i_ua`, `v (mV)`.
+By itself a column is found by a name that tells its quantity and its unit: `t_s`, `i_ua`, `v (mV)`,
+`time_us`, `Current (A)`.
 `--columns t=Time,i=4` names others, `--unit i=uA` says what their headings do not.
 """
 
@@ -33,17 +34,19 @@ class Quantity:
         key: what `--columns` and `--unit` call it.
         unit: its SI unit; empty for a column of signs.
         name: the column that it is without `--columns`.
+        word: what a heading calls it in full.
     """
 
     key: str
     unit: str
     name: str
+    word: str = ""
 
 
-TIME = Quantity("t", "s", "t_s")
-VOLTAGE = Quantity("v", "V", "v_v")
-CURRENT = Quantity("i", "A", "i_a")
-CONDUCTANCE = Quantity("g", "S", "g_s")
+TIME = Quantity("t", "s", "t_s", "time")
+VOLTAGE = Quantity("v", "V", "v_v", "voltage")
+CURRENT = Quantity("i", "A", "i_a", "current")
+CONDUCTANCE = Quantity("g", "S", "g_s", "conductance")
 PULSE = Quantity("pulse", "", "pulse")
 Layout = tuple[Quantity, ...]
 
@@ -225,7 +228,8 @@ def _tells(name: str, quantity: Quantity) -> bool:
     if not quantity.unit:
         return False
     base, said = _parted(name, quantity.unit)
-    return base.lower() == quantity.key and said is not None and base != name
+    called = base.strip().lower() in (quantity.key, quantity.word)
+    return called and said is not None and base != name
 
 
 def _base(name: str, unit: str) -> str:

@@ -224,7 +224,7 @@ def plot(
         from compact_models.library import check_device_folder
         from workflows.device.plot import plot_device
 
-        check_device_folder()
+        check_device_folder(may_be_missing=True)  # what is bundled needs none
         result = plot_device(name, params, out, reporter=reporter)
         lines = [
             f"{result.model}, {result.parameter_set}: {result.source}",

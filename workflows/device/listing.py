@@ -86,7 +86,7 @@ def write_netlist(name: str, set_name: str | None, form: str, out: Path) -> dict
             hint=closest(form, LANGUAGES),
         )
     _check_suffix(form, out)
-    check_device_folder()
+    check_device_folder(may_be_missing=True)  # what is bundled needs none
     model = find_model(name)
     numbers = find_set(model, set_name)
     block = f"{model.name}_{numbers.name}".replace("-", "_")

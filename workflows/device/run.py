@@ -126,7 +126,7 @@ def run_device(
         if not 0 < timeout_s < math.inf:
             raise InputError("no time to run in", where="--timeout", value=timeout_s,
                              allowed="> 0 s")  # fmt: skip
-    check_device_folder()
+    check_device_folder(may_be_missing=True)  # what is bundled needs none
     model = find_model(name)
     numbers = starting_from(model, find_set(model, set_name), initial)
     time_s, voltage_v, table = read_stimulus(stimulus, columns, units)

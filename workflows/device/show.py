@@ -25,7 +25,7 @@ def show_set(name: str, set_name: str | None) -> tuple[dict[str, Any], list[str]
     Raises:
         InputError: a name cannot be used.
     """
-    check_device_folder()
+    check_device_folder(may_be_missing=True)  # what is bundled needs none
     model = find_model(name)
     one = find_set(model, set_name)
     shown = {
