@@ -68,7 +68,7 @@ def figure(data: ReportData) -> Figure:
         size, own = prefixed(float(np.sum(energy_j)))
         aside(panels[1], f"{significant(float(np.sum(energy_j)) / size)} {own}J in all")
     for ax in panels:
-        ax.set_ylim(bottom=0)
+        ax.set_ylim(0, 1.06 * ax.dataLim.y1 or 1)  # a mark at the top is whole
         ax.set_xlabel("epoch")
         ax.xaxis.set_major_locator(MaxNLocator(integer=True))
         ax.tick_params(labelcolor=MUTED)
