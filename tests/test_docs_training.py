@@ -26,7 +26,7 @@ def test_its_studies_can_be_trained(tmp_path: Path) -> None:
         config = load_config(tmp_path / "study.toml")
         check_study(config)
         named.append((config.train.algorithm, config.device.name))
-    assert named == [("pulsed_sgd", "constant_step"), ("pulsed_sgd", "soft_bounds")]
+    assert named == [("pulsed_sgd", one) for one in ("constant_step", "vteam", "soft_bounds")]
 
 
 def test_its_loop_learns_in_cells() -> None:
@@ -40,6 +40,8 @@ def test_its_loop_learns_in_cells() -> None:
     assert scope["in_float"] == pytest.approx(scope["accuracy"], abs=0.03)
     on_chip, wanted = scope["same"]
     assert float((on_chip - wanted).abs().mean()) < 0.1 * float(wanted.std())
+    assert scope["optimiser_of_states"].counts.coincidences > 0
+    assert bool(scope["dynamic"].chain[0].array.steps.any())
     weight = scope["model"].chain[0].weight
     assert weight.grad is None
     assert bool(torch.isfinite(weight).all())

@@ -11,7 +11,9 @@ from cosim.array.device_spec import DeviceSpec
 
 if TYPE_CHECKING:  # a configuration is read before sympy and torch are
     from compact_models.model import CompactModel, ParameterSet
-    from cosim.network.build_in_situ import PulsedDevice
+    from compact_models.ohmic import OhmicCell
+    from cosim.network.learning_device import LearningDevice
+    from netlists.drivers.level import DriverSpec
 
 
 def found_device(spec: DeviceSpec, section: str = "[device]") -> tuple[CompactModel, ParameterSet]:
@@ -39,16 +41,38 @@ def spreads(model: CompactModel) -> list[str]:
     return list(SPREAD) if model.pulse is not None else [one.name for one in model.parameters]
 
 
-def pulsed_device(spec: DeviceSpec) -> PulsedDevice:
-    """Cells that pulses move; their spread is that of the set, but where `[device.d2d]` says more.
+def spread_of(spec: DeviceSpec) -> dict[str, float]:
+    """How cells of a device differ: as its set says, but where `[device.d2d]` says more.
 
     Raises:
-        InputError: there is no such device, or it is no pulse device.
+        InputError: there is no such device.
     """
-    from cosim.network.build_in_situ import PulsedDevice
+    _, nominal = found_device(spec)
+    return {**nominal.d2d, **spec.d2d}
+
+
+def cells_that_learn(spec: DeviceSpec, cell: OhmicCell, driver: DriverSpec) -> LearningDevice:
+    """Cells that pulses move; their spread is that of the set, but where `[device.d2d]` says more.
+
+    Args:
+        spec: `[device]`.
+        cell: `[cell]`, the range of weights of a compact model, or its default for all it reaches.
+        driver: `[driver]`, by whose voltage conductances are meant.
+
+    Raises:
+        InputError: there is no such device, or its cells cannot learn.
+    """
+    from cosim.network.build_in_situ import learning_device
 
     model, nominal = found_device(spec)
-    return PulsedDevice(model, nominal, {**nominal.d2d, **spec.d2d}, spec.pair)
+    return learning_device(
+        model,
+        nominal,
+        cell=cell,
+        read_v=driver.v_read_v,
+        d2d=spread_of(spec),
+        pair=spec.pair,
+    )
 
 
 def cell_device(spec: DeviceSpec) -> CellDevice | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from typing import Literal, get_args
 
 from compact_models.errors import InputError, closest
@@ -15,10 +15,6 @@ from workflows.config import Config
 
 Kind = Literal["none", "pulse device", "compact model"]
 """What cells are: ohmic; a law of what a pulse does; equations of current and state."""
-
-
-NOT_YET = {"pulsed_sgd": {"update": ("table", "ode", "spice")}}
-"""What a key of `[train]` may say by itself and nothing does yet, by algorithm."""
 
 
 def refusal(algorithm: str, device: Kind, read: str, update: str) -> str:
@@ -50,6 +46,8 @@ def refusal(algorithm: str, device: Kind, read: str, update: str) -> str:
         return (
             "only a pulse device has a law of its step; others are updated by table, ode or spice"
         )
+    if update != "step" and device == "pulse device":
+        return "a pulse device is its law of a step; table, ode and spice are of compact models"
     return ""
 
 
@@ -165,11 +163,6 @@ def _not_there_yet(config: Config) -> None:
                     config.device.name,
                     "layers may have pulse devices of their own; of compact models all have one",
                 )
-    layers = ((f"[layer.{name}]", config.of_layer(name).train) for name in config.layer)
-    for where, one in (("[train]", train), *layers):
-        for key, values in NOT_YET.get(train.algorithm, {}).items():
-            if getattr(one, key) in values:
-                usual[f"{where} {key}"] = (getattr(one, key), None, "leave it out")
     for where, (value, has, hint) in usual.items():
         if value != has:
             raise InputError(
@@ -224,20 +217,15 @@ def table() -> str:
                 why = refusal(algorithm, kind, reads[0], updates[0])
                 lines.append(f"| `{algorithm}` | {cells} | - | - | no: {why} |")
                 continue
-            later = NOT_YET.get(algorithm, {})
-            read = _listed((one for one, _ in went), later.get("read", ()))
-            update = _listed((two for _, two in went), later.get("update", ()))
+            read, update = (_listed(pair[k] for pair in went) for k in (0, 1))
             no = [refusal(algorithm, kind, reads[0], one) for one in updates]
             why = next((text for text in no if text), "")
             lines.append(f"| `{algorithm}` | {cells} | {read} | {update or '-'} | {why} |")
     return "\n".join(lines) + "\n"
 
 
-def _listed(values: Iterable[str], later: Sequence[str]) -> str:
-    every = [one for one in dict.fromkeys(values) if one]
-    there = ", ".join(f"`{one}`" for one in every if one not in later)
-    rest = ", ".join(f"`{one}`" for one in every if one in later)
-    return "; ".join(part for part in (there, rest and f"not yet: {rest}") if part)
+def _listed(values: Iterable[str]) -> str:
+    return ", ".join(f"`{one}`" for one in dict.fromkeys(values) if one)
 
 
 if __name__ == "__main__":

@@ -39,7 +39,7 @@ from netlists.readout.tia import TiaSpec
 from netlists.update.spec import PulseSpec
 from netlists.wires import Wires
 from workflows import config_errors
-from workflows.cell_device import cell_device, found_device, pulsed_device, with_places
+from workflows.cell_device import cell_device, cells_that_learn, found_device, with_places
 from workflows.layer_sections import LayerSpec, Tables, by_path, layer_spec, within
 from workflows.own_blocks import BlocksSpec, OwnBlocks, load_blocks
 from workflows.wires_file import ReadWires, WiresSpec, load_wires
@@ -357,16 +357,19 @@ class Config(Spec):
         whole = self.device.kind
         own = {name: self.of_layer(name).device for name in self.layer}
         return {
-            name: pulsed_device(one).cell
+            name: cells_that_learn(one, self.cell, self.driver).cell
             for name, one in own.items()
             if one.kind != whole and one.name and found_device(one)[0].pulse is not None
         }
 
     def _cell_of_device(self) -> OhmicCell | None:
-        """What a chip is planned with where cells are a pulse device; None where they are not."""
-        if not self.device.name or found_device(self.device)[0].pulse is None:
+        """What a chip is planned with where cells learn by pulses; None where they do not."""
+        if not self.device.name:
             return None
-        return pulsed_device(self.device).cell
+        by_law = found_device(self.device)[0].pulse is not None
+        if self.train.algorithm == "backprop" and not by_law:
+            return None
+        return cells_that_learn(self.device, self.cell, self.driver).cell
 
     def to_toml(self) -> str:
         """Every key with its value, as a file that reads back to the same configuration."""

@@ -13,6 +13,7 @@ from compact_models.variation import Stream
 from cosim.budget.budget import Budget
 from cosim.network.build_in_situ import LayerInCells, chip_of, in_situ_network, plan_in_situ
 from cosim.network.in_situ import InSituNetwork
+from cosim.network.learning_device import LearningDevice
 from cosim.network.models import exact_model, ideal_model
 from cosim.network.run import NetworkModel
 from cosim.network.surrogate import SurrogateModel
@@ -24,7 +25,7 @@ from cosim.training.optimisers import MakeOptimiser, plain_sgd
 from cosim.training.pulsed_sgd import PulsedTraining
 from cosim.training.pulsed_sgd_spec import PulsedSgdSpec
 from netlists.chip import Chip
-from workflows.cell_device import pulsed_device
+from workflows.cell_device import cells_that_learn
 from workflows.config import Config
 from workflows.learning import Array, Labels, Periphery, Plans, Stages, spice_check
 
@@ -44,7 +45,7 @@ class InSitu:
             stages,
             trained,
             self._config.hardware,
-            [pulsed_device(self._config.of_layer(stage.name).device) for stage in stages],
+            [self._cells(stage.name) for stage in stages],
             inputs,
             full_scale=full_scale,
             factors=[self._config.of_layer(stage.name).device.factors for stage in stages],
@@ -72,17 +73,22 @@ class InSitu:
         for stage in stages:
             own = self._config.of_layer(stage.name)
             spec = cast(PulsedSgdSpec, own.train)
-            device = pulsed_device(own.device)
             found.append(
                 LayerInCells(
-                    device,
+                    self._cells(stage.name),
                     spec.read,
                     spec.max_surrogate_error,
                     managed(spec.periphery),
                     policy=own.device.pulses_reach,
+                    update=spec.update,
                 )
             )
         return found
+
+    def _cells(self, layer: str) -> LearningDevice:
+        """What the cells of a layer are."""
+        config = self._config
+        return cells_that_learn(config.of_layer(layer).device, config.cell, config.driver)
 
     def begins(self, network: nn.Module, x: Array, y: Labels) -> str:
         """See `Learning`; of a network drawn here where its weights do not fit the cells."""

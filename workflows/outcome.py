@@ -35,7 +35,7 @@ def run_command(
     """Runs a command and prints what it returns: (JSON object, lines of text, exit code)."""
     from compact_models.errors import InputError
     from compact_models.scratch import clear_scratch
-    from cosim.array.failed import ReadFailedError
+    from cosim.array.failed import ReadFailedError, UpdateFailedError
     from cosim.budget.memory import keep_freed_memory
     from cosim.ngspice import SimulationFailedError
     from cosim.ngspice.kept import kept_decks
@@ -58,7 +58,7 @@ def run_command(
         sentence = printable(f"{error.filename or 'a file'}: {error.strerror or error}")
         result, lines, code = {"error": sentence}, [], 2
         reporter.say(f"spiceloop: {sentence}")
-    except (SimulationFailedError, ReadFailedError) as error:
+    except (SimulationFailedError, ReadFailedError, UpdateFailedError) as error:
         result, lines, code = {"error": str(error).splitlines()[0]}, [], 1
         reporter.say(f"spiceloop: {error}")
     except MemoryError:

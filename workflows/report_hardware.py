@@ -15,7 +15,7 @@ from netlists.adcs.quantiser import AdcSpec
 from netlists.chip import Chip
 from netlists.drivers.level import DriverSpec
 from netlists.readout.tia import TiaSpec
-from workflows.cell_device import found_device, pulsed_device
+from workflows.cell_device import found_device, spread_of
 from workflows.config import Config
 from workflows.report.text import quantity, quantity_range
 
@@ -55,7 +55,7 @@ def hardware_facts(config: Config, chip: Chip) -> tuple[Fact, ...]:
 
 
 def in_cells(config: Config) -> bool:
-    """Whether the cells are pulse devices, which learn where they stand."""
+    """Whether the cells are devices that learn where they stand."""
     return isinstance(config.hardware.cell, ReferencedCell)
 
 
@@ -94,6 +94,27 @@ def _cells(config: Config) -> list[Fact]:
         return [*facts, ("Programming error", program)]
     model, numbers = found_device(config.device)
     named = f"{model.name}, set {numbers.name}"
+    moved = {
+        "reference": "pulses move the plus cell of a pair, the minus cell stays at weight 0",
+        "both": "pulses move both cells of a pair, in opposite ways",
+    }
+    lines = _sigmas(amplitude=config.pulse.sigma_amplitude, width=config.pulse.sigma_width)
+    if model.pulse is None and in_cells(config):
+        pulse = config.pulse
+        return [
+            (
+                "Cells",
+                f"{named}, the compact model in every cell; pair: {moved[config.device.pair]}",
+            ),
+            *facts,
+            ("Programming error", "none: the cells learnt where they stand"),
+            (
+                "Pulses",
+                f"{quantity(pulse.amplitude_v, 'V')} up, {quantity(pulse.amplitude_down_v, 'V')}"
+                f" down, {quantity(pulse.width_s, 's')} and two edges of"
+                f" {quantity(pulse.edge_s, 's')}; from line to line: {lines}",
+            ),
+        ]
     if model.pulse is None:
         spread = _spread(config.device.d2d, {})
         return [
@@ -102,13 +123,8 @@ def _cells(config: Config) -> list[Fact]:
             ("Spread from cell to cell", spread),
             ("Programming error", program),
         ]
-    moved = {
-        "reference": "pulses move the plus cell of a pair, the minus cell stays at weight 0",
-        "both": "pulses move both cells of a pair, in opposite ways",
-    }
     up, down = cell_pulses(numbers, config.pulse)
     volts = f"{quantity(up.amplitude_v, 'V')} up, {quantity(-down.amplitude_v, 'V')} down"
-    lines = _sigmas(amplitude=config.pulse.sigma_amplitude, width=config.pulse.sigma_width)
     return [
         ("Cells", f"{named}; pair: {moved[config.device.pair]}"),
         *facts,
@@ -130,7 +146,7 @@ def _cells(config: Config) -> list[Fact]:
 
 
 def _of_device(device: DeviceSpec) -> str:
-    return _spread(pulsed_device(device).sigma, SPREAD)
+    return _spread(spread_of(device), SPREAD)
 
 
 def _spread(sigma: Mapping[str, float], kinds: Mapping[str, str]) -> str:

@@ -18,6 +18,11 @@ def check_study(config: Config) -> None:
         from cosim.network.held_chip import check_range
 
         check_range(config.hardware)
+    elif config.device.name:
+        from workflows.cell_device import cells_that_learn
+
+        cells = cells_that_learn(config.device, config.cell, config.driver)
+        cells.check_pulses(config.pulse)
     if "write" in config.model_fields_set:  # who does not write need not load what writes
         from workflows.write_plan import check_writing
 

@@ -272,7 +272,8 @@ def _train(
     way = learning(config)
     plans = way.plan(stages, trained, split.train_x, split.scaling.full_scale)
     periphery, calibration = calibrated(config, plans, ngspice, reporter, kept)
-    network = way.network(plans, stages, periphery, calibration.model)
+    with reporter.stage("placing the network on its chip"):
+        network = way.network(plans, stages, periphery, calibration.model)
     begun = way.begins(network, split.test_x, split.test_y)
     if begun:
         reporter.say(f"    {begun}")

@@ -52,7 +52,7 @@ def write_update_decks(
         InputError: no pulse moves the cells of this chip.
     """
     drawn = draw_pulses(chip.hardware.pulse, chip.plans, seed=seed, sample=sample)
-    sign, decks = raising_sign(chip), dict[str, str]()
+    sign, decks = raising_sign(chip.hardware.device), dict[str, str]()
     table = ["layer,line,number,value,pulses"]
     elements = 0
     for layer, plan in enumerate(chip.plans):

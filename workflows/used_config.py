@@ -7,8 +7,9 @@ from typing import Any
 
 import tomli_w
 
+from compact_models.ohmic import OhmicCell
 from cosim.array.cell_pulses import cell_pulses
-from workflows.cell_device import found_device, pulsed_device
+from workflows.cell_device import found_device, spread_of
 from workflows.config import Config
 from workflows.report_hardware import in_cells
 from workflows.runfolder import RunRecord
@@ -46,14 +47,18 @@ def used_config(record: RunRecord, config: Config, *, images: int, written: bool
 
 
 def _as_the_device_has_it(values: dict[str, Any], config: Config) -> None:
-    """What a pulse device brings along: its conductances, its spread, its pulses."""
-    del values["cell"]
-    _, numbers = found_device(config.device)
+    """What a device brings along: its set, and a pulse device its conductances and its pulses."""
+    model, numbers = found_device(config.device)
     values["device"]["parameters"] = config.device.parameters or numbers.name
-    values["device"]["d2d"] = dict(pulsed_device(config.device).sigma)
+    if model.pulse is None:
+        if config.cell == OhmicCell():  # all that the device reaches
+            del values["cell"]
+        return
+    del values["cell"]
+    values["device"]["d2d"] = spread_of(config.device)
     for name, own in values["layer"].items():
         if "device" in own:
-            own["device"]["d2d"] = dict(pulsed_device(config.of_layer(name).device).sigma)
+            own["device"]["d2d"] = spread_of(config.of_layer(name).device)
     up, down = cell_pulses(numbers, config.pulse)
     values["pulse"] |= {
         "amplitude_v": up.amplitude_v,

@@ -72,6 +72,29 @@ SETS = (
         period_s=1e-6,
         confirmed=False,
     ),
+    # For arrays that learn: as fast one way as the other, at rest under half of 1.6 V, and of
+    # resistances that hundreds of ohm of wires and drivers are little beside.
+    ParameterSet(
+        name="symmetric",
+        source="no measured device: thresholds and speeds alike both ways, choices for arrays that"
+        " learn by pulses of 1.6 V and 50 ns",
+        values={
+            "r_on": 2e4,
+            "r_off": 8e4,
+            "w_on": 0.0,
+            "w_off": 3e-9,
+            "v_on": -1.0,
+            "v_off": 1.0,
+            "k_on": -2e-4,
+            "k_off": 2e-4,
+            "alpha_on": 1.0,
+            "alpha_off": 1.0,
+        },
+        initial={"w": 1.5e-9},
+        amplitude_v=1.6,
+        period_s=1e-4,
+        confirmed=False,
+    ),
 )
 
 

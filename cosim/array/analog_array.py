@@ -25,7 +25,7 @@ from cosim.array.failed import ReadFailedError
 from cosim.array.layout import TileLayout
 from cosim.array.matrix import Blocks, PairMatrix
 from cosim.array.paired_cells import PairedCells
-from cosim.array.reads.spice import SpiceRead
+from cosim.array.reads.spice import VectorsRead
 from cosim.array.surroundings import TileTransfer
 from cosim.ngspice import Outcome
 from cosim.pulses.trains import PulseTrains
@@ -90,7 +90,7 @@ class Updates(Protocol[_Cells]):
 
 @runtime_checkable
 class SimulatedReads(Protocol):
-    """Who reads vectors and knows no transfer: a simulator."""
+    """Who reads vectors and knows no transfer: a simulator, or cells that bend."""
 
     @property
     def name(self) -> str:
@@ -106,11 +106,11 @@ class SimulatedReads(Protocol):
         """See `Reads`."""
         ...
 
-    def read(self, conductance_s: torch.Tensor, drive_v: torch.Tensor) -> SpiceRead:
+    def read(self, conductance_s: torch.Tensor, drive_v: torch.Tensor) -> VectorsRead:
         """Currents out of the bit lines of tiles [chip, tile, row, col]."""
         ...
 
-    def read_transposed(self, conductance_s: torch.Tensor, drive_v: torch.Tensor) -> SpiceRead:
+    def read_transposed(self, conductance_s: torch.Tensor, drive_v: torch.Tensor) -> VectorsRead:
         """Currents out of their word lines."""
         ...
 
@@ -124,12 +124,17 @@ class Moved:
         pulses: pulses on lines.
         energy_j: what cells have turned into heat [J]; None where it is not known.
         rows: word lines of every chip whose cells may have moved, [row] each; None for all.
+        outcome: `ok`, or how the first update of the batch ended that did not end well; cells are
+            as those before it left them.
+        reason: which it was, why, and what to do.
     """
 
     coincidences: int
     pulses: int
     energy_j: float | None = None
     rows: tuple[NDArray[np.bool_], ...] | None = None
+    outcome: Outcome = Outcome.OK
+    reason: str = ""
 
 
 @dataclass(frozen=True, eq=False)
@@ -372,7 +377,7 @@ class AnalogArray(nn.Module):
     def _transfers(self) -> Reads:
         if isinstance(self.reads, SimulatedReads):
             raise InputError(
-                "a simulator reads vectors and knows no transfer",
+                "who reads vectors knows no transfer",
                 where="reads",
                 value=self.reads.name,
                 allowed="ideal, surrogate, exact",
@@ -572,7 +577,7 @@ def _check_precision(dtype: torch.dtype) -> None:
         )
 
 
-def _checked(read: SpiceRead) -> torch.Tensor:
+def _checked(read: VectorsRead) -> torch.Tensor:
     """The currents of a read that ended well.
 
     Raises:

@@ -9,23 +9,31 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from compact_models.cell_device import CellDevice
 from compact_models.errors import InputError, closest
 from compact_models.model import CompactModel, ParameterSet
-from compact_models.ohmic import ReferencedCell
+from compact_models.ohmic import OhmicCell, ReferencedCell
 from compact_models.variation import Stream
-from cosim.array.analog_array import Reads
+from cosim.array.analog_array import Reads, SimulatedReads
 from cosim.array.cell_pulses import cell_pulses
 from cosim.array.combined import Policy
 from cosim.array.paired_cells import Pair
-from cosim.array.pulse_pairs import check_pulse_device, draw_pairs, referenced_cell
+from cosim.array.pulse_pairs import PulsePairs, check_pulse_device, draw_pairs, referenced_cell
 from cosim.array.reads.anchored import AnchoredReads
+from cosim.array.reads.device_exact import DeviceExactReads
+from cosim.array.reads.device_surrogate import DeviceSurrogateReads
 from cosim.array.reads.exact import ExactReads
 from cosim.array.reads.ideal import IdealReads
 from cosim.array.reads.spice import SpiceReads
+from cosim.array.reads.vectors import VectorReads
+from cosim.array.updates.device import DeviceUpdates, check_double
 from cosim.array.updates.step import StepUpdates
 from cosim.network.chip_cells import cells_of_chip
+from cosim.network.dynamic_device import DynamicDevice
+from cosim.network.held_chip import cells_of, held_chip
 from cosim.network.in_situ import InSituLayer, InSituNetwork
-from cosim.network.models import exact_reads
+from cosim.network.learning_device import LearningDevice, check_update
+from cosim.network.models import bent_cells, exact_reads
 from cosim.network.run import NetworkModel
 from cosim.network.surrogate import SurrogateModel
 from cosim.network.weight_array import weight_array
@@ -35,14 +43,17 @@ from cosim.periphery.exact import ExactPeriphery
 from cosim.periphery.managed import ReadRule
 from netlists.backward.drawn import draw_backward
 from netlists.chip import Chip, LayerPeriphery
+from netlists.drivers.level import DriverSpec
 from netlists.graph import LinearStage
 from netlists.hardware import Hardware
 from netlists.mapping import plan_layers
 from netlists.readout import tia
 from netlists.tiles import LayerPlan
+from netlists.update.spec import PulseSpec
 
 Array = NDArray[np.float64]
 READS = ("ideal", "surrogate", "exact", "spice")
+_SIGMAS = 6.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -73,6 +84,36 @@ class PulsedDevice:
         """As a chip is planned with."""
         return referenced_cell(self.nominal, self.pair)
 
+    def chip(self, hardware: Hardware) -> Hardware:
+        """See `LearningDevice`: a pulse device is read as an ohmic cell is."""
+        return hardware.model_copy(update={"cell": self.cell, "device": None})
+
+    def check_pulses(self, pulse: PulseSpec) -> None:
+        """See `LearningDevice`: its step is that of the parameter set, whatever the pulse."""
+
+    def in_cells(
+        self,
+        hardware: Hardware,
+        plans: Sequence[LayerPlan],
+        number: int,
+        update: str,
+        stream: Stream,
+    ) -> tuple[PulsePairs, StepUpdates]:
+        """See `LearningDevice`."""
+        plan = plans[number]
+        check_update(update, ("step",), self.model.name)
+        pairs = draw_pairs(
+            self.model,
+            self.nominal,
+            self.sigma,
+            (plan.rows, plan.outputs),
+            pair=self.pair,
+            seed=stream.seed,
+            samples=(stream.sample,),
+            path=f"{plan.name}/cells",
+        )
+        return pairs, StepUpdates(pulses=cell_pulses(self.nominal, hardware.pulse))
+
     @property
     def weight_range(self) -> float:
         """Between the ends of a cell, in its own units."""
@@ -86,6 +127,44 @@ class PulsedDevice:
         return 2 * reach if self.pair == "both" else reach
 
 
+def learning_device(
+    model: CompactModel,
+    nominal: ParameterSet,
+    *,
+    cell: OhmicCell,
+    read_v: float,
+    d2d: Mapping[str, float] | None,
+    pair: Pair,
+) -> LearningDevice:
+    """A device as cells that learn, whichever kind it is.
+
+    Args:
+        model: a pulse device or a compact model.
+        nominal: its parameter set.
+        cell: of the chip: what weights of a compact model span; where it is the default, all that
+            the device reaches.
+        read_v: the voltage at which conductances are meant [V].
+        d2d: standard deviation from cell to cell; None for that of the set.
+        pair: which cells of a pair pulses reach.
+
+    Raises:
+        InputError: cells of a compact model should differ, or cannot hold weights.
+    """
+    spread = dict(nominal.d2d if d2d is None else d2d)
+    if model.pulse is not None:
+        return PulsedDevice(model, nominal, spread, pair)
+    if any(spread.values()):
+        raise InputError(
+            f"cells of {model.name} that learn are all alike: which state has which conductance is"
+            " known of the set's numbers alone",
+            where="[device.d2d]",
+            value=", ".join(spread),
+            hint="leave it out, or take a pulse device",
+        )
+    range_s = None if cell == OhmicCell() else (cell.g_off_s, cell.g_on_s)
+    return DynamicDevice(CellDevice(model, nominal), read_v, range_s, pair)
+
+
 @dataclass(frozen=True, eq=False)
 class LayerInCells:
     """What the cells of one layer are, and who reads them.
@@ -96,16 +175,18 @@ class LayerInCells:
         tolerance: for `surrogate`: largest error of a tile's transfer (Frobenius, relative).
         managed: how reads are managed digitally; None for the chip's own converters.
         policy: what pulses reach where several arrays hold a layer (`LayerPlan.factors`).
+        update: who computes what pulses do.
     """
 
-    device: PulsedDevice
+    device: LearningDevice
     read: str
     tolerance: float
     managed: ReadRule | None = None
     policy: Policy = "all"
+    update: str = "step"
 
 
-def units(stages: Sequence[LinearStage], devices: Sequence[PulsedDevice]) -> list[float]:
+def units(stages: Sequence[LinearStage], devices: Sequence[LearningDevice]) -> list[float]:
     """The logical weight that a cell's weight of 1 stands for, layer by layer.
 
     It is 1, as the devices' publications have it, unless weights to start from do not fit.
@@ -118,7 +199,7 @@ def plan_in_situ(
     stages: Sequence[LinearStage],
     typical: Sequence[LinearStage],
     hardware: Hardware,
-    devices: Sequence[PulsedDevice],
+    devices: Sequence[LearningDevice],
     sample_inputs: Array,
     *,
     full_scale: float = 1.0,
@@ -189,16 +270,17 @@ def in_situ_network(
         zip(plans, stages, model.layers, cells, strict=True)
     ):
         device = own.device
-        pairs = draw_pairs(
-            device.model,
-            device.nominal,
-            device.sigma,
-            (plan.rows, plan.outputs),
-            pair=device.pair,
-            seed=stream.seed,
-            samples=(stream.sample,),
-            path=f"{plan.name}/cells",
-        )
+        pairs, updates = device.in_cells(hardware, plans, number, own.update, stream)
+        if isinstance(updates, DeviceUpdates):
+            check_double(dtype)
+        if own.managed and own.read != "ideal" and bent_cells(hardware) is not None:
+            raise InputError(
+                "what manages reads digitally takes currents to be in proportion to voltages, and"
+                " those of these cells are not",
+                where="[train.periphery]",
+                allowed='the chip\'s own converters, or read = "ideal"',
+                hint="leave [train.periphery] out",
+            )
         back = None
         if own.read != "ideal":
             back = BackwardPeriphery.of(hardware, plan, around.layout, [drawn[number]])
@@ -206,8 +288,8 @@ def in_situ_network(
             plan,
             around.layout,
             pairs,
-            _reads(hardware, model, number, own.read, own.tolerance, back, decks),
-            StepUpdates(pulses=cell_pulses(device.nominal, hardware.pulse)),
+            _reads(hardware, model, plan, number, own.read, own.tolerance, back, decks),
+            updates,
             unit=plan.weight_scale / device.weight_range,
             policy=own.policy,
             stream=stream,
@@ -231,12 +313,13 @@ def in_situ_network(
 def _reads(
     hardware: Hardware,
     model: NetworkModel,
+    plan: LayerPlan,
     number: int,
     read: str,
     tolerance: float,
     back: BackwardPeriphery | None,
     decks: int,
-) -> Reads | SpiceReads:
+) -> Reads | SimulatedReads:
     """Who computes the reads of one layer."""
     if read not in READS:
         raise InputError(
@@ -264,12 +347,39 @@ def _reads(
             value=f"{read}, with the periphery of {model.name}",
             allowed="a calibrated surrogate, or the exact model of a chip",
         )
-    forward = exact_reads(hardware, layout, sense, held)
-    exact = ExactReads(forward.wires, forward.forward, back.ends)
+    found = exact_reads(hardware, layout, sense, held)
+    wires, forward, backward = found.wires, found.forward, back.ends
     if read == "spice":
-        ends = exact.forward, exact.backward
-        return SpiceReads(exact.wires, *ends, find_ngspice(), jobs=min(layout.tiles, decks))
+        jobs, cells = min(layout.tiles, decks), cells_of(hardware)
+        return SpiceReads(wires, forward, backward, find_ngspice(), jobs=jobs, cells=cells)
+    if isinstance(found, DeviceExactReads):
+        bent = DeviceExactReads(found.cells, wires, forward, backward)
+        if read == "exact":
+            return VectorReads(bent, bent)
+        low_v, high_v = _driven_v(hardware, signed=plan.signed_input)
+        surrogate = DeviceSurrogateReads(
+            found.cells, wires, forward, backward, low_v=low_v, high_v=high_v, seed=number
+        )
+        return VectorReads(surrogate, bent)
+    exact = ExactReads(wires, forward, backward)
     return exact if read == "exact" else AnchoredReads(exact, tolerance, weights)
+
+
+def _driven_v(hardware: Hardware, *, signed: bool) -> tuple[float, float]:
+    """The least and the largest voltage of drivers, those of the backward phase among the latter.
+
+    What is drawn of a driver may be so many standard deviations off.
+    """
+
+    def most_v(driver: DriverSpec) -> float:
+        return driver.v_read_v * (1 + _SIGMAS * driver.sigma_gain) + off_v(driver)
+
+    def off_v(driver: DriverSpec) -> float:
+        return _SIGMAS * driver.sigma_offset_v
+
+    high_v = most_v(hardware.driver)
+    low_v = -high_v if signed else -off_v(hardware.driver)
+    return low_v, max(high_v, most_v(hardware.backward.driver))
 
 
 def chip_of(network: InSituNetwork, periphery: Sequence[LayerPeriphery]) -> Chip:
@@ -285,10 +395,12 @@ def chip_of(network: InSituNetwork, periphery: Sequence[LayerPeriphery]) -> Chip
         for layer in network.chain
     ]
     cells = cells_of_chip(plans, stacked)
-    return Chip(
-        network.hardware,
-        plans,
-        tuple(periphery),
-        tuple(tuple(layer) for layer in cells),
-        tuple(layer.array.weight()[0].double().numpy() for layer in network.chain),
+    return held_chip(
+        Chip(
+            network.hardware,
+            plans,
+            tuple(periphery),
+            tuple(tuple(layer) for layer in cells),
+            tuple(layer.array.weight()[0].double().numpy() for layer in network.chain),
+        )
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from compact_models.cell_device import CellDevice
 from compact_models.errors import InputError
 from cosim.devices.polarity import polarity
 from cosim.driven.writable import WritableArray
@@ -35,13 +36,15 @@ def writable_tile(chip: Chip, layer: int, tile: int) -> WritableArray:
     )
 
 
-def raising_sign(chip: Chip) -> int:
+def raising_sign(device: CellDevice | None) -> int:
     """The polarity, from word line to bit line, that raises a cell's conductance: 1 or -1.
+
+    Args:
+        device: what the cells are; None of resistors.
 
     Raises:
         InputError: cells are resistors, or neither does.
     """
-    device = chip.hardware.device
     if device is None:
         raise InputError(
             "the cells of this chip are resistors: no pulse moves them",

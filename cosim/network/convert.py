@@ -25,12 +25,13 @@ from cosim.budget.budget import Budget
 from cosim.network.build_in_situ import (
     READS,
     LayerInCells,
-    PulsedDevice,
     in_situ_network,
+    learning_device,
     plan_in_situ,
     units,
 )
 from cosim.network.in_situ import InSituNetwork
+from cosim.network.learning_device import LearningDevice
 from cosim.network.models import exact_model, ideal_model
 from cosim.network.module import CrossbarNetwork
 from cosim.network.run import NetworkModel
@@ -51,11 +52,12 @@ def convert(
     net: nn.Module,
     hardware: Hardware | None = None,
     *,
-    device: str | PulsedDevice | None = None,
+    device: str | LearningDevice | None = None,
     parameters: str | None = None,
     d2d: Mapping[str, float] | None = None,
     pair: Pair = "reference",
     read: str = "ideal",
+    update: str = "step",
     max_surrogate_error: float = 0.002,
     sample_inputs: torch.Tensor | None = None,
     full_scale: float = 1.0,
@@ -74,11 +76,14 @@ def convert(
         device: what the cells are, by name or whole; None for ohmic cells that are programmed
             after training.
         parameters: the device's parameter set, by name; None for its first.
-        d2d: standard deviation from cell to cell, by parameter; None for that of the set.
+        d2d: standard deviation from cell to cell, by parameter; None for that of the set. Of a
+            pulse device.
         pair: which cells of a pair pulses reach.
         read: who computes the arrays: ideal, surrogate, exact or spice; `surrogate` and `spice`
             need a device. Wires are in all but `ideal`; `spiceloop train` reads by `surrogate`
             where nothing is said.
+        update: for a device: who computes what pulses do: step, the law of a pulse device; table,
+            ode or spice for a compact model.
         max_surrogate_error: for `surrogate`: largest error of a tile's transfer, relative.
         sample_inputs: typical inputs [batch, in] within [-1, 1], which set the ranges of amplifiers
             and converters; None for numbers between 0 and 1. The chip has inputs in this range
@@ -143,8 +148,14 @@ def convert(
             )
         plans = plan_layers(stages, chip, inputs, full_scale=full_scale, factors=factors)
         return CrossbarNetwork(chip, plans, stages, _model(chip, plans, read, own))
-    cells = device if isinstance(device, PulsedDevice) else _device(device, parameters, d2d, pair)
-    chip = chip.model_copy(update={"cell": cells.cell})
+    if isinstance(device, str):
+        model, nominal = find_model(device), find_set(find_model(device), parameters)
+        cells = learning_device(
+            model, nominal, cell=chip.cell, read_v=chip.driver.v_read_v, d2d=d2d, pair=pair
+        )
+    else:
+        cells = device
+    chip = cells.chip(chip)
     typical = _as_they_may_become(stages, cells)
     plans = plan_in_situ(
         stages,
@@ -155,7 +166,7 @@ def convert(
         full_scale=full_scale,
         factors=factors,
     )
-    layer = LayerInCells(cells, read, max_surrogate_error, managed, pulses_reach)
+    layer = LayerInCells(cells, read, max_surrogate_error, managed, pulses_reach, update)
     network = in_situ_network(
         chip,
         plans,
@@ -170,14 +181,6 @@ def convert(
     if network.short:
         warnings.warn(network.short, RuntimeWarning, stacklevel=2)
     return network
-
-
-def _device(
-    name: str, parameters: str | None, d2d: Mapping[str, float] | None, pair: Pair
-) -> PulsedDevice:
-    model = find_model(name)
-    nominal = find_set(model, parameters)
-    return PulsedDevice(model, nominal, dict(nominal.d2d if d2d is None else d2d), pair)
 
 
 def _check_module(net: object) -> None:
@@ -222,7 +225,7 @@ def _inputs(
 
 
 def _as_they_may_become(
-    stages: Sequence[LinearStage], device: PulsedDevice
+    stages: Sequence[LinearStage], device: LearningDevice
 ) -> tuple[LinearStage, ...]:
     """Layers whose sums are nearly the largest that cells can make of the inputs.
 

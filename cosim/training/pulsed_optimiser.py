@@ -18,7 +18,9 @@ import torch
 from compact_models.errors import InputError
 from compact_models.variation import Stream
 from cosim.array.analog_array import Moved
+from cosim.array.failed import UpdateFailedError
 from cosim.array.parameter import AnalogParameter
+from cosim.ngspice import Outcome
 from cosim.pulses.spec import Kind
 from cosim.pulses.trains import LONGEST, UpdateRule, drawn_trains
 
@@ -131,6 +133,7 @@ class PulsedSGD(torch.optim.Optimizer):
 
         Raises:
             InputError: somebody has written into a weight in cells, or uses it in a loss directly.
+            UpdateFailedError: the pulses of an update could not be computed.
         """
         loss = None
         if closure is not None:
@@ -204,3 +207,5 @@ class PulsedSGD(torch.optim.Optimizer):
         self.counts.probabilities += sum(one.of for one in trains)
         for parameter in parameters:
             parameter.show()
+        if moved.outcome is not Outcome.OK:
+            raise UpdateFailedError(f"step {self.steps}: {moved.reason}")

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, cast
+from typing import Any, TypeGuard, cast
 
 import torch
 from torch import nn
@@ -17,6 +17,7 @@ from torch import nn
 from compact_models.variation import Stream
 from cosim.array.analog_array import AnalogArray
 from cosim.array.reads.anchored import AnchoredReads
+from cosim.array.reads.vectors import VectorReads
 from cosim.network.in_situ import InSituNetwork
 from cosim.network.run import code_full
 from cosim.network.spice_check import SpiceCheck, checked
@@ -93,7 +94,7 @@ class PulsedTraining:
         counted = _counted(chip)
         self._watched = self.anchors + counted
         for layer, spec in zip(chip.chain, self.layers, strict=True):
-            if isinstance(layer.array.each[0].reads, AnchoredReads):
+            if _watched(layer.array.each[0].reads):
                 limit = spec.max_surrogate_error
                 for one in errors:
                     if one.name.startswith(f"{layer.plan.name}.") and not one.used <= limit:
@@ -136,7 +137,12 @@ class PulsedTraining:
 def _counted(network: InSituNetwork) -> int:
     """How often tiles have been solved exactly since the network was made."""
     reads = [one.reads for layer in network.chain for one in layer.array.each]
-    return sum(one.anchors for one in reads if isinstance(one, AnchoredReads))
+    return sum(one.anchors for one in reads if _watched(one))
+
+
+def _watched(reads: object) -> TypeGuard[AnchoredReads | VectorReads]:
+    """Reads are those of a surrogate that is compared with an exact solution."""
+    return isinstance(reads, AnchoredReads | VectorReads) and reads.name == "surrogate"
 
 
 def tile_errors(network: InSituNetwork, x: torch.Tensor) -> list[ArrayError]:
@@ -161,7 +167,7 @@ def tile_errors(network: InSituNetwork, x: torch.Tensor) -> list[ArrayError]:
 def _errors(array: AnalogArray, drive_v: torch.Tensor) -> list[float]:
     """How far every tile of an array is off its exact solution; nothing without a surrogate."""
     reads, layout = array.reads, array.layout
-    if not isinstance(reads, AnchoredReads):
+    if not _watched(reads):
         return []
     lines_v = layout.split_rows(drive_v)
     tiles = layout.split_cells(array.conductance_s()).double()

@@ -54,7 +54,7 @@ def test_without_a_device_any_optimiser_of_torch_trains_through_the_chip() -> No
     ("how", "said"),
     [
         ({"device": "soft_bound"}, "soft_bounds"),
-        ({"device": "vteam"}, "not a pulse device"),
+        ({"device": "vteam"}, "table, ode, spice"),
         ({"device": "soft_bounds", "parameters": "rpu2"}, "rpu"),
         ({"device": "soft_bounds", "d2d": {"w": 0.1}}, "dw_min, w_max"),
         ({"read": "surrogate"}, "calibrated first"),

@@ -51,7 +51,7 @@ def test_the_list_names_every_model_with_its_sets_and_sources() -> None:
     assert models["vteam"]["states"] == ["w"]
     assert models["vteam"]["kind"] == "dynamic"
     sets = {one["name"]: one["source"] for one in models["vteam"]["parameter_sets"]}
-    assert set(sets) == {"sine", "pt_hf_ti"}
+    assert set(sets) == {"sine", "pt_hf_ti", "symmetric"}
     assert sets["pt_hf_ti"].endswith("(unconfirmed)")
     assert all(one["source"] for model in models.values() for one in model["parameter_sets"])
     text = spiceloop("device", "list").out

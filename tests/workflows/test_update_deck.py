@@ -93,7 +93,7 @@ def test_cells_end_where_the_equations_say(chip: Chip, tmp_path: Path, ngspice: 
     drawn = draw_pulses(PULSE, chip.plans, seed=4, sample=1)
     trains = trains_of((tmp_path / "deck" / "trains.csv").read_text(), "layer_0", tile)
     array = writable_tile(chip, 0, 1)
-    pulses = TrainPulses.of(PULSE, up_sign=raising_sign(chip), lines=drawn[0][1])
+    pulses = TrainPulses.of(PULSE, up_sign=raising_sign(chip.hardware.device), lines=drawn[0][1])
     after = run_ode(train_waveforms(array.at_rest(), train_slots(trains, 0), pulses))
     assert after.ok
     span = array.parameter_set.values["w_off"]  # from 0

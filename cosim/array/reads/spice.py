@@ -22,8 +22,8 @@ Array = NDArray[np.float64]
 
 
 @dataclass(frozen=True, eq=False)
-class SpiceRead:
-    """What ngspice says about a stack of tiles.
+class VectorsRead:
+    """What somebody says who reads vectors through a stack of tiles.
 
     Attributes:
         current_a: out of the sensed lines, [chip, tile, batch, line]; NaN where a simulation
@@ -68,7 +68,7 @@ class SpiceReads:
     def forget(self) -> None:
         """Nothing is kept."""
 
-    def read(self, conductance_s: torch.Tensor, drive_v: torch.Tensor) -> SpiceRead:
+    def read(self, conductance_s: torch.Tensor, drive_v: torch.Tensor) -> VectorsRead:
         """Currents out of the bit lines, [chip, tile, batch, col].
 
         Args:
@@ -80,7 +80,7 @@ class SpiceReads:
         """
         return self._read(conductance_s, drive_v, self.forward, "forward")
 
-    def read_transposed(self, conductance_s: torch.Tensor, drive_v: torch.Tensor) -> SpiceRead:
+    def read_transposed(self, conductance_s: torch.Tensor, drive_v: torch.Tensor) -> VectorsRead:
         """Currents out of the word lines, [chip, tile, batch, row].
 
         Args:
@@ -94,7 +94,7 @@ class SpiceReads:
 
     def _read(
         self, conductance_s: torch.Tensor, drive_v: torch.Tensor, ends: Ends, direction: Direction
-    ) -> SpiceRead:
+    ) -> VectorsRead:
         chips, tiles, rows, cols = conductance_s.shape
         driven, sensed = (rows, cols) if direction == "forward" else (cols, rows)
         batch = drive_v.shape[-2]
@@ -141,7 +141,7 @@ class SpiceReads:
         if worst is not None:
             note = f" ({reads[worst].note})" if reads[worst].note else ""
             reason = f"chip {worst // tiles}, tile {worst % tiles}: {reads[worst].reason}{note}"
-        return SpiceRead(
+        return VectorsRead(
             current.unflatten(0, (chips, tiles)).to(drive_v.dtype),
             reads[worst or 0].outcome,
             reason,

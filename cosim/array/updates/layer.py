@@ -119,7 +119,8 @@ def _tile(like: WritableArray, state: torch.Tensor) -> WritableArray:
     """A tile of cells with these states, [side, row, out]; bit lines are in turn plus and minus."""
     table = state.permute(1, 2, 0).flatten(1).numpy()
     rest = {k: np.full(table.shape, x) for k, x in like.parameter_set.initial.items()}
-    return like.after({**rest, like.memory: table})
+    own = replace(like, wires=like.wires.near_ends(*table.shape))
+    return own.after({**rest, like.memory: table})
 
 
 def _by_side(table: Array) -> torch.Tensor:

@@ -9,6 +9,7 @@ from typing import Any
 import torch
 
 import cosim.array.reads
+from cosim.array.reads.device_exact import DeviceExactReads
 from cosim.array.reads.exact import ExactReads
 from cosim.array.reads.surrogate import stacked_wires
 from cosim.ngspice import Ngspice
@@ -29,6 +30,8 @@ def fits(reader: type, case: Case) -> bool:
     asked = inspect.signature(reader).parameters
     if "cells" in asked:
         return case.cells is not None or asked["cells"].default is None
+    if "exact" in asked and asked["exact"].annotation == "DeviceExactReads":
+        return case.cells is not None
     return case.cells is None and ({"wires", "exact", "reads"} & asked.keys() != set() or case.bare)
 
 
@@ -50,6 +53,10 @@ def parts_of(case: Case, ngspice: Ngspice | None) -> dict[str, Any]:
         "seed": 1,
         "jobs": 2,
     }
+    if case.cells is not None:
+        bent = DeviceExactReads(case.cells, case.wires, case.forward, case.backward)
+        parts["exact: DeviceExactReads"] = bent
+        parts["reads: DeviceExactReads | DeviceSurrogateReads"] = bent
     if ngspice is not None:
         parts["ngspice"] = ngspice
     if case.cells is None:

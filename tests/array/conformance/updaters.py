@@ -12,10 +12,14 @@ import torch
 from numpy.typing import NDArray
 
 import cosim.array.updates
+from compact_models.cell_device import CellDevice
 from compact_models.library import find_model, find_set
+from cosim.array.device_cells import device_cells
+from cosim.array.device_pairs import DevicePairs
 from cosim.array.layout import TileLayout
 from cosim.array.paired_cells import Pair
 from cosim.array.pulse_pairs import PulsePairs
+from cosim.array.updates.device import DeviceUpdates
 from cosim.array.updates.layer import update_layer
 from cosim.driven.engines import Means
 from cosim.driven.train_pulses import TrainPulses
@@ -128,10 +132,18 @@ def updated(
         )  # fmt: skip
         # Up is a higher conductance and a lower state of VTEAM.
         return (begun - found.state) / RANGE, found.coincidences
+    if UPDATERS[name] is DeviceUpdates:
+        cells = DevicePairs(device_cells(CellDevice(MODEL, NUMBERS), 0.1), (3e-4, 4e-3), 0.01, pair)
+        w = cells.weights(state * RANGE)
+        begun = w.clone()
+        like = WritableArray(MODEL, NUMBERS, Wires(0.0, 0.0), {"w": np.zeros((1, 1))})
+        made = DeviceUpdates("table", layout, like, [[PULSES] * layout.tiles] * len(w), means)
+        moved = made.update(w, cells, trains, None, torch.zeros(w.shape, dtype=torch.int32))
+        return w - begun, moved.coincidences
     model = find_model("constant_step")
-    cells = PulsePairs(model, model.parameter_sets[0], pair=pair)
+    pairs = PulsePairs(model, model.parameter_sets[0], pair=pair)
     w = state - 0.5
     begun = w.clone()
     counts = torch.zeros(w.shape, dtype=torch.int32)
-    moved = UPDATERS[name]().update(w, cells, trains, None, counts)
+    moved = UPDATERS[name]().update(w, pairs, trains, None, counts)
     return w - begun, moved.coincidences

@@ -1,0 +1,104 @@
+"""Updates of cells that are compact models, as an array asks for them.
+
+Weights become states, states are moved by `update_layer` at one of its fidelities behind the wires
+and drivers of every tile, and states become weights again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+
+from compact_models.errors import InputError
+from compact_models.variation import Draw
+from cosim.array.analog_array import Moved
+from cosim.array.device_pairs import DevicePairs
+from cosim.array.layout import TileLayout
+from cosim.array.updates.layer import update_layer
+from cosim.driven.engines import Means
+from cosim.driven.train_pulses import TrainPulses
+from cosim.driven.writable import WritableArray
+from cosim.ngspice import Outcome
+from cosim.pulses.trains import PulseTrains, coincidence_counts
+
+_ADVICE = {
+    "table": 'take update = "ode", which follows a cell through a pulse',
+    "ode": 'take update = "spice", smaller pulses ([pulse]) or a smaller learning rate',
+    "spice": "take smaller pulses ([pulse]) or a smaller learning rate",
+}
+
+
+@dataclass(frozen=True, eq=False)
+class DeviceUpdates:
+    """Updates of one matrix; no noise from pulse to pulse.
+
+    Attributes:
+        name: the fidelity: table, ode or spice.
+        layout: how the matrix lies in tiles.
+        like: device, wires and drivers of all tiles.
+        pulses: what the lines of every tile carry, [chip][tile].
+        means: what the fidelity computes with.
+        layer: whose cells they are, for messages.
+    """
+
+    name: str
+    layout: TileLayout
+    like: WritableArray
+    pulses: Sequence[Sequence[TrainPulses]]
+    means: Means
+    layer: str = ""
+
+    def update(
+        self,
+        w: torch.Tensor,
+        cells: DevicePairs,
+        trains: Sequence[PulseTrains],
+        draw: Draw | None,
+        counts: torch.Tensor,
+    ) -> Moved:
+        """See `cosim.array.analog_array.Updates`.
+
+        Raises:
+            InputError: weights in single precision, in which small steps would be lost.
+        """
+        check_double(w.dtype)
+        before = cells.states(w)
+        found = update_layer(
+            self.name, before, self.layout, self.like, trains, self.pulses, self.means,
+            pair=cells.pair,
+        )  # fmt: skip
+        # A cell that has not moved keeps its weight to the last digit.
+        w.copy_(torch.where(found.state == before, w, cells.weights(found.state)))
+        for chip, own in enumerate(trains):
+            asked = coincidence_counts(own).abs().sum(0, dtype=counts.dtype)
+            for side in cells.sides:
+                counts[chip, side] += asked
+        reason = ""
+        if found.outcome is not Outcome.OK:
+            where = f"{self.layer}, " if self.layer else ""
+            reason = f"{where}{found.reason} ({found.outcome}); {_ADVICE[self.name]}"
+        return Moved(
+            found.coincidences,
+            found.pulses,
+            float(found.energy_j.sum()),
+            outcome=found.outcome,
+            reason=reason,
+        )
+
+
+def check_double(dtype: torch.dtype) -> None:
+    """Refuses weights in which small steps would be lost.
+
+    Raises:
+        InputError: they are not in double precision.
+    """
+    if dtype != torch.float64:
+        raise InputError(
+            "cells that are compact models are held in double precision: small steps would be lost",
+            where="dtype",
+            value=str(dtype),
+            allowed="torch.float64",
+            hint="model.double()",
+        )
