@@ -16,6 +16,7 @@ from compact_models.errors import InputError
 from cosim.calibration.periphery import BlockSweep
 from cosim.ngspice import RawPlot
 from netlists.chip import Chip
+from netlists.mapping import RAIL_SHARE
 
 Array = NDArray[np.float64]
 
@@ -215,18 +216,20 @@ def _check_reach(
             " smaller [cell] g_on_s, [driver] v_read_v, or fewer rows a tile",
         )
     clips = min(sides, key=lambda side: abs(side.furthest_v))
-    if worst.short > _SHORT:
+    reached_v = abs(clips.furthest_v)
+    follows = clips.of_line > _RAIL_MET  # to the end of the sweep: it has no rails there
+    if worst.short > _SHORT or (not follows and reached_v < RAIL_SHARE * v_rail_v):
         raise InputError(
-            f"its output clips at {worst.furthest_v:.3g} V where [tia] v_rail_v says"
+            f"its output clips at {reached_v:.3g} V where [tia] v_rail_v says"
             f" {v_rail_v:.3g} V: what the layer is planned for does not come out",
             where=where,
             value=f"off its line from {worst.at_a:.3g} A on",
-            allowed=f"currents from {-works:.3g} to {works:.3g} A, up to 0.6 v_rail_v",
-            hint=f"set [tia] v_rail_v = {abs(clips.furthest_v):.2g}, or give the amplifier more"
+            allowed=f"currents from {-works:.3g} to {works:.3g} A, which are outputs up to"
+            f" {RAIL_SHARE * v_rail_v:.3g} V, {RAIL_SHARE:g} of v_rail_v",
+            hint=f"set [tia] v_rail_v = {reached_v:.2g}, or give the amplifier more"
             " supply or a stronger output",
         )
-    reached_v = abs(clips.furthest_v)
-    if reached_v >= _RAIL_MET * v_rail_v or clips.of_line > _RAIL_MET:
+    if reached_v >= _RAIL_MET * v_rail_v or follows:
         return []
     return [
         f"{where}: its output clips at {reached_v:.3g} V where [tia] v_rail_v says"
