@@ -68,7 +68,7 @@ def wire_sweeps(
     cols: int,
     sense_ohm: Array,
     *,
-    cell: OhmicCell,
+    cell: OhmicCell | None = None,
     lowest: float,
     arrays: int,
     seed: int,
@@ -86,7 +86,7 @@ def wire_sweeps(
         rows: word lines.
         cols: bit lines.
         sense_ohm: resistance at each sense node, [col].
-        cell: what the cells are programmed between.
+        cell: what the cells are programmed between; None for those of the chip.
         lowest: the lowest input of the layer, -1 or 0, as a share of the read voltage.
         arrays: how many arrays.
         seed: the study's seed.
@@ -100,7 +100,7 @@ def wire_sweeps(
             share = rng.normal(0, rng.uniform(0.1, 0.5), (rows, cols // 2))
         else:
             share = rng.uniform(-1, 1, (rows, cols // 2))
-        conductance = differential(torch.from_numpy(share), cell).numpy()
+        conductance = differential(torch.from_numpy(share), cell or hardware.cell).numpy()
         v_read = hardware.driver.v_read_v
         vectors = np.concatenate(
             [v_read * np.eye(rows), v_read * rng.uniform(lowest, 1, (HELD_OUT_VECTORS, rows))]

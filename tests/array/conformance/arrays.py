@@ -125,3 +125,7 @@ KINDS: dict[str, Kind] = {
     "AnalogArray": Kind(one_in_state, one_drawn, _refreshes),
     **{f"Combined, {policy}": _sum(policy) for policy in POLICIES if policy != "refused"},
 }
+
+READ_ALIKE = {kind.in_state: name for name, kind in reversed(KINDS.items())}
+READ: dict[str, Kind] = {name: KINDS[name] for name in reversed(READ_ALIKE.values())}
+"""One of every kind that is read in its own way: policies of updates are none."""

@@ -22,12 +22,13 @@ from cosim.array.reads.exact import ExactReads
 from cosim.array.reads.ideal import IdealReads
 from cosim.array.surroundings import Ends, TileWires
 from cosim.pulses.trains import UpdateRule, pulse_trains
-from tests.array.conformance.arrays import KINDS, SIGMA, Kind
+from tests.array.conformance.arrays import KINDS, READ, SIGMA, Kind
 
 LAYOUT = TileLayout((0, 3, 7), (0, 2, 4, 5))
 ROW, OUT = TileLayout((0, 1), (0, 2, 3)), TileLayout((0, 3, 4), (0, 1))
 
 kinds = pytest.mark.parametrize("kind", KINDS.values(), ids=list(KINDS))
+kinds_read = pytest.mark.parametrize("kind", READ.values(), ids=list(READ))
 pairs = pytest.mark.parametrize("pair", ["reference", "both"])
 layouts = pytest.mark.parametrize("layout", [LAYOUT, ROW, OUT], ids=["tiles", "one row", "one out"])
 
@@ -64,7 +65,7 @@ def line_sums(one: Any, d: torch.Tensor) -> torch.Tensor:
     return sums
 
 
-@kinds
+@kinds_read
 @pairs
 @layouts
 def test_all_tiles_together_are_what_they_are_one_by_one(
@@ -94,7 +95,7 @@ def test_all_tiles_together_are_what_they_are_one_by_one(
     torch.testing.assert_close(backward * one.weight_per_s, d @ one.weight().mT)
 
 
-@kinds
+@kinds_read
 def test_without_wires_how_a_matrix_is_cut_changes_nothing(kind: Kind) -> None:
     whole = TileLayout((0, 7), (0, 5))
     drive, d = volts(2, 3, 7), volts(2, 3, 5)
@@ -105,7 +106,7 @@ def test_without_wires_how_a_matrix_is_cut_changes_nothing(kind: Kind) -> None:
     torch.testing.assert_close(line_sums(cut, d), line_sums(one, d), rtol=1e-11, atol=0)
 
 
-@kinds
+@kinds_read
 def test_many_chips_are_what_each_of_them_is_alone(kind: Kind) -> None:
     how = reads(LAYOUT, 8.0)
     many = kind.drawn(LAYOUT, how, chips=3)
@@ -120,7 +121,7 @@ def test_many_chips_are_what_each_of_them_is_alone(kind: Kind) -> None:
         assert torch.equal(alone.read_transposed(back[here])[0], backward[chip])
 
 
-@kinds
+@kinds_read
 @pytest.mark.parametrize(("pair", "offsets"), [("reference", True), ("both", False)])
 def test_a_surrogate_on_its_way_stays_within_its_tolerance_of_exact(
     kind: Kind, pair: Pair, offsets: bool
@@ -230,7 +231,7 @@ def test_programming_says_what_cells_are_short_of(kind: Kind, pair: Pair) -> Non
     assert all(own.floored > 0 for own in getattr(one.cells, "parts", [one.cells]))
 
 
-@kinds
+@kinds_read
 def test_its_state_is_its_cells_and_nothing_else(kind: Kind) -> None:
     how = reads(LAYOUT, 8.0)
     one, other = kind.drawn(LAYOUT, how), kind.drawn(LAYOUT, how)
@@ -252,7 +253,7 @@ def test_its_state_is_its_cells_and_nothing_else(kind: Kind) -> None:
     )
 
 
-@kinds
+@kinds_read
 def test_a_second_one_like_it_has_devices_of_its_own(kind: Kind) -> None:
     how = reads(LAYOUT, 8.0)
     one = kind.drawn(LAYOUT, how)

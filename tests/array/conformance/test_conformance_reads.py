@@ -26,7 +26,7 @@ from cosim.ngspice import Deck, Ngspice, Outcome, run_deck
 from netlists.array import ReadArray
 from netlists.crossbar import Crossbar
 from netlists.wires import Wires
-from tests.array.conformance.arrays import KINDS
+from tests.array.conformance.arrays import READ
 from tests.array.conformance.cases import DEVICES, INNER, MANY, OHMIC, Case, of_device
 from tests.array.conformance.found import made
 from tests.array.conformance.readers import (
@@ -122,7 +122,7 @@ def by_tiles(name: str, case: Case) -> tuple[Currents, float]:
 
 def by_array(kind: str, name: str, case: Case, ngspice: Ngspice) -> tuple[Currents, float]:
     """The same of an array, which takes transfers to go with the cells between computations."""
-    one = KINDS[kind].in_state(case, lambda of: made(READERS[name], parts_of(of, ngspice)))
+    one = READ[kind].in_state(case, lambda of: made(READERS[name], parts_of(of, ngspice)))
     found = held_to(
         lambda: currents(one, case), lambda: TOLERANCE if _moves(READERS[name]) else 0.0
     )
@@ -149,7 +149,7 @@ def readings(case: Case, ngspice: Ngspice) -> dict[str, tuple[Currents, float]]:
         if case.layout is not None and hasattr(reader, "forget"):
             if name == REFERENCE and case.g.numel() > _FEW:
                 continue
-            for kind, how in KINDS.items():
+            for kind, how in READ.items():
                 if how.arrays == case.layout.arrays:
                     found[f"{kind} by {name}"] = by_array(kind, name, case, ngspice)
     return found
