@@ -38,7 +38,7 @@ measuring the table; ngspice takes 200 steps a slot.
 _MOST, _CONTROL, _FASTER = 0.10, 3.0, 50.0
 _SHAPE = (16, 8)
 _UPDATES = 20
-_BALANCED = {"v_on": -0.5, "v_off": 0.5, "k_on": -0.2, "k_off": 0.125, "r_on": 500.0, "r_off": 1e4}
+BALANCED = {"v_on": -0.5, "v_off": 0.5, "k_on": -0.2, "k_off": 0.125, "r_on": 500.0, "r_off": 1e4}
 
 
 @dataclass(frozen=True)
@@ -64,7 +64,7 @@ def case(device: str, shape: tuple[int, int] = _SHAPE, updates: int = _UPDATES) 
     if device == "vteam":
         numbers = find_set(model, "sine")
         numbers = replace(
-            numbers, name="balanced", amplitude_v=1.0, values={**numbers.values, **_BALANCED}
+            numbers, name="balanced", amplitude_v=1.0, values={**numbers.values, **BALANCED}
         )
         up, down = Pulse(-0.72, 1e-9, 5e-11, 5e-11), Pulse(0.75, 1e-9, 5e-11, 5e-11)
         low, high = 0.3, 0.7

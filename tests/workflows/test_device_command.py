@@ -102,7 +102,7 @@ def test_a_set_is_shown_with_bounds_and_meanings() -> None:
     r_on = {one["name"]: one for one in found["parameters"]}["r_on"]
     assert (r_on["value"], r_on["unit"], r_on["allowed"]) == (100.0, "ohm", "> 0 ohm")
     assert r_on["about"] == "resistance at w_on"
-    assert found["other_sets"] == ["sine"]
+    assert found["other_sets"] == ["sine", "symmetric"]
     text = spiceloop("device", "show", "vteam").out
     names_all(text, "sine: the paper's", "0 to 3e-09", "resistance at w_on", "other sets: pt_hf_ti")
     assert "any" in spiceloop("device", "show", "pcm").out  # the age of a cell has no bounds
