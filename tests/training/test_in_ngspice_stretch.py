@@ -9,9 +9,9 @@ from benchmarks.in_ngspice_stretch import case, rms, stretch
 pytestmark = [pytest.mark.ngspice, pytest.mark.slow, pytest.mark.usefixtures("ngspice")]
 
 
-@pytest.mark.parametrize("device", ["vteam", "stanford"])
-def test_a_stretch_on_digits_moves_the_cells_as_in_ngspice(device: str) -> None:
-    given, steps = case(device), 5
+def test_a_stretch_on_digits_moves_the_cells_as_in_ngspice() -> None:
+    # Of VTEAM; what Stanford's is like the benchmark says.
+    given, steps = case("vteam"), 5
     known = stretch(given, "spice", "spice", steps)
     ours = stretch(given, "surrogate", "table", steps)
     control = stretch(given, "ideal", "constant", steps)
