@@ -25,6 +25,7 @@ from compact_models.variation import Draw, Stream
 from cosim.array.analog_array import AnalogArray, Moved, Probe
 from cosim.array.paired_cells import Pair, PairedCells
 from cosim.array.surroundings import TileTransfer
+from cosim.ngspice import Outcome
 from cosim.pulses.trains import PulseTrains
 
 Policy = Literal["refused", "all", "in turn"]
@@ -250,10 +251,13 @@ class Combined(nn.Module):
         ]
         self.turn += 1
         energies = [one.energy_j for one in parts if one.energy_j is not None]
+        failed = next((one for one in parts if one.outcome is not Outcome.OK), parts[0])
         return Moved(
             sum(one.coincidences for one in parts),
             sum(one.pulses for one in parts),
             sum(energies) if len(energies) == len(parts) else None,
+            outcome=failed.outcome,
+            reason=failed.reason,
         )
 
     def program(self, weight: torch.Tensor) -> torch.Tensor:

@@ -7,9 +7,11 @@ import torch
 
 from compact_models.errors import InputError
 from compact_models.variation import Stream
+from cosim.array.analog_array import Moved
 from cosim.array.combined import Combined
 from cosim.array.layout import TileLayout
 from cosim.array.reads.ideal import IdealReads
+from cosim.ngspice import Outcome
 from cosim.pulses.trains import UpdateRule, pulse_trains
 from tests.array.conformance.arrays import one_drawn
 
@@ -88,3 +90,11 @@ def test_a_siemens_is_one_weight_in_all_arrays() -> None:
     other.unit = 2.0
     with pytest.raises(InputError, match="another weight in one array"):
         Combined([one, other], [1.0, 1.0])
+
+
+def test_an_update_that_one_array_could_not_do_did_not_end_well() -> None:
+    parts = arrays()
+    stopped = Moved(0, 0, outcome=Outcome.NO_CONVERGENCE, reason="update 3: no voltages")
+    parts[1].update = lambda *_given: stopped
+    moved = Combined(parts, [1.0, 1.0, 1.0], updates="all").update(trains_of(5, 3), None)
+    assert (moved.outcome, moved.reason) == (stopped.outcome, stopped.reason)
