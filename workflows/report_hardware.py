@@ -208,7 +208,5 @@ def _segments(ohm: float | NDArray[np.float64]) -> str:
     """Of equal segments, or the range of those that differ."""
     if isinstance(ohm, float):
         return quantity(ohm, "Ω")
-    mean = quantity(float(ohm.mean()), "Ω")
-    return (
-        f"{quantity_range(float(ohm.min()), float(ohm.max()), 'Ω')}, {mean} in the mean, a file's"
-    )
+    between, mean = quantity_range(float(ohm.min()), float(ohm.max()), "Ω"), float(ohm.mean())
+    return f"{between}, {quantity(mean, 'Ω')} in the mean, from a file"

@@ -102,7 +102,7 @@ def test_the_report_says_where_the_wires_are_from(road: Path, tmp_path: Path) ->
         done = spiceloop(*words)
         assert done.code == 0, done.err
     text = (run / "report" / "index.html").read_text()
-    assert "100 to 570 ohm, 335 in the mean, from a file" in text
+    assert "100 to 570 Ω, 335 Ω in the mean, from a file" in text
 
 
 @pytest.mark.ngspice
