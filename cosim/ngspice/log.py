@@ -55,8 +55,11 @@ _NOISE = re.compile(r"^\s*(?:Note:|Simulation interrupted|Circuit:|Error: there 
 
 _LONGEST, _KEPT = 400, 180  # characters of a message, and of each of its ends if it is longer
 
-# "in line no. 6 from file ./my.cir": the lines of an included file as it stands.
-_FROM_FILE = re.compile(r"\s*/?\s*in line no\. (\d+) from file (?:\./)?(\S+)", re.IGNORECASE)
+# "in line no. 6 from file ./my.cir": the lines of an included file as it stands. Some versions
+# write the name with the quotation marks that it has in the deck, or with one of them.
+_FROM_FILE = re.compile(
+    r"\s*/?\s*in line no\. (\d+) from file \"?(?:\./)?([^\s\"]+)\"?", re.IGNORECASE
+)
 _SECTION = re.compile(r"^\s*\.endl\b", re.IGNORECASE | re.MULTILINE)
 _UNDEFINED = re.compile(r"undefined parameter \[([^\]\s]+)\]", re.IGNORECASE)
 _LINE_NUMBER = re.compile(r"\bline (?:no\.? )?(\d+)", re.IGNORECASE)

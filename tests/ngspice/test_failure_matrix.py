@@ -10,6 +10,7 @@ from typing import NamedTuple
 import pytest
 
 from cosim.ngspice import Deck, Ngspice, Outcome, SimulationFailedError, run_deck
+from cosim.ngspice.log import first_error
 
 pytestmark = pytest.mark.ngspice
 
@@ -198,3 +199,11 @@ def test_the_decks_of_failed_runs_are_kept_where_the_user_asks(
     good = run_deck(deck(DIVIDER + ".op\n"), ngspice, timeout_s=30)
     assert (good.ok, good.kept) == (True, "")
     assert len(list((tmp_path / "failed").iterdir())) == 2
+
+
+@pytest.mark.parametrize("name", ["./own.cir", "own.cir", '"own.cir', '"own.cir"'])
+def test_the_line_of_a_file_is_told_however_a_version_writes_its_name(name: str) -> None:
+    log = f"Error: unknown subckt: xa.xin a 0 nosuch\n    in line no. 6 from file {name}\n"
+    files = {"own.cir": "1\n2\n3\n4\n5\nXin p q nosuch\n"}
+    said = first_error(log, '* t\n.include "own.cir"\n', files)
+    assert said.endswith("nosuch (line 6 of own.cir: Xin p q nosuch)")
