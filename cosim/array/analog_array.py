@@ -206,6 +206,7 @@ class AnalogArray(nn.Module):
         self.version = 0
         self.register_buffer("w", torch.zeros(chips, 2, layout.rows, layout.outs, dtype=dtype))
         self.register_buffer("steps", torch.zeros(self.w.shape, dtype=torch.int32))
+        self._written = self.w._version
         self._forward: tuple[int, TileTransfer] | None = None
         self._backward: tuple[int, TileTransfer] | None = None
         self._rests: bool | None = None  # not known
@@ -239,6 +240,7 @@ class AnalogArray(nn.Module):
 
     def transfer(self) -> TileTransfer:
         """From word lines to bit lines [chip, tile, row, col], of the state as it is."""
+        self._notice()
         kept = self._forward
         if kept is None or kept[0] != self.version:
             with torch.no_grad():
@@ -253,6 +255,7 @@ class AnalogArray(nn.Module):
 
     def transposed(self) -> TileTransfer:
         """From bit lines to word lines [chip, tile, col, row], of the state as it is."""
+        self._notice()
         kept = self._backward
         if kept is None or kept[0] != self.version:
             with torch.no_grad():
@@ -346,6 +349,7 @@ class AnalogArray(nn.Module):
         return current + blocks.held_a.at(blocks.now_s)
 
     def _blocks(self, kept: PairMatrix, *, turned: bool) -> Blocks:
+        self._notice()
         found = kept.blocks_moved_to(self.w, turned=turned)
         if found is None:
             self._compute(kept, turned=turned)
@@ -365,6 +369,7 @@ class AnalogArray(nn.Module):
     @property
     def _minus_rests(self) -> bool:
         """Minus cells stand at a weight of 0, wherever plus cells go."""
+        self._notice()
         if self._rests is None:
             self._rests = len(self.cells.moving) == 1 and not bool(self.w[:, 1].any())
         return self._rests
@@ -386,6 +391,7 @@ class AnalogArray(nn.Module):
         return self.reads
 
     def _matrix(self, kept: PairMatrix, *, turned: bool) -> torch.Tensor:
+        self._notice()
         with torch.no_grad():
             near = kept.moved_to(self.w)
             if near is None:
@@ -470,9 +476,16 @@ class AnalogArray(nn.Module):
         self._changed(moved.rows)
         return moved
 
+    def _notice(self) -> None:
+        """Sees what torch has written into the state past `update` and `program`."""
+        if self.w._version != self._written:
+            self._rests = None
+            self._changed(None)
+
     def _changed(self, rows: Sequence[NDArray[np.bool_]] | None) -> None:
         """Cells have moved: on these word lines of every chip; None for anywhere."""
         self.version += 1
+        self._written = self.w._version
         for one in self._matrices:
             one.touched(rows)
 
@@ -537,7 +550,7 @@ class AnalogArray(nn.Module):
         _check_precision(fn(self.w[:0]).dtype)  # before anything has changed
         super()._apply(fn, recurse)  # type: ignore[no-untyped-call]  # torch
         self.forget()
-        self.version += 1
+        self._changed(None)
         return self
 
     def _load_from_state_dict(self, *given: Any) -> None:

@@ -274,3 +274,26 @@ def test_a_second_one_like_it_has_devices_of_its_own(kind: Kind) -> None:
     other.program(one.weight())
     torch.testing.assert_close(other.read(drive), read, rtol=0.2, atol=float(read.abs().max()) / 9)
     assert torch.equal(one.read(drive), read)
+
+
+@kinds_read
+def test_what_torch_writes_past_the_array_is_read(kind: Kind) -> None:
+    """The state is a buffer that anyone can write to: no read may go on with what was kept."""
+    one, other = (kind.drawn(LAYOUT, reads(LAYOUT, 8.0)) for _ in range(2))
+    drive, d = volts(2, 3, LAYOUT.rows), volts(2, 3, LAYOUT.outs)
+
+    def read(of: Any) -> list[torch.Tensor]:
+        return [
+            pair_sums(of, drive), line_sums(of, d), of.matrix(), of.matrix_transposed(),
+            of.read_blocks(drive), of.read_blocks_transposed(d), of.weight(),
+        ]  # fmt: skip
+
+    read(one)
+    version = one.version
+    for written, programmed in zip(one.each, other.each, strict=True):
+        with torch.no_grad():
+            written.w.copy_(programmed.w + 0.05)
+        programmed.load_state_dict(written.state_dict())
+    for found, wanted in zip(read(one), read(other), strict=True):
+        torch.testing.assert_close(found, wanted, rtol=1e-9, atol=1e-18)
+    assert one.version > version
