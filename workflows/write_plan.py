@@ -58,7 +58,7 @@ class WritePlan:
 
 
 def plan_writing(config: Config, report: Report | None = None) -> WritePlan:
-    """What `[write]` asks for, with the update surrogate: some 20 s for `stanford`, the first time.
+    """What `[write]` asks for, with the update surrogate: some 50 s for `stanford`, the first time.
 
     Raises:
         InputError: as `check_writing`; or pulses of one sign move nothing, or do the opposite.
