@@ -31,7 +31,8 @@ from cosim.array.updates.step import StepUpdates
 from cosim.network.chip_cells import cells_of_chip
 from cosim.network.dynamic_device import DynamicDevice
 from cosim.network.held_chip import cells_of, held_chip
-from cosim.network.in_situ import InSituLayer, InSituNetwork
+from cosim.network.in_situ import InSituNetwork
+from cosim.network.in_situ_layer import InSituLayer
 from cosim.network.learning_device import LearningDevice, check_update
 from cosim.network.models import bent_cells, exact_reads
 from cosim.network.run import NetworkModel

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from cosim.network.in_situ import InSituLayer
+from cosim.network.in_situ_layer import InSituLayer
 from cosim.training.pulsed_sgd_spec import PulsedSgdSpec
 
 Array = NDArray[np.float64]

@@ -18,7 +18,8 @@ from cosim.array.paired_cells import Pair
 from cosim.array.pulse_pairs import draw_pairs, referenced_cell
 from cosim.array.reads.ideal import IdealReads
 from cosim.array.updates.step import StepUpdates
-from cosim.network.in_situ import InSituLayer, InSituNetwork
+from cosim.network.in_situ import InSituNetwork
+from cosim.network.in_situ_layer import InSituLayer
 from cosim.periphery.ideal import IdealPeriphery
 from cosim.periphery.managed import ReadRule
 from netlists.adcs.quantiser import AdcSpec
