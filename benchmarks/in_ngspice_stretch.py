@@ -14,9 +14,9 @@ from benchmarks.update_movement import BALANCED
 from compact_models.cell_device import CellDevice
 from compact_models.library import find_model, find_set
 from compact_models.variation import Draw, Stream
-from cosim.array.analog_array import Moved
 from cosim.array.device_pairs import DevicePairs
 from cosim.array.one_pulse import OneStep
+from cosim.array.protocols import Moved
 from cosim.network.convert import convert
 from cosim.network.dynamic_device import DynamicDevice
 from cosim.network.in_situ import InSituNetwork
@@ -124,7 +124,7 @@ class ConstantSteps:
         draw: Draw | None,
         counts: torch.Tensor,
     ) -> Moved:
-        """See `cosim.array.analog_array.Updates`."""
+        """See `cosim.array.protocols.Updates`."""
         (own,) = trains
         asked = coincidence_counts(own).sum(0).to(w)
         change = torch.where(asked > 0, self.step.up, -self.step.down) * asked

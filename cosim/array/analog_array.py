@@ -12,7 +12,7 @@ import copy
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Any, Protocol, Self, TypeVar, runtime_checkable
+from typing import Any, Self
 
 import numpy as np
 import torch
@@ -25,116 +25,11 @@ from cosim.array.failed import ReadFailedError
 from cosim.array.layout import TileLayout
 from cosim.array.matrix import Blocks, PairMatrix
 from cosim.array.paired_cells import PairedCells
+from cosim.array.protocols import Moved, Reads, SimulatedReads, Updates
 from cosim.array.reads.spice import VectorsRead
 from cosim.array.surroundings import TileTransfer
 from cosim.ngspice import Outcome
 from cosim.pulses.trains import PulseTrains
-
-
-class Reads(Protocol):
-    """Who computes reads of ohmic tiles: a file in `cosim.array.reads`."""
-
-    @property
-    def name(self) -> str:
-        """The fidelity."""
-        ...
-
-    @property
-    def moved_tolerance(self) -> float:
-        """By how much a transfer may be off because cells have moved since (Frobenius)."""
-        ...
-
-    def forget(self) -> None:
-        """Drops what was learnt from reads so far."""
-        ...
-
-    def transfer(self, conductance_s: torch.Tensor) -> TileTransfer:
-        """From word lines to bit lines, for [chip, tile, row, col]."""
-        ...
-
-    def transposed(self, conductance_s: torch.Tensor) -> TileTransfer:
-        """From bit lines to word lines, [chip, tile, col, row]."""
-        ...
-
-
-_Cells = TypeVar("_Cells", contravariant=True)
-
-
-class Updates(Protocol[_Cells]):
-    """Who computes updates: a file in `cosim.array.updates`."""
-
-    @property
-    def name(self) -> str:
-        """The fidelity."""
-        ...
-
-    def update(
-        self,
-        w: torch.Tensor,
-        cells: _Cells,
-        trains: Sequence[PulseTrains],
-        draw: Draw | None,
-        counts: torch.Tensor,
-    ) -> Moved:
-        """Moves weights in place.
-
-        Args:
-            w: of the cells, [chip, side, row, out].
-            cells: what they are.
-            trains: of each chip.
-            draw: where the noise is drawn from; None for the mean device.
-            counts: steps that every cell was asked for, int32, likewise; these are added.
-        """
-        ...
-
-
-@runtime_checkable
-class SimulatedReads(Protocol):
-    """Who reads vectors and knows no transfer: a simulator, or cells that bend."""
-
-    @property
-    def name(self) -> str:
-        """The fidelity."""
-        ...
-
-    @property
-    def moved_tolerance(self) -> float:
-        """See `Reads`."""
-        ...
-
-    def forget(self) -> None:
-        """See `Reads`."""
-        ...
-
-    def read(self, conductance_s: torch.Tensor, drive_v: torch.Tensor) -> VectorsRead:
-        """Currents out of the bit lines of tiles [chip, tile, row, col]."""
-        ...
-
-    def read_transposed(self, conductance_s: torch.Tensor, drive_v: torch.Tensor) -> VectorsRead:
-        """Currents out of their word lines."""
-        ...
-
-
-@dataclass(frozen=True)
-class Moved:
-    """What an update did, for all chips.
-
-    Attributes:
-        coincidences: steps that cells were asked for.
-        pulses: pulses on lines.
-        energy_j: what cells have turned into heat [J]; None where it is not known.
-        rows: word lines of every chip whose cells may have moved, [row] each; None for all.
-        outcome: `ok`, or how the first update of the batch ended that did not end well; cells are
-            as those before it left them.
-        reason: which it was, why, and what to do.
-    """
-
-    coincidences: int
-    pulses: int
-    energy_j: float | None = None
-    rows: tuple[NDArray[np.bool_], ...] | None = None
-    outcome: Outcome = Outcome.OK
-    reason: str = ""
 
 
 @dataclass(frozen=True, eq=False)
@@ -200,6 +95,7 @@ class AnalogArray(nn.Module):
         self.cells = cells
         self.reads = reads
         self._simulated = reads if isinstance(reads, SimulatedReads) else None
+        self._conductance_only = not isinstance(reads, SimulatedReads) and reads.conductance_only
         self.updates = updates
         self.unit = unit
         self.chips = chips
@@ -288,7 +184,7 @@ class AnalogArray(nn.Module):
             drive_v: the voltages.
             times: what currents are multiplied by.
         """
-        if self.reads.name != "ideal":
+        if not self._conductance_only:
             return _product(drive_v, self._matrix(self._matrices[0], turned=False), times)
         scale = times * self.cells.slope_s
         current = _product(drive_v, self.w[:, 0], scale)
@@ -296,7 +192,7 @@ class AnalogArray(nn.Module):
 
     def line_current_a(self, drive_v: torch.Tensor, *, times: float = 1.0) -> torch.Tensor:
         """Currents of word lines, [chip, batch, row], for voltages of pairs [chip, batch, out]."""
-        if self.reads.name != "ideal":
+        if not self._conductance_only:
             return _product(drive_v, self._matrix(self._matrices[1], turned=True).mT, times)
         scale = times * self.cells.slope_s
         current = _product(drive_v, self.w[:, 0].mT, scale)

@@ -22,8 +22,9 @@ from torch import nn
 
 from compact_models.errors import InputError
 from compact_models.variation import Draw, Stream
-from cosim.array.analog_array import AnalogArray, Moved, Probe
+from cosim.array.analog_array import AnalogArray, Probe
 from cosim.array.paired_cells import Pair, PairedCells
+from cosim.array.protocols import Moved
 from cosim.array.surroundings import TileTransfer
 from cosim.ngspice import Outcome
 from cosim.pulses.trains import PulseTrains

@@ -14,10 +14,10 @@ from compact_models.errors import InputError, closest
 from compact_models.model import CompactModel, ParameterSet
 from compact_models.ohmic import OhmicCell, ReferencedCell
 from compact_models.variation import Stream
-from cosim.array.analog_array import Reads, SimulatedReads
 from cosim.array.cell_pulses import cell_pulses
 from cosim.array.combined import Policy
 from cosim.array.paired_cells import Pair
+from cosim.array.protocols import Reads, SimulatedReads
 from cosim.array.pulse_pairs import PulsePairs, check_pulse_device, draw_pairs, referenced_cell
 from cosim.array.reads.anchored import AnchoredReads
 from cosim.array.reads.device_exact import DeviceExactReads

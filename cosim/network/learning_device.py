@@ -8,8 +8,8 @@ from typing import Any, Protocol
 from compact_models.errors import InputError, closest
 from compact_models.ohmic import ReferencedCell
 from compact_models.variation import Stream
-from cosim.array.analog_array import Updates
 from cosim.array.paired_cells import Pair, PairedCells
+from cosim.array.protocols import Updates
 from netlists.hardware import Hardware
 from netlists.tiles import LayerPlan
 from netlists.update.spec import PulseSpec

@@ -9,10 +9,11 @@ from typing import Any
 import torch
 
 from compact_models.variation import Stream
-from cosim.array.analog_array import AnalogArray, Reads, SimulatedReads, Updates
+from cosim.array.analog_array import AnalogArray
 from cosim.array.combined import Combined, Policy, WeightArray
 from cosim.array.layout import TileLayout
 from cosim.array.paired_cells import PairedCells
+from cosim.array.protocols import Reads, SimulatedReads, Updates
 from cosim.array.reads.anchored import AnchoredReads
 from cosim.array.reads.exact import ExactReads
 from cosim.array.reads.ideal import IdealReads

@@ -17,9 +17,9 @@ import torch
 
 from compact_models.errors import InputError
 from compact_models.variation import Stream
-from cosim.array.analog_array import Moved
 from cosim.array.failed import UpdateFailedError
 from cosim.array.parameter import AnalogParameter
+from cosim.array.protocols import Moved
 from cosim.ngspice import Outcome
 from cosim.pulses.spec import Kind
 from cosim.pulses.trains import LONGEST, UpdateRule, drawn_trains

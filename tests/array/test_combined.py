@@ -7,9 +7,9 @@ import torch
 
 from compact_models.errors import InputError
 from compact_models.variation import Stream
-from cosim.array.analog_array import Moved
 from cosim.array.combined import Combined
 from cosim.array.layout import TileLayout
+from cosim.array.protocols import Moved
 from cosim.array.reads.ideal import IdealReads
 from cosim.ngspice import Outcome
 from cosim.pulses.trains import UpdateRule, pulse_trains

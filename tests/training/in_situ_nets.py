@@ -12,9 +12,10 @@ from torch import nn
 
 from compact_models.library import find_model
 from compact_models.variation import Stream
-from cosim.array.analog_array import AnalogArray, Reads
+from cosim.array.analog_array import AnalogArray
 from cosim.array.layout import TileLayout
 from cosim.array.paired_cells import Pair
+from cosim.array.protocols import Reads
 from cosim.array.pulse_pairs import draw_pairs, referenced_cell
 from cosim.array.reads.ideal import IdealReads
 from cosim.array.updates.step import StepUpdates

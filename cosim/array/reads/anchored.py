@@ -32,13 +32,14 @@ class AnchoredReads:
     tolerance: float
     weights: tuple[float, float, float, float] = THEORY
     name: str = "surrogate"
+    conductance_only: bool = False
     _forward: dict[tuple[int, int], AnchoredTile] = field(default_factory=dict, repr=False)
     _backward: dict[tuple[int, int], AnchoredTile] = field(default_factory=dict, repr=False)
     _before: int = field(default=0, repr=False)
 
     @property
     def moved_tolerance(self) -> float:
-        """See `cosim.array.analog_array.Reads`."""
+        """See `cosim.array.protocols.Reads`."""
         return 0.5 * self.tolerance
 
     @property

@@ -25,6 +25,7 @@ class ExactReads:
     backward: Ends
     name: str = "exact"
     moved_tolerance: float = 0.0
+    conductance_only: bool = False
 
     def forget(self) -> None:
         """Nothing is kept."""

@@ -15,6 +15,7 @@ class IdealReads:
 
     name: str = "ideal"
     moved_tolerance: float = 0.0
+    conductance_only: bool = True
 
     def forget(self) -> None:
         """Nothing is kept."""

@@ -13,9 +13,9 @@ import torch
 
 from compact_models.errors import InputError
 from compact_models.variation import Draw
-from cosim.array.analog_array import Moved
 from cosim.array.device_pairs import DevicePairs
 from cosim.array.layout import TileLayout
+from cosim.array.protocols import Moved
 from cosim.array.updates.layer import update_layer
 from cosim.driven.engines import Means
 from cosim.driven.train_pulses import TrainPulses
@@ -58,7 +58,7 @@ class DeviceUpdates:
         draw: Draw | None,
         counts: torch.Tensor,
     ) -> Moved:
-        """See `cosim.array.analog_array.Updates`.
+        """See `cosim.array.protocols.Updates`.
 
         Raises:
             InputError: weights in single precision, in which small steps would be lost.

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from compact_models.errors import InputError
 from compact_models.variation import Draw
-from cosim.array.analog_array import Moved
+from cosim.array.protocols import Moved
 from cosim.array.pulse_pairs import PulsePairs
 from cosim.pulses.cells import PulseCells, pulse_cells
 from cosim.pulses.total_energy import (
@@ -52,7 +52,7 @@ class StepUpdates:
         draw: Draw | None,
         counts: torch.Tensor,
     ) -> Moved:
-        """See `cosim.array.analog_array.Updates`."""
+        """See `cosim.array.protocols.Updates`."""
         coincidences = pulses = 0
         energy_j = None if self.pulses is None else 0.0
         for chip, own in enumerate(trains):

@@ -12,10 +12,11 @@ import numpy as np
 import torch
 
 from compact_models.library import find_model
-from cosim.array.analog_array import AnalogArray, Reads
+from cosim.array.analog_array import AnalogArray
 from cosim.array.combined import POLICIES, Combined, Policy
 from cosim.array.layout import TileLayout
 from cosim.array.paired_cells import Pair
+from cosim.array.protocols import Reads
 from cosim.array.pulse_pairs import PulsePairs, draw_pairs
 from cosim.array.updates.step import StepUpdates
 from tests.array.conformance.cases import Case, uniform
