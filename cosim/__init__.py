@@ -27,7 +27,6 @@ if TYPE_CHECKING:
     from cosim.devices.switching_time import switching_times as switching_times
     from cosim.driven.pulsed_array import PulsedArray as PulsedArray
     from cosim.driven.spice import run_spice as run_spice
-    from cosim.network.build_in_situ import PulsedDevice as PulsedDevice
     from cosim.network.build_in_situ import chip_of as chip_of
     from cosim.network.chip_cells import cells_of_chip as cells_of_chip
     from cosim.network.convert import convert as convert
@@ -35,6 +34,7 @@ if TYPE_CHECKING:
     from cosim.network.in_situ import InSituNetwork as InSituNetwork
     from cosim.network.models import chip_codes as chip_codes
     from cosim.network.module import CrossbarNetwork as CrossbarNetwork
+    from cosim.network.pulsed_device import PulsedDevice as PulsedDevice
     from cosim.network.whole_chip import read_chip as read_chip
     from cosim.ngspice import Deck as Deck
     from cosim.ngspice import Ngspice as Ngspice
@@ -75,7 +75,7 @@ _PLACES = {
     "Ngspice": "cosim.ngspice",
     "ProgrammedArray": "cosim.nodal.programmed",
     "PulsedArray": "cosim.driven.pulsed_array",
-    "PulsedDevice": "cosim.network.build_in_situ",
+    "PulsedDevice": "cosim.network.pulsed_device",
     "PulsedSGD": "cosim.training.pulsed_optimiser",
     "ReadRule": "cosim.periphery.managed",
     "Stream": "compact_models.variation",

@@ -16,12 +16,12 @@ from compact_models.variation import Stream
 from cosim.array.combined import Combined
 from cosim.network.build_in_situ import (
     LayerInCells,
-    PulsedDevice,
     chip_of,
     in_situ_network,
     plan_in_situ,
 )
 from cosim.network.models import exact_codes, exact_model, ideal_model
+from cosim.network.pulsed_device import PulsedDevice
 from cosim.network.whole_chip import read_chip
 from cosim.ngspice import Ngspice
 from netlists.chip import chip_targets, draw_periphery
