@@ -18,8 +18,8 @@ import torch
 
 from cosim.array.cell_pulses import cell_pulses
 from tests.workflows.command import names_all, refused, spiceloop
+from tests.workflows.stopped_run import SAME, trained_and_stopped
 from workflows.cell_device import found_device
-from workflows.checkpoint import Checkpoint
 from workflows.config import parse_config
 from workflows.runfolder import read_config
 
@@ -52,36 +52,12 @@ held_out_arrays = 1
 [verify]
 images = 20
 """
-SAME = (
-    "chip.npz",
-    "model.pt",
-    "model_float.pt",
-    "training.json",
-    "calibration.npz",
-    "plans.json",
-    "cells.npz",
-)
 
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A finished run, and beside it a copy from after its second epoch."""
-    folder = tmp_path_factory.mktemp("in cells")
-    (folder / "study.toml").write_text(STUDY)
-    written = Checkpoint.write_state
-
-    def copied(self: Checkpoint, state: Any, seconds: Any) -> None:
-        written(self, state, seconds)
-        if state["epoch"] == 2:
-            shutil.copytree(folder / "run", folder / "stopped")
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Checkpoint, "write_state", copied)
-        ran = spiceloop("train", folder / "study.toml", "-o", folder / "run", "--json")
-    assert ran.code == 0, ran.err
-    (folder / "answer.json").write_text(ran.out)
-    (folder / "errors.txt").write_text(ran.err)
-    return folder / "run"
+    return trained_and_stopped(tmp_path_factory.mktemp("in cells"), STUDY, epoch=2)
 
 
 def test_it_learns_and_says_how(run: Path) -> None:

@@ -5,14 +5,12 @@ from __future__ import annotations
 import json
 import shutil
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 
 from tests.workflows.command import names_all, refused, spiceloop
-from tests.workflows.test_train_in_cells import SAME
-from workflows.checkpoint import Checkpoint
+from tests.workflows.stopped_run import SAME, trained_and_stopped
 
 pytestmark = pytest.mark.ngspice
 
@@ -45,21 +43,7 @@ images = 10
 @pytest.fixture(scope="module")
 def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A finished run, and beside it a copy from after its first epoch."""
-    folder = tmp_path_factory.mktemp("in vteam")
-    (folder / "study.toml").write_text(STUDY)
-    written = Checkpoint.write_state
-
-    def copied(self: Checkpoint, state: Any, seconds: Any) -> None:
-        written(self, state, seconds)
-        if state["epoch"] == 1:
-            shutil.copytree(folder / "run", folder / "stopped")
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Checkpoint, "write_state", copied)
-        ran = spiceloop("train", folder / "study.toml", "-o", folder / "run", "--json")
-    assert ran.code == 0, ran.err
-    (folder / "answer.json").write_text(ran.out)
-    return folder / "run"
+    return trained_and_stopped(tmp_path_factory.mktemp("in vteam"), STUDY, epoch=1)
 
 
 def test_it_learns_and_says_what_a_pulse_is_worth(run: Path) -> None:
