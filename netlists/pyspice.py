@@ -1,4 +1,8 @@
-"""PySpice in both directions: our circuits as PySpice's, a user's PySpice subcircuit in a chip.
+"""PySpice's own objects, in this process: for a program that goes on with them.
+
+`to_pyspice` gives a circuit of ours as PySpice's, `from_pyspice` takes a user's SubCircuit as a
+block of a chip. A chip as a file for a reader, which needs nothing of this house to run, is what
+`netlists.dialects.pyspice_script` writes.
 
 `to_pyspice` keeps the hierarchy: a block becomes a SubCircuit, an element an element. Only an
 array goes over as text inside its subcircuit: PySpice takes about a hundred times longer for an

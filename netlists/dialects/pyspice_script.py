@@ -1,4 +1,7 @@
-"""A circuit as a Python script: PySpice builds it, ngspice runs it, its outputs are printed.
+"""A circuit as text of a Python script: PySpice builds it, ngspice runs it, outputs are printed.
+
+For a designer who reads it, changes it and runs it where nothing of this house is installed; to
+write it needs no PySpice. PySpice's objects within a program are `netlists.pyspice`.
 
 Every block is a `SubCircuit` class, an array one class for all of them with its cells as tables of
 numbers, and elements that count up are loops. So the script of a chip with thousands of cells has a
