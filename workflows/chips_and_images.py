@@ -7,11 +7,13 @@ observation a cell). The part of the images is common to all chips: it moves all
 the accuracy that a good one has. The rest scatters chips for no other reason than that the images
 are few.
 
-The interval draws both anew. Images: Bayesian bootstrap (Rubin, Ann. Statist. 9 (1981) 130) with
-half an image that all have right and half one that all have wrong, which makes it Jeffreys' where
-chips are alike. Chips: Jeffreys' posterior of the share that is good by the images drawn. Before
-they are counted, accuracies are drawn together to the spread that is the chips' own (Louis, J. Am.
-Statist. Assoc. 79 (1984) 393); how large that is, is drawn anew over chips too.
+Two questions, two intervals. For these very images the share of good chips is a binomial one, over
+other chips alone: Clopper and Pearson's interval. The other draws images anew too. Images: Bayesian
+bootstrap (Rubin, Ann. Statist. 9 (1981) 130) with half an image that all have right and half one
+that all have wrong, which makes it Jeffreys' where chips are alike. Chips: Jeffreys' posterior of
+the share that is good by the images drawn. Before they are counted, accuracies are drawn together
+to the spread that is the chips' own (Louis, J. Am. Statist. Assoc. 79 (1984) 393); how large that
+is, is drawn anew over chips too.
 """
 
 from __future__ import annotations
@@ -20,6 +22,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.stats import binomtest
 
 Array = NDArray[np.float64]
 Bools = NDArray[np.bool_]
@@ -68,6 +71,20 @@ class Intervals:
     mean: tuple[float, float]
     share: tuple[float, float] | None
     mean_by_images: tuple[float, float]
+
+
+def share_of_other_chips(good: int, chips: int) -> tuple[float, float]:
+    """Between which shares of all chips are good, for the images that were read and no others.
+
+    C. J. Clopper, E. S. Pearson, Biometrika 26 (1934) 404: it holds the share in 95 % of all
+    draws of chips at least, whatever that is.
+
+    Args:
+        good: how many are, 0..chips.
+        chips: how many were drawn, >= 1.
+    """
+    found = binomtest(good, chips).proportion_ci(CONFIDENCE, method="exact")
+    return float(found.low), float(found.high)
 
 
 def intervals(right: Bools, accuracy_min: float | None, rng: np.random.Generator) -> Intervals:

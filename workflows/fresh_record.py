@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from compact_models.variation import Stream
-from workflows.chips_and_images import intervals, spread_of_chips
+from workflows.chips_and_images import intervals, share_of_other_chips, spread_of_chips
 from workflows.fresh_chips import NO_ANSWER, FreshChips, FreshReads
 
 
@@ -36,10 +36,12 @@ class FreshRecord:
     Images without an answer count as wrong, and chips of which none had one stay in every number.
     `engine` read all of them. `standard_deviation` is that from chip to chip, without what the
     images alone scatter accuracies by; with it, it is `standard_deviation_seen`. `good` chips, a
-    `share` of them, reach `accuracy_min` on these images. Intervals have the confidence 95 %, over
-    other chips and other images of the kind: `mean_low` to `mean_high` for the mean of all chips,
-    `share_low` to `share_high` for the share of them that reach `accuracy_min`; `images_low` to
-    `images_high` is that of the mean of these very chips, over other images alone.
+    `share` of them, reach `accuracy_min` on these images. Intervals have the confidence 95 %. Of
+    the share of all chips that reach it: `share_low_these_images` to `share_high_these_images` on
+    the very images that were read, so over other chips alone; `share_low_other_images` to
+    `share_high_other_images` over other chips and other images of the kind. Over both,
+    `mean_low` to `mean_high` is that of the mean of all chips; `images_low` to `images_high` that
+    of the mean of these very chips, over other images alone.
     `learnt_in_cells` says that the weights were trained in the cells of another chip, and moved to
     these.
     """
@@ -59,8 +61,10 @@ class FreshRecord:
     accuracy_min: float | None
     good: int | None
     share: float | None
-    share_low: float | None
-    share_high: float | None
+    share_low_these_images: float | None
+    share_high_these_images: float | None
+    share_low_other_images: float | None
+    share_high_other_images: float | None
     judge: FreshJudge | None
     learnt_in_cells: bool = False
 
@@ -84,9 +88,11 @@ def fresh_record(
     right = answers.predicted == answers.labels
     over = intervals(right, accuracy_min, stream.at("fresh_chips/intervals", 0).rng())
     good: int | None = None
+    here: tuple[float, float] | None = None
     if accuracy_min is not None:
         # A share of n images may lie a rounding below the number that was written down.
         good = int((accuracy >= accuracy_min - 1e-12).sum())
+        here = share_of_other_chips(good, len(accuracy))
     return FreshRecord(
         engine=reads.engine,
         samples=tuple(answers.samples.tolist()),
@@ -103,8 +109,10 @@ def fresh_record(
         accuracy_min=accuracy_min,
         good=good,
         share=None if good is None else good / len(accuracy),
-        share_low=None if over.share is None else over.share[0],
-        share_high=None if over.share is None else over.share[1],
+        share_low_these_images=None if here is None else here[0],
+        share_high_these_images=None if here is None else here[1],
+        share_low_other_images=None if over.share is None else over.share[0],
+        share_high_other_images=None if over.share is None else over.share[1],
         judge=None if reads.judge is None else _judged(answers, reads.judge, reads.judge_engine),
         learnt_in_cells=learnt_in_cells,
     )
@@ -154,8 +162,17 @@ def fresh_lines(
     if found.good is not None:
         lines.append(
             f"good       {found.good} of {chips} chips reach {found.accuracy_min:g} on these"
-            f" {noun}s; of all chips, on all such {noun}s: a share of {found.share_low:.3f} to"
-            f" {found.share_high:.3f} (95 % confidence, over other chips and other {noun}s)"
+            f" {images} {noun}s"
+        )
+        lines.append(
+            f"           of all chips, on these very {noun}s: a share of"
+            f" {found.share_low_these_images:.3f} to {found.share_high_these_images:.3f}"
+            " (95 % confidence, over other chips alone)"
+        )
+        lines.append(
+            f"           of all chips, on all such {noun}s: a share of"
+            f" {found.share_low_other_images:.3f} to {found.share_high_other_images:.3f}"
+            f" (95 % confidence, over other chips and other {noun}s)"
         )
         coarse = too_coarse(found, images, noun, held_out)
         lines += [f"           {coarse}"] if coarse else []

@@ -7,7 +7,7 @@ import pytest
 from scipy.special import ndtr, ndtri, roots_hermitenorm
 from scipy.stats import binomtest
 
-from workflows.chips_and_images import intervals, spread_of_chips
+from workflows.chips_and_images import intervals, share_of_other_chips, spread_of_chips
 
 REPEATS = 60
 
@@ -29,8 +29,12 @@ class World:
 
     def draw(self, rng: np.random.Generator, chips: int, images: int) -> np.ndarray:
         """[chip, image]."""
+        return self.answers(rng, chips, rng.standard_normal(images))
+
+    def answers(self, rng: np.random.Generator, chips: int, ease: np.ndarray) -> np.ndarray:
+        """[chip, image], of images that are so easy [image]."""
         ability = self.mean + self.chip * rng.standard_normal((chips, 1))
-        ease, luck = rng.standard_normal(images), rng.standard_normal((chips, images))
+        luck = rng.standard_normal((chips, len(ease)))
         return ability + self.image * ease + self.luck * luck > 0
 
     def share(self, accuracy_min: float) -> float:
@@ -72,6 +76,34 @@ def test_the_interval_covers_the_share_of_all_chips_on_all_images(
     assert ours >= 0.9 * REPEATS  # of 95 %: less comes once in 40 times
     if wilson_fails:
         assert wilson < 0.5 * REPEATS
+
+
+def test_the_interval_over_chips_alone_at_published_points() -> None:
+    """R. G. Newcombe, Statistics in Medicine 17 (1998), table I, method 5."""
+    for good, chips, low, high in (
+        (81, 263, 0.2527, 0.3676),
+        (15, 148, 0.0578, 0.1617),
+        (0, 20, 0.0, 0.1684),
+        (1, 29, 0.0009, 0.1776),
+    ):
+        assert share_of_other_chips(good, chips) == pytest.approx((low, high), abs=5e-5)
+
+
+def test_the_interval_over_chips_alone_covers_their_share_on_these_images() -> None:
+    """Of all chips on the very images, 4,000 of them counted; on all such images it does not."""
+    world, rng = World(1.9, 0.15, 1.0, 0.2), np.random.default_rng(5)
+    here = everywhere = 0
+    for _ in range(REPEATS):
+        ease = rng.standard_normal(100)
+        good = [
+            int((world.answers(rng, chips, ease).mean(axis=1) >= 0.96).sum())
+            for chips in (40, 4_000)
+        ]
+        low, high = share_of_other_chips(good[0], 40)
+        here += low <= good[1] / 4_000 <= high
+        everywhere += low <= world.share(0.96) <= high
+    assert here >= 0.9 * REPEATS
+    assert everywhere < 0.5 * REPEATS
 
 
 def test_the_same_chips_on_few_images_and_on_all_do_not_contradict_each_other() -> None:

@@ -41,15 +41,21 @@ def test_the_statistics_of_four_chips_one_of_them_failed() -> None:
     # By the analysis of variance of the table: 0.56 / 3 less a fifth of 1.7 / 12.
     assert found.standard_deviation == pytest.approx(0.397911, abs=1e-6)
     assert (found.good, found.share) == (2, 0.5)
-    assert found.share_low is not None
-    assert found.share_high is not None
-    assert 0 <= found.share_low < 0.15
-    assert 0.7 < found.share_high <= 1
+    # On these images: of 4 chips 2 or more are good with 0.025 at the lower end, where
+    # 6 p^2 - 8 p^3 + 3 p^4 = 0.025, and by symmetry 2 or less at the upper one.
+    ends = found.share_low_these_images, found.share_high_these_images
+    assert ends == pytest.approx((0.067586, 0.932414), abs=1e-6)
+    assert found.share_low_other_images is not None
+    assert found.share_high_other_images is not None
+    assert 0 <= found.share_low_other_images < 0.15
+    assert 0.7 < found.share_high_other_images <= 1
     assert fresh_record(FreshReads("exact", CHIPS, None, "", ()), 0.8, Stream(0)) == found
     text = " ".join(fresh_lines(found, 5, held_out=70))
     names_all(text, "4 chips", "never saw", "samples 4 to 7", "5 images", "mean 0.6000")
     names_all(text, "minimum 0.0000", "2 of 4", "6 images of 2 chips without", "0.3979", "0.4320")
-    names_all(text, "over other chips and other images", "on these images", "on all such images")
+    names_all(text, "2 of 4 chips reach 0.8 on these 5 images")
+    names_all(text, "on these very images: a share of 0.068 to 0.932", "over other chips alone")
+    names_all(text, "on all such images: a share of", "over other chips and other images")
     near = fresh_record(FreshReads("exact", CHIPS, None, "", ()), 0.65, Stream(0))
     text = " ".join(fresh_lines(near, 5, held_out=70))
     names_all(text, "5 images are too few", "0.650 lies within", "would tell", "70 are held out")
@@ -86,7 +92,8 @@ def test_one_chip_has_no_deviation_and_nothing_asked_has_no_share() -> None:
     found = fresh_record(
         FreshReads("exact", answers([0, 1, 2, 1, 1]), None, "", ()), None, Stream(0)
     )
-    assert (found.standard_deviation, found.good, found.share, found.share_low) == (None,) * 4
+    shares = found.share, found.share_low_these_images, found.share_low_other_images
+    assert (found.standard_deviation, found.good, *shares) == (None,) * 5
     assert "deviation" not in " ".join(fresh_lines(found, 5))
 
 

@@ -163,9 +163,11 @@ def _fresh_words(data: ReportData) -> str:
     )
     if fresh.accuracy_min is not None and fresh.share is not None:
         words += (
-            f"; {fresh.good:,} of them reach {percent(fresh.accuracy_min)} (of all chips, on all "
-            f"such {data.noun}s, {percent(fresh.share_low, 0)} to {percent(fresh.share_high, 0)}, "
-            f"95 % interval over other chips and other {data.noun}s)"
+            f"; {fresh.good:,} of them reach {percent(fresh.accuracy_min)} (of all chips, on these "
+            f"very {data.noun}s, {percent(fresh.share_low_these_images, 0)} to "
+            f"{percent(fresh.share_high_these_images, 0)}, 95 % interval over other chips alone; "
+            f"on all such {data.noun}s, {percent(fresh.share_low_other_images, 0)} to "
+            f"{percent(fresh.share_high_other_images, 0)}, over other {data.noun}s too)"
         )
     knew = "; training knew the offsets and gains of the run's own chip, and of none of these"
     words = f"{words}{knew if data.trained else ''}."

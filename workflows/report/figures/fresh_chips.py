@@ -21,9 +21,10 @@ CAPTION = (
     "Accuracies of chips that are further samples of the study, on the inputs of the verification. "
     "An input without an answer counts as wrong, and a chip of which none has one stays in every "
     "number. The spread from chip to chip is a standard deviation without what the inputs alone "
-    "scatter these accuracies by. Intervals have 95 % and hold for other chips and other inputs of "
-    "the kind: both are drawn anew from those here (Bayesian bootstrap of inputs, Jeffreys' "
-    "posterior of the share of chips)."
+    "scatter these accuracies by. Of all chips so many per cent reach the accuracy, with 95 % "
+    "confidence: on these inputs, so over other chips alone (Clopper and Pearson), and on all such "
+    "inputs, where inputs and chips are drawn anew from those here (Bayesian bootstrap of "
+    "inputs, Jeffreys' posterior of the share of chips)."
 )
 _COLOUR = "#1b6f87"
 _BARS = 30
@@ -136,19 +137,23 @@ def _numbers(side: Axes, data: ReportData, found: FreshRecord, verified: float |
         share = f"{found.good:,} of {len(found.samples):,}, {percent(found.share, 0)}"
         dotted = {"color": FAILED, "linestyle": (0, (1, 1.5))}
         rows.append((f"at or above {percent(found.accuracy_min)}", share, dotted))
-        interval = f"{percent(found.share_low, 0)} to {percent(found.share_high, 0)}"
-        rows.append((f"of all chips, on all such {data.noun}s", interval, None))
+        for images, low, high in (
+            ("these", found.share_low_these_images, found.share_high_these_images),
+            ("all such", found.share_low_other_images, found.share_high_other_images),
+        ):
+            interval = f"{percent(low, 0)} to {percent(high, 0)}"
+            rows.append((f"of all chips, on {images} {data.noun}s", interval, None))
     if found.judge is not None:
         same = f"{percent(found.judge.agreement)}"
         rows.append((f"{len(found.judge.samples)} in SPICE too: same class", same, None))
     for line, (name, value, key) in enumerate(rows):
-        y = 0.93 - 0.14 * line
+        y = 0.94 - 0.125 * line
         if key is not None:
             side.plot([0, 0.07], [y, y], linewidth=1.8, **key)
         side.text(0.1, y, name, va="center", color=INK if key else MUTED, fontsize=8.5)
         side.text(1, y, value, va="center", ha="right", fontsize=8.5,
                   weight="bold" if key else "normal")  # fmt: skip
-        side.plot([0, 1], [y - 0.07, y - 0.07], color=RULE, linewidth=0.5)
+        side.plot([0, 1], [y - 0.0625, y - 0.0625], color=RULE, linewidth=0.5)
 
 
 def table(data: ReportData) -> Table:
