@@ -133,6 +133,8 @@ def _columns(history: Sequence[Epoch]) -> tuple[str, ...]:
     """What was recorded in every epoch."""
     errors = ("surrogate_error", "closed_form_error", "anchored", "anchors")
     watched = bool(history) and all(line.surrogate_error is not None for line in history)
+    spice = ("spice_error", "spice_inputs")  # an error that is not known is nan
+    in_ngspice = any(line.spice_inputs for line in history)
     pulses = ("pulses", "coincidences", "energy_j", "clipped")
     return (
         "epoch",
@@ -140,6 +142,7 @@ def _columns(history: Sequence[Epoch]) -> tuple[str, ...]:
         "train_accuracy",
         "test_accuracy",
         *(errors if watched else ()),
+        *(spice if in_ngspice else ()),
         *(
             key
             for key in pulses

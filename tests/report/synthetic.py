@@ -220,6 +220,8 @@ def report_data(n_images: int = 200, n_failed: int = 3, seed: int = 1) -> Report
             "test_accuracy": 0.97 - 0.72 * np.exp(-epoch / 2.6),
             "surrogate_error": 0.004 + 0.0001 * epoch,
             "closed_form_error": 0.03 + 0.001 * epoch,
+            "spice_error": np.where(epoch == 4, np.nan, 0.0045 + 0.0001 * epoch),
+            "spice_inputs": np.full(15, 20.0),
             "pulses": np.round(9e4 * (1 + 3 / epoch)),
             "coincidences": np.round(6e5 * (1 + 2 / epoch)),
             "energy_j": 3e-7 * (1 + 3 / epoch),

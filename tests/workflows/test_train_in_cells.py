@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import html
 import json
 import re
@@ -150,6 +151,15 @@ def test_the_report_says_what_chips_are_that_got_the_weights(page: str) -> None:
     names_all(page, "3 fresh chips to which the weights were moved", "would be trained itself")
     for words in ("what the network is worth", "errors, offsets and gains are drawn", "before the"):
         assert words not in page
+
+
+def test_the_report_draws_what_ngspice_said_of_every_epoch(run: Path, page: str) -> None:
+    table = (run / "report" / "figures" / "training.csv").read_text()
+    rows = list(csv.DictReader(table.splitlines()))
+    told = [line["spice_error"] for line in json.loads((run / "training.json").read_text())]
+    assert [float(row["spice_error_share"]) for row in rows] == told
+    names_all(page, "what training used, off SPICE", "surrogate as it was used, off exact")
+    names_all(page, "inputs of which SPICE read as well")
 
 
 def test_the_reports_histogram_says_where_references_stand(page: str) -> None:

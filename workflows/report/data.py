@@ -165,8 +165,10 @@ class ReportData:
         curves: transfer curves of the periphery.
         calibration: errors of the calibrated surrogate on held-out samples.
         training: `[epoch]` columns `epoch`, `loss`, `train_accuracy`, `test_accuracy`, of training
-            in cells `pulses`, `coincidences`, `energy_j`, `clipped`; any may be absent.
-        max_surrogate_error: what the surrogate was allowed to be off in training; None: not known.
+            in cells `pulses`, `coincidences`, `energy_j`, `clipped`; of the surrogate beside exact
+            `surrogate_error`, `closed_form_error`; of what training read beside ngspice
+            `spice_inputs`, and `spice_error`, nan where ngspice failed. Any may be absent.
+        max_surrogate_error: what currents were allowed to be off in training; None: not known.
         learnt: layers whose cells have learnt.
         simulations: every run of the simulator, the failed ones included.
         writing: the network in dynamic cells; None if it was not written.

@@ -24,13 +24,20 @@ ORDER = 90
 TITLE = "Training history"
 CAPTION = (
     "Loss and accuracy after each epoch of training, at the fidelity that the training used. A "
-    "growing gap between the two accuracies means overfitting. Where the surrogate was compared "
-    "with exact, its error is that of the array whose currents are furthest off (relative, rms)."
+    "growing gap between the two accuracies means overfitting. Errors are of the array whose "
+    "currents are furthest off (relative, rms): of the surrogate beside the exact solution, and of "
+    "the currents that training used beside ngspice, where it read a share of the inputs as well."
 )
 _ACCURACIES = (
     ("train_accuracy", "training share", FIDELITY_COLOUR["surrogate"], "--"),
     ("test_accuracy", "held-out share", INK, "-"),
 )
+_ERRORS = (
+    ("closed_form_error", "surrogate without anchors, off exact", MUTED, "--"),
+    ("surrogate_error", "surrogate as it was used, off exact", FIDELITY_COLOUR["surrogate"], "-"),
+    ("spice_error", "what training used, off SPICE", FIDELITY_COLOUR["spice"], "-"),
+)
+_ALLOWED = "allowed (max_surrogate_error)"
 
 
 def absent(data: ReportData) -> str:
@@ -42,6 +49,11 @@ def absent(data: ReportData) -> str:
 def note(data: ReportData) -> str:
     """How many epochs."""
     epochs = count(len(_epochs(data)), "epoch")
+    if "spice_inputs" in data.training:
+        read = int(np.sum(data.training["spice_inputs"]))
+        epochs += f", {count(read, 'input')} of which SPICE read as well"
+        failed = int(_failed_in_ngspice(data).sum())
+        epochs += f", without an answer in {count(failed, 'epoch')}" if failed else ""
     if not data.held_out:
         return f"{epochs}."
     before = "" if data.learnt else ", before the cells' programming errors"
@@ -59,9 +71,9 @@ def _epochs(data: ReportData) -> FloatArray:
 
 
 def figure(data: ReportData) -> Figure:
-    """Loss to the left, accuracies to the right, the surrogate's error below; values in words."""
+    """Loss to the left, accuracies to the right, errors of currents below; values in words."""
     epochs = _epochs(data)
-    watched = "surrogate_error" in data.training
+    watched = any(key in data.training for key, *_ in _ERRORS)
     fig = Figure(figsize=(WIDTH_IN, 5.4 if watched else 3.1), layout="constrained")
     panels = fig.subplot_mosaic("LA;EE" if watched else "LA")
     loss, accuracy = panels["L"], panels["A"]
@@ -99,14 +111,13 @@ def figure(data: ReportData) -> Figure:
 
 
 def _draw_errors(ax: Axes, epochs: FloatArray, data: ReportData, mark: str) -> None:
-    """How far the surrogate is off exact, and its closed form without anchors."""
-    lines = (
-        ("closed_form_error", "without anchors", MUTED, "--"),
-        ("surrogate_error", "as it was used", FIDELITY_COLOUR["surrogate"], "-"),
-    )
-    used, closed = data.training["surrogate_error"], data.training.get("closed_form_error")
-    same = closed is None or not np.isfinite(closed).any() or np.array_equal(used, closed)
-    drawn = lines[1:] if same else lines
+    """How far currents are off exact and off ngspice; epochs in which that failed on the axis."""
+    drawn = [line for line in _ERRORS if line[0] in data.training]
+    closed = data.training.get("closed_form_error")
+    if closed is not None and (
+        not np.isfinite(closed).any() or np.array_equal(closed, data.training["surrogate_error"])
+    ):
+        drawn = [line for line in drawn if line[0] != "closed_form_error"]
     for key, name, colour, dashes in drawn:
         ax.plot(
             epochs, 100 * data.training[key], color=colour, linestyle=dashes, marker=mark,
@@ -114,15 +125,30 @@ def _draw_errors(ax: Axes, epochs: FloatArray, data: ReportData, mark: str) -> N
         )  # fmt: skip
     allowed = data.max_surrogate_error
     if allowed is not None:
-        ax.axhline(100 * allowed, color=FAILED, linestyle=":", linewidth=1.2, label="allowed")
+        ax.axhline(100 * allowed, color=FAILED, linestyle=":", linewidth=1.2, label=_ALLOWED)
+    failed = epochs[_failed_in_ngspice(data)]
+    if failed.size:
+        ax.plot(
+            failed, np.zeros(failed.size), "x", color=FAILED, clip_on=False, label="SPICE failed"
+        )
     ax.set_ylim(bottom=0)
     ax.set_ylabel("error of currents (%)")
-    if len(drawn) > 1 or allowed is not None:
-        key_below(ax, 3)
-    worst = 100 * float(np.max(used))
+    key_below(ax, 3)
+    worst = [
+        f"off {whom} by {significant(100 * float(np.nanmax(values)))} %"
+        for key, whom in (("surrogate_error", "exact"), ("spice_error", "SPICE"))
+        if (values := data.training.get(key)) is not None and np.isfinite(values).any()
+    ]
     ax.set_title(
-        f"Surrogate off exact by {significant(worst)} % at most, in the array that is furthest off"
+        f"Currents {' and '.join(worst)} at most" if worst else "Errors of currents are not known"
     )
+
+
+def _failed_in_ngspice(data: ReportData) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:
+    """`[epoch]` True where ngspice was asked and gave no answer."""
+    inputs = data.training.get("spice_inputs", np.zeros(len(_epochs(data))))
+    error = data.training.get("spice_error", np.zeros(len(inputs)))
+    return np.asarray((inputs > 0) & ~np.isfinite(error))
 
 
 def table(data: ReportData) -> Table:
@@ -134,7 +160,10 @@ def table(data: ReportData) -> Table:
         column = np.full(len(epochs), np.nan)
         column[: np.size(data.training[key])] = data.training[key]
         padded.append(column)
-    shares = ("train_accuracy", "test_accuracy", "surrogate_error", "closed_form_error", "clipped")
+    shares = (
+        "train_accuracy", "test_accuracy", "surrogate_error", "closed_form_error", "spice_error",
+        "clipped",
+    )  # fmt: skip
     units = {key: f"{key}_share" for key in shares}
     header = ("epoch", *(units.get(key, key) for key in keys))
     return header, zip(epochs, *padded, strict=True)
