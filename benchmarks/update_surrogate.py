@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
 
 from compact_models.library import find_model, find_set
 from cosim.ngspice import find_ngspice
-from cosim.surrogate.update_rows import compared, ideal_step
+from cosim.surrogate.update import UpdateSurrogate
+from cosim.surrogate.update_rows import Row, compared, from_rows
 from cosim.tables.layout import FULL
 from cosim.tables.source import in_torch
 from cosim.tables.update import calibrate_update
@@ -79,3 +80,29 @@ def _row(job: _Job) -> list[str]:
         f"{wall_s:.0f} s",
         "yes" if met else "**no**",
     ]
+
+
+def ideal_step(surrogate: UpdateSurrogate) -> UpdateSurrogate:
+    """The negative control: one step for all states and voltages of a sign, as ideal devices have.
+
+    It is that of the middle of the range at the full level, cut short by the bounds. It gives up
+    how the step depends on the state and on the voltage that arrives.
+    """
+    levels = surrogate.voltage_v
+    full = torch.where(levels > 0, levels[-1], levels[0]) * (levels != 0)
+    middle = torch.full_like(levels, 0.5)
+    step = (surrogate.lookup(middle, full)[0] - middle).numpy()
+    rows = []
+    for level, one in zip(surrogate.voltage_v.tolist(), step.tolist(), strict=True):
+        x = np.unique(np.clip(np.array([0.0, -one, 1 - one, 1.0]), 0, 1))
+        rows.append(Row(level, x, np.clip(x + one, 0, 1), np.zeros_like(x)))
+    made = from_rows(
+        rows,
+        model=surrogate.model,
+        parameter_set=surrogate.parameter_set,
+        pulse=surrogate.pulse,
+        state=surrogate.state,
+        source="constant step",
+        smooth=False,
+    )
+    return replace(made, held_out=None)

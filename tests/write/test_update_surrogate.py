@@ -8,13 +8,14 @@ import numpy as np
 import pytest
 import torch
 
+from benchmarks.update_surrogate import ideal_step
 from compact_models.errors import InputError
 from compact_models.library import find_model, find_set
 from compact_models.variation import Stream
 from cosim.devices.form import device_form
 from cosim.ngspice import Ngspice, Outcome
 from cosim.surrogate.update import UpdateNoise, UpdateSurrogate
-from cosim.surrogate.update_rows import Row, compared, from_rows, ideal_step
+from cosim.surrogate.update_rows import Row, compared, from_rows
 from cosim.tables.layout import FULL, QUICK, Effort
 from cosim.tables.source import in_ngspice, in_torch
 from cosim.tables.update import calibrate_update
