@@ -224,7 +224,7 @@ def too_coarse(
     if not images or want is None or not found.images_low < want < found.images_high:
         return ""
     margin = abs(found.mean - want)
-    half = (found.images_high - found.images_low) / 2
+    half = found.images_high - found.mean if want > found.mean else found.mean - found.images_low
     words = (
         f"{images:,} {noun}s are too few for this margin: they leave the mean of these chips"
         f" between {say(found.images_low)} and {say(found.images_high)}, and {say(want)} lies"

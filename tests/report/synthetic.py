@@ -109,8 +109,8 @@ def fresh(chips: int = 30, n_images: int = 200) -> FreshRecord:
         minimum=0.0, standard_deviation=0.01,
         standard_deviation_seen=float(np.std(accuracy, ddof=1)),
         mean_low=0.89, mean_high=0.94, images_low=0.9, images_high=0.955, accuracy_min=0.95,
-        good=good, share=good / chips, share_low_these_images=0.45,
-        share_high_these_images=0.65, share_low_other_images=0.4, share_high_other_images=0.7,
+        good=good, share=good / chips, share_low_these_images=0.47,
+        share_high_these_images=0.83, share_low_other_images=0.3, share_high_other_images=0.9,
         judge=FreshJudge("ngspice-46 KLU", (1, 2), accuracy[:2], (n_images, 0), 0.5),
     )  # fmt: skip
 

@@ -6,6 +6,7 @@ import csv
 import json
 import re
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -73,6 +74,10 @@ def test_images_that_suffice_are_not_called_too_few() -> None:
     assert "60 images are too few" in " ".join(fresh_lines(found, 60))
     (about,) = re.findall(r"about ([\d,]+) would tell", " ".join(fresh_lines(found, 60)))
     assert 330 <= int(about) <= 410
+    # Of an interval that reaches further up than down, on the side that is asked about.
+    uneven = replace(found, mean=0.921, images_low=0.9, images_high=0.955, accuracy_min=0.95)
+    (about,) = re.findall(r"about ([\d,]+) would tell", " ".join(fresh_lines(uneven, 200)))
+    assert int(about) == 280  # 200 (34 / 29)^2, not 200 (27.5 / 29)^2, of which there are enough
 
 
 def test_chips_that_got_weights_learnt_in_other_cells_are_not_called_what_learning_is_worth() -> (
