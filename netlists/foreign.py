@@ -61,8 +61,10 @@ def check_role(role: str) -> Role:
     return ROLES[role]
 
 
-def check_block(role: str, block: ForeignSubcircuit) -> ForeignSubcircuit:
+def check_block(role: str, block: ForeignSubcircuit, at: str = "") -> ForeignSubcircuit:
     """Returns `block` if it can take the place `role` in a chip.
+
+    `at` is the file and the line where it is defined, for messages.
 
     Raises:
         InputError: its name, ports, parameters or text do not allow that.
@@ -70,7 +72,7 @@ def check_block(role: str, block: ForeignSubcircuit) -> ForeignSubcircuit:
     place = check_role(role)
     where = f"the user's {role} {block.name!r}"
     check_identifier(block.name, f"the name of {where}")
-    _check_ports(place, block.ports, where)
+    _check_ports(place, block.ports, f"{where}{f', {at}' if at else ''}")
     missing = [name for name in place.required if name not in block.parameters]
     if missing:
         raise InputError(

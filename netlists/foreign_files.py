@@ -119,7 +119,7 @@ def read_blocks(
     others = reader.defined - {one.name.lower() for one in blocks.values()}
     files = SourceFiles(tuple(dict.fromkeys(cards)), reader.texts(), frozenset(others))
     found = {
-        role: check_block(role, reader.block(role, source, files))
+        role: check_block(role, reader.block(role, source, files), reader.place(source))
         for role, source in blocks.items()
     }
     reader.check_values()
@@ -204,6 +204,12 @@ class _Reader:
             elements=_PER_ELEMENT * _elements(file.lines, name),
             lines=_elements(file.lines, name),
         )
+
+    def place(self, source: BlockSource) -> str:
+        """The file and the line where a block is defined."""
+        file = self._file(source.path, source.text)
+        first = next(_inside(file.lines, source.name.lower()))
+        return f"{file.path}, line {first.number}"
 
     def check_names(self, source: BlockSource) -> None:
         """Holds that expressions of a block, in its own file, use names that are declared.

@@ -52,12 +52,14 @@ def solve(
             "note": result.note,
             "shape": list(result.current_a.shape),
             "set_aside": solved.set_aside,
+            "doubt": solved.doubt,
         }
         end = ended(str(result.outcome), result.reason)
         done = str(result.outcome) == "ok"
         lines = [
             f"{result.fidelity} ({result.engine}): {end}, {result.wall_s:.3f} s",
             *([result.note] if result.note else []),
+            *([solved.doubt] if solved.doubt else []),
             *([] if done else no_result(out, solved.set_aside)),
         ]
         return summary, lines, 0 if done else 1

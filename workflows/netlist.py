@@ -97,6 +97,13 @@ def netlist_target(
         source = _source(target, reporter, config_file, own_data or OwnData())
         if source.warning:
             reporter.say(f"spiceloop: {source.warning}; give --data FILE, or [data] in --config")
+        own = " and ".join(sorted({"tia", "neuron"} & source.config.hardware.blocks.keys()))
+        if phase == "backward" and own:
+            reporter.say(
+                "spiceloop: errors go backward through circuits of spiceloop's own,"
+                f" [backward.driver], [backward.tia] and [backward.adc]: your {own} does not stand"
+                " in this phase"
+            )
         with reporter.stage("writing the circuit"):
             summary = _write(folder, script, source, phase)
     return {

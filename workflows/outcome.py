@@ -65,7 +65,7 @@ def run_command(
         result, lines, code = {"error": "out of memory"}, [], 1
         reporter.say("spiceloop: out of memory; use smaller tiles, fewer images or fewer jobs")
     except KeyboardInterrupt:
-        reporter.say("spiceloop: stopped; nothing half-written was left behind")
+        reporter.say("spiceloop: stopped; what was written is whole")
         if as_json:
             print_json({"error": "stopped"})
         sys.exit(STOPPED)

@@ -22,6 +22,7 @@ from workflows.wires_file import SEGMENTS, ends, segments
 
 Array = NDArray[np.float64]
 
+_LARGE_S = 1.0  # a cell of 1 ohm conducts more than the lines to it
 _REQUIRED = ("conductance_s", "input_v", "r_wordline_ohm", "r_bitline_ohm")
 _OPTIONAL = ("r_driver_ohm", "r_sense_ohm")
 _PYTHON_ONLY = ("r_driver_right_ohm", "r_sense_top_ohm")
@@ -35,10 +36,12 @@ class Solved:
         currents: as read.
         set_aside: where a result of an earlier solve is now that this one failed; None if there
             was none.
+        doubt: a sentence about numbers that can hardly be meant; or nothing.
     """
 
     currents: ArrayCurrents
     set_aside: str | None
+    doubt: str = ""
 
 
 def solve_file(array_file: Path, out: Path, fidelity: str) -> Solved:
@@ -70,10 +73,21 @@ def solve_file(array_file: Path, out: Path, fidelity: str) -> Solved:
         raise InputError("the result would replace the array", where="-o", value=str(out))
     array, input_v = load_array(array_file)
     result = read_array(array, input_v, fidelity, jobs=Budget.of_process().decks)
+    doubt = _doubt(array.crossbar.conductance_s)
     if result.outcome is not Outcome.OK:
-        return Solved(result, set_aside(out, "-o"))
+        return Solved(result, set_aside(out, "-o"), doubt)
     _WRITERS[out.suffix.lower()](out, result.current_a)
-    return Solved(result, None)
+    return Solved(result, None, doubt)
+
+
+def _doubt(conductance_s: Array) -> str:
+    largest_s = float(conductance_s.max())
+    if largest_s <= _LARGE_S:
+        return ""
+    return (
+        f"conductance_s has cells of up to {largest_s:.3g} S, which is {1 / largest_s:.2g} ohm: it"
+        " is meant in siemens, 1e-6 for a microsiemens"
+    )
 
 
 def _write_npz(out: Path, current_a: Array) -> None:

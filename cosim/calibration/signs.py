@@ -93,7 +93,8 @@ def check_amplifiers(
             where=where,
             value=f"{small[wrong]:+.3g} V/A",
             allowed=f"about {-asked[wrong]:.3g} V/A, which is -rf",
-            hint="exchange the nodes of its output or of its controlling source",
+            hint="exchange the nodes of its output or of its controlling source; a feedback"
+            " resistor has the value {rf}, without a minus",
         )
     notes: list[str] = []
     follows = -small / asked

@@ -109,7 +109,7 @@ GOOD = ".subckt my_tia in out rf=1k\nr1 in out {rf}\n.ends\n"
         (f".lib evil.inc tt\n{GOOD}", r"evil.inc, line 2: ngspice runs"),
         (GOOD.replace("my_tia", "mytia"), "no such subcircuit; got 'my_tia'.*did you mean 'mytia'"),
         (GOOD.replace("in out rf", "out in rf"), "the ports stand in the wrong order"),
-        (GOOD.replace("in out rf", "in out vdd rf"), "it must have two ports"),
+        (f"\n{GOOD.replace('in out rf', 'in out vdd rf')}", "own.cir, line 2: it must have two p"),
         (GOOD.replace("1k", "1k\u03a9"), "line 1: there are characters"),
         (GOOD.replace("rf=1k", "rf=1k r\x00=1"), "line 1: there are characters"),
     ],

@@ -80,6 +80,8 @@ def test_the_run_is_verified_by_surrogate_and_spice_alone(road: Path) -> None:
     assert "exact and ideal have no equations" in page
     assert "the user&#39;s own tia, my_tia of my_tia.cir" in page
     assert "your amplifier is stable is not examined" in page
+    back = spiceloop("netlist", road, "-o", road.parent / "back", "--phase", "backward")
+    names_all(back.err, "circuits of spiceloop's own", "your tia does not stand in this phase")
     # Ours of the backward phase played no part either.
     assert "gain 10000" not in page
     assert "[backward" not in page

@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 
 from cosim.array import in_ngspice
 from tests.cosim.nodal_reference import nodal_currents
-from tests.workflows.command import refused, spiceloop
+from tests.workflows.command import names_all, refused, spiceloop
 from workflows.cli import app
 
 WIRES = {"r_wordline_ohm": 4.0, "r_bitline_ohm": 3.0, "r_driver_ohm": 20.0, "r_sense_ohm": 2.0}
@@ -67,6 +67,16 @@ def test_the_surrogate_says_when_it_is_out_of_its_region(tmp_path: Path) -> None
     assert inside["note"] == ""
     outside, _ = _solve(_file(tmp_path, r_bitline_ohm=400.0), "surrogate")
     assert "use exact" in str(outside["note"])
+
+
+def test_cells_that_can_hardly_be_meant_are_doubted(tmp_path: Path) -> None:
+    assert _solve(_file(tmp_path), "exact")[0]["doubt"] == ""
+    with np.load(_file(tmp_path)) as stored:
+        micro = {name: stored[name] for name in stored}
+    micro["conductance_s"] = 1e6 * micro["conductance_s"]
+    np.savez(tmp_path / "micro.npz", **micro)
+    said = str(_solve(tmp_path / "micro.npz", "exact")[0]["doubt"])
+    names_all(said, f"{micro['conductance_s'].max():.3g} S", "in siemens, 1e-6 for a microsiemens")
 
 
 def test_driver_and_sense_resistance_may_be_left_out(tmp_path: Path) -> None:
