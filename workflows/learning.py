@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 import torch
@@ -11,9 +11,7 @@ from numpy.typing import NDArray
 from torch import nn
 
 from cosim.budget.budget import Budget
-from cosim.network.in_situ import InSituNetwork
 from cosim.network.module import CrossbarNetwork
-from cosim.network.spice_check import SpiceCheck
 from cosim.network.surrogate import SurrogateModel
 from cosim.ngspice import find_ngspice
 from cosim.training.endurance import LearntLayer
@@ -23,6 +21,10 @@ from netlists.chip import Chip, LayerPeriphery
 from netlists.graph import LinearStage
 from netlists.tiles import LayerPlan
 from workflows.config import Config
+
+if TYPE_CHECKING:
+    from cosim.network.in_situ import InSituNetwork
+    from cosim.network.spice_check import SpiceCheck
 
 Array = NDArray[np.float64]
 Labels = NDArray[np.int64]
@@ -109,6 +111,8 @@ def spice_check(config: Config) -> SpiceCheck | None:
     share = config.train.spice_check_share
     if not share:
         return None
+    from cosim.network.spice_check import SpiceCheck  # it knows devices, which load sympy
+
     decks = Budget.of_process(config.simulator.jobs).decks
     return SpiceCheck(share, find_ngspice(), decks)
 

@@ -212,6 +212,11 @@ class TileLayout:
         x = x.permute(0, 2, 1, 3, 4).reshape(chips, batch, self.out_blocks * self.tile_outs, 2)
         return self._gather(x, 2, self._place_of_out)
 
+    def sum_pairs(self, volts: torch.Tensor) -> torch.Tensor:
+        """Of amplifiers that invert: minus less plus over all tiles, [chip, batch, out]."""
+        sums = self.sum_rows(volts)
+        return sums[..., 1] - sums[..., 0]
+
     def sum_cols(self, x: torch.Tensor) -> torch.Tensor:
         """[chip, tile, batch, row] summed over tiles side by side, [chip, batch, row]."""
         chips, _, batch, _ = x.shape

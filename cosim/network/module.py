@@ -80,13 +80,16 @@ class CrossbarNetwork(Described):
 
     def target_conductances(self) -> list[torch.Tensor]:
         """What the cells are to be programmed to, [layer] -> [1, tile, row, col] in siemens."""
+        planes = self._target_planes()
+        return [layout.split_cells(x) for layout, x in zip(self.layouts, planes, strict=True)]
+
+    def _target_planes(self) -> list[torch.Tensor]:
+        """The same before they are cut into tiles, [layer] -> [1, side, row, out]."""
         return [
-            layout.split_cells(
-                share_pairs(share, self.hardware.cell_of(plan.source))
-                .repeat(1, layout.arrays, 1)
-                .unsqueeze(0)
-            )
-            for share, plan, layout in zip(self.shares, self.plans, self.layouts, strict=True)
+            share_pairs(share, self.hardware.cell_of(plan.source))
+            .repeat(1, plan.arrays, 1)
+            .unsqueeze(0)
+            for share, plan in zip(self.shares, self.plans, strict=True)
         ]
 
     def codes(
@@ -96,7 +99,7 @@ class CrossbarNetwork(Described):
 
         Args:
             x: digital inputs [..., in], 1 = full.
-            cell_factors: programming errors to train with, [layer] -> [1, tile, row, col].
+            cell_factors: programming errors to train with, [layer] -> [1, side, row, out].
 
         Raises:
             InputError: inputs of another shape.
@@ -117,9 +120,10 @@ class CrossbarNetwork(Described):
                 value=tuple(x.shape),
                 allowed=f"[..., {inputs}]: any batch, and one value for every input",
             )
-        targets = self.target_conductances()
+        planes = self._target_planes()
         if cell_factors is not None:
-            targets = [g * f for g, f in zip(targets, cell_factors, strict=True)]
+            planes = [g * f for g, f in zip(planes, cell_factors, strict=True)]
+        targets = [layout.split_cells(x) for layout, x in zip(self.layouts, planes, strict=True)]
         batch = x.to(torch.float64).reshape(-1, inputs)
         (codes,) = forward(self.hardware, self.plans, targets, self.model, batch)
         found: torch.Tensor = codes.reshape(*x.shape[:-1], self.plans[-1].outputs)

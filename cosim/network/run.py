@@ -37,8 +37,13 @@ class Periphery(Protocol):
         """What drivers put out for the levels of their DACs, [chip, tile, batch, row] both."""
         ...
 
-    def amplify_v(self, current_a: torch.Tensor) -> torch.Tensor:
-        """Amplifier outputs for currents, [chip, tile, batch, col] both."""
+    def pair_sums_v(self, layout: TileLayout, current_a: torch.Tensor) -> torch.Tensor:
+        """What pairs of amplifiers add up to over all tiles, [chip, batch, out] in volts.
+
+        Args:
+            layout: the tiles.
+            current_a: of their bit lines, [chip, tile, batch, col].
+        """
         ...
 
     def pair_amplifiers(self, layout: TileLayout) -> PairAmplifiers:
@@ -144,14 +149,8 @@ def converter_codes(layer: LayerModel, current_a: torch.Tensor) -> torch.Tensor:
         layer: who computes it.
         current_a: out of the bit lines, [chip, tile, batch, col].
     """
-    total_v = pair_sums(layer.layout, layer.periphery, current_a)
+    total_v = layer.periphery.pair_sums_v(layer.layout, current_a)
     return codes_of_sums(layer.periphery, total_v)
-
-
-def pair_sums(layout: TileLayout, periphery: Periphery, current_a: torch.Tensor) -> torch.Tensor:
-    """What pairs of amplifiers add up to over all tiles, [chip, batch, out] in volts."""
-    volts = layout.sum_rows(periphery.amplify_v(current_a))
-    return volts[..., 1] - volts[..., 0]  # amplifiers invert: minus less plus
 
 
 def codes_of_sums(periphery: Periphery, total_v: torch.Tensor) -> torch.Tensor:

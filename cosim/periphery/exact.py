@@ -41,14 +41,15 @@ class ExactPeriphery:
         gain, offset_v = self.drawn.driver_gain, self.drawn.driver_offset_v
         return level_v * gain.unsqueeze(-2) + offset_v.unsqueeze(-2)
 
-    def amplify_v(self, current_a: torch.Tensor) -> torch.Tensor:
-        """Amplifier outputs for currents, [chip, tile, batch, col] both."""
-        return tia.output_v(
+    def pair_sums_v(self, layout: TileLayout, current_a: torch.Tensor) -> torch.Tensor:
+        """What pairs of amplifiers add up to, [chip, batch, out]; see `Periphery`."""
+        volts = tia.output_v(
             current_a,
             self.hardware.tia,
             self.drawn.r_feedback_ohm.unsqueeze(-2),
             self.drawn.v_offset_v.unsqueeze(-2),
         )
+        return layout.sum_pairs(volts)
 
     def pair_amplifiers(self, layout: TileLayout) -> PairAmplifiers:
         """See `PairAmplifiers`."""

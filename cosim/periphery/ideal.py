@@ -37,10 +37,11 @@ class IdealPeriphery:
         """What drivers put out for the levels of their DACs, [chip, tile, batch, row] both."""
         return level_v
 
-    def amplify_v(self, current_a: torch.Tensor) -> torch.Tensor:
-        """Amplifier outputs for currents, [chip, tile, batch, col] both."""
+    def pair_sums_v(self, layout: TileLayout, current_a: torch.Tensor) -> torch.Tensor:
+        """What pairs of amplifiers add up to, [chip, batch, out]; see `Periphery`."""
         number = len(self.plan.tiles) // self.plan.arrays
-        return -self._feedback_ohm(current_a, number)[:, None, None] * current_a
+        ohm = self._feedback_ohm(current_a, number)[:, None, None]
+        return layout.sum_pairs(-ohm * current_a)
 
     def pair_amplifiers(self, layout: TileLayout) -> PairAmplifiers:
         """See `PairAmplifiers`."""

@@ -51,9 +51,9 @@ class FittedPeriphery:
             return level_v
         return level_v * self.driver_gain + self.driver_offset_v
 
-    def amplify_v(self, current_a: torch.Tensor) -> torch.Tensor:
-        """Amplifier outputs for currents, [chip, tile, batch, col] both."""
-        return self.amplifiers(current_a)
+    def pair_sums_v(self, layout: TileLayout, current_a: torch.Tensor) -> torch.Tensor:
+        """What pairs of amplifiers add up to, [chip, batch, out]; see `Periphery`."""
+        return self.amplifiers.pair_sums(current_a, layout.blocks[1])
 
     def pair_amplifiers(self, layout: TileLayout) -> PairAmplifiers:
         """See `PairAmplifiers`."""

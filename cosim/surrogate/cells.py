@@ -29,11 +29,11 @@ class OwnCellWires(WireModel):
         """See `WireModel.transfer_s`; takes programmed conductances."""
         return super().transfer_s(conductance_s)
 
-    def with_losses(
-        self, conductance_s: torch.Tensor
-    ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-        """See `WireModel.with_losses`; takes programmed conductances."""
-        return super().with_losses(effective_s(self.cell, conductance_s))
+    def with_held(
+        self, conductance_s: torch.Tensor, sense_v: torch.Tensor
+    ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]:
+        """See `WireModel.with_held`; takes programmed conductances."""
+        return super().with_held(effective_s(self.cell, conductance_s), sense_v)
 
     def mean_loss(self, conductance_s: torch.Tensor) -> float:
         """See `WireModel.mean_loss`; takes programmed conductances."""

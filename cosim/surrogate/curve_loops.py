@@ -1,4 +1,7 @@
-"""Cubic curves read at many places in one pass: value and slope, inputs shifted and scaled."""
+"""Cubic curves read at many places in one pass: value and slope, inputs shifted and scaled.
+
+Where pairs of them are added up, in the same pass.
+"""
 
 from __future__ import annotations
 
@@ -7,9 +10,24 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-from cosim.pulses.jit import loop
+from cosim.pulses.jit import loop, part
 
 Array = NDArray[np.floating]
+
+
+@part
+def _at(at: float, polynomials: Array, curve: int) -> tuple[float, float]:
+    """Value and slope of a curve so many steps from its first sample; NaN of NaN."""
+    if math.isnan(at):
+        return at, at
+    k = int(min(max(math.floor(at), 0.0), polynomials.shape[1] - 1.0))
+    t = at - k
+    beyond = t - min(max(t, 0.0), 1.0)  # steps past either end, 0 inside
+    t -= beyond
+    c0, c1 = polynomials[curve, k, 0], polynomials[curve, k, 1]
+    c2, c3 = polynomials[curve, k, 2], polynomials[curve, k, 3]
+    rise = c1 + t * (2 * c2 + t * 3 * c3)
+    return c0 + t * (c1 + t * (c2 + t * c3)) + beyond * rise, rise
 
 
 @loop
@@ -37,22 +55,76 @@ def read_curves(
         slope: likewise.
     """
     parts, batch, cols = x.shape
-    curves, count, _ = polynomials.shape
-    for part in range(parts):
+    for k in range(parts):
         for row in range(batch):
             for col in range(cols):
-                curve = col if curves > 1 else 0
-                at = (x[part, row, col] * scale[part, col] + shift[part, col] - start) / step
-                if math.isnan(at):
-                    value[part, row, col] = at
-                    slope[part, row, col] = at
-                    continue
-                k = int(min(max(math.floor(at), 0.0), count - 1.0))
-                t = at - k
-                beyond = t - min(max(t, 0.0), 1.0)  # steps past either end, 0 inside
-                t -= beyond
-                c0, c1 = polynomials[curve, k, 0], polynomials[curve, k, 1]
-                c2, c3 = polynomials[curve, k, 2], polynomials[curve, k, 3]
-                rise = c1 + t * (2 * c2 + t * 3 * c3)
-                value[part, row, col] = c0 + t * (c1 + t * (c2 + t * c3)) + beyond * rise
-                slope[part, row, col] = rise * scale[part, col] / step
+                curve = col if len(polynomials) > 1 else 0
+                at = (x[k, row, col] * scale[k, col] + shift[k, col] - start) / step
+                y, rise = _at(at, polynomials, curve)
+                value[k, row, col] = y
+                slope[k, row, col] = rise * scale[k, col] / step
+
+
+@loop
+def read_pairs(
+    x: Array,
+    scale: Array,
+    shift: Array,
+    out_scale: Array,
+    out_shift: Array,
+    start: float,
+    step: float,
+    polynomials: Array,
+    edges: NDArray[np.int64],
+    total: Array,
+    slope: Array,
+) -> None:
+    """Second less first of every pair of columns, s F(a x + b) + t each, added up over tiles.
+
+    Args:
+        x: inputs, [chip, tile, batch, col]; tiles side by side follow each other.
+        scale: a, [chip, tile, col].
+        shift: b, likewise.
+        out_scale: s, likewise.
+        out_shift: t, likewise.
+        start: as for `read_curves`, as the next two.
+        step: of samples.
+        polynomials: of one curve.
+        edges: first output of every block of outputs, and the number of all.
+        total: to be filled, [chip, batch, out].
+        slope: of the total by x, to be filled, as x; 0 in columns that are only padded.
+    """
+    chips, tiles, batch, cols = x.shape
+    total[:] = 0.0
+    for chip in range(chips):
+        for tile in range(tiles):
+            block = tile % (len(edges) - 1)
+            first, live = edges[block], 2 * (edges[block + 1] - edges[block])
+            for row in range(batch):
+                for col in range(live):
+                    a, s = scale[chip, tile, col], out_scale[chip, tile, col]
+                    at = (x[chip, tile, row, col] * a + shift[chip, tile, col] - start) / step
+                    y, rise = _at(at, polynomials, 0)
+                    sign = 1.0 if col % 2 else -1.0
+                    total[chip, row, first + col // 2] += sign * (
+                        s * y + out_shift[chip, tile, col]
+                    )
+                    slope[chip, tile, row, col] = sign * s * rise * a / step
+                for col in range(live, cols):
+                    slope[chip, tile, row, col] = 0.0
+
+
+@loop
+def pairs_gradient(of_total: Array, slope: Array, edges: NDArray[np.int64], of_x: Array) -> None:
+    """By the inputs of `read_pairs`: its slope times the gradient by the total, into `of_x`."""
+    chips, tiles, batch, cols = slope.shape
+    for chip in range(chips):
+        for tile in range(tiles):
+            block = tile % (len(edges) - 1)
+            first, live = edges[block], 2 * (edges[block + 1] - edges[block])
+            for row in range(batch):
+                for col in range(live):
+                    by = of_total[chip, row, first + col // 2]
+                    of_x[chip, tile, row, col] = slope[chip, tile, row, col] * by
+                for col in range(live, cols):
+                    of_x[chip, tile, row, col] = 0.0

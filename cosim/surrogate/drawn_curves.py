@@ -11,9 +11,14 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 
+from cosim.pulses.trains import on_host
+from cosim.surrogate.curve_loops import pairs_gradient, read_pairs
 from cosim.surrogate.curves import Curves
 
 
@@ -127,6 +132,17 @@ class PlacedCurves:
         out_scale, out_shift = self.of_output
         return torch.addcmul(out_shift, y, out_scale), slope * out_scale
 
+    def pair_sums(self, x: torch.Tensor, edges: NDArray[np.int64]) -> torch.Tensor:
+        """Second less first of pairs of columns over all tiles, [chip, batch, out].
+
+        Args:
+            x: [chip, tile, batch, col]; tiles side by side follow each other.
+            edges: first output of every block of outputs, and the number of all.
+        """
+        total: torch.Tensor
+        total = _PairSums.apply(x, self, edges)  # type: ignore[no-untyped-call]  # torch
+        return total
+
     def _parts(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         """Inputs [part, batch, col], scales and shifts [part, col]."""
         *lead, batch, cols = x.shape
@@ -135,3 +151,36 @@ class PlacedCurves:
             one.expand(*lead, 1, cols).reshape(parts, cols) for one in (self.scale, self.shift)
         )
         return x.reshape(parts, batch, cols), scale, shift
+
+
+class _PairSums(torch.autograd.Function):
+    """The sums, and the slopes beside them: nothing else is kept for the gradient."""
+
+    @staticmethod
+    def forward(
+        ctx: Any, x: torch.Tensor, curves: PlacedCurves, edges: NDArray[np.int64]
+    ) -> torch.Tensor:
+        """See `PlacedCurves.pair_sums`."""
+        chips, tiles, batch, cols = x.shape
+        one = torch.ones_like(curves.scale), torch.zeros_like(curves.scale)
+        given: tuple[Any, ...] = tuple(
+            on_host(values.expand(chips, tiles, 1, cols).squeeze(2))
+            for values in (curves.scale, curves.shift, *(curves.of_output or one))
+        )
+        master = curves.master
+        total = torch.empty(chips, batch, int(edges[-1]), dtype=x.dtype)
+        slope = torch.empty(x.shape, dtype=x.dtype)
+        read_pairs(
+            on_host(x), *given, master.start, master.step, master.polynomials, edges,
+            total.numpy(), slope.numpy(),
+        )  # fmt: skip
+        ctx.slope, ctx.edges = slope, edges
+        return total.to(x.device)
+
+    @staticmethod
+    @torch.autograd.function.once_differentiable
+    def backward(ctx: Any, gradient: torch.Tensor) -> tuple[torch.Tensor, None, None]:
+        """By the inputs."""
+        found = torch.empty_like(ctx.slope)
+        pairs_gradient(on_host(gradient), ctx.slope.numpy(), ctx.edges, found.numpy())
+        return found.to(gradient.device), None, None

@@ -16,15 +16,18 @@ more by the wires it passes):
   D = 1 + a + b + t0 (a*a - (G*a) R_word) + t1 (b*b - R_bit (G*b)) + t2 a*b
 
 The four weights are 1 by theory; calibration against ngspice moves them by what higher orders
-do at the chip's own resistances. All sums are running sums along the lines. The gradient is written
-out: autograd would pass over the array twice as often.
+do at the chip's own resistances. All sums are running sums along the lines. `wire_loops` computes
+it, and its gradient by the conductances, in one compiled loop; the same written with torch, in
+`WireModel._terms`, is what calibration fits and what resistances are trained through.
 """
 
 from __future__ import annotations
 
+import math
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from numbers import Real
 from typing import Any, Self
 
@@ -33,7 +36,9 @@ import torch
 
 from compact_models.errors import InputError
 from cosim.nodal.lines import Ohm, first_wrong
+from cosim.pulses.trains import on_host
 from cosim.surrogate.line_drops import BitDrops, WordDrops
+from cosim.surrogate.wire_loops import closed_form, gradient
 
 THEORY = (1.0, 1.0, 1.0, 1.0)
 # Within these the form with the weights of theory was measured to be within one per cent, on
@@ -107,13 +112,36 @@ class WireModel:
         self, conductance_s: torch.Tensor
     ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         """The transfer, and to first order what word and bit lines take, without gradients."""
-        if self.trained:  # rare, and autograd knows the way
+        transfer, _, word, bit = self.with_held(conductance_s, conductance_s.new_zeros(1))
+        return transfer, word, bit
+
+    def with_held(
+        self, conductance_s: torch.Tensor, sense_v: torch.Tensor
+    ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]:
+        """The transfer, what held bit lines drive, and the losses of `with_losses`.
+
+        Args:
+            conductance_s: [..., row, col].
+            sense_v: see `offset_current_a`.
+
+        Returns:
+            The transfer [..., row, col]; currents as `offset_current_a` has them; losses.
+        """
+        # Resistances that are trained are rare, and autograd knows the way.
+        if self.trained or not conductance_s.is_cpu or torch.compiler.is_compiling():
             terms = self._terms(conductance_s)
-            transfer = self._rational(conductance_s, terms)[0]
-            return transfer, terms.a.detach(), terms.b.detach()
-        found: tuple[torch.Tensor, torch.Tensor, torch.Tensor]
-        found = _ClosedForm.apply(conductance_s, self)  # type: ignore[no-untyped-call]  # torch
+            transfer = self._rational(conductance_s, terms)
+            # By name: who takes other conductances than his own has them converted by now.
+            held = WireModel.offset_current_a(self, conductance_s, transfer, sense_v)
+            return transfer, held, terms.a.detach(), terms.b.detach()
+        found: tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]
+        found = _ClosedForm.apply(conductance_s, sense_v, self)  # type: ignore[no-untyped-call]  # torch
         return found
+
+    @cached_property
+    def _given(self) -> _Lines:
+        """What the loops are given of the lines, without gradients."""
+        return _Lines.of(self.word, self.bit)
 
     def mean_loss(self, conductance_s: torch.Tensor) -> float:
         """Share of the current that wires take for equal inputs, to first order.
@@ -204,8 +232,6 @@ class WireModel:
         elsewhere = torch.addcmul(bit(paths), bit_own, paths, value=-1.0)
         sneak = (own_word_line + own_bit_line).mul_(g).addcmul_(mean, elsewhere)
         return Terms(
-            word_line=word,
-            bit_line=bit,
             a=a,
             b=b,
             first=first,
@@ -213,20 +239,15 @@ class WireModel:
             bit=torch.addcmul(-bit(g * b), b, b),
             mixed=a * b,
             sneak=sneak / first,
-            own_lines=own_word_line + own_bit_line,
-            rest=rest,
-            mean=mean,
-            elsewhere=elsewhere,
         )
 
-    def _rational(self, g: torch.Tensor, terms: Terms) -> tuple[torch.Tensor, torch.Tensor, Any]:
-        """The transfer, its denominator, and where that is bounded."""
+    def _rational(self, g: torch.Tensor, terms: Terms) -> torch.Tensor:
+        """The transfer."""
         t0, t1, t2, t3 = self.weights
         full = terms.first + t0 * terms.word + t1 * terms.bit + t2 * terms.mixed
         # Far beyond its region the correction may be as large as what it corrects, and negative:
         # half of the first order is the least that is left, so that currents stay bounded.
-        below = torch.maximum(full, 0.5 * terms.first)
-        return (g + t3 * terms.sneak) / below, below, full < below
+        return (g + t3 * terms.sneak) / torch.maximum(full, 0.5 * terms.first)
 
 
 def _inverse(ohm: torch.Tensor) -> torch.Tensor:
@@ -250,12 +271,6 @@ class Terms:
         bit: second order of the bit line.
         mixed: a b.
         sneak: C / (1 + a + b).
-        own_lines: C by the cell's own word line and bit line alone, over G.
-        rest: a without the cell's own part.
-        mean: of the word line's other cells.
-        elsewhere: the sneak path's way down other word lines.
-        word_line: what word lines do.
-        bit_line: what bit lines do.
     """
 
     a: torch.Tensor
@@ -265,12 +280,54 @@ class Terms:
     bit: torch.Tensor
     mixed: torch.Tensor
     sneak: torch.Tensor
-    own_lines: torch.Tensor
-    rest: torch.Tensor
-    mean: torch.Tensor
-    elsewhere: torch.Tensor
-    word_line: WordDrops
-    bit_line: BitDrops
+
+
+@dataclass(frozen=True, eq=False)
+class _Lines:
+    """The lines as `wire_loops` is given them.
+
+    Attributes:
+        lead: leading axes that lines differ along.
+        before: what is the same for all parts, as in `wire_loops.closed_form`.
+        sense_ohm: [1 or part, col].
+        inverse: 1 over what a cell shares with others, [1 or part, 1 or row, col].
+    """
+
+    lead: tuple[int, ...]
+    before: tuple[Any, ...]
+    sense_ohm: Any
+    inverse: Any
+
+    @staticmethod
+    def of(word: WordDrops, bit: BitDrops, lead: tuple[int, ...] = ()) -> _Lines:
+        """Of lines without gradients, for parts that differ along these axes at least."""
+        rows, cols = bit.rows, word.cols
+        segment, path = (
+            one.expand(*(one.shape[:-1] or (1,)), cols) for one in (word.segment_ohm, word.own_ohm)
+        )
+        below = bit.segment_ohm.expand(rows, cols)
+        shared = word.others_ohm.expand(*(word.others_ohm.shape[:-1] or (1,)), cols)
+        lead = np.broadcast_shapes(lead, bit.sense_ohm.shape[:-1], shared.shape[:-2])
+        return _Lines(
+            lead,
+            (
+                on_host(segment),
+                on_host(path),
+                on_host(word.driver_ohm.expand(rows)),
+                on_host(below),
+                on_host(below.flip(0).cumsum(0).flip(0)),
+            ),
+            _by_part(bit.sense_ohm, lead, 1),
+            _by_part(_inverse(shared), lead, 2),
+        )
+
+
+def _by_part(values: torch.Tensor, lead: tuple[int, ...], count: int) -> Any:
+    """Values [..., count last axes] as loops take them, [1 or part, ...]."""
+    own = values.shape[-count:]
+    if math.prod(values.shape[:-count]) == 1:
+        return on_host(values.reshape(1, *own))
+    return on_host(values.expand(*lead, *own).reshape(-1, *own))
 
 
 class _ClosedForm(torch.autograd.Function):
@@ -278,59 +335,54 @@ class _ClosedForm(torch.autograd.Function):
 
     @staticmethod
     def forward(
-        ctx: Any, g: torch.Tensor, model: WireModel
-    ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-        """The transfer, and what lines take; that without a gradient."""
-        terms = model._terms(g)
-        transfer, below, bounded = model._rational(g, terms)
-        ctx.model, ctx.terms = model, terms
-        ctx.save_for_backward(g, transfer, below, bounded)
-        ctx.mark_non_differentiable(terms.a, terms.b)
+        ctx: Any, g: torch.Tensor, held_v: torch.Tensor, model: WireModel
+    ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]:
+        """See `WireModel.with_held`; without a gradient by what lines are held at."""
+        *own, rows, cols = g.shape
+        lines, lead = model._given, tuple(own)
+        if lead != lines.lead or held_v.shape[:-1] not in ((), lead):
+            lead = np.broadcast_shapes(lead, lines.lead, held_v.shape[:-1])
+            lines = _Lines.of(model.word, model.bit, lead)
+        cells = g.expand(*lead, rows, cols)
+        shape = (math.prod(lead), rows, cols)
+        transfer, a, b = (torch.empty(*lead, rows, cols, dtype=g.dtype) for _ in range(3))
+        held_a = torch.empty(*lead, cols, dtype=g.dtype)
+        kept = np.empty((shape[0], 5, rows, cols), transfer.numpy().dtype)
+        given: tuple[Any, ...] = (
+            on_host(cells).reshape(shape),
+            *lines.before,
+            lines.sense_ohm,
+            lines.inverse,
+            _by_part(held_v.expand(*held_v.shape[:-1], cols), lead, 1),
+            model.weights,
+        )
+        filled = [one.numpy().reshape(shape) for one in (transfer, a, b)]
+        closed_form(*given, filled[0], held_a.numpy().reshape(-1, cols), *filled[1:], kept)
+        ctx.given, ctx.filled, ctx.kept, ctx.lead = given, filled, kept, lead
+        ctx.save_for_backward(g)  # so that torch sees when it was written into meanwhile
+        ctx.mark_non_differentiable(a, b)
         ctx.set_materialize_grads(False)
-        return transfer, terms.a, terms.b
+        return transfer, held_a, a, b
 
     @staticmethod
     @torch.autograd.function.once_differentiable
     def backward(
-        ctx: Any, gradient: torch.Tensor | None, *_: None
-    ) -> tuple[torch.Tensor | None, None]:
-        """Of the conductances: every sum along a line is symmetric, so it is its own transpose."""
-        if gradient is None:
-            return None, None
-        g, transfer, below, bounded = ctx.saved_tensors
-        model: WireModel = ctx.model
-        terms: Terms = ctx.terms
-        t0, t1, t2, t3 = model.weights
-        word, bit = terms.word_line, terms.bit_line
-        word_own, bit_own = word.own_ohm, bit.own_ohm
-        # addcmul: a product and a sum in one pass over the array
-        of_g = gradient / below
-        of_below = torch.mul(transfer, of_g).neg_()
-        of_full = of_below.masked_fill(bounded, 0.0)
-        of_sneak = (of_g / terms.first).mul_(t3)  # of C
-        of_first = torch.addcmul(of_full, of_sneak, terms.sneak, value=-1.0)
-        of_first = of_first.add_(of_below.sub_(of_full), alpha=0.5)
-        of_a = torch.addcmul(of_first, of_full, terms.a, value=2 * t0)
-        of_a = of_a.addcmul_(of_full, terms.b, value=t2)
-        of_b = of_first.addcmul_(of_full, terms.b, value=2 * t1)
-        of_b = of_b.addcmul_(of_full, terms.a, value=t2)
-        through = word(of_full)  # of g a
-        of_g = of_g.addcmul_(through, terms.a, value=-t0)
-        of_a = of_a.addcmul_(through, g, value=-t0)
-        through = bit(of_full)  # of g b
-        of_g = of_g.addcmul_(through, terms.b, value=-t1)
-        of_b = of_b.addcmul_(through, g, value=-t1)
-        scaled = of_sneak * g
-        by_bit = torch.addcmul(bit(scaled), bit_own, scaled, value=-1.0)
-        squares = (word(scaled) * bit_own).addcmul_(by_bit, word_own)  # of g g
-        of_g = of_g.addcmul_(squares, g, value=2.0).addcmul_(of_sneak, terms.own_lines)
-        of_elsewhere = of_sneak * terms.mean
-        of_paths = torch.addcmul(bit(of_elsewhere), bit_own, of_elsewhere, value=-1.0)
-        of_rest = (of_sneak * terms.elsewhere).mul_(_inverse(word.others_ohm))
-        of_rest = of_rest.addcmul_(of_paths, g)
-        of_g = of_g.addcmul_(of_paths, terms.rest).addcmul_(word_own, of_rest, value=-1.0)
-        of_g = of_g.add_(word(of_a.add_(of_rest))).add_(bit(of_b))
-        return of_g, None
+        ctx: Any, of_transfer: torch.Tensor | None, of_held: torch.Tensor | None, *_: None
+    ) -> tuple[torch.Tensor | None, None, None]:
+        """By the conductances."""
+        (g,) = ctx.saved_tensors
+        given = ctx.given
+        shape = given[0].shape
+        if of_transfer is None and of_held is None:
+            return None, None, None
+        by = [
+            np.zeros(like, given[0].dtype) if one is None else on_host(one).reshape(like)
+            for one, like in ((of_transfer, shape), (of_held, (shape[0], shape[-1])))
+        ]
+        found = torch.empty(shape, dtype=g.dtype)
+        gradient(*given, *ctx.filled, ctx.kept, *by, found.numpy())
+        # Of arrays that were taken for several parts, the sum.
+        return found.view(*ctx.lead, *g.shape[-2:]).sum_to_size(g.shape), None, None
 
 
 def wire_model(

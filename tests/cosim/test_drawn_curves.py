@@ -5,7 +5,10 @@ from __future__ import annotations
 import numpy as np
 import torch
 
+from cosim.array.layout import TileLayout
 from cosim.calibration.drawn import Drawn, fit_block, fit_value, instances
+from cosim.surrogate.curves import fit_curves
+from cosim.surrogate.drawn_curves import PlacedCurves
 
 X = np.linspace(-1.7, 1.7, 1025)
 
@@ -70,3 +73,24 @@ def test_a_value_of_second_degree_is_found() -> None:
     value = fit_value(of, rf * 1e-4 * (1 + 20 * vos))
     found = value.at(*torch.tensor([[4321.0], [2e-3]], dtype=torch.float64))
     np.testing.assert_allclose(found.numpy(), 4321e-4 * 1.04, rtol=1e-9)
+
+
+def test_pairs_are_added_up_as_the_layout_adds_them() -> None:
+    """Two arrays cut in 2 x 2 tiles, padded both ways; instances of two chips."""
+    layout = TileLayout((0, 3, 5), (0, 3, 5), arrays=2)
+    rng = np.random.default_rng(4)
+    shape = (2, layout.tiles, 1, layout.tile_cols)
+    scale, shift, out_scale, out_shift = (
+        torch.from_numpy(rng.uniform(low, high, shape))
+        for low, high in ((0.5, 1.5), (-0.2, 0.2), (0.8, 1.2), (-0.1, 0.1))
+    )
+    curve = fit_curves(X, np.tanh(3 * X)[:, None])
+    x = torch.from_numpy(rng.uniform(-2, 2, (2, layout.tiles, 6, layout.tile_cols)))
+    weight = torch.from_numpy(rng.normal(size=(2, 6, 5)))
+    for of_output in (None, (out_scale, out_shift)):
+        placed = PlacedCurves(curve, scale, shift, of_output)
+        free = x.clone().requires_grad_()
+        ours, theirs = placed.pair_sums(free, layout.blocks[1]), layout.sum_pairs(placed(free))
+        torch.testing.assert_close(ours, theirs, rtol=1e-12, atol=1e-14)
+        gradients = [torch.autograd.grad((y * weight).sum(), free)[0] for y in (ours, theirs)]
+        torch.testing.assert_close(*gradients, rtol=1e-12, atol=1e-14)

@@ -240,11 +240,12 @@ def test_every_method_of_the_wires_takes_programmed_conductances() -> None:
     torch.testing.assert_close(
         half.offset_current_a(g, transfer, held), plain.offset_current_a(g / 2, transfer, held)
     )
+    torch.testing.assert_close(half.with_held(g, held), plain.with_held(g / 2, held))
     assert half.mean_loss(g) == pytest.approx(plain.mean_loss(g / 2))
     assert half.largest_loss(g) == pytest.approx(plain.largest_loss(g / 2))
     assert half.outside(100 * g) == plain.outside(50 * g) != ""
     methods = {name for name in vars(WireModel) if not name.startswith("_")}
     # These take no conductances, or ask the others.
     methods -= {*WireModel.__dataclass_fields__, "with_sense", "with_live", "trained"}
-    methods -= {"outside", "outside_by"}
+    methods -= {"outside", "outside_by", "with_losses"}
     assert methods <= set(vars(OwnCellWires))

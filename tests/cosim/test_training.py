@@ -90,7 +90,7 @@ def test_programming_errors_are_fresh_every_step_and_have_the_cells_spread() -> 
     other = programming_factors(network, Stream(0, 6), 0)  # another chip of the study
     assert not torch.equal(first[0], other[0])
     last = [programming_factors(network, chip, k)[0][0, -1].flatten() for k in range(300)]
-    many = torch.cat(last)  # of a tile that is not padded
+    many = torch.cat(last)  # of minus cells
     sigma = network.hardware.cell.sigma_program
     assert float(many.log().std()) == pytest.approx(sigma, rel=0.05)
     assert float(many.log().mean()) == pytest.approx(0, abs=0.05 * sigma)

@@ -419,3 +419,47 @@ def test_an_answer_outside_of_the_region_comes_with_a_warning() -> None:
         inside.transfer_s(g)
         wire_model(64, 64, r_wordline_ohm=20.0, r_bitline_ohm=20.0).with_losses(g)  # who asks knows
     assert inside.outside(g) == ""
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32])
+def test_the_loop_is_the_formula_written_with_torch(dtype: torch.dtype) -> None:
+    """Two chips of three padded tiles, ends and held lines of their own; gradients by autograd."""
+    rng = np.random.default_rng(3)
+    live = torch.ones(3, 7, dtype=torch.bool)
+    live[1, 4:] = False
+    plain = wire_model(
+        5, 7, r_wordline_ohm=30.0, r_bitline_ohm=70.0,
+        r_driver_ohm=torch.linspace(10, 90, 5, dtype=torch.float64),
+        weights=(0.9, 1.1, 1.2, 0.8), dtype=dtype,
+    )  # fmt: skip
+    sense = torch.from_numpy(rng.uniform(1, 200, (2, 3, 7))).to(dtype)
+    model = plain.with_sense(sense).with_live(live)
+    g = torch.from_numpy(rng.uniform(1e-6, 1e-4, (2, 3, 5, 7))).to(dtype) * live[:, None, :]
+    g[0, 2] *= 300.0  # far beyond the region, where the form is bounded
+    held = torch.from_numpy(rng.normal(0, 1e-3, (2, 3, 7))).to(dtype)
+    of_t, of_held = (torch.from_numpy(rng.normal(size=x.shape)).to(dtype) for x in (g, held))
+    free = g.clone().requires_grad_()
+    transfer, current, word, bit = model.with_held(free, held)
+    (ours,) = torch.autograd.grad((transfer * of_t).sum() + 40 * (current * of_held).sum(), free)
+    terms = model._terms(free)
+    formula = model._rational(free, terms)
+    at_rest = model.offset_current_a(free, formula, held)
+    wanted = (formula * of_t).sum() + 40 * (at_rest * of_held).sum()
+    (theirs,) = torch.autograd.grad(wanted, free)
+    near = {"rtol": 1e-11 if dtype == torch.float64 else 2e-4, "atol": 0}
+    for found, right in ((transfer, formula), (word, terms.a), (bit, terms.b)):
+        torch.testing.assert_close(found, right, **near)
+    size = float(at_rest.abs().max())
+    torch.testing.assert_close(current, at_rest, rtol=near["rtol"], atol=near["rtol"] * size)
+    size = float(theirs.abs().max())
+    torch.testing.assert_close(ours, theirs, rtol=near["rtol"], atol=near["rtol"] * size)
+    # One array for all of these ends, and what lines drive alone.
+    one = g[1, 0].clone().requires_grad_()
+    many = one.detach().expand(2, 3, -1, -1).clone().requires_grad_()
+    by_one, by_many = (
+        torch.autograd.grad((model.with_held(x, held)[1] * of_held).sum(), x)[0]
+        for x in (one, many)
+    )
+    torch.testing.assert_close(
+        by_one, by_many.sum((0, 1)), rtol=1e-5, atol=1e-5 * float(by_one.abs().max())
+    )

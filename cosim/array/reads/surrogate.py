@@ -113,10 +113,9 @@ class SurrogateReads:
         wires: WireModel,
         held_v: torch.Tensor,
     ) -> TileTransfer:
-        transfer, word, bit = wires.with_losses(conductance_s)
+        transfer, held, word, bit = wires.with_held(conductance_s, held_v)
         if not self.watched and len(self._warned) < len(self.tiles):
             self._warn(conductance_s, tiles, (word + bit).amax((-2, -1)))
-        held = wires.offset_current_a(conductance_s, transfer, held_v)
         return TileTransfer(transfer, held)
 
     def _warn(self, conductance_s: torch.Tensor, tiles: Sequence[int], taken: torch.Tensor) -> None:
