@@ -170,10 +170,8 @@ class _PairSums(torch.autograd.Function):
         master = curves.master
         total = torch.empty(chips, batch, int(edges[-1]), dtype=x.dtype)
         slope = torch.empty(x.shape, dtype=x.dtype)
-        read_pairs(
-            on_host(x), *given, master.start, master.step, master.polynomials, edges,
-            total.numpy(), slope.numpy(),
-        )  # fmt: skip
+        samples = master.start, master.step, master.polynomials
+        read_pairs(*(on_host(x), *given, *samples, edges, total.numpy(), slope.numpy()))
         ctx.slope, ctx.edges = slope, edges
         return total.to(x.device)
 

@@ -357,7 +357,8 @@ class _ClosedForm(torch.autograd.Function):
             model.weights,
         )
         filled = [one.numpy().reshape(shape) for one in (transfer, a, b)]
-        closed_form(*given, filled[0], held_a.numpy().reshape(-1, cols), *filled[1:], kept)
+        at_rest = held_a.numpy().reshape(-1, cols)
+        closed_form(*(*given, filled[0], at_rest, *filled[1:], kept))
         ctx.given, ctx.filled, ctx.kept, ctx.lead = given, filled, kept, lead
         ctx.save_for_backward(g)  # so that torch sees when it was written into meanwhile
         ctx.mark_non_differentiable(a, b)
@@ -380,7 +381,7 @@ class _ClosedForm(torch.autograd.Function):
             for one, like in ((of_transfer, shape), (of_held, (shape[0], shape[-1])))
         ]
         found = torch.empty(shape, dtype=g.dtype)
-        gradient(*given, *ctx.filled, ctx.kept, *by, found.numpy())
+        gradient(*(*given, *ctx.filled, ctx.kept, *by, found.numpy()))
         # Of arrays that were taken for several parts, the sum.
         return found.view(*ctx.lead, *g.shape[-2:]).sum_to_size(g.shape), None, None
 
