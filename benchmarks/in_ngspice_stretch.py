@@ -38,13 +38,14 @@ of how far the weights of cells went in ngspice, in parts of their range, and th
 `weights` is the rms of the difference to ngspice over that rms, of the plus cells; `loss` is the
 same of the change of the loss of 60 other digits, one by one, each network read by itself.
 `control` has ideal wires and one constant step, that of a cell in the middle of the range, at every
-coincidence.
+coincidence. The equations of Stanford's filaments are left out: our integrator takes more than ten
+minutes for these steps, longer than ngspice; how near they are says the page on updates.
 """
 
 STEPS = 20
 _HELD_OUT = 60
 _MOST, _CONTROL, _LEAST = 0.10, 3.0, 0.10
-_WAYS = (("spice", "spice"), ("surrogate", "table"), ("exact", "ode"))
+_SPICE, _TABLE, _ODE = ("spice", "spice"), ("surrogate", "table"), ("exact", "ode")
 
 
 @dataclass(frozen=True)
@@ -89,9 +90,9 @@ def digits() -> tuple[torch.Tensor, torch.Tensor]:
     return pooled[order], torch.from_numpy(y)[order]
 
 
-def network(given: Case, read: str, update: str, x: torch.Tensor) -> InSituNetwork:
-    """The network before it learns."""
-    generator = torch.Generator().manual_seed(0)
+def network(given: Case, read: str, update: str, x: torch.Tensor, seed: int = 0) -> InSituNetwork:
+    """The network before it learns, with weights drawn from a seed."""
+    generator = torch.Generator().manual_seed(seed)
     net = nn.Sequential(nn.Linear(16, 6), nn.Tanh(), nn.Linear(6, 10)).double()
     with torch.no_grad():
         for parameter in net.parameters():
@@ -148,11 +149,11 @@ class Stretch:
     wall_s: float
 
 
-def stretch(given: Case, read: str, update: str, steps: int = STEPS) -> Stretch:
+def stretch(given: Case, read: str, update: str, steps: int = STEPS, seed: int = 0) -> Stretch:
     """Some steps by one way of reading and updating; `constant` is the control."""
     x, y = digits()
     constant = update == "constant"
-    model = network(given, read, "ode" if constant else update, x[:200])
+    model = network(given, read, "ode" if constant else update, x[:200], seed)
     if constant:
         for layer in model.chain:
             layer.array.updates = ConstantSteps(given.device.step(given.pulse))
@@ -192,21 +193,24 @@ def rows() -> tuple[list[str], list[list[str]]]:
 
 def _row(device: str) -> list[str]:
     given = case(device)
-    known, table, ode = (stretch(given, *way) for way in _WAYS)
+    known, table = stretch(given, *_SPICE), stretch(given, *_TABLE)
+    ours = [table, stretch(given, *_ODE)] if device == "vteam" else [table]
     control = stretch(given, "ideal", "constant")
     size = rms(known.moved)
-    off = [
-        (rms(one.moved - known.moved) / size, rms(one.loss - known.loss) / rms(known.loss))
-        for one in (table, ode, control)
-    ]
+
+    def off(one: Stretch) -> tuple[float, float]:
+        return rms(one.moved - known.moved) / size, rms(one.loss - known.loss) / rms(known.loss)
+
     largest = float(known.moved.abs().max())
-    good = max(max(one) for one in off[:2]) <= _MOST and largest >= _LEAST
-    good &= min(off[2]) >= _CONTROL * _MOST
+    good = max(max(off(one)) for one in ours) <= _MOST and largest >= _LEAST
+    good &= min(off(control)) >= _CONTROL * _MOST
+    found = [f"{w:.2%}, {loss:.2%}" for w, loss in map(off, ours)]
+    walls = [f"{known.wall_s:.0f} s", *(f"{one.wall_s:.1f} s" for one in ours)]
     return [
         f"{given.device.device.label}",
         f"{size:.3f}, {largest:.2f}",
-        *(f"{one[0]:.2%}, {one[1]:.2%}" for one in off[:2]),
-        f"{off[2][0]:.0%}, {off[2][1]:.0%}",
-        f"{known.wall_s:.0f} s, {table.wall_s:.1f} s, {ode.wall_s:.0f} s",
+        *(found if len(found) == 2 else [*found, "-"]),
+        ", ".join(f"{x:.0%}" for x in off(control)),
+        ", ".join(walls),
         "yes" if good else "**no**",
     ]

@@ -51,7 +51,7 @@ class Row:
         # What a simulator's error turns round is put right: u has to rise with x.
         u = np.maximum.accumulate(x + np.clip(self.after[known], 0, 1))
         w = u - 2 * x
-        change = np.interp(place, u, w)
+        change = _between(place, u, w)
         if beside is None:
             for out, end, inner in ((place < u[0], 0, 1), (place > u[-1], -1, -2)):
                 gap = u[inner] - u[end]
@@ -65,6 +65,27 @@ class Row:
             doubt = (place - change >= 2 * min(near)) & (place - change <= 2 * max(near))
             energy = np.where(doubt, np.nan, energy)
         return change, energy
+
+
+def _between(place: Array, u: Array, w: Array) -> Array:
+    """The change w over places of u, through measured ones: monotone cubics where these can be.
+
+    Steps that fall off like an exponential bend between points, and straight lines would make all
+    of them too long. But states must not change their order: where a cubic might be steeper than 1
+    it is a straight line, as at a cliff.
+    """
+    straight = np.interp(place, u, w)
+    gaps = np.diff(u)
+    if len(u) < 3 or (gaps <= 0).any():
+        return straight
+    cubic = PchipInterpolator(u, w)
+    # Both ends of a cubic have the sign of its chord, so that it is nowhere steeper than the
+    # steeper end or 3/2 of the chord.
+    ends = np.abs(cubic.derivative()(u))
+    steepest = np.max([1.5 * np.abs(np.diff(w) / gaps), ends[:-1], ends[1:]], axis=0)
+    k = np.clip(np.searchsorted(u, place, side="right") - 1, 0, len(gaps) - 1)
+    fits = (steepest[k] <= _STEEPEST) & (place >= u[0]) & (place <= u[-1])
+    return np.where(fits, cubic(place), straight)
 
 
 def _go_on(

@@ -154,6 +154,29 @@ def test_a_cliff_stays_a_cliff() -> None:
     assert made.inside(x, torch.full_like(x, 1.5)).all()
 
 
+@pytest.mark.parametrize("sign", [-1.0, 1.0])
+def test_steps_that_fall_off_like_an_exponential_are_not_too_long(sign: float) -> None:
+    """A gap that dx/dt = -exp(-x / b) / s closes, from points between which steps halve.
+
+    Straight lines would make every step in between too long, up to 6 %: training would drift.
+    """
+    b, c = 0.04, 0.5  # of the range, and how much exp(x / b) a pulse takes
+    x = np.concatenate([np.linspace(0, 0.06, 13), np.linspace(0.08, 1, 34)])
+    after = b * np.log(np.maximum(np.exp(x / b) + sign * c, 1))
+    rows = [Row(v, x, after, np.ones(len(x))) for v in (1.0, 2.0)]
+    made = from_rows(
+        rows, model="gap", parameter_set="one", pulse=Pulse(1, 1, 1, 1), state="x",
+        source="a test", smooth=False,
+    )  # fmt: skip
+    tried = torch.linspace(0.1, 0.45, 71, dtype=torch.float64)
+    ours = made.step(tried, torch.full_like(tried, 1.5))
+    true = b * torch.log(torch.exp(tried / b) + sign * c) - tried
+    assert float(((ours - true) / true).abs().max()) < 0.01
+    assert float((ours.sum() / true.sum()) - 1) == pytest.approx(0, abs=2e-3)
+    every = torch.linspace(0, 1, 1001, dtype=torch.float64)
+    assert bool((made.after(every, torch.full_like(every, 1.5)).diff() >= -1e-12).all())
+
+
 def test_gradients_are_those_of_finite_differences(vteam: UpdateSurrogate) -> None:
     x = torch.tensor([0.21, 0.5, 0.83], dtype=torch.float64, requires_grad=True)
     v = torch.tensor([-0.213, 0.171, 0.2317], dtype=torch.float64, requires_grad=True)
