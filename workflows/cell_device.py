@@ -72,6 +72,7 @@ def cells_that_learn(spec: DeviceSpec, cell: OhmicCell, driver: DriverSpec) -> L
         read_v=driver.v_read_v,
         d2d=spread_of(spec),
         pair=spec.pair,
+        sigma_step=spec.sigma_step,
     )
 
 

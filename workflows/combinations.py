@@ -46,8 +46,6 @@ def refusal(algorithm: str, device: Kind, read: str, update: str) -> str:
         return (
             "only a pulse device has a law of its step; others are updated by table, ode or spice"
         )
-    if update != "step" and device == "pulse device":
-        return "a pulse device is its law of a step; table, ode and spice are of compact models"
     return ""
 
 

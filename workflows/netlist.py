@@ -18,6 +18,7 @@ from netlists.chip import Chip, programmed_chip
 from netlists.graph import LinearStage, linear_stages, network_graph
 from workflows import runfolder
 from workflows.backward_deck import RANDOM_ERRORS, step_backward
+from workflows.cell_device import spread_of
 from workflows.config import Config, load_config
 from workflows.console import Reporter
 from workflows.data import Split, load_split
@@ -127,6 +128,7 @@ def _write(
             folder,
             source.chip,
             source.config.device.pair,
+            sigma=spread_of(source.config.device) if source.config.device.name else {},
             seed=study.seed,
             sample=study.sample,
             origin=(origin,),

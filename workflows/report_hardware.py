@@ -107,6 +107,8 @@ def _cells(config: Config) -> list[Fact]:
                 f"{named}, the compact model in every cell; pair: {moved[config.device.pair]}",
             ),
             *facts,
+            ("Spread from cell to cell", _spread(spread_of(config.device), {})),
+            ("Spread from step to step", f"{_share(config.device.sigma_step)} of a step"),
             ("Programming error", "none: the cells learnt where they stand"),
             (
                 "Pulses",
@@ -123,6 +125,8 @@ def _cells(config: Config) -> list[Fact]:
             ("Spread from cell to cell", spread),
             ("Programming error", program),
         ]
+    by_law = getattr(config.train, "update", "step") == "step"
+    noise = numbers.values["dw_min_std"] if by_law else config.device.sigma_step
     up, down = cell_pulses(numbers, config.pulse)
     volts = f"{quantity(up.amplitude_v, 'V')} up, {quantity(-down.amplitude_v, 'V')} down"
     return [
@@ -135,7 +139,7 @@ def _cells(config: Config) -> list[Fact]:
             for name, own in config.layer.items()
             if "device" in own
         ),
-        ("Spread from step to step", f"{_share(numbers.values['dw_min_std'])} of a step"),
+        ("Spread from step to step", f"{_share(noise)} of a step"),
         ("Programming error", "none: the cells learnt where they stand"),
         (
             "Pulses",

@@ -22,7 +22,7 @@ def check_study(config: Config) -> None:
         from workflows.cell_device import cells_that_learn
 
         cells = cells_that_learn(config.device, config.cell, config.driver)
-        cells.check_pulses(config.pulse)
+        cells.check_pulses(config.pulse, str(getattr(config.train, "update", "step")))
     if "write" in config.model_fields_set:  # who does not write need not load what writes
         from workflows.write_plan import check_writing
 

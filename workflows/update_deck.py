@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import torch
 
 from compact_models.files import write_text_atomic
 from compact_models.variation import Stream
+from cosim.array.device_spread import draw_cells
 from cosim.array.paired_cells import Pair
 from cosim.array.updates.layer import tile_trains
 from cosim.driven.spice import states_deck
@@ -30,6 +31,7 @@ def write_update_decks(
     chip: Chip,
     pair: Pair,
     *,
+    sigma: Mapping[str, float],
     seed: int,
     sample: int,
     origin: tuple[str, ...],
@@ -43,6 +45,7 @@ def write_update_decks(
         folder: where to; it is made.
         chip: the chip; its cells are devices, in the states that they hold.
         pair: which cells of a pair pulses reach.
+        sigma: by how much cells differ in what moves them, by parameter.
         seed: the study's seed.
         sample: which chip of the study.
         origin: lines that say where the chip comes from.
@@ -52,15 +55,22 @@ def write_update_decks(
         InputError: no pulse moves the cells of this chip.
     """
     drawn = draw_pulses(chip.hardware.pulse, chip.plans, seed=seed, sample=sample)
-    sign, decks = raising_sign(chip.hardware.device), dict[str, str]()
+    device, decks = chip.hardware.device, dict[str, str]()
+    sign = raising_sign(device)
     table = ["layer,line,number,value,pulses"]
     elements = 0
     for layer, plan in enumerate(chip.plans):
         x, d, trains = _trains(plan, Stream(seed, sample))
+        own: dict[str, torch.Tensor] = {}
+        if device is not None:
+            own = draw_cells(
+                device, sigma, (plan.rows, plan.outputs),
+                seed=seed, samples=(sample,), path=f"{plan.name}/cells",
+            )  # fmt: skip
         table += _lines(plan, "word", x, trains.words)
         table += _lines(plan, "bit", d, trains.bits)
         for number, part in enumerate(plan.tiles):
-            array = writable_tile(chip, layer, number)
+            array = writable_tile(chip, layer, number, own)
             rows, outs = (
                 slice(part.row_start, part.row_stop),
                 slice(part.out_start, part.out_stop),

@@ -8,30 +8,38 @@ moves states. A cell may go beyond -1 and 1, as far as its device does.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 
 import torch
 
 from compact_models.variation import Stream
 from cosim.array.device_cells import DeviceCells
+from cosim.array.device_spread import draw_cells
 from cosim.array.paired_cells import Pair
 
 
 @dataclass(frozen=True, eq=False)
 class DevicePairs:
-    """The cells of one matrix on one or many chips, all of one device without spread.
+    """The cells of one matrix on one or many chips, all of one device.
 
     Attributes:
         cells: the device as it is read.
         ends_s: conductances of the weights -1 and 1 [S].
         dw_min: the step that an update rule reckons with (`cosim.array.one_pulse`).
         pair: which cells of a pair pulses reach; the others see half of pulses.
+        own: parameters that cells have for themselves, see `cosim.array.device_spread`.
+        sigma: what these were drawn with.
+        path: of the matrix.
     """
 
     cells: DeviceCells
     ends_s: tuple[float, float]
     dw_min: float
     pair: Pair = "reference"
+    own: Mapping[str, torch.Tensor] = field(default_factory=dict)
+    sigma: Mapping[str, float] = field(default_factory=dict)
+    path: str = ""
 
     @property
     def slope_s(self) -> float:
@@ -78,8 +86,17 @@ class DevicePairs:
         return low.to(like).expand_as(like), high.to(like).expand_as(like)
 
     def like(self, stream: Stream, name: str, chips: int) -> DevicePairs:
-        """See `PairedCells`: all cells of a device are alike."""
-        return self
+        """See `PairedCells`: without spread all cells of a device are alike."""
+        if not self.own:
+            return self
+        path = f"{self.path}/{name}"
+        rows, outs = next(iter(self.own.values())).shape[-2:]
+        samples = range(stream.sample, stream.sample + chips)
+        drawn = draw_cells(
+            self.cells.device, self.sigma, (rows, outs),
+            seed=stream.seed, samples=samples, path=path,
+        )  # fmt: skip
+        return replace(self, own=drawn, path=path)
 
     @property
     def _bounds(self) -> tuple[float, float]:

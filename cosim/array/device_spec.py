@@ -34,13 +34,25 @@ class DeviceSpec(Spec):
     d2d: dict[str, Annotated[float, Field(ge=0, le=10)]] = Field(
         {},
         description="standard deviation from cell to cell, by parameter: of dw_min, w_max and w_min"
-        " as a part of it, of up_down as it is",
+        " as a part of it, of up_down as it is; of a compact model what moves it, as a part of it",
+    )
+    sigma_step: float = Field(
+        0.0,
+        ge=0,
+        le=2,
+        description="standard deviation of a step from pulse to pulse, as a part of it, where"
+        " update is table, ode or spice; step has that of the parameter set",
     )
 
     @model_validator(mode="after")
     def _is_of_a_device(self) -> Self:
         plain = self.pair == "reference"
-        for key, said in (("parameters", self.parameters), ("d2d", self.d2d), ("pair", not plain)):
+        for key, said in (
+            ("parameters", self.parameters),
+            ("d2d", self.d2d),
+            ("sigma_step", self.sigma_step),
+            ("pair", not plain),
+        ):
             if said and not self.name:
                 raise ValueError(f'{key} is of a device: name it, such as name = "soft_bounds"')
         if self.pulses_reach != "all" and self.devices_per_weight == 1:

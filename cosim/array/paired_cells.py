@@ -7,6 +7,7 @@ the cells and whoever computes updates of them (`cosim.array.pulse_pairs`, `devi
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Literal, Protocol, Self
 
 import torch
@@ -61,4 +62,21 @@ class PairedCells(Protocol):
             name: of the matrix, below the path of this one.
             chips: how many.
         """
+        ...
+
+
+class DrivenCells(PairedCells, Protocol):
+    """Cells of which a circuit knows what voltages do to them: by their equations."""
+
+    @property
+    def own(self) -> Mapping[str, torch.Tensor]:
+        """Parameters that cells have for themselves, by name, each [chip, side, row, out]."""
+        ...
+
+    def states(self, w: torch.Tensor) -> torch.Tensor:
+        """The written states of weights [chip, side, row, out], float64, in their unit."""
+        ...
+
+    def weights(self, states: torch.Tensor) -> torch.Tensor:
+        """The reverse, within the bounds."""
         ...

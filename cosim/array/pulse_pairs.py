@@ -110,15 +110,21 @@ class PulsePairs:
             path=f"{self.path}/{name}",
         )
 
-    def values(self, chip: int, side: int) -> dict[str, float | torch.Tensor]:
-        """The parameters of the cells of one plane: floats, or [row, out].
+    @property
+    def spread_with_ends(self) -> dict[str, torch.Tensor]:
+        """What cells have for themselves, each [chip, side, row, out].
 
-        Those of the conductance go with the bounds, so that a netlist made of them has the line.
+        Conductances go with bounds, so that a netlist made of these parameters has the line.
         """
-        own = {name: x[chip, side] for name, x in self.spread.items()}
+        own = dict(self.spread)
         for bound, end in (("w_min", "g_min"), ("w_max", "g_max")):
             if bound in own:
                 own[end] = self.conductance_s(own[bound])
+        return own
+
+    def values(self, chip: int, side: int) -> dict[str, float | torch.Tensor]:
+        """The parameters of the cells of one plane: floats, or [row, out]."""
+        own = {name: x[chip, side] for name, x in self.spread_with_ends.items()}
         return {**self.nominal.values, **own}
 
 

@@ -62,6 +62,7 @@ def learning_device(
     read_v: float,
     d2d: Mapping[str, float] | None,
     pair: Pair,
+    sigma_step: float = 0.0,
 ) -> LearningDevice:
     """A device as cells that learn, whichever kind it is.
 
@@ -73,23 +74,17 @@ def learning_device(
         read_v: the voltage at which conductances are meant [V].
         d2d: standard deviation from cell to cell; None for that of the set.
         pair: which cells of a pair pulses reach.
+        sigma_step: standard deviation of a step from pulse to pulse, as a part of it.
 
     Raises:
-        InputError: cells of a compact model should differ, or cannot hold weights.
+        InputError: cells cannot differ so, or cannot hold weights.
     """
     spread = dict(nominal.d2d if d2d is None else d2d)
     if model.pulse is not None:
-        return PulsedDevice(model, nominal, spread, pair)
-    if any(spread.values()):
-        raise InputError(
-            f"cells of {model.name} that learn are all alike: which state has which conductance is"
-            " known of the set's numbers alone",
-            where="[device.d2d]",
-            value=", ".join(spread),
-            hint="leave it out, or take a pulse device",
-        )
+        return PulsedDevice(model, nominal, spread, pair, sigma_step)
     range_s = None if cell == OhmicCell() else (cell.g_off_s, cell.g_on_s)
-    return DynamicDevice(CellDevice(model, nominal), read_v, range_s, pair)
+    device = CellDevice(model, nominal)
+    return DynamicDevice(device, read_v, range_s, pair, sigma=spread, sigma_step=sigma_step)
 
 
 @dataclass(frozen=True, eq=False)

@@ -2,19 +2,31 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
+import torch
 
 from compact_models.cell_device import CellDevice
 from compact_models.errors import InputError
+from cosim.array.updates.layer import by_line
 from cosim.devices.polarity import polarity
 from cosim.driven.writable import WritableArray
 from netlists.chip import Chip
 
 
-def writable_tile(chip: Chip, layer: int, tile: int) -> WritableArray:
+def writable_tile(
+    chip: Chip, layer: int, tile: int, own: Mapping[str, torch.Tensor]
+) -> WritableArray:
     """A tile in the states that its cells hold, behind the drivers of both its sides.
 
     States that hold no weight, a temperature say, are where the parameter set starts them.
+
+    Args:
+        chip: the chip.
+        layer: which of its layers.
+        tile: which tile of that.
+        own: parameters that the layer's cells have for themselves, each [chip, side, row, out].
 
     Raises:
         ValueError: its cells are resistors.
@@ -31,6 +43,10 @@ def writable_tile(chip: Chip, layer: int, tile: int) -> WritableArray:
         numbers,
         hardware.wires.near_ends(part.rows, part.cols),
         {**at_rest, **held},
+        {
+            name: by_line(one[0, :, part.row_start : part.row_stop, part.out_start : part.out_stop])
+            for name, one in own.items()
+        },
         r_word_driver_ohm=hardware.driver.r_driver_ohm,
         r_bit_driver_ohm=hardware.backward.driver.r_driver_ohm,
     )

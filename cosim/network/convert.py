@@ -67,6 +67,7 @@ def convert(
     budget: Budget | None = None,
     devices_per_weight: int = 1,
     pulses_reach: Policy = "all",
+    sigma_step: float = 0.0,
 ) -> InSituNetwork | CrossbarNetwork:
     """A network on a chip from a network in torch; the original stays as it is.
 
@@ -77,13 +78,13 @@ def convert(
             after training.
         parameters: the device's parameter set, by name; None for its first.
         d2d: standard deviation from cell to cell, by parameter; None for that of the set. Of a
-            pulse device.
+            compact model that of what moves it alone.
         pair: which cells of a pair pulses reach.
         read: who computes the arrays: ideal, surrogate, exact or spice; `surrogate` and `spice`
             need a device. Wires are in all but `ideal`; `spiceloop train` reads by `surrogate`
             where nothing is said.
-        update: for a device: who computes what pulses do: step, the law of a pulse device; table,
-            ode or spice for a compact model.
+        update: for a device: who computes what pulses do: step, the law of a pulse device; or
+            behind the wires table, ode or spice, for any device.
         max_surrogate_error: for `surrogate`: largest error of a tile's transfer, relative.
         sample_inputs: typical inputs [batch, in] within [-1, 1], which set the ranges of amplifiers
             and converters; None for numbers between 0 and 1. The chip has inputs in this range
@@ -98,6 +99,8 @@ def convert(
         devices_per_weight: pairs of cells that hold a weight together, in as many arrays that are
             read as their sum.
         pulses_reach: of several: an update moves "all", or one "in turn".
+        sigma_step: for update table, ode or spice: standard deviation of a step from pulse to
+            pulse, as a part of it.
 
     Raises:
         InputError: a module that has no circuit, an unknown device or fidelity, or options that do
@@ -129,7 +132,12 @@ def convert(
         )
     factors = [(1.0,) * devices_per_weight] * len(stages)
     if device is None:
-        for name, given in (("parameters", parameters), ("d2d", d2d), ("managed", managed)):
+        for name, given in (
+            ("parameters", parameters),
+            ("d2d", d2d),
+            ("managed", managed),
+            ("sigma_step", sigma_step or None),
+        ):
             if given is not None:
                 raise InputError(
                     f"{name} is of a device", where=name, value=given, hint='device = "soft_bounds"'
@@ -151,8 +159,9 @@ def convert(
     if isinstance(device, str):
         model, nominal = find_model(device), find_set(find_model(device), parameters)
         cells = learning_device(
-            model, nominal, cell=chip.cell, read_v=chip.driver.v_read_v, d2d=d2d, pair=pair
-        )
+            model, nominal, cell=chip.cell, read_v=chip.driver.v_read_v, d2d=d2d, pair=pair,
+            sigma_step=sigma_step,
+        )  # fmt: skip
     else:
         cells = device
     chip = cells.chip(chip)

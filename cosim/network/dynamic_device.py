@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import lru_cache
-
-import numpy as np
 
 from compact_models.cell_device import CellDevice
 from compact_models.errors import InputError
@@ -14,25 +12,19 @@ from compact_models.ohmic import ReferencedCell
 from compact_models.variation import Stream
 from cosim.array.device_cells import DeviceCells, device_cells
 from cosim.array.device_pairs import DevicePairs
-from cosim.array.layout import TileLayout
+from cosim.array.device_spread import check_spread, draw_cells
 from cosim.array.one_pulse import OneStep, one_step
 from cosim.array.paired_cells import Pair
 from cosim.array.updates.device import DeviceUpdates
-from cosim.devices.form import device_form
-from cosim.driven.engines import FIDELITIES, Means
+from cosim.driven.engines import FIDELITIES
 from cosim.driven.train_pulses import TrainPulses
-from cosim.driven.writable import WritableArray
 from cosim.network.chip_updates import raising_sign
+from cosim.network.driven_updates import driven_updates
 from cosim.network.learning_device import check_update
-from cosim.ngspice import find_ngspice
-from cosim.tables.cache import cached_update, updates_folder
 from cosim.tables.layout import QUICK, Effort
 from netlists.hardware import Hardware
 from netlists.tiles import LayerPlan
-from netlists.update.drawn import draw_pulses
 from netlists.update.spec import PulseSpec
-
-_SPICE_STEPS = 200  # of a slot
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,9 +37,11 @@ class DynamicDevice:
         range_s: conductances of the least and the largest weight [S]; None for all that it reaches.
         pair: which cells of a pair pulses reach.
         effort: how fine the table of `update = "table"` is.
+        sigma: standard deviation from cell to cell, by parameter, as a part of it.
+        sigma_step: standard deviation of a step from pulse to pulse, as a part of it.
 
     Raises:
-        InputError: its cells cannot hold weights, or do not reach this range.
+        InputError: its cells cannot hold weights, do not reach this range, or cannot differ so.
     """
 
     device: CellDevice
@@ -55,9 +49,12 @@ class DynamicDevice:
     range_s: tuple[float, float] | None = None
     pair: Pair = "reference"
     effort: Effort = QUICK
+    sigma: Mapping[str, float] = field(default_factory=dict)
+    sigma_step: float = 0.0
 
     def __post_init__(self) -> None:
-        """Checks the range."""
+        """Checks spread and range."""
+        check_spread(self.device, self.sigma)
         low, high = self.cells.range_s
         first, last = self.ends_s
         if not low * (1 - 1e-9) <= first < last <= high * (1 + 1e-9):
@@ -105,9 +102,20 @@ class DynamicDevice:
         """See `LearningDevice`."""
         return hardware.model_copy(update={"cell": self.cell, "device": self.device})
 
-    def check_pulses(self, pulse: PulseSpec) -> None:
+    def check_pulses(self, pulse: PulseSpec, update: str) -> None:
         """See `LearningDevice`."""
+        self._check_table(update)
         self.step(pulse)
+
+    def _check_table(self, update: str) -> None:
+        if update == "table" and any(self.sigma.values()):
+            raise InputError(
+                "the table of a pulse is of the device with the numbers of its set: cells that"
+                " differ have none",
+                where="[device.d2d], update",
+                value=f"{', '.join(self.sigma)}; table",
+                hint='update = "ode" or "spice", or no spread',
+            )
 
     def step(self, pulse: PulseSpec) -> OneStep:
         """What one pulse of a chip does to a cell in the middle of its range.
@@ -130,43 +138,21 @@ class DynamicDevice:
     ) -> tuple[DevicePairs, DeviceUpdates]:
         """See `LearningDevice`."""
         check_update(update, FIDELITIES, self.device.label)
-        if plans[number].arrays > 1:
-            raise InputError(
-                "several devices a weight are pulse devices: of compact models a weight has one",
-                where="[device] devices_per_weight",
-                value=plans[number].arrays,
-                hint="leave it out",
-            )
-        pairs = DevicePairs(
-            self.cells, self.ends_s, 2.0 * self.step(hardware.pulse).size, self.pair
-        )
-        sign = raising_sign(self.device)
-        drawn = draw_pulses(hardware.pulse, plans, seed=stream.seed, sample=stream.sample)
-        every = [
-            [TrainPulses.of(hardware.pulse, up_sign=sign, lines=one) for one in layer]
-            for layer in drawn
-        ]
+        self._check_table(update)
         plan = plans[number]
-        layout = TileLayout.of(plan)
-        like = _like(self.device, hardware, layout)
-        means = self._means(update, [one for layer in every for one in layer])
-        return pairs, DeviceUpdates(update, layout, like, [every[number]], means, plan.source)
-
-    def _means(self, update: str, pulses: Sequence[TrainPulses]) -> Means:
-        """What a fidelity computes with: one table for the pulses of all tiles."""
-        model, numbers = self.device.model, self.device.parameter_set
-        if update == "table":
-            levels = [one.highest_v(up=up) for one in pulses for up in (True, False)]
-            table = cached_update(
-                model, numbers, pulses[0].up, (min(levels), max(levels)),
-                folder=updates_folder(), effort=self.effort,
-            )  # fmt: skip
-            return Means(tables=(table.surrogate,))
-        if update == "spice":
-            ngspice = find_ngspice()
-            compiled = device_form(model, numbers, ngspice).compiled
-            return Means(ngspice=ngspice, compiled=compiled, steps=_SPICE_STEPS)
-        return Means()
+        path = f"{plan.name}/cells"
+        own = draw_cells(
+            self.device, self.sigma, (plan.rows, plan.outputs),
+            seed=stream.seed, samples=(stream.sample,), path=path,
+        )  # fmt: skip
+        step = 2.0 * self.step(hardware.pulse).size
+        pairs = DevicePairs(self.cells, self.ends_s, step, self.pair, own, self.sigma, path)
+        trains = TrainPulses.of(hardware.pulse, up_sign=raising_sign(self.device))
+        updates = driven_updates(
+            update, self.device, (trains.up, trains.down), hardware, plans, number, stream,
+            self.effort, self.sigma_step,
+        )  # fmt: skip
+        return pairs, updates
 
 
 @lru_cache(maxsize=16)
@@ -181,17 +167,3 @@ def _kept_step(
     spec = PulseSpec(amplitude_v=abs(levels_v[0]), width_s=width_s, edge_s=edge_s)
     up = spec.nominal.at(levels_v[0])
     return one_step(cells, ends_s, TrainPulses(up, up.at(levels_v[1])))
-
-
-def _like(device: CellDevice, hardware: Hardware, layout: TileLayout) -> WritableArray:
-    """Device, wires and drivers of a layer's tiles."""
-    shape = layout.tile_rows, layout.tile_cols
-    rest = device.parameter_set.initial
-    return WritableArray(
-        device.model,
-        device.parameter_set,
-        hardware.wires.near_ends(*shape),
-        {one.name: np.full(shape, rest[one.name]) for one in device.model.states},
-        r_word_driver_ohm=hardware.driver.r_driver_ohm,
-        r_bit_driver_ohm=hardware.backward.driver.r_driver_ohm,
-    )

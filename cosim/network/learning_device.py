@@ -44,8 +44,12 @@ class LearningDevice(Protocol):
         """A chip with these cells."""
         ...
 
-    def check_pulses(self, pulse: PulseSpec) -> None:
+    def check_pulses(self, pulse: PulseSpec, update: str) -> None:
         """Refuses pulses that cannot train these cells; it takes seconds for a stiff model.
+
+        Args:
+            pulse: of the chip.
+            update: who computes what they do.
 
         Raises:
             InputError: they cannot; it proposes others.

@@ -15,10 +15,13 @@ from cosim.array.layout import TileLayout
 from cosim.array.paired_cells import PairedCells
 from cosim.array.protocols import Reads, SimulatedReads, Updates
 from cosim.array.reads.anchored import AnchoredReads
+from cosim.array.reads.device_exact import DeviceExactReads
 from cosim.array.reads.exact import ExactReads
 from cosim.array.reads.ideal import IdealReads
 from cosim.array.reads.spice import SpiceReads
+from cosim.array.reads.vectors import VectorReads
 from cosim.array.surroundings import Ends
+from cosim.array.updates.device import DeviceUpdates
 from netlists.tiles import LayerPlan
 
 AnyReads = Reads | SimulatedReads
@@ -60,13 +63,20 @@ def weight_array(
             layout.each,
             cells if k == 0 else cells.like(stream, f"array_{k}", 1),
             _of_tiles(reads, slice(k * size, (k + 1) * size)),
-            copy.deepcopy(updates),
+            _moving(updates, layout.each, slice(k * size, (k + 1) * size)),
             unit=unit / sum(plan.factors),
             dtype=dtype,
         )
         for k in range(plan.arrays)
     ]
     return Combined(parts, plan.factors, updates=policy)
+
+
+def _moving(updates: Updates[Any], layout: TileLayout, some: slice) -> Updates[Any]:
+    """Who updates one of several arrays, which has some of the tiles."""
+    if isinstance(updates, DeviceUpdates):
+        return updates.of_tiles(layout, some)
+    return copy.deepcopy(updates)
 
 
 def _of_tiles(reads: AnyReads, some: slice) -> AnyReads:
@@ -80,6 +90,14 @@ def _of_tiles(reads: AnyReads, some: slice) -> AnyReads:
     if isinstance(reads, SpiceReads):
         forward, backward = (_ends(one, some) for one in (reads.forward, reads.backward))
         return replace(reads, forward=forward, backward=backward)
+    if isinstance(reads, VectorReads):
+        forward, backward = (
+            _ends(one, some) for one in (reads.exact.forward, reads.exact.backward)
+        )
+        exact = replace(reads.exact, forward=forward, backward=backward)
+        if isinstance(reads.reads, DeviceExactReads):
+            return VectorReads(exact, exact)
+        return VectorReads(reads.reads.between(forward, backward), exact)
     raise ValueError(f"nobody knows the tiles of {type(reads).__name__} one by one")
 
 

@@ -33,8 +33,8 @@ class PulsedSgdSpec(TrainSpec):
     )
     update: Literal["step", "table", "ode", "spice"] = Field(
         "step",
-        description="who computes what pulses do to cells: the law of a pulse device, its measured"
-        " table, its equations behind the wires, or ngspice",
+        description="who computes what pulses do to cells: the law of a pulse device, one step a"
+        " coincidence; or behind the wires a table of one pulse, the equations, or ngspice",
     )
     max_surrogate_error: float = Field(
         0.002,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Mapping
 
 import pytest
 import torch
@@ -12,13 +13,16 @@ import cosim
 from compact_models.cell_device import CellDevice
 from compact_models.errors import InputError
 from compact_models.library import find_model, find_set
+from compact_models.variation import Stream
+from cosim.array.analog_array import AnalogArray
+from cosim.array.device_pairs import DevicePairs
 from cosim.array.failed import UpdateFailedError
 from cosim.array.paired_cells import Pair
 from cosim.network.dynamic_device import DynamicDevice
 from netlists.hardware import TileSpec
 from netlists.update.spec import PulseSpec
 from netlists.wires import Wires
-from tests.array.test_device_updates import COARSE
+from tests.array.test_device_updates import COARSE, trains
 from tests.training.in_situ_nets import small
 
 MODEL = find_model("vteam")
@@ -29,9 +33,16 @@ X = torch.rand(6, 5, generator=torch.Generator().manual_seed(3), dtype=torch.flo
 Y = torch.tensor([0, 1, 0, 1, 1, 0])
 
 
-def network(read: str, update: str, pair: Pair = "reference") -> cosim.InSituNetwork:
-    device = DynamicDevice(CellDevice(MODEL, find_set(MODEL, "symmetric")), 0.2, None, pair, COARSE)
-    model = cosim.convert(small(5, 3, 2), HARDWARE, device=device, read=read, update=update)
+def network(
+    read: str,
+    update: str,
+    pair: Pair = "reference",
+    sigma: Mapping[str, float] | None = None,
+    sizes: tuple[int, ...] = (5, 3, 2),
+) -> cosim.InSituNetwork:
+    cell = CellDevice(MODEL, find_set(MODEL, "symmetric"))
+    device = DynamicDevice(cell, 0.2, None, pair, COARSE, sigma or {})
+    model = cosim.convert(small(*sizes), HARDWARE, device=device, read=read, update=update)
     assert isinstance(model, cosim.InSituNetwork)
     return model
 
@@ -100,15 +111,47 @@ def test_a_step_in_ngspice_and_by_our_own_solvers(
         trained(model, 1)
 
 
+@pytest.mark.ngspice
+def test_cells_that_differ_in_what_moves_them_move_as_in_ngspice() -> None:
+    sigma = {"k_on": 0.45, "k_off": 0.45, "v_on": 0.05}
+    change, cells = {}, []
+    for update, spread in (("spice", sigma), ("ode", sigma), ("ode", {})):
+        array = network("ideal", update, "both", spread, (4, 3)).chain[0].array
+        assert isinstance(array, AnalogArray)
+        assert isinstance(array.cells, DevicePairs)
+        begun = array.w.clone()
+        assert array.update([trains(3)], None).reason == ""
+        change[update, bool(spread)] = array.w - begun
+        cells.append(array.cells)
+    known = change["spice", True]
+    assert float(known.abs().max()) > 0.01
+    assert rms(change["ode", True] - known) < 0.02 * rms(known)
+    assert rms(change["ode", False] - known) > 3 * 0.1 * rms(known)
+    # Another array of the kind has other cells, and so has another chip.
+    assert not cells[2].own
+    own, other = (one.own["k_on"] for one in (cells[0], cells[0].like(Stream(0), "second", 2)))
+    assert float(own.std() / own.mean().abs()) == pytest.approx(0.4, abs=0.15)
+    assert other.shape == (2, *own.shape[1:])
+    assert not torch.equal(other[:1], own)
+    assert not torch.equal(other[0], other[1])
+
+
 @pytest.mark.parametrize(
     ("options", "word"),
     [
         ({"device": "vteam", "parameters": "symmetric"}, "step.*table, ode, spice"),
-        ({"device": "soft_bounds", "update": "table"}, "soft_bounds.*table.*step"),
         ({"device": "vteam", "parameters": "symmetric", "update": "tabel"}, "did you mean 'table'"),
         (
             {"device": "vteam", "parameters": "symmetric", "update": "ode", "d2d": {"r_on": 0.1}},
-            "all alike",
+            "reads take r_on.*alpha_off, alpha_on, k_off, k_on, v_off, v_on",
+        ),
+        (
+            {"device": "vteam", "parameters": "symmetric", "update": "ode", "d2d": {"kon": 0.1}},
+            "did you mean 'k_on'",
+        ),
+        (
+            {"device": "vteam", "parameters": "symmetric", "update": "table", "d2d": {"k_on": 0.1}},
+            "table of a pulse.*ode",
         ),
         (
             {"device": "vteam", "parameters": "sine", "update": "ode"},

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from typing import Any
 
 import numpy as np
 import pytest
@@ -10,8 +11,9 @@ import torch
 from torch import nn
 
 import cosim
+from compact_models.cell_device import CellDevice
 from compact_models.errors import InputError
-from compact_models.library import find_model
+from compact_models.library import find_model, find_set
 from compact_models.variation import Stream
 from cosim.array.combined import Combined
 from cosim.network.build_in_situ import (
@@ -20,6 +22,7 @@ from cosim.network.build_in_situ import (
     in_situ_network,
     plan_in_situ,
 )
+from cosim.network.dynamic_device import DynamicDevice
 from cosim.network.models import exact_codes, exact_model, ideal_model
 from cosim.network.pulsed_device import PulsedDevice
 from cosim.network.whole_chip import read_chip
@@ -27,7 +30,9 @@ from cosim.ngspice import Ngspice
 from netlists.chip import chip_targets, draw_periphery
 from netlists.graph import linear_stages, network_graph
 from netlists.hardware import TileSpec
+from netlists.update.spec import PulseSpec
 from netlists.wires import Wires
+from tests.array.test_device_updates import COARSE
 from tests.training.in_situ_nets import small
 
 HARDWARE = cosim.Hardware(tile=TileSpec(max_rows=4, max_cols=4), wires=Wires(60.0, 90.0))
@@ -39,9 +44,10 @@ def trained(
     generator = torch.Generator().manual_seed(3)
     x = torch.rand(6, 5, generator=generator, dtype=torch.float64)
     y = torch.tensor([0, 1, 0, 1, 1, 0])
+    given = {"device": "soft_bounds", "hardware": HARDWARE, **named}
     model = cosim.convert(
-        small(5, 3, 2), HARDWARE, device="soft_bounds", read=read, stream=Stream(4),
-        devices_per_weight=count, pulses_reach=policy, **named,  # type: ignore[arg-type]
+        small(5, 3, 2), read=read, stream=Stream(4),
+        devices_per_weight=count, pulses_reach=policy, **given,  # type: ignore[arg-type]
     )  # fmt: skip
     assert isinstance(model, cosim.InSituNetwork)
     optimiser = cosim.PulsedSGD(model.parameters(), lr=0.5)
@@ -52,9 +58,21 @@ def trained(
     return model
 
 
+def compact(name: str, parameters: str) -> DynamicDevice:
+    """Cells of a compact model, by a table that is measured in no time."""
+    model = find_model(name)
+    return DynamicDevice(CellDevice(model, find_set(model, parameters)), 0.2, effort=COARSE)
+
+
 @pytest.mark.ngspice
-def test_the_chip_that_they_become_is_read_in_ngspice_as_they_are(ngspice: Ngspice) -> None:
-    model = trained("exact", 3, policy="in turn")
+@pytest.mark.parametrize("device", ["soft_bounds", "vteam"])
+def test_the_chip_that_they_become_is_read_in_ngspice_as_they_are(
+    ngspice: Ngspice, device: str
+) -> None:
+    named: dict[str, Any] = {}
+    if device == "vteam":
+        named = {"device": compact("vteam", "symmetric"), "update": "table"}
+    model = trained("exact", 3, policy="in turn", **named)
     moved = [one.steps.sum() for one in model.chain[0].array.each]
     assert all(moved)
     weights = [one.weight() for one in model.chain[0].array.each]
@@ -69,6 +87,25 @@ def test_the_chip_that_they_become_is_read_in_ngspice_as_they_are(ngspice: Ngspi
         codes = model.codes(torch.from_numpy(x))
     np.testing.assert_array_equal(codes.reshape(told.codes.shape).numpy(), told.codes)
     assert len(np.unique(told.codes)) > 5
+
+
+@pytest.mark.ngspice
+def test_of_cells_that_bend_their_currents_are_summed(ngspice: Ngspice) -> None:
+    pulse = PulseSpec(amplitude_v=1.2, amplitude_down_v=1.25)
+    named: dict[str, Any] = {
+        "hardware": HARDWARE.model_copy(update={"pulse": pulse}),
+        "device": compact("stanford", "sky130"),
+        "update": "ode",
+    }
+    x = np.random.default_rng(1).uniform(0, 1, (9, 5))
+    exact, surrogate = (trained(read, 0, **named) for read in ("exact", "surrogate"))
+    periphery = draw_periphery(exact.hardware, exact.plans, seed=4, sample=0)
+    told = read_chip(chip_of(exact, periphery), x, ngspice, jobs=1).codes
+    for model in (exact, surrogate):
+        with torch.no_grad():
+            codes = model.codes(torch.from_numpy(x)).reshape(told.shape).numpy()
+        assert np.abs(codes - told).max() <= 1
+    assert len(np.unique(told)) > 5
 
 
 def test_a_step_is_as_large_as_that_of_one_device_and_less_noisy() -> None:

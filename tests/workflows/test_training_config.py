@@ -197,10 +197,6 @@ TOGETHER = {
     "conductances of a device and of [cell]": (
         f"{IN_SITU}{SOFT}[cell]\ng_on_s = 2e-4\n", ["[device] name", "[cell]", "leave [cell] out"]
     ),
-    "updates of another device": (f'{IN_SITU}update = "ode"\n{SOFT}', ["law of a step", "ode"]),
-    "nor in a layer": (
-        f'{IN_SITU}{SOFT}[layer.fc1]\nupdate = "spice"\n', ["[layer.fc1]", "law of a step", "spice"]
-    ),
     "two cells": (
         f'{IN_SITU}{SOFT}[blocks]\ncell = "a.cir:b"\n', ["[device] name", "[blocks] cell"]
     ),

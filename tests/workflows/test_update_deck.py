@@ -14,6 +14,7 @@ from torch import nn
 from compact_models.cell_device import CellDevice
 from compact_models.library import find_model, find_set
 from cosim.array.device_cells import device_cells
+from cosim.array.device_spread import draw_cells
 from cosim.array.updates.layer import tile_trains
 from cosim.driven.ode import run_ode
 from cosim.driven.spice import units_of_states
@@ -79,7 +80,10 @@ def trains_of(table: str, layer: str, tile: TilePlan) -> PulseTrains:
 
 @pytest.mark.ngspice
 def test_cells_end_where_the_equations_say(chip: Chip, tmp_path: Path, ngspice: Ngspice) -> None:
-    told = write_update_decks(tmp_path / "deck", chip, "both", seed=4, sample=1, origin=("here",))
+    sigma = {"k_on": 0.4, "k_off": 0.4, "v_on": 0.05}
+    told = write_update_decks(
+        tmp_path / "deck", chip, "both", sigma=sigma, seed=4, sample=1, origin=("here",)
+    )
     assert told["tiles"] == sum(len(plan.tiles) for plan in chip.plans)
     tile = chip.plans[0].tiles[1]
     done = subprocess.run(
@@ -92,7 +96,13 @@ def test_cells_end_where_the_equations_say(chip: Chip, tmp_path: Path, ngspice: 
     )
     drawn = draw_pulses(PULSE, chip.plans, seed=4, sample=1)
     trains = trains_of((tmp_path / "deck" / "trains.csv").read_text(), "layer_0", tile)
-    array = writable_tile(chip, 0, 1)
+    plan, device = chip.plans[0], chip.hardware.device
+    assert device is not None
+    own = draw_cells(
+        device, sigma, (plan.rows, plan.outputs), seed=4, samples=(1,), path=f"{plan.name}/cells"
+    )
+    array = writable_tile(chip, 0, 1, own)
+    assert array.values["k_on"].std() > 0.2 * np.abs(array.values["k_on"].mean())
     pulses = TrainPulses.of(PULSE, up_sign=raising_sign(chip.hardware.device), lines=drawn[0][1])
     after = run_ode(train_waveforms(array.at_rest(), train_slots(trains, 0), pulses))
     assert after.ok

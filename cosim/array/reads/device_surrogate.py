@@ -54,6 +54,7 @@ class DeviceSurrogateReads:
         seed: int,
     ) -> None:
         self.cells = cells
+        self._wires, self._range_v, self._seed = wires, (low_v, high_v), seed
         turned = (backward or Ends()).flipped
         self._forward = _Calibrated(
             lines_of(wires, forward), forward.held_v, (low_v, high_v), cells.law, seed
@@ -65,6 +66,14 @@ class DeviceSurrogateReads:
             lambda g: turned_law(cells.law(g)),
             seed,
         )
+
+    def between(self, forward: Ends, backward: Ends) -> DeviceSurrogateReads:
+        """The same cells and wires between other ends, not calibrated yet."""
+        low_v, high_v = self._range_v
+        return DeviceSurrogateReads(
+            self.cells, self._wires, forward, backward,
+            low_v=low_v, high_v=high_v, seed=self._seed,
+        )  # fmt: skip
 
     @property
     def estimate(self) -> float:

@@ -1,4 +1,4 @@
-"""Updates of cells that are compact models, as an array asks for them.
+"""Updates of cells by what voltages do to them, as an array asks for them.
 
 Weights become states, states are moved by `update_layer` at one of its fidelities behind the wires
 and drivers of every tile, and states become weights again.
@@ -7,14 +7,14 @@ and drivers of every tile, and states become weights again.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 
 from compact_models.errors import InputError
 from compact_models.variation import Draw
-from cosim.array.device_pairs import DevicePairs
 from cosim.array.layout import TileLayout
+from cosim.array.paired_cells import DrivenCells
 from cosim.array.protocols import Moved
 from cosim.array.updates.layer import update_layer
 from cosim.driven.engines import Means
@@ -22,6 +22,7 @@ from cosim.driven.train_pulses import TrainPulses
 from cosim.driven.writable import WritableArray
 from cosim.ngspice import Outcome
 from cosim.pulses.trains import PulseTrains, coincidence_counts
+from cosim.surrogate.update import UpdateNoise
 
 _ADVICE = {
     "table": 'take update = "ode", which follows a cell through a pulse',
@@ -32,7 +33,7 @@ _ADVICE = {
 
 @dataclass(frozen=True, eq=False)
 class DeviceUpdates:
-    """Updates of one matrix; no noise from pulse to pulse.
+    """Updates of one matrix.
 
     Attributes:
         name: the fidelity: table, ode or spice.
@@ -41,6 +42,7 @@ class DeviceUpdates:
         pulses: what the lines of every tile carry, [chip][tile].
         means: what the fidelity computes with.
         layer: whose cells they are, for messages.
+        sigma_step: standard deviation of a step from pulse to pulse, as a part of it.
     """
 
     name: str
@@ -49,11 +51,21 @@ class DeviceUpdates:
     pulses: Sequence[Sequence[TrainPulses]]
     means: Means
     layer: str = ""
+    sigma_step: float = 0.0
+
+    def of_tiles(self, layout: TileLayout, some: slice) -> DeviceUpdates:
+        """The updates of one of several arrays that hold a matrix together.
+
+        Args:
+            layout: of that array.
+            some: which of the tiles are its.
+        """
+        return replace(self, layout=layout, pulses=[one[some] for one in self.pulses])
 
     def update(
         self,
         w: torch.Tensor,
-        cells: DevicePairs,
+        cells: DrivenCells,
         trains: Sequence[PulseTrains],
         draw: Draw | None,
         counts: torch.Tensor,
@@ -65,9 +77,10 @@ class DeviceUpdates:
         """
         check_double(w.dtype)
         before = cells.states(w)
+        noise = None if draw is None or not self.sigma_step else UpdateNoise(self.sigma_step, draw)
         found = update_layer(
             self.name, before, self.layout, self.like, trains, self.pulses, self.means,
-            pair=cells.pair,
+            pair=cells.pair, own=cells.own, noise=noise,
         )  # fmt: skip
         # A cell that has not moved keeps its weight to the last digit.
         w.copy_(torch.where(found.state == before, w, cells.weights(found.state)))
@@ -96,7 +109,7 @@ def check_double(dtype: torch.dtype) -> None:
     """
     if dtype != torch.float64:
         raise InputError(
-            "cells that are compact models are held in double precision: small steps would be lost",
+            "cells that voltages move are held in double precision: small steps would be lost",
             where="dtype",
             value=str(dtype),
             allowed="torch.float64",

@@ -5,7 +5,7 @@ Cells have one state that is written; the others are at rest whenever a batch be
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 
@@ -63,6 +63,7 @@ def update_layer(
     means: Means,
     *,
     pair: Pair,
+    own: Mapping[str, torch.Tensor] | None = None,
     noise: UpdateNoise | None = None,
 ) -> LayerUpdate:
     """Applies a batch of updates to every tile of every chip.
@@ -77,6 +78,7 @@ def update_layer(
         means: what the fidelity computes with.
         pair: "reference": minus bit lines have no pulses, and their cells are half-selected at
             most; "both": they have those of the opposite sign.
+        own: parameters that cells have for themselves, by name, each of the shape of `state`.
         noise: from pulse to pulse; None for the mean device.
 
     Raises:
@@ -101,11 +103,12 @@ def update_layer(
     for chip, of_chip in enumerate(trains):
         for tile, (rows, outs) in enumerate(places):
             path = f"chip_{chip}/tile_{tile}"
-            own = None if noise is None else replace(noise, draw=noise.draw.part(path))
+            drawn = None if noise is None else replace(noise, draw=noise.draw.part(path))
             there = (chip, slice(None), rows, outs)
-            array = _tile(like, after[there])
+            values = {name: one[there] for name, one in (own or {}).items()}
+            array = _tile(like, after[there], values)
             some = tile_trains(of_chip, rows, outs, pair)
-            found = update_tile(fidelity, array, some, pulses[chip][tile], means, own)
+            found = update_tile(fidelity, array, some, pulses[chip][tile], means, drawn)
             after[there] = _by_side(np.asarray(found.array.states[like.memory]))
             heat[there] = _by_side(found.energy_j)
             given_j += found.given_j
@@ -115,12 +118,23 @@ def update_layer(
     return LayerUpdate(after.to(state.dtype), heat, given_j, count, steps, outcome, reason)
 
 
-def _tile(like: WritableArray, state: torch.Tensor) -> WritableArray:
-    """A tile of cells with these states, [side, row, out]; bit lines are in turn plus and minus."""
-    table = state.permute(1, 2, 0).flatten(1).numpy()
+def _tile(
+    like: WritableArray, state: torch.Tensor, values: Mapping[str, torch.Tensor]
+) -> WritableArray:
+    """A tile of cells with these states and parameters, [side, row, out] each."""
+    table = by_line(state)
     rest = {k: np.full(table.shape, x) for k, x in like.parameter_set.initial.items()}
-    own = replace(like, wires=like.wires.near_ends(*table.shape))
+    own = replace(
+        like,
+        wires=like.wires.near_ends(*table.shape),
+        values={name: by_line(one) for name, one in values.items()},
+    )
     return own.after({**rest, like.memory: table})
+
+
+def by_line(planes: torch.Tensor) -> Array:
+    """Values of a tile's cells, [side, row, out] -> [row, col]; plus and minus lines in turn."""
+    return np.asarray(planes.permute(1, 2, 0).flatten(1).numpy())
 
 
 def _by_side(table: Array) -> torch.Tensor:

@@ -1,5 +1,8 @@
 """Updates by the measured table of one pulse, at the voltages that arrive behind the wires.
 
+A pulse device needs no measurement: its law says what a pulse of any level does, to every cell by
+the cell's own parameters.
+
 Many slots, of one update or several, are solved together: the voltages across all cells in all of
 them, then by the table what every pulse does at these, then the voltages again for the states that
 cells have in the middle of each slot, until the two agree. A cell has one voltage in a slot: steps
@@ -15,6 +18,7 @@ from bisect import bisect_right
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
+from typing import Protocol
 
 import numpy as np
 import torch
@@ -30,6 +34,7 @@ from cosim.driven.lines import DrivenLines, voltages_across
 from cosim.driven.train_pulses import TrainPulses, TrainSlots, train_slots
 from cosim.driven.writable import WritableArray
 from cosim.ngspice import Outcome
+from cosim.pulses.pulse_law import PulseLaw
 from cosim.pulses.trains import PulseTrains
 from cosim.surrogate.update import UpdateNoise, UpdateSurrogate
 from netlists.pulse import Pulse
@@ -43,6 +48,43 @@ _GROW = 1.5  # times as many slots as last time
 _AT_ONCE = 1 << 18  # voltages that are solved together
 
 
+class _OnePulse(Protocol):
+    """What one pulse does to cells."""
+
+    @property
+    def range_v(self) -> tuple[float, float]:
+        """The least and the greatest level that it knows [V]."""
+        ...
+
+    def pulse_on(
+        self, x: torch.Tensor, voltage_v: torch.Tensor, values: Mapping[str, Value]
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """States after a pulse, as fractions of their range, and its heat [J], each [...].
+
+        Args:
+            x: states before it, likewise.
+            voltage_v: its levels [V], likewise.
+            values: parameters of the cells, floats or tensors that broadcast to these.
+        """
+        ...
+
+
+@dataclass(frozen=True)
+class _Measured:
+    """By a table of the device with the numbers of its set."""
+
+    table: UpdateSurrogate
+
+    @property
+    def range_v(self) -> tuple[float, float]:
+        return self.table.range_v
+
+    def pulse_on(
+        self, x: torch.Tensor, voltage_v: torch.Tensor, values: Mapping[str, Value]
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        return self.table.pulse_on(x, voltage_v)
+
+
 @dataclass(frozen=True, eq=False)
 class _Tile:
     """What stays of a tile through a batch.
@@ -50,7 +92,8 @@ class _Tile:
     Attributes:
         array: before the batch.
         functions: its device.
-        p: its parameters.
+        values: its parameters, floats, or [row, col] where cells have their own.
+        p: the same with the constants of nature.
         lines: its wires and drivers.
         works: where a cell is not stuck, [row, col].
         stuck_s: conductance of the others, 0 where a cell works, likewise.
@@ -61,6 +104,7 @@ class _Tile:
 
     array: WritableArray
     functions: TorchModel
+    values: Mapping[str, Value]
     p: Mapping[str, Value]
     lines: DrivenLines
     works: torch.Tensor
@@ -72,12 +116,15 @@ class _Tile:
     def of(array: WritableArray) -> _Tile:
         rest = array.at_rest()
         functions = torch_model(array.model)
-        p = functions.parameters(dict(array.parameter_set.values))
+        own = {name: torch.from_numpy(np.asarray(x)) for name, x in array.values.items()}
+        values: dict[str, Value] = {**array.parameter_set.values, **own}
+        p = functions.parameters(values)
         begun = [torch.from_numpy(rest.start(one.name)) for one in array.model.states]
         stuck_s = np.zeros(array.shape) if array.stuck_s is None else array.stuck_s
         return _Tile(
             array=array,
             functions=functions,
+            values=values,
             p=p,
             lines=rest.lines,
             works=torch.from_numpy(array.works),
@@ -107,7 +154,7 @@ class _Tile:
             bit_v: of bit lines, [slot, col].
             guess_v: to start from, [slot, row, col].
         """
-        states, values = self.states(x), self.array.parameter_set.values
+        states, values = self.states(x), self.values
 
         def cell(u: torch.Tensor, _word_v: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
             point = operating_point(self.array.model, values, states, u)
@@ -124,6 +171,13 @@ class _Tile:
         own = (found.current_a * found.voltage_v).sum((-2, -1))
         given = (found.current_a * driven).sum((-2, -1))
         return found.voltage_v, torch.where(own > 0, given / own, 1.0)
+
+    def values_at(self, row: torch.Tensor, col: torch.Tensor) -> dict[str, Value]:
+        """The parameters of some cells."""
+        return {
+            name: one[row, col] if isinstance(one, torch.Tensor) else one
+            for name, one in self.values.items()
+        }
 
     def after(self, x: torch.Tensor) -> WritableArray:
         """The array in the states of now; cells that did not move keep theirs to the last digit."""
@@ -186,11 +240,11 @@ def updates(
     """See `cosim.array.updates.tile.update_tile`.
 
     Raises:
-        InputError: there is no table of a pulse's timing, device or levels; or the cells have
-            parameters of their own, or something before them.
+        InputError: there is no table of a pulse's timing, device or levels; or the cells of a
+            device that has a table have parameters of their own; or there is something before them.
     """
     up, down = (_fitting(array, pulses, means.tables, up=up) for up in (True, False))
-    tables = [(up, pulses.up)] if up is down else [(up, pulses.up), (down, pulses.down)]
+    tables = [(up, pulses.up)] if up == down else [(up, pulses.up), (down, pulses.down)]
     every = [train_slots(trains, k) for k in range(len(trains.words))]
     ends = list(accumulate(len(one) for one in every))
     with torch.no_grad():
@@ -264,7 +318,7 @@ def _laid_out(
     return _Slots(*(torch.from_numpy(x) for x in given))
 
 
-_Tables = Sequence[tuple[UpdateSurrogate, Pulse]]
+_Tables = Sequence[tuple[_OnePulse, Pulse]]
 
 
 def _through(tile: _Tile, slots: _Slots, x: torch.Tensor, tables: _Tables) -> _Moved | str:
@@ -320,7 +374,7 @@ def _moved(
             u, rests = across_v[at], slots.idle[at]
             u = torch.where(rests, u.clamp(*table.range_v), u)
             u = torch.where(slots.hit[at], 0.0, u)  # where nothing moves and nothing is heated
-            after, energy = table.pulse_on(middle[at], u)
+            after, energy = table.pulse_on(middle[at], u, tile.values)
             change[at] = torch.where(tile.works, (after - middle[at]) * slots.share[at], 0.0)
             stuck_j = tile.stuck_s * across_v[at] ** 2 * pulse.square_s
             heat[at] = torch.where(tile.works, energy, stuck_j) * slots.width[at]
@@ -336,7 +390,7 @@ def _moved(
                 continue
             at, i, j = when[chosen], row[chosen], col[chosen]
             before = (x[i, j] + hits[i, j] + drift[at, i, j]).clamp(0, 1)
-            after, energy = table.pulse_on(before, across_v[at, i, j])
+            after, energy = table.pulse_on(before, across_v[at, i, j], tile.values_at(i, j))
             if not bool(torch.isfinite(after).all()):
                 return None
             moved = before + (after - before) * slots.share[at, i, j]
@@ -354,15 +408,18 @@ def _moved(
 
 def _fitting(
     array: WritableArray, pulses: TrainPulses, tables: tuple[UpdateSurrogate, ...], *, up: bool
-) -> UpdateSurrogate:
-    """The table of the pulses of one direction."""
-    if array.access is not None or array.values:
+) -> _OnePulse:
+    """What the pulses of one direction do."""
+    pulse, name = pulses.pulse(up=up), "up" if up else "down"
+    law = array.model.pulse is not None
+    if array.access is not None or (array.values and not law):
         raise InputError(
             "the update table is of the bare device with the numbers of its set",
-            where="array: " + ("values" if array.values else "access"),
+            where="array: " + ("access" if array.access is not None else "values"),
             hint="take the fidelity ode or spice",
         )
-    pulse, name = pulses.pulse(up=up), "up" if up else "down"
+    if law:
+        return PulseLaw(array.model, pulse.at(1.0))
     level_v = pulses.highest_v(up=up)
     wanted = (array.model.name, array.parameter_set.name, *pulse.timing_s)
     for table in tables:
@@ -373,7 +430,7 @@ def _fitting(
         )
         low, high = table.range_v
         if same and timed and low - 1e-9 <= level_v <= high + 1e-9 and low <= 0 <= high:
-            return table
+            return _Measured(table)
     raise InputError(
         f"there is no update table of the pulse {name!r}",
         where="tables",
