@@ -61,8 +61,11 @@ def plan_layers(
         factors: of the arrays that hold each layer together (`LayerPlan`); None for one a layer.
 
     Raises:
-        InputError: the inputs do not fit the network or are not finite.
+        InputError: the inputs do not fit the network or are not finite, or these factors are no
+            feedbacks of the chip's amplifiers.
     """
+    for own in factors or ():
+        check_factors(own, hardware)
     hidden = np.asarray(sample_inputs, dtype=np.float64)
     if hidden.ndim != 2 or hidden.shape[1] != stages[0].weight.shape[1] or not len(hidden):
         raise InputError(
@@ -130,7 +133,8 @@ def _plan(
     if too_far > 1:
         r_feedback /= too_far
         span *= too_far
-    check_feedback(r_feedback, hardware.tia, where=f"layer_{index} ({stage.name})")
+    for factor in {min(factors), max(factors)}:
+        check_feedback(factor * r_feedback, hardware.tia, where=f"layer_{index} ({stage.name})")
     plan = LayerPlan(
         name=f"layer_{index}",
         source=stage.name,
@@ -147,6 +151,33 @@ def _plan(
         factors=factors,
     )
     return plan, pre_activation
+
+
+def check_factors(factors: tuple[float, ...], hardware: Hardware) -> None:
+    """Refuses factors of arrays (`LayerPlan`) that their amplifiers cannot have.
+
+    Raises:
+        InputError: a factor is no gain of an amplifier, or they differ and the user's own amplifier
+            has one feedback for all.
+    """
+    if not factors or not all(0 < one < math.inf for one in factors):
+        raise InputError(
+            "a factor is the gain of an array's amplifiers, their feedback over that of the layer",
+            where="factors",
+            value=list(factors),
+            allowed="finite numbers > 0",
+            hint="an array of factor 0 is in no sum: leave it out of the layer",
+        )
+    own = hardware.blocks.get("tia")
+    if own is not None and len(set(factors)) > 1 and "rf" not in own.parameters:
+        raise InputError(
+            "arrays of different factors need amplifiers of different feedback, and the user's has"
+            " no parameter rf",
+            where=f"tia, {own.name}",
+            value=", ".join(f"{one:g}" for one in factors),
+            hint=f"declare it, .subckt {own.name} {' '.join(own.ports)} rf=10k, and use {{rf}} as"
+            " the feedback resistor",
+        )
 
 
 def check_feedback(r_feedback_ohm: float, spec: TiaSpec, *, where: str, section: str = "") -> float:

@@ -85,6 +85,11 @@ class LayerPlan:
         return self.factors[tile * self.arrays // len(self.tiles)]
 
     @property
+    def distinct_factors(self) -> tuple[float, ...]:
+        """Every factor once, as they come."""
+        return tuple(dict.fromkeys(self.factors))
+
+    @property
     def rows(self) -> int:
         """Word lines of the whole layer, of one of its arrays."""
         return self.inputs + int(self.has_bias)

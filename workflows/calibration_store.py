@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Iterator
+from itertools import count
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 import torch
@@ -16,7 +18,7 @@ from cosim.calibration.evidence import HeldOutError, MeasuredCurve
 from cosim.network.models import tile_wires
 from cosim.network.surrogate import FittedLayer, SurrogateModel
 from cosim.network.whole_chip import SimulationRecord
-from cosim.periphery.surrogate import FittedBlocks
+from cosim.periphery.surrogate import FittedAmplifiers, FittedBlocks
 from cosim.surrogate.cells import OwnCellWires
 from cosim.surrogate.curves import Curves
 from cosim.surrogate.drawn_curves import BlockCurves, DrawnValue
@@ -27,10 +29,10 @@ from workflows.runfolder import Stored, read_json, write_json, write_npz
 Array = NDArray[np.float64]
 
 
-ROLES = ("amplifiers", "neurons")
-"""Blocks with a curve."""
-VALUES = ("driver_gain", "driver_offset_v", "input_ohm", "held_v", "adc_gain", "adc_offset_v")
+VALUES = ("driver_gain", "driver_offset_v", "adc_gain", "adc_offset_v")
 """Numbers of blocks."""
+OF_INPUT = ("input_ohm", "held_v")
+"""Those of amplifiers, by the factor of their arrays: the second has `_1` behind its names."""
 PLACES = ("scale", "shift", "out_scale", "out_shift")
 """How instances place a curve; the last two may be missing."""
 # What a block's instances draw, two numbers, and the monomials of these.
@@ -59,8 +61,11 @@ def write_calibration(folder: Path, calibration: Calibration) -> None:
     arrays: dict[str, Array] = {}
     for k, layer in enumerate(calibration.model.fitted):
         name, blocks = f"layer_{k}", layer.blocks
-        for role in ROLES:
-            _put_block(arrays, f"{name}.{role}", getattr(blocks, role))
+        _put_block(arrays, f"{name}.neurons", blocks.neurons)
+        for ending, amplifiers in zip(_endings(), blocks.amplifiers.values(), strict=False):
+            _put_block(arrays, f"{name}.amplifiers{ending}", amplifiers.curves)
+            for role in OF_INPUT:
+                _put_value(arrays, f"{name}.{role}{ending}", getattr(amplifiers, role))
         for role in VALUES:
             _put_value(arrays, f"{name}.{role}", getattr(blocks, role))
         arrays[f"{name}.wire_weights"] = np.array(layer.wires.weights)
@@ -77,6 +82,13 @@ def write_calibration(folder: Path, calibration: Calibration) -> None:
             _Text(calibration.engine, calibration.errors, calibration.simulations, tuple(texts))
         ),
     )
+
+
+def _endings() -> Iterator[str]:
+    """What stands behind the names of amplifiers, by factor."""
+    yield ""
+    for number in count(1):
+        yield f"_{number}"
 
 
 def _put_curves(arrays: dict[str, Array], name: str, curves: Curves) -> None:
@@ -122,9 +134,18 @@ def read_calibration(run: Path, chip: Chip) -> Calibration:
         if "cell" in hardware.blocks:
             cell = _take_curves(stored, f"{name}.cell", (1,))
             wires = OwnCellWires(wires.word, wires.bit, wires.weights, cell=cell)
-        parts: dict[str, Any] = {role: _take_block(stored, f"{name}.{role}") for role in ROLES}
-        parts |= {role: _take_value(stored, f"{name}.{role}") for role in VALUES}
-        layers.append(FittedLayer(wires, FittedBlocks(**parts)))
+        parts = {role: _take_value(stored, f"{name}.{role}") for role in VALUES}
+        amplifiers = {
+            factor: FittedAmplifiers(
+                _take_block(stored, f"{name}.amplifiers{ending}"),
+                *(_take_value(stored, f"{name}.{role}{ending}") for role in OF_INPUT),
+            )
+            for factor, ending in zip(plan.distinct_factors, _endings(), strict=False)
+        }
+        neurons = _take_block(stored, f"{name}.neurons")
+        layers.append(
+            FittedLayer(wires, FittedBlocks(amplifiers=amplifiers, neurons=neurons, **parts))
+        )
     curves = []
     for n, curve in enumerate(text.curves):
         x, spice_y, surrogate_y = stored[f"curve_{n}", (3, -1)]

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from compact_models.errors import InputError
 from cosim.array.layout import TileLayout
 from cosim.calibration import cells, evidence, periphery, signs, wires
-from cosim.calibration.evidence import HeldOutError, MeasuredCurve
+from cosim.calibration.evidence import HeldOutError, LayerBench, MeasuredCurve
 from cosim.network.surrogate import FittedLayer, SurrogateModel
 from cosim.network.whole_chip import SimulationRecord
 from cosim.ngspice import (
@@ -23,7 +23,7 @@ from cosim.ngspice import (
     run_decks,
     timeout_for,
 )
-from cosim.periphery.surrogate import FittedBlocks
+from cosim.periphery.surrogate import FittedAmplifiers, FittedBlocks
 from cosim.surrogate.drawn_curves import fixed_value
 from netlists.chip import Chip
 from netlists.circuit import ForeignSubcircuit
@@ -87,74 +87,79 @@ def calibrate(
     """
     layers = range(len(chip.plans))
     amplifier = chip.hardware.blocks.get("tia") or tia.subcircuit(chip.hardware.tia)
-    amplifiers = [periphery.amplifier_sweep(chip, k, amplifier, seed) for k in layers]
+    of_layer = [plan.distinct_factors for plan in chip.plans]
+    amplifiers = {
+        (k, factor): periphery.amplifier_sweep(chip, k, amplifier, seed, factor=factor)
+        for k in layers
+        for factor in of_layer[k]
+    }
     neurons = [periphery.neuron_sweep(chip, k, neuron_block(chip, k), seed) for k in layers]
     converters = [periphery.converter_sweep(chip, k, seed) for k in layers]
     differ = chip.hardware.driver.differs
     drivers = [periphery.driver_sweep(chip, k, seed) for k in layers] if differ else []
     own_cell = chip.hardware.blocks.get("cell")
     twice = len(chip.hardware.blocks)
-    sweeps = [*amplifiers, *neurons, *converters, *drivers]
+    sweeps = [*amplifiers.values(), *neurons, *converters, *drivers]
     decks = [(deck, len(sweep.x)) for sweep in sweeps for deck in sweep.decks]
-    total = len(decks) + (own_cell is not None) + twice + len(layers) * (arrays + held_out)
+    of_wires = sum(arrays + held_out * len(factors) for factors in of_layer)
+    total = len(decks) + (own_cell is not None) + twice + of_wires
     runner = _Runner(ngspice, jobs, total, on_progress)
     # Before all else: a block that changes with every start has no curve to be fitted.
     first: dict[str, RawPlot] = {}
     bench = None if own_cell is None else cells.cell_sweep(chip.hardware, own_cell)
     if bench is not None and own_cell is not None:
         first["cell"] = _same_twice("cell", own_cell, bench.deck, len(bench.volts), runner)
-    for role, number in (("tia", 0), ("neuron", len(layers))):
-        if role in chip.hardware.blocks:  # that of the first layer
-            deck, points = sweeps[number].decks[0], len(sweeps[number].x)
+    for role, of_first in (("tia", sweeps[0]), ("neuron", neurons[0])):
+        if role in chip.hardware.blocks:
+            deck, points = of_first.decks[0], len(of_first.x)
             block = chip.hardware.blocks[role]
             first[deck.name] = _same_twice(role, block, deck, points, runner)
     others = [(deck, points) for deck, points in decks if deck.name not in first]
     found = runner.run([deck for deck, _ in others], [points for _, points in others])
     first |= {deck.name: plot for (deck, _), plot in zip(others, found, strict=True)}
-    plots = [[first[deck.name] for deck in sweep.decks] for sweep in sweeps]
-    by_layer = [plots[k :: len(layers)] for k in layers]  # amplifier, neuron, converter, driver
-    amplifier_fits = [periphery.fit_amplifiers(amplifiers[k], by_layer[k][0]) for k in layers]
-    neuron_fits = [periphery.fit_neurons(neurons[k], by_layer[k][1]) for k in layers]
-    converter_fits = [
-        periphery.fit_converters(converters[k], by_layer[k][2], chip, k) for k in layers
+    plots = {sweep: [first[deck.name] for deck in sweep.decks] for sweep in sweeps}
+    benches = [
+        LayerBench(
+            {
+                factor: (sweep, plots[sweep], periphery.fit_amplifiers(sweep, plots[sweep]))
+                for (of, factor), sweep in amplifiers.items()
+                if of == k
+            },
+            (neurons[k], plots[neurons[k]], periphery.fit_neurons(neurons[k], plots[neurons[k]])),
+            (
+                converters[k],
+                plots[converters[k]],
+                periphery.fit_converters(converters[k], plots[converters[k]], chip, k),
+            ),
+        )
+        for k in layers
     ]
     driver_fits: list[periphery.LineFit | None] = [None for _ in layers]
     if differ:
-        driver_fits = [periphery.fit_drivers(drivers[k], by_layer[k][3]) for k in layers]
+        driver_fits = [periphery.fit_drivers(drivers[k], plots[drivers[k]]) for k in layers]
     cell_fits: list[cells.CellFit | None] = [None for _ in layers]
     if bench is not None:
         cell_fits = [cells.fit_cell(bench, first["cell"], lowest=_lowest(chip, k)) for k in layers]
     notes = signs.spread_without_effect(chip)
     for k in layers:
         if "tia" in chip.hardware.blocks:
-            notes += signs.check_amplifiers(chip, k, amplifiers[k], by_layer[k][0])
+            for factor in of_layer[k]:
+                sweep = amplifiers[k, factor]
+                notes += signs.check_amplifiers(chip, k, sweep, plots[sweep], factor=factor)
         if "neuron" in chip.hardware.blocks:
-            notes += signs.check_neurons(chip, k, neurons[k], by_layer[k][1])
-    wire_fits = _fit_wires(chip, amplifier_fits, cell_fits, runner, arrays, held_out, seed)
-    fitted = [
-        FittedLayer(
-            wire_fits[k].model,
-            _blocks(
-                driver_fits[k],
-                amplifier_fits[k],
-                neuron_fits[k],
-                converter_fits[k],
-            ),
-        )
-        for k in layers
-    ]
+            notes += signs.check_neurons(chip, k, neurons[k], plots[neurons[k]])
+    wire_fits = _fit_wires(chip, benches, cell_fits, runner, arrays, held_out, seed)
+    fitted = [FittedLayer(wire_fits[k].model, _blocks(driver_fits[k], benches[k])) for k in layers]
     errors: list[HeldOutError] = []
     curves: list[MeasuredCurve] = []
     for k in layers:
-        layer_sweeps = (amplifiers[k], neurons[k], converters[k])
-        layer_fits = (amplifier_fits[k], neuron_fits[k], converter_fits[k])
-        errors += evidence.periphery_errors(chip, k, layer_sweeps, *layer_fits)
+        errors += evidence.periphery_errors(chip, k, benches[k])
         driver, cell = driver_fits[k], cell_fits[k]
         if driver is not None:
             errors += evidence.driver_errors(chip, k, driver)
         if cell is not None:
             errors += evidence.cell_errors(chip, k, cell)
-        curves += evidence.periphery_curves(chip, k, layer_sweeps, by_layer[k][:3], layer_fits)
+        curves += evidence.periphery_curves(chip, k, benches[k])
         errors += evidence.wire_errors(chip, k, wire_fits[k])
     return Calibration(
         SurrogateModel(chip.hardware, chip.plans, fitted, [chip.periphery]),
@@ -212,72 +217,77 @@ def _lowest(chip: Chip, layer: int) -> float:
     return -1.0 if chip.plans[layer].signed_input else 0.0
 
 
+def _wire_benches(
+    chip: Chip, layer: int, bench: LayerBench, arrays: int, held_out: int, seed: int
+) -> tuple[tuple[wires.WireSweep, ...], dict[float, tuple[wires.WireSweep, ...]]]:
+    """Arrays of a layer's largest tile's shape to fit to, and held-out ones of every factor.
+
+    A smaller tile is the same behind padding, so all tiles of a layer share the weights. Those of
+    several factors stand behind other amplifiers: held-out arrays behind each tell how far off.
+    """
+    plan, layout, hardware = chip.plans[layer], TileLayout.of(chip.plans[layer]), chip.hardware
+
+    def sweeps(factor: float, count: int) -> tuple[wires.WireSweep, ...]:
+        _, _, amplifiers = bench.amplifiers[factor]
+        nominal = torch.tensor([factor * plan.r_feedback_ohm, 0.0], dtype=torch.float64)
+        ohm = float(amplifiers.input_ohm.at(*nominal))
+        return wires.wire_sweeps(
+            hardware,
+            layout.tile_rows,
+            layout.tile_cols,
+            np.full(layout.tile_cols, ohm if ohm >= LEAST_OHM else 0.0),
+            cell=hardware.cell_of(plan.source),
+            lowest=_lowest(chip, layer),
+            arrays=count,
+            seed=seed,
+            path=f"{plan.name}_{plan.tiles[0].name}{periphery.times(factor).replace(' ', '_')}",
+        )
+
+    first, *others = plan.distinct_factors
+    of_first = sweeps(first, arrays + held_out)
+    held = {first: of_first[arrays:]} | {factor: sweeps(factor, held_out) for factor in others}
+    return of_first[:arrays], held
+
+
 def _fit_wires(
     chip: Chip,
-    amplifier_fits: list[periphery.AmplifierFit],
+    benches: list[LayerBench],
     cell_fits: list[cells.CellFit | None],
     runner: _Runner,
     arrays: int,
     held_out: int,
     seed: int,
 ) -> list[wires.WireFit]:
-    """The closed form of every layer, on arrays of its largest tile's shape.
-
-    A smaller tile is the same behind padding, so all tiles of a layer share the weights.
-    """
-    sense: list[Array] = []
-    sweeps: list[tuple[wires.WireSweep, ...]] = []
-    for plan, amplifiers, layer in zip(
-        chip.plans, amplifier_fits, range(len(chip.plans)), strict=True
-    ):
-        layout = TileLayout.of(plan)
-        nominal = torch.tensor([plan.r_feedback_ohm, 0.0], dtype=torch.float64)
-        ohm = float(amplifiers.input_ohm.at(*nominal))
-        sense.append(np.full(layout.tile_cols, ohm if ohm >= LEAST_OHM else 0.0))
-        sweeps.append(
-            wires.wire_sweeps(
-                chip.hardware,
-                layout.tile_rows,
-                layout.tile_cols,
-                sense[-1],
-                cell=chip.hardware.cell_of(plan.source),
-                lowest=_lowest(chip, layer),
-                arrays=arrays + held_out,
-                seed=seed,
-                path=f"{plan.name}_{plan.tiles[0].name}",
-            )
-        )
-    flat = [sweep for of_layer in sweeps for sweep in of_layer]
-    plots = iter(
-        runner.run([sweep.deck for sweep in flat], [len(sweep.vectors_v) for sweep in flat])
-    )
-    return [
-        wires.fit_wires(
-            chip.hardware,
-            ohm,
-            of_layer,
-            tuple(next(plots) for _ in of_layer),
-            held_out=held_out,
-            cell=cell,
-        )
-        for ohm, of_layer, cell in zip(sense, sweeps, cell_fits, strict=True)
+    """The closed form of every layer."""
+    hardware, fits = chip.hardware, []
+    made = [
+        _wire_benches(chip, layer, bench, arrays, held_out, seed)
+        for layer, bench in enumerate(benches)
     ]
+    flat = [sweep for fitted, held in made for some in (fitted, *held.values()) for sweep in some]
+    found = runner.run([sweep.deck for sweep in flat], [len(sweep.vectors_v) for sweep in flat])
+    plots = dict(zip(flat, found, strict=True))
+    for (fitted, held), cell in zip(made, cell_fits, strict=True):
+        model = wires.fit_wires(hardware, fitted, [plots[one] for one in fitted], cell=cell)
+        errors = {
+            factor: wires.wire_errors(hardware, model, some, [plots[n] for n in some], cell=cell)
+            for factor, some in held.items()
+        }
+        fits.append(wires.WireFit(model, errors))
+    return fits
 
 
-def _blocks(
-    drivers: periphery.LineFit | None,
-    amplifiers: periphery.AmplifierFit,
-    neurons: periphery.NeuronFit,
-    converters: periphery.LineFit,
-) -> FittedBlocks:
+def _blocks(drivers: periphery.LineFit | None, bench: LayerBench) -> FittedBlocks:
     """What was found of a layer's blocks; drivers that do not differ have no errors."""
     one, zero = (fixed_value((0.0, 1.0), value) for value in (1.0, 0.0))  # of offset and gain
+    (_, _, neurons), (_, _, converters) = bench.neurons, bench.converters
     return FittedBlocks(
         one if drivers is None else drivers.gain,
         zero if drivers is None else drivers.offset_v,
-        amplifiers.curves,
-        amplifiers.input_ohm,
-        amplifiers.held_v,
+        {
+            factor: FittedAmplifiers(fit.curves, fit.input_ohm, fit.held_v)
+            for factor, (_, _, fit) in bench.amplifiers.items()
+        },
         neurons.curves,
         converters.gain,
         converters.offset_v,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -12,8 +12,7 @@ from numpy.typing import NDArray
 
 from cosim.array.layout import TileLayout
 from cosim.calibration.cells import CellFit
-from cosim.calibration.drawn import Instances
-from cosim.calibration.periphery import AmplifierFit, BlockSweep, LineFit, NeuronFit
+from cosim.calibration.periphery import AmplifierFit, BlockSweep, LineFit, NeuronFit, times
 from cosim.calibration.wires import WireFit
 from cosim.ngspice import RawPlot
 from cosim.surrogate.drawn_curves import BlockCurves
@@ -79,24 +78,38 @@ class MeasuredCurve:
             )
 
 
-def periphery_errors(
-    chip: Chip,
-    layer: int,
-    sweeps: tuple[BlockSweep, BlockSweep, BlockSweep],
-    amplifiers: AmplifierFit,
-    neurons: NeuronFit,
-    converters: LineFit,
-) -> list[HeldOutError]:
+@dataclass(frozen=True, eq=False)
+class LayerBench:
+    """The benches of a layer's blocks, what ngspice made of them, and what was fitted.
+
+    Attributes:
+        amplifiers: by the factor of their arrays (`LayerPlan.factors`).
+        neurons: of all outputs.
+        converters: likewise.
+    """
+
+    amplifiers: Mapping[float, tuple[BlockSweep, Sequence[RawPlot], AmplifierFit]]
+    neurons: tuple[BlockSweep, Sequence[RawPlot], NeuronFit]
+    converters: tuple[BlockSweep, Sequence[RawPlot], LineFit]
+
+
+def periphery_errors(chip: Chip, layer: int, bench: LayerBench) -> list[HeldOutError]:
     """Held-out errors of a layer's blocks, in LSB of its converter; at amplifiers' inputs in V."""
     plan = chip.plans[layer]
     lsb = quantiser.lsb_v(chip.hardware.adc, signed=plan.signed_output)
-    of_amplifiers, of_neurons, of_converters = (sweep.instances.held_out for sweep in sweeps)
-    return [
-        _row(f"{plan.name} amplifiers", of_amplifiers, amplifiers.error_v / lsb, "LSB"),
-        _row(f"{plan.name} amplifiers' inputs", of_amplifiers, amplifiers.input_error_v, "V"),
-        _row(f"{plan.name} neurons", of_neurons, neurons.error_v / lsb, "LSB"),
-        _row(f"{plan.name} converters", of_converters, converters.error, "LSB"),
-    ]
+    rows = []
+    for factor, (sweep, _, fit) in bench.amplifiers.items():
+        held_out, name = sweep.instances.held_out, times(factor)
+        rows += [
+            _row(f"{plan.name} amplifiers{name}", held_out, fit.error_v / lsb, "LSB"),
+            _row(f"{plan.name} amplifiers' inputs{name}", held_out, fit.input_error_v, "V"),
+        ]
+    (of_neurons, _, neurons), (of_converters, _, converters) = bench.neurons, bench.converters
+    held_out = of_neurons.instances.held_out
+    rows.append(_row(f"{plan.name} neurons", held_out, neurons.error_v / lsb, "LSB"))
+    held_out = of_converters.instances.held_out
+    rows.append(_row(f"{plan.name} converters", held_out, converters.error, "LSB"))
+    return rows
 
 
 def driver_errors(chip: Chip, layer: int, drivers: LineFit) -> list[HeldOutError]:
@@ -116,15 +129,18 @@ def wire_errors(chip: Chip, layer: int, fit: WireFit) -> list[HeldOutError]:
     plan = chip.plans[layer]
     layout = TileLayout.of(plan)
     lsb = quantiser.lsb_v(chip.hardware.adc, signed=plan.signed_output)
-    name = (
-        f"{plan.name} wires {layout.tile_rows}x{layout.tile_cols},"
-        f" {100 * fit.mean_drop:.1f} % mean current loss"
-    )
-    in_lsb = fit.vector_error_a * (plan.r_feedback_ohm / lsb)
-    return [
-        _row(f"{name}: transfer (Frobenius)", "arrays", 100 * fit.array_error, "%"),
-        _row(f"{name}: currents", "vectors", in_lsb, "LSB"),
-    ]
+    rows = []
+    for factor, off in fit.errors.items():
+        name = (
+            f"{plan.name} wires {layout.tile_rows}x{layout.tile_cols}{times(factor)},"
+            f" {100 * off.mean_drop:.1f} % mean current loss"
+        )
+        in_lsb = off.vector_a * (factor * plan.r_feedback_ohm / lsb)
+        rows += [
+            _row(f"{name}: transfer (Frobenius)", "arrays", 100 * off.array, "%"),
+            _row(f"{name}: currents", "vectors", in_lsb, "LSB"),
+        ]
+    return rows
 
 
 def _row(quantity: str, held_out: str, error: Array, unit: str) -> HeldOutError:
@@ -140,40 +156,34 @@ def _row(quantity: str, held_out: str, error: Array, unit: str) -> HeldOutError:
     )
 
 
-def periphery_curves(
-    chip: Chip,
-    layer: int,
-    sweeps: tuple[BlockSweep, BlockSweep, BlockSweep],
-    plots: Sequence[Sequence[RawPlot]],
-    fits: tuple[AmplifierFit, NeuronFit, LineFit],
-) -> list[MeasuredCurve]:
+def periphery_curves(chip: Chip, layer: int, bench: LayerBench) -> list[MeasuredCurve]:
     """Transfer curves of one held-out instance of each block, on held-out points only."""
     plan = chip.plans[layer]
     signed = plan.signed_output
     lsb = quantiser.lsb_v(chip.hardware.adc, signed=signed)
     low, high = quantiser.code_range(chip.hardware.adc, signed=signed)
-    amplifiers, neurons, converters = fits
-    first = [
-        (sweep.x[1::2], sweep.read("out", of_sweep)[1::2, _one(sweep.instances)])
-        for sweep, of_sweep in zip(sweeps, plots, strict=True)
-    ]
-    (amp_x, amp_y), (neuron_x, neuron_y), (adc_x, adc_y) = first
-    of_amplifier, of_neuron, of_converter = (
-        [one[_one(sweep.instances)] for one in sweep.instances.tensors()] for sweep in sweeps
-    )
+    (sweep, plots, neurons), (of_adc, adc_plots, converters) = bench.neurons, bench.converters
+    neuron_x, neuron_y, of_neuron = _held_out_curve(sweep, plots)
+    adc_x, adc_y, of_converter = _held_out_curve(of_adc, adc_plots)
     gain, offset = converters.gain.at(*of_converter), converters.offset_v.at(*of_converter)
     line = (adc_x * float(gain) + float(offset)) / lsb
+    amplifiers = []
+    for factor, (of_factor, of_plots, fit) in bench.amplifiers.items():
+        x, y, of_amplifier = _held_out_curve(of_factor, of_plots)
+        amplifiers.append(
+            MeasuredCurve(
+                f"{plan.name} amplifier{times(factor)}",
+                "tia",
+                x * 1e6,
+                "input current (µA)",
+                y,
+                _read(fit.curves, of_amplifier, x),
+                "output (V)",
+                f"closed-loop transimpedance {_resistance(factor * plan.r_feedback_ohm)} nominal",
+            )
+        )
     return [
-        MeasuredCurve(
-            f"{plan.name} amplifier",
-            "tia",
-            amp_x * 1e6,
-            "input current (µA)",
-            amp_y,
-            _read(amplifiers.curves, of_amplifier, amp_x),
-            "output (V)",
-            f"closed-loop transimpedance {_resistance(plan.r_feedback_ohm)} nominal",
-        ),
+        *amplifiers,
         MeasuredCurve(
             f"{plan.name} neuron",
             "neuron",
@@ -205,12 +215,20 @@ def _resistance(ohm: float) -> str:
     return f"{ohm:.4g} Ω"
 
 
+def _held_out_curve(
+    sweep: BlockSweep, plots: Sequence[RawPlot]
+) -> tuple[Array, Array, list[torch.Tensor]]:
+    """Inputs and outputs of one instance, [point] each, and what it has drawn.
+
+    It is a held-out one; the block itself where nothing is drawn.
+    """
+    of = sweep.instances
+    one = of.fitted if of.fitted < len(of) else 0
+    drawn = [values[one] for values in of.tensors()]
+    return sweep.x[1::2], sweep.read("out", plots)[1::2, one], drawn
+
+
 def _read(curves: BlockCurves, drawn: list[torch.Tensor], x: Array) -> Array:
     """Outputs of one instance, [point]."""
     placed = curves.at(*(one.reshape(1, 1) for one in drawn))
     return np.asarray(placed(torch.from_numpy(x[:, None])).numpy()[:, 0])
-
-
-def _one(of: Instances) -> int:
-    """A held-out instance; the block itself where nothing is drawn."""
-    return of.fitted if of.fitted < len(of) else 0

@@ -141,17 +141,26 @@ def driver_sweep(chip: Chip, layer: int, seed: int) -> BlockSweep:
     return BlockSweep(decks, levels, math.inf, math.inf, of)
 
 
-def amplifier_sweep(chip: Chip, layer: int, block: Block, seed: int) -> BlockSweep:
+def amplifier_sweep(
+    chip: Chip, layer: int, block: Block, seed: int, *, factor: float | None = None
+) -> BlockSweep:
     """Amplifiers of a layer, each fed by a current source.
+
+    A factor scales the feedback, and with it the output, but not the currents of the arrays: those
+    are the same for all, and the amplifiers of the largest factor reach the rails first.
 
     Args:
         chip: the chip's description.
         layer: index of the layer.
         block: the amplifier.
         seed: the study's seed.
+        factor: of the arrays that they belong to; None for that of the first.
     """
     plan, spec = chip.plans[layer], chip.hardware.tia
-    feedback = plan.r_feedback_ohm
+    factor = plan.factors[0] if factor is None else factor
+    feedback = factor * plan.r_feedback_ohm
+    full_v = spec.v_rail_v * factor / max(plan.factors)
+    name = times(factor)
     drawn = _known(
         block,
         {
@@ -159,9 +168,9 @@ def amplifier_sweep(chip: Chip, layer: int, block: Block, seed: int) -> BlockSwe
             "vos": Drawn(0.0, spec.sigma_offset_v),
         },
     )
-    of = instances(drawn, seed=seed, path=f"{plan.name}/amplifier")
+    of = instances(drawn, seed=seed, path=f"{plan.name}/amplifier{name}")
     scaled, shifted = drawn["rf"].sigma / feedback, drawn["vos"].sigma
-    volts, within = _swept(spec.v_rail_v, TIA_RANGE, scaled, shifted, TIA_SAMPLES)
+    volts, within = _swept(full_v, TIA_RANGE, scaled, shifted, TIA_SAMPLES)
     source = f"V(drive)/{number(feedback)}"
 
     def make(k: int) -> list[Element]:
@@ -171,9 +180,14 @@ def amplifier_sweep(chip: Chip, layer: int, block: Block, seed: int) -> BlockSwe
             Instance(f"xtia_{k}", block.name, nodes, of.parameters(k, block.parameters)),
         ]
 
-    decks = _decks(f"amplifiers of {plan.name}", block, of, volts, make)
-    works = RAIL_SHARE * spec.v_rail_v
+    decks = _decks(f"amplifiers of {plan.name}{name}", block, of, volts, make)
+    works = RAIL_SHARE * full_v
     return BlockSweep(decks, volts / feedback, within / feedback, works / feedback, of)
+
+
+def times(factor: float) -> str:
+    """What names say of a factor: nothing where it is 1."""
+    return "" if factor == 1 else f" times {factor:g}"
 
 
 def neuron_sweep(chip: Chip, layer: int, block: Block, seed: int) -> BlockSweep:

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from compact_models.errors import InputError
-from cosim.calibration.periphery import BlockSweep
+from cosim.calibration.periphery import BlockSweep, times
 from cosim.ngspice import RawPlot
 from netlists.chip import Chip
 from netlists.mapping import RAIL_SHARE
@@ -64,7 +64,7 @@ def spread_without_effect(chip: Chip) -> list[str]:
 
 
 def check_amplifiers(
-    chip: Chip, layer: int, sweep: BlockSweep, plots: Sequence[RawPlot]
+    chip: Chip, layer: int, sweep: BlockSweep, plots: Sequence[RawPlot], *, factor: float = 1.0
 ) -> list[str]:
     """Holds a layer's amplifiers against -rf; returns sentences about their gain and rails.
 
@@ -73,6 +73,7 @@ def check_amplifiers(
         layer: index of the layer.
         sweep: the bench of its amplifiers.
         plots: what ngspice made of it.
+        factor: of the arrays whose amplifiers they are.
 
     Raises:
         InputError: an output rises with the current into the input; it clips, or turns back, at
@@ -85,7 +86,7 @@ def check_amplifiers(
     x, out, at_input = whole[inside], whole_v[inside], sweep.read("in", plots)[inside]
     around = np.abs(whole) <= _AROUND_ZERO * sweep.works
     small, start_v = np.polyfit(whole[around], whole_v[around], 1)
-    where = f"the user's tia, {chip.plans[layer].name}"
+    where = f"the user's tia, {chip.plans[layer].name}{times(factor)}"
     wrong = int(np.argmax(small / asked))
     if small[wrong] > _FLAT * asked[wrong]:
         raise InputError(

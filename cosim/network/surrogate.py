@@ -116,8 +116,8 @@ class SurrogateModel:
     def _reads_of(self, number: int) -> SurrogateReads:
         plan, fitted, drawn = self.plans[number], self.fitted[number], self._drawn[number]
         return SurrogateReads(
-            stacked_wires(fitted.wires, TileLayout.of(plan), fitted.blocks.sense_ohm(drawn)),
-            fitted.blocks.sense_v(drawn),
+            stacked_wires(fitted.wires, TileLayout.of(plan), fitted.blocks.sense_ohm(plan, drawn)),
+            fitted.blocks.sense_v(plan, drawn),
             [f"{plan.name}.{tile.name}" for tile in plan.tiles],
             anchored={tile: one for (of, tile), one in self.anchored.items() if of == number},
             watched=self.watched,

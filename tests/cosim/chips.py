@@ -11,7 +11,7 @@ from torch import nn
 from cosim.array.layout import TileLayout
 from cosim.network.chip_cells import stacked_cells
 from cosim.network.surrogate import FittedLayer, SurrogateModel
-from cosim.periphery.surrogate import FittedBlocks
+from cosim.periphery.surrogate import FittedAmplifiers, FittedBlocks
 from cosim.surrogate.curves import Curves, fit_curves
 from cosim.surrogate.drawn_curves import BlockCurves, fixed_value
 from cosim.surrogate.wires import wire_model
@@ -91,9 +91,7 @@ def _blocks(hardware: Hardware, plan: LayerPlan, none: torch.Tensor) -> FittedBl
         span=plan.span,
     )
     of_amplifier, of_others = (rf, 0.0), (0.0, 1.0)  # rf and vos; vos and gain
-    return FittedBlocks(
-        fixed_value(of_others, 1.0, (0.0, 1.0)),
-        fixed_value(of_others, 0.0, (1.0, 0.0)),
+    amplifiers = FittedAmplifiers(
         BlockCurves(
             _master(current, volts),
             fixed_value(of_amplifier, 1.0, (1 / rf, 0.0)),
@@ -101,6 +99,11 @@ def _blocks(hardware: Hardware, plan: LayerPlan, none: torch.Tensor) -> FittedBl
         ),
         fixed_value(of_amplifier, rf / (1 + loop), (1 / (1 + loop), 0.0)),
         fixed_value(of_amplifier, 0.0, (0.0, loop / (1 + loop))),
+    )
+    return FittedBlocks(
+        fixed_value(of_others, 1.0, (0.0, 1.0)),
+        fixed_value(of_others, 0.0, (1.0, 0.0)),
+        dict.fromkeys(plan.factors, amplifiers),
         BlockCurves(
             _master(into, out),
             fixed_value(of_others, 1.0, (0.0, 1.0)),
