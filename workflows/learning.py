@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 
 import numpy as np
 import torch
@@ -11,7 +11,9 @@ from numpy.typing import NDArray
 from torch import nn
 
 from cosim.budget.budget import Budget
+from cosim.network.in_situ import InSituNetwork
 from cosim.network.module import CrossbarNetwork
+from cosim.network.spice_check import SpiceCheck
 from cosim.network.surrogate import SurrogateModel
 from cosim.ngspice import find_ngspice
 from cosim.training.endurance import LearntLayer
@@ -21,10 +23,6 @@ from netlists.chip import Chip, LayerPeriphery
 from netlists.graph import LinearStage
 from netlists.tiles import LayerPlan
 from workflows.config import Config
-
-if TYPE_CHECKING:
-    from cosim.network.in_situ import InSituNetwork
-    from cosim.network.spice_check import SpiceCheck
 
 Array = NDArray[np.float64]
 Labels = NDArray[np.int64]
@@ -111,8 +109,6 @@ def spice_check(config: Config) -> SpiceCheck | None:
     share = config.train.spice_check_share
     if not share:
         return None
-    from cosim.network.spice_check import SpiceCheck  # it knows devices, which load sympy
-
     decks = Budget.of_process(config.simulator.jobs).decks
     return SpiceCheck(share, find_ngspice(), decks)
 

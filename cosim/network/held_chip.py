@@ -7,16 +7,13 @@ takes the state that has such a conductance, as far as its range goes. Netlists 
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
 import torch
 
 from compact_models.errors import InputError
+from cosim.array.device_cells import DeviceCells, device_cells
 from netlists.chip import Chip
 from netlists.hardware import Hardware
-
-if TYPE_CHECKING:
-    from cosim.array.device_cells import DeviceCells
 
 
 def cells_of(hardware: Hardware) -> DeviceCells | None:
@@ -27,8 +24,6 @@ def cells_of(hardware: Hardware) -> DeviceCells | None:
     """
     if hardware.device is None:
         return None
-    from cosim.array.device_cells import device_cells  # only where it is needed: it loads sympy
-
     return device_cells(hardware.device, hardware.driver.v_read_v)
 
 

@@ -9,13 +9,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from cosim.array.device_cells import DeviceCells
 from cosim.array.layout import TileLayout
+from cosim.array.reads.device_exact import DeviceExactReads
 from cosim.array.reads.exact import ExactReads
 from cosim.array.reads.ideal import IdealReads
 from cosim.array.reads.kept import KeptReads, Transfers
@@ -32,10 +33,6 @@ from netlists.chip import Chip, LayerPeriphery
 from netlists.hardware import Hardware
 from netlists.readout import tia
 from netlists.tiles import LayerPlan
-
-if TYPE_CHECKING:
-    from cosim.array.device_cells import DeviceCells
-    from cosim.array.reads.device_exact import DeviceExactReads
 
 
 @dataclass(frozen=True, eq=False)
@@ -107,8 +104,6 @@ def exact_reads(
     cells = bent_cells(hardware)
     if cells is None:
         return ohmic_reads(hardware, layout, sense_ohm, held_v)
-    from cosim.array.reads.device_exact import DeviceExactReads  # which loads sympy
-
     ends = Ends(hardware.driver.r_driver_ohm, sense_ohm, held_v)
     return DeviceExactReads(cells, tile_wires(hardware, layout), ends, Ends())
 

@@ -18,9 +18,9 @@ from compact_models.errors import InputError
 from cosim.array.layout import TileLayout
 from cosim.array.reads.kept import Transfers
 from cosim.laws.passive import impossible_array
-from cosim.periphery.converters import Codes, PairAmplifiers
+from cosim.periphery.converters import Codes, PairAmplifiers, driven
 from netlists.adcs import quantiser
-from netlists.drivers import level
+from netlists.drivers.level import DriverSpec
 from netlists.hardware import Hardware
 from netlists.tiles import LayerPlan
 
@@ -133,13 +133,28 @@ def drive_voltages(
         layer: who computes it.
         x: digital values [chip, batch, in].
     """
-    levels = level.level(x.detach(), hardware.driver, signed=plan.signed_input)
-    low = -1.0 if plan.signed_input else 0.0
-    straight = hardware.driver.v_read_v * x.clamp(low, 1.0)
-    drive = straight + (levels - straight).detach()
-    if plan.has_bias:
-        drive = torch.nn.functional.pad(drive, (0, 1), value=hardware.driver.v_read_v)
-    return layer.periphery.drive_v(layer.layout.split_rows(drive))
+    drive_v: torch.Tensor
+    drive_v = _Driven.apply(x, hardware.driver, plan)  # type: ignore[no-untyped-call]  # torch
+    return layer.periphery.drive_v(layer.layout.split_rows(drive_v))
+
+
+class _Driven(torch.autograd.Function):
+    """Levels of the DACs; gradients pass as if there were no steps, and not where it is clipped."""
+
+    @staticmethod
+    def forward(ctx: Any, x: torch.Tensor, driver: DriverSpec, plan: LayerPlan) -> torch.Tensor:
+        """Of digital values [chip, batch, in], [chip, batch, row]."""
+        ctx.signed, ctx.v_read_v = plan.signed_input, driver.v_read_v
+        ctx.save_for_backward(x)
+        return driven(x, driver, signed=plan.signed_input, biased=plan.has_bias)
+
+    @staticmethod
+    @torch.autograd.function.once_differentiable
+    def backward(ctx: Any, gradient: torch.Tensor) -> tuple[torch.Tensor, None, None]:
+        """By the values."""
+        (x,) = ctx.saved_tensors
+        reached = (x <= 1.0) & (x >= (-1.0 if ctx.signed else 0.0))
+        return gradient[..., : x.shape[-1]] * reached * ctx.v_read_v, None, None
 
 
 def converter_codes(layer: LayerModel, current_a: torch.Tensor) -> torch.Tensor:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from cosim.array.layout import TileLayout
 from cosim.array.reads.anchored_tile import AnchoredTile
+from cosim.array.reads.device_surrogate import DeviceSurrogateReads
 from cosim.array.reads.kept import Transfers
 from cosim.array.reads.surrogate import SurrogateReads, stacked_wires
 from cosim.array.surroundings import Ends
@@ -19,9 +19,6 @@ from cosim.surrogate.wires import WireModel
 from netlists.chip import LayerPeriphery
 from netlists.hardware import Hardware
 from netlists.tiles import LayerPlan
-
-if TYPE_CHECKING:
-    from cosim.array.reads.device_surrogate import DeviceSurrogateReads
 
 Tile = tuple[int, int]
 """Layer and tile, both from 0."""
@@ -94,8 +91,6 @@ class SurrogateModel:
         cells = bent_cells(self.hardware)
         if cells is None:
             return ()
-        from cosim.array.reads.device_surrogate import DeviceSurrogateReads  # which loads sympy
-
         made = []
         for number, (plan, ohmic) in enumerate(zip(self.plans, self.reads, strict=True)):
             full_v = self.hardware.driver.v_read_v

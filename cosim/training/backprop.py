@@ -13,7 +13,7 @@ import math
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -23,6 +23,7 @@ from torch import nn
 from compact_models.variation import Stream
 from cosim.network.module import CrossbarNetwork
 from cosim.network.run import NetworkModel
+from cosim.network.spice_check import SpiceCheck, checked
 from cosim.network.surrogate import SurrogateModel
 from cosim.network.watch import (
     TileError,
@@ -38,9 +39,6 @@ from cosim.training.backprop_spec import BackpropSpec
 from cosim.training.loop import Epoch, Loss, Saved, Say, Task, TrainState
 from cosim.training.optimisers import MakeOptimiser, adam_with_cosine
 from netlists.tiles import LayerPlan
-
-if TYPE_CHECKING:
-    from cosim.network.spice_check import SpiceCheck
 
 Array = NDArray[np.float64]
 Labels = NDArray[np.int64]
@@ -88,10 +86,6 @@ class Backprop:
         self, network: nn.Module, x: torch.Tensor, order: torch.Tensor, say: Say
     ) -> Mapping[str, Any]:
         """See `Algorithm`."""
-        if self.spice is None:
-            return {}
-        from cosim.network.spice_check import checked  # it knows devices, which load sympy
-
         chip = cast(CrossbarNetwork, network)
         limits = [layer.max_surrogate_error for layer in self.layers]
         return checked(chip, x, order, self.spice, limits, say)
@@ -141,8 +135,6 @@ def train(
     """
     spice = None
     if spec.spice_check_share:
-        from cosim.network.spice_check import SpiceCheck
-
         spice = SpiceCheck(spec.spice_check_share, find_ngspice())
     algorithm = Backprop([spec] * len(network.plans), stream, optimiser, spice)
     task = Task.of(

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Iterator, Sequence
+from functools import cache
+from typing import Any
 
 import torch
 from torch import nn
@@ -16,7 +19,7 @@ def adam_with_cosine(
     parameters: Iterator[nn.Parameter], learning_rates: Sequence[float], steps: int
 ) -> Optimised:
     """Adam, whose learning rates fall to nothing along a cosine."""
-    optimiser = torch.optim.Adam(_groups(parameters, learning_rates))
+    optimiser = _without_compiler(torch.optim.Adam)(_groups(parameters, learning_rates))
     return optimiser, torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, steps)
 
 
@@ -24,8 +27,21 @@ def plain_sgd(
     parameters: Iterator[nn.Parameter], learning_rates: Sequence[float], _steps: int
 ) -> Optimised:
     """Gradient descent whose learning rates stay as they are."""
-    optimiser = torch.optim.SGD(_groups(parameters, learning_rates))
+    optimiser = _without_compiler(torch.optim.SGD)(_groups(parameters, learning_rates))
     return optimiser, torch.optim.lr_scheduler.ConstantLR(optimiser, factor=1.0)
+
+
+@cache
+def _without_compiler(kind: Callable[..., torch.optim.Optimizer]) -> Callable[..., Any]:
+    """A kind of torch's optimisers that does not load torch's compiler, which takes a second.
+
+    torch wraps these methods so that compiled code calls them as they are; what is wrapped is
+    called here. Where a version of torch does not wrap them they are its own.
+    """
+    names = ("step", "zero_grad", "add_param_group", "state_dict", "load_state_dict")
+    methods = {name: inspect.unwrap(getattr(kind, name)) for name in names}
+    methods["step"] = torch.no_grad()(methods["step"])
+    return type(getattr(kind, "__name__", ""), (kind,), methods)  # type: ignore[arg-type]  # a class
 
 
 def _groups(

@@ -16,6 +16,7 @@ from cosim.training import loop
 from cosim.training.backprop import Backprop, train
 from cosim.training.backprop_spec import BackpropSpec
 from cosim.training.loop import Task, TrainState
+from cosim.training.optimisers import adam_with_cosine
 from cosim.training.torch_bytes import torch_bytes
 from tests.cosim.test_training import _network, _task
 from tests.cosim.test_watch import samples, wide
@@ -139,3 +140,29 @@ def test_the_same_content_has_the_same_bytes() -> None:
     linear = nn.Linear(2, 1)
     state = torch.load(io.BytesIO(torch_bytes(linear.state_dict())), weights_only=True)
     assert state._metadata == linear.state_dict()._metadata
+
+
+def test_optimisers_are_torchs_own_bit_by_bit() -> None:
+    """Over a saved and a restored state too; two groups with rates of their own."""
+
+    def begun() -> list[nn.Parameter]:
+        generator = torch.Generator().manual_seed(1)
+        return [nn.Parameter(torch.randn(3, 2, generator=generator)) for _ in range(2)]
+
+    ours, theirs = begun(), begun()
+    optimiser, _ = adam_with_cosine(iter(ours), [0.1, 0.02], 10)
+    plain = torch.optim.Adam(
+        [{"params": [p], "lr": rate} for p, rate in zip(theirs, (0.1, 0.02), strict=True)]
+    )
+    for step in range(4):
+        if step == 2:
+            kept = optimiser.state_dict()
+            optimiser, _ = adam_with_cosine(iter(ours), [0.1, 0.02], 10)
+            optimiser.load_state_dict(kept)
+        for of, parameters in ((optimiser, ours), (plain, theirs)):
+            of.zero_grad()
+            assert parameters[0].grad is None
+            sum((p**2).sum() for p in parameters).backward()
+            of.step()
+    for one, other in zip(ours, theirs, strict=True):
+        torch.testing.assert_close(one, other, rtol=0, atol=0)
