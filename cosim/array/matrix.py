@@ -27,6 +27,8 @@ from cosim.array.surroundings import TileTransfer
 # The first rate: of the loss of the current, nothing being measured yet. What is measured counts
 # twice; an older, larger rate counts that much of itself at each new measurement.
 _FIRST, _LATER, _FORGETS = 2.0, 2.0, 0.7
+# Of the rms conductance: what the transfer of such a cell is off by is not small beside itself.
+_WEAK = 1e-5
 
 
 @dataclass(frozen=True, eq=False)
@@ -266,6 +268,10 @@ class PairMatrix:
             seen = _LATER * (off / total) / moved.clamp_min(1e-9)
             rate = torch.maximum(torch.where(moved > 0, seen, 0.0), _FORGETS * before.rate)
         share = torch.where(conductance_s > 0, planes / conductance_s, 0.0)
+        weak = conductance_s <= _WEAK * conductance_s.square().mean((1, 2, 3), keepdim=True).sqrt()
+        if bool(weak.any()):
+            known = layout.split_cells((~weak).to(share))
+            share = layout.join_cells(_of_neighbours(layout.split_cells(share), known))
         held, sums = transfer.held_a, transfer.transfer_s.sum(-2)
         exact = transfer.held_a is None and not bool(rate.any())
         of_w = share * self.cells.slope_s
@@ -289,6 +295,27 @@ class PairMatrix:
         """Sums over the cells of every tile, [chip, side, row, out] -> [chip, tile]."""
         rows, outs = (one.to(planes) for one in self._blocks)
         return (rows @ planes.sum(1) @ outs.mT).flatten(1)
+
+
+def _of_neighbours(share: torch.Tensor, known: torch.Tensor) -> torch.Tensor:
+    """What a cell that hardly conducts would let through if it did, by its row and its column.
+
+    A transfer is nearly the conductance times what its word line and its bit line let through.
+
+    Args:
+        share: of the conductance, [..., row, col] of a tile.
+        known: 1 for cells whose own says it, 0 for others, likewise.
+    """
+    share = torch.where(known > 0, share, 0.0)
+    whole = share.sum((-2, -1), keepdim=True) / known.sum((-2, -1), keepdim=True)
+    whole = torch.where(whole > 0, whole, 1.0)  # 0 / 0: nothing in the tile conducts
+    row, col = (
+        torch.where(many > 0, total / many, whole)
+        for total, many in (
+            (one.sum(along, keepdim=True) for one in (share, known)) for along in (-1, -2)
+        )
+    )
+    return torch.where(known > 0, share, row * col / whole)
 
 
 def _indicator(edges: tuple[int, ...]) -> torch.Tensor:

@@ -100,7 +100,8 @@ class PulsedTraining:
                     if one.name.startswith(f"{layer.plan.name}.") and not one.used <= limit:
                         say(
                             f"{one.name}: currents were off exact by {100 * one.used:.2g} %, more"
-                            f" than max_surrogate_error ({100 * limit:.2g} %)"
+                            f" than max_surrogate_error ({100 * limit:.2g} %): a smaller one has"
+                            ' tiles solved exactly sooner, read = "exact" has no such error'
                         )
             layer.array.forget()
         if counted:

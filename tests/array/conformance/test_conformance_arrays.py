@@ -22,7 +22,7 @@ from cosim.array.reads.exact import ExactReads
 from cosim.array.reads.ideal import IdealReads
 from cosim.array.surroundings import Ends, TileWires
 from cosim.pulses.trains import UpdateRule, pulse_trains
-from tests.array.conformance.arrays import KINDS, READ, SIGMA, Kind
+from tests.array.conformance.arrays import KINDS, READ, SIGMA, Kind, one_drawn
 
 LAYOUT = TileLayout((0, 3, 7), (0, 2, 4, 5))
 ROW, OUT = TileLayout((0, 1), (0, 2, 3)), TileLayout((0, 3, 4), (0, 1))
@@ -154,6 +154,27 @@ def test_a_surrogate_on_its_way_stays_within_its_tolerance_of_exact(
             size = exact.layout.join_cells(exact.transfer().transfer_s).norm()
             assert float((found - right).norm() / size) <= tolerance
     assert kind.refreshes(one) < 10  # most steps took the cheap way
+
+
+def test_a_cell_that_begins_to_conduct_is_read_at_once() -> None:
+    """As its word line and its bit line let it, and not only when all is computed again."""
+    truth = reads(LAYOUT, 60.0, offsets=False)
+    named: dict[str, Any] = {"chips": 1, "device": "constant_step", "sigma": {}}
+    one = one_drawn(LAYOUT, AnchoredReads(truth, 2e-3), **named)
+    nothing = one.cells.weight_of(torch.tensor(1e-16, dtype=torch.float64))
+    one.w[:, 0, 2:4, 1] = nothing
+    one.transfer(), one.transposed()
+    computed = [matrix.refreshes for matrix in one._matrices]
+    one.w[:, 0, 2, 1] += 0.01
+    exact = one_drawn(LAYOUT, truth, **named)
+    exact.load_state_dict(one.state_dict())
+    for found, right in (
+        (one.transfer().transfer_s, exact.transfer().transfer_s),
+        (one.transposed().transfer_s.mT, exact.transposed().transfer_s.mT),
+    ):
+        cell, wanted = (float(LAYOUT.join_cells(way)[0, 0, 2, 1]) for way in (found, right))
+        assert cell == pytest.approx(wanted, rel=0.01)
+    assert [matrix.refreshes for matrix in one._matrices] == computed
 
 
 @kinds
