@@ -96,20 +96,29 @@ def read_pairs(
     """
     chips, tiles, batch, cols = x.shape
     total[:] = 0.0
+    steps, first_at, signed = np.empty(cols), np.empty(cols), np.empty(cols)
     for chip in range(chips):
         for tile in range(tiles):
             block = tile % (len(edges) - 1)
             first, live = edges[block], 2 * (edges[block + 1] - edges[block])
+            for col in range(live):
+                steps[col] = scale[chip, tile, col] / step
+                first_at[col] = (shift[chip, tile, col] - start) / step
+                signed[col] = out_scale[chip, tile, col] * (1.0 if col % 2 else -1.0)
             for row in range(batch):
-                for col in range(live):
-                    a, s = scale[chip, tile, col], out_scale[chip, tile, col]
-                    at = (x[chip, tile, row, col] * a + shift[chip, tile, col] - start) / step
-                    y, rise = _at(at, polynomials, 0)
-                    sign = 1.0 if col % 2 else -1.0
-                    total[chip, row, first + col // 2] += sign * (
-                        s * y + out_shift[chip, tile, col]
+                for out in range(live // 2):
+                    plus, minus = 2 * out, 2 * out + 1
+                    y, rise = _at(
+                        x[chip, tile, row, plus] * steps[plus] + first_at[plus], polynomials, 0
                     )
-                    slope[chip, tile, row, col] = sign * s * rise * a / step
+                    slope[chip, tile, row, plus] = signed[plus] * rise * steps[plus]
+                    added = signed[plus] * y - out_shift[chip, tile, plus]
+                    y, rise = _at(
+                        x[chip, tile, row, minus] * steps[minus] + first_at[minus], polynomials, 0
+                    )
+                    slope[chip, tile, row, minus] = signed[minus] * rise * steps[minus]
+                    added += signed[minus] * y + out_shift[chip, tile, minus]
+                    total[chip, row, first + out] += added
                 for col in range(live, cols):
                     slope[chip, tile, row, col] = 0.0
 
