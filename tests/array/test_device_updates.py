@@ -90,7 +90,7 @@ def test_a_weight_is_a_state_and_back() -> None:
 
 
 @pytest.mark.ngspice
-@pytest.mark.parametrize("pair", ["reference", "both"])
+@pytest.mark.parametrize("pair", [pytest.param("reference", marks=pytest.mark.slow), "both"])
 def test_weights_move_as_in_ngspice(ngspice: Ngspice, pair: Pair) -> None:
     table = kept_table(MODEL, NUMBERS, UP, (-1.6, 1.7), COARSE)
     means = Means(tables=(table,), ngspice=ngspice)
