@@ -63,7 +63,8 @@ def raising_sign(device: CellDevice | None) -> int:
     """
     if device is None:
         raise InputError(
-            "the cells of this chip are resistors: no pulse moves them",
+            "the cells of this chip are resistors, as pulse devices are in a netlist: no pulse"
+            " moves them",
             where="[device]",
             allowed="a compact model with states, such as vteam or stanford",
             hint='put name = "vteam" into [device] of the configuration and train anew',

@@ -135,7 +135,7 @@ def test_what_the_printed_states_are_is_said_for_each(name: str, words: list[str
 def test_cells_that_are_resistors_are_not_moved(small_config: Path, tmp_path: Path) -> None:
     done = spiceloop("netlist", small_config, "-o", tmp_path / "deck", "--phase", "update")
     assert done.code == 2
-    assert "the cells of this chip are resistors" in done.sentence
+    assert "the cells of this chip are resistors, as pulse devices are" in done.sentence
     assert "none" not in done.sentence
     assert 'put name = "vteam" into [device]' in done.sentence
     assert not (tmp_path / "deck").exists()
