@@ -130,6 +130,18 @@ class AnalogArray(nn.Module):
         return self.cells.conductance_s(self.w)
 
     @property
+    def dtype(self) -> torch.dtype:
+        """Of the state."""
+        return self._state.dtype
+
+    @property
+    def _state(self) -> torch.Tensor:
+        """`w`, past the slow look-up of `nn.Module`."""
+        held: Any = self._buffers
+        found: torch.Tensor = held["w"]
+        return found
+
+    @property
     def weight_per_s(self) -> float:
         """The logical weight of a difference of 1 S between the cells of a pair."""
         return self.unit / self.cells.slope_s
@@ -186,19 +198,17 @@ class AnalogArray(nn.Module):
         """
         if not self._conductance_only:
             return _product(drive_v, self._matrix(self._matrices[0], turned=False), times)
-        scale = times * self.cells.slope_s
-        current = _product(drive_v, self.w[:, 0], scale)
-        return current if self._minus_rests else current - _product(drive_v, self.w[:, 1], scale)
+        scale, w = times * self.cells.slope_s, self._state
+        current = _product(drive_v, w[:, 0], scale)
+        return current if self._minus_rests else current - _product(drive_v, w[:, 1], scale)
 
     def line_current_a(self, drive_v: torch.Tensor, *, times: float = 1.0) -> torch.Tensor:
         """Currents of word lines, [chip, batch, row], for voltages of pairs [chip, batch, out]."""
         if not self._conductance_only:
             return _product(drive_v, self._matrix(self._matrices[1], turned=True).mT, times)
-        scale = times * self.cells.slope_s
-        current = _product(drive_v, self.w[:, 0].mT, scale)
-        if self._minus_rests:
-            return current
-        return current - _product(drive_v, self.w[:, 1].mT, scale)
+        scale, w = times * self.cells.slope_s, self._state
+        current = _product(drive_v, w[:, 0].mT, scale)
+        return current if self._minus_rests else current - _product(drive_v, w[:, 1].mT, scale)
 
     def read_blocks(self, drive_v: torch.Tensor) -> torch.Tensor:
         """Currents out of the bit lines of every row block, [chip, row block, side, batch, out].
@@ -218,7 +228,7 @@ class AnalogArray(nn.Module):
         for chip, found in enumerate(current):
             both = drive_v[chip].expand(2, -1, -1)
             for block, (first, stop) in enumerate(pairwise(layout.row_edges)):
-                part = blocks.transfer_s[chip, :, first:stop]
+                part = blocks.row_parts[chip][block]
                 torch.bmm(both[..., first:stop], part, out=found[block])
         if blocks.held_a is None:
             return current
@@ -368,20 +378,21 @@ class AnalogArray(nn.Module):
                 allowed=str(self.chips),
             )
         with torch.no_grad():
-            moved = self.updates.update(self.w, self.cells, trains, draw, self.steps)
+            held: Any = self._buffers
+            moved = self.updates.update(held["w"], self.cells, trains, draw, held["steps"])
         self._changed(moved.rows)
         return moved
 
     def _notice(self) -> None:
         """Sees what torch has written into the state past `update` and `program`."""
-        if self.w._version != self._written:
+        if self._state._version != self._written:
             self._rests = None
             self._changed(None)
 
     def _changed(self, rows: Sequence[NDArray[np.bool_]] | None) -> None:
         """Cells have moved: on these word lines of every chip; None for anywhere."""
         self.version += 1
-        self._written = self.w._version
+        self._written = self._state._version
         for one in self._matrices:
             one.touched(rows)
 
@@ -466,13 +477,8 @@ class AnalogArray(nn.Module):
 
 def _product(drive_v: torch.Tensor, matrix: torch.Tensor, times: float) -> torch.Tensor:
     """`times` drive_v @ matrix, for every chip, in one pass."""
-    if len(matrix) == 1:
-        return torch.addmm(_nothing(drive_v), drive_v[0], matrix[0], beta=0, alpha=times)[None]
-    return torch.baddbmm(_nothing(drive_v), drive_v, matrix, beta=0, alpha=times)
-
-
-def _nothing(like: torch.Tensor) -> torch.Tensor:
-    return like.new_zeros(())
+    nothing = drive_v.new_zeros(())
+    return torch.baddbmm(nothing, drive_v, matrix, beta=0, alpha=times)
 
 
 def _check_precision(dtype: torch.dtype) -> None:

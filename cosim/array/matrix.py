@@ -13,6 +13,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -66,6 +67,7 @@ class _Followed:
         squares: of what weights have moved, by side and block of outputs, [chip, side, row, block].
         added: sums of what transfers have grown by, likewise.
         held_a: see `Blocks`.
+        row_edges: of the layout.
     """
 
     now: torch.Tensor
@@ -74,6 +76,17 @@ class _Followed:
     squares: NDArray[np.float64]
     added: NDArray[np.float64]
     held_a: Held | None
+    row_edges: tuple[int, ...]
+
+    @cached_property
+    def forward(self) -> Blocks:
+        """Of planes: they change in place."""
+        parts = [[one[:, a:b] for a, b in pairwise(self.row_edges)] for one in self.now]
+        return Blocks(self.now, self.held_a, row_parts=parts)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Of `pickle` and `copy`: without views, which would be no views of the copy."""
+        return {key: value for key, value in self.__dict__.items() if key != "forward"}
 
 
 @dataclass(frozen=True, eq=False)
@@ -85,11 +98,13 @@ class Blocks:
         held_a: what lines drive back, [chip, row block, side, 1, out], backward
             [chip, block of outputs, 1, row]; None for nothing.
         now_s: sums of the transfers to every line, backward; forward a read knows them.
+        row_parts: forward: views of the row blocks of every chip, [side, row, out] each.
     """
 
     transfer_s: torch.Tensor
     held_a: Held | None
     now_s: torch.Tensor | None = None
+    row_parts: Sequence[Sequence[torch.Tensor]] = ()
 
 
 @dataclass(frozen=True, eq=False)
@@ -177,7 +192,7 @@ class PairMatrix:
         if found is None:
             return None
         if not turned:
-            return Blocks(found.now, found.held_a)
+            return found.forward
         if found.held_a is None:
             return Blocks(found.now[:, 0], None)
         added = torch.from_numpy(found.added.sum(1)).to(w).movedim(-1, 1).unsqueeze(-2)
@@ -239,8 +254,9 @@ class PairMatrix:
             held = Held.of(*(arranged(one.unsqueeze(-2)) for one in (base.held_a, base.sums)))
         now = start.clone()
         return _Followed(
-            now, start.contiguous().numpy(), every, squares, np.zeros_like(squares), held
-        )
+            now, start.contiguous().numpy(), every, squares, np.zeros_like(squares), held,
+            layout.row_edges,
+        )  # fmt: skip
 
     def computed(
         self, w: torch.Tensor, conductance_s: torch.Tensor, transfer: TileTransfer, *, turned: bool

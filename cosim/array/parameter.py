@@ -68,7 +68,7 @@ class Pairs:
                 allowed=f"{self.max_numbers} activations and errors of a layer",
                 hint="step more often, or zero_grad() what is not to be learnt",
             )
-        taken = torch.cat(self.x, 1), torch.cat(self.d, 1)
+        taken = _one_after_the_other(self.x), _one_after_the_other(self.d)
         self.clear()
         return taken
 
@@ -93,6 +93,10 @@ class Pairs:
             self.clear()
         self.x, self.d = [x for x, _ in kept], [d for _, d in kept]
         self._numbers = sum(x.numel() + d.numel() for x, d in kept)
+
+
+def _one_after_the_other(batches: list[torch.Tensor]) -> torch.Tensor:
+    return batches[0] if len(batches) == 1 else torch.cat(batches, 1)
 
 
 class AnalogParameter(nn.Parameter):
@@ -169,10 +173,13 @@ class AnalogParameter(nn.Parameter):
 
     def _is_state(self) -> bool:
         """The data are the memory of the cells' own state: what moves there is shown."""
-        w, (first, _) = self.array.w, self.rows
-        if self.scale != 1.0 or self.dtype != w.dtype or not self.array.is_weight:
+        if self.scale != 1.0 or not self.array.is_weight:
             return False
-        return self.data_ptr() == w.data_ptr() + first * w.shape[-1] * w.element_size()
+        w, (first, _) = self.array.w, self.rows
+        return (
+            self.dtype == w.dtype
+            and self.data_ptr() == w.data_ptr() + first * w.shape[-1] * w.element_size()
+        )
 
     def check(self) -> None:
         """Refuses data that somebody has written.
@@ -180,7 +187,7 @@ class AnalogParameter(nn.Parameter):
         Raises:
             InputError: somebody has.
         """
-        if self.changed:
+        if self._version != self._seen:
             raise InputError(
                 "something was written into a weight that cells hold; they do not know of it",
                 where=self.path,

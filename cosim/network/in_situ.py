@@ -9,9 +9,12 @@ from typing import Any
 
 import torch
 from torch import nn
+from torch.nn.modules.module import _has_any_global_hook
 
 from compact_models.errors import InputError
 from cosim.network.in_situ_layer import InSituLayer
+from cosim.network.in_situ_product import Products
+from cosim.periphery.converters import ends
 from netlists.hardware import Hardware
 from netlists.mapping import INPUT_ROUNDING
 from netlists.tiles import LayerPlan
@@ -100,20 +103,31 @@ class InSituNetwork(nn.Module):
         Raises:
             InputError: inputs of another shape, or beyond what drivers have.
         """
-        first = self.chain[0]
-        chips = first.array.chips
+        return self._products(x, 1.0)
+
+    def _products(self, x: torch.Tensor, times: float) -> torch.Tensor:
+        first = self._chain[0]
         if torch.is_grad_enabled() and not self._warned:
             self._say_not_learnt()
         _check_shape(x, first)
         if self.refuse_clipping:
             _check_inputs(x, first.plan)
-        values = x.to(first.array.w.dtype)
-        if x.ndim == 1:
-            values = values.unsqueeze(0)
+        chain = self._chain
+        if _has_any_global_hook() or any(map(_hooked, chain)):
+            return self._one_by_one(x) * times
+        own = [parameter for layer in chain for parameter in layer.checked()]
+        codes: torch.Tensor
+        codes = Products.apply(x, chain, times, *own)  # type: ignore[no-untyped-call]  # torch
+        return codes
+
+    def _one_by_one(self, x: torch.Tensor) -> torch.Tensor:
+        """The same by calls of the layers, for hooks of theirs."""
+        chips = self._chain[0].array.chips
+        values = x.unsqueeze(0) if x.ndim == 1 else x
         codes = values if x.ndim == 3 else values.expand(chips, *values.shape)
-        for number, layer in enumerate(self.chain):
+        for number, layer in enumerate(self._chain):
             codes = layer(codes)
-            if number + 1 < len(self.chain):
+            if number + 1 < len(self._chain):
                 codes = codes / layer.code_full
         if x.ndim == 1:
             codes = codes.squeeze(1)
@@ -121,7 +135,7 @@ class InSituNetwork(nn.Module):
 
     def _say_not_learnt(self) -> None:
         """Warns, once, of a loop whose optimiser does not know of pairs: nothing is learnt."""
-        waiting = [one for layer in self.chain if not (one := layer.weight.pairs).awaited]
+        waiting = [one for layer in self._chain if not (one := layer.pairs).awaited]
         passes = max((one.passes for one in waiting), default=0)
         if passes >= _UNTAKEN:
             self._warned = True
@@ -136,13 +150,23 @@ class InSituNetwork(nn.Module):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Outputs in the network's own numbers; see `codes`."""
-        return self.codes(x) * self.output_per_lsb
+        return self._products(x, self.output_per_lsb)
 
     @property
     def output_per_lsb(self) -> float:
         """What one LSB of the output converters stands for, in the network's own numbers."""
         last = self.chain[-1]
         return last.plan.output_scale / last.code_full
+
+
+def _hooked(layer: nn.Module) -> bool:
+    """Somebody wants to see what goes through a layer."""
+    return bool(
+        layer._forward_hooks
+        or layer._forward_pre_hooks
+        or layer._backward_hooks
+        or layer._backward_pre_hooks
+    )
 
 
 def _check_shape(x: torch.Tensor, first: InSituLayer) -> None:
@@ -163,7 +187,7 @@ def _check_shape(x: torch.Tensor, first: InSituLayer) -> None:
 def _check_inputs(x: torch.Tensor, plan: LayerPlan) -> None:
     """Refuses what drivers would clip."""
     low = -1.0 if plan.signed_input else 0.0
-    least, largest = (float(one) for one in torch.aminmax(x.detach())) if x.numel() else (0.0, 0.0)
+    least, largest = ends(x)
     if not (least >= low - INPUT_ROUNDING and largest <= 1.0 + INPUT_ROUNDING):
         raise InputError(
             "inputs beyond what the drivers of this chip put on word lines",

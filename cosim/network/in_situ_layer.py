@@ -10,6 +10,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable, Mapping, MutableMapping
 from dataclasses import replace
+from functools import lru_cache
 from typing import Any, Self
 
 import numpy as np
@@ -21,10 +22,10 @@ from compact_models.variation import Draw, Stream
 from cosim.array.combined import WeightArray
 from cosim.array.fingerprint import cells_told, hardware_told, plain, refuse_another
 from cosim.array.parameter import AnalogParameter, Pairs
-from cosim.network.in_situ_product import Product
+from cosim.network.in_situ_product import Products
 from cosim.network.run import Periphery, code_full
 from cosim.periphery.backward import BackwardPeriphery
-from cosim.periphery.converters import driven
+from cosim.periphery.converters import clamped, driven
 from cosim.periphery.managed import ReadRule, managed_read
 from netlists.backward.scale import product_per_code
 from netlists.graph import LinearStage
@@ -79,6 +80,7 @@ class InSituLayer(nn.Module):
         self.array = array
         self.periphery = periphery
         self.code_full = code_full(hardware, plan)
+        self._volts = hardware.adc.v_full_scale_v / plan.span  # of a logical sum of 1
         self._amplifiers = periphery.pair_amplifiers(array.layout)
         pairs = Pairs()
         rows = augmented(stage.weight, stage.bias, plan.input_scale)
@@ -228,12 +230,58 @@ class InSituLayer(nn.Module):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Codes of the layer's converters, [chip, batch, out], for [chip, batch, in] digital."""
-        for own in (self.weight, self.bias):
-            if own is not None:
-                own.check()
         codes: torch.Tensor
-        codes = Product.apply(x, self.weight, self.bias, self)  # type: ignore[no-untyped-call]  # torch
+        codes = Products.apply(x, (self,), 1.0, *self.checked())  # type: ignore[no-untyped-call]  # torch
         return codes
+
+    def checked(self) -> tuple[AnalogParameter, ...]:
+        """The parameters, into which nobody has written.
+
+        Raises:
+            InputError: somebody has.
+        """
+        own = self._own()
+        for one in own:
+            one.check()
+        return own
+
+    def _own(self) -> tuple[AnalogParameter, ...]:
+        """Weights, and biases where there are any, past the slow look-up of `nn.Module`."""
+        held: Any = self._parameters
+        bias = held.get("bias")
+        return (held["weight"],) if bias is None else (held["weight"], bias)
+
+    @property
+    def trained(self) -> tuple[bool, bool]:
+        """See `InCells`."""
+        weight, *bias = self._own()
+        return weight.requires_grad, bool(bias) and bias[0].requires_grad
+
+    def read(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """See `InCells`."""
+        found, dtype = self.periphery.codes(self.sums_v(x)), x.dtype
+        # What is drawn of the periphery is in double precision, whatever the cells' states are in.
+        return found.codes.to(dtype), found.slope.to(dtype)
+
+    def errors(self, gradient: torch.Tensor, slope: torch.Tensor, times: float) -> torch.Tensor:
+        """See `InCells`."""
+        return (gradient * slope).mul_(times * self._volts)
+
+    @property
+    def pairs(self) -> Pairs:
+        """What backward passes have left for the cells."""
+        return self._own()[0].pairs
+
+    def leave(self, x: torch.Tensor, d: torch.Tensor, trained: tuple[bool, bool]) -> None:
+        """See `InCells`."""
+        if not any(trained):
+            return
+        plan = self.plan
+        # A bias lies in the array as bias / input_scale and is driven with 1.
+        bias = (1.0 / plan.input_scale if trained[1] else 0.0) if plan.has_bias else None
+        scale = plan.input_scale if trained[0] else 0.0
+        lines = clamped(x, signed=plan.signed_input, scale=scale, bias=bias)
+        self.pairs.put(lines, d)
 
     def sums_v(self, x: torch.Tensor) -> torch.Tensor:
         """What the amplifiers' outputs add up to, [chip, batch, out], for digital inputs."""
@@ -241,7 +289,7 @@ class InSituLayer(nn.Module):
         if self.managed is not None:
             lines = self._with_bias(x * plan.input_scale, plan.input_scale)
             y = managed_read(self._straight, lines, self.managed, self._draw("forward"))
-            return y * (self.hardware.adc.v_full_scale_v / plan.span)
+            return y * self._volts
         drive = self.drive_v(x)
         feedback = self.periphery.straight_ohm
         if feedback is not None:
@@ -288,11 +336,10 @@ class InSituLayer(nn.Module):
         if self.managed is None:
             products = array.line_current_a(d, times=array.weight_per_s * scale)
             return products[..., : self.plan.inputs]
-        rule = replace(self.managed, noise_management="abs_max", bound_management="none")
         products = managed_read(
             lambda share: array.line_current_a(share, times=array.weight_per_s),
             d,
-            rule,
+            _backward(self.managed),
             self._draw("backward"),
         )
         return products[..., : self.plan.inputs] * scale
@@ -312,6 +359,12 @@ class InSituLayer(nn.Module):
             return None
         self.reads += 1
         return self.stream.at(f"{self.plan.name}/{direction}", self.reads)
+
+
+@lru_cache(32)
+def _backward(rule: ReadRule) -> ReadRule:
+    """How errors are read: as shares of the largest, which nothing bounds."""
+    return replace(rule, noise_management="abs_max", bound_management="none")
 
 
 def _as_drawn(stage: LinearStage) -> bool:

@@ -29,12 +29,10 @@ def driven(x: torch.Tensor, spec: DriverSpec, *, signed: bool, biased: bool) -> 
         signed: they put out both signs.
         biased: one more line, the last, carries what stands for 1.
     """
-    count = steps(spec, signed)
-    values = on_host(x).reshape(-1, x.shape[-1])
-    lines = torch.empty((*x.shape[:-1], x.shape[-1] + biased), dtype=x.dtype)
-    flat = lines.view(-1, lines.shape[-1]).numpy()
-    _levels(values, count, -count if signed else 0, spec.v_read_v, flat)
-    return lines.to(x.device)
+    count, values = steps(spec, signed), on_host(x)
+    lines = np.empty((*values.shape[:-1], values.shape[-1] + biased), values.dtype)
+    _levels(_flat(values), count, -count if signed else 0, spec.v_read_v, _flat(lines))
+    return _like(x, lines)
 
 
 @loop
@@ -57,11 +55,20 @@ def clamped(x: torch.Tensor, *, signed: bool, scale: float, bias: float | None) 
         scale: what a value of 1 stands for.
         bias: of one more line, the last; None for no such line.
     """
-    values = on_host(x).reshape(-1, x.shape[-1])
-    lines = torch.empty((*x.shape[:-1], x.shape[-1] + (bias is not None)), dtype=x.dtype)
-    flat = lines.view(-1, lines.shape[-1]).numpy()
-    _within(values, -1.0 if signed else 0.0, scale, bias or 0.0, flat)
-    return lines.to(x.device)
+    values = on_host(x)
+    lines = np.empty((*values.shape[:-1], values.shape[-1] + (bias is not None)), values.dtype)
+    _within(_flat(values), -1.0 if signed else 0.0, scale, bias or 0.0, _flat(lines))
+    return _like(x, lines)
+
+
+def _flat(values: NDArray[Any]) -> NDArray[Any]:
+    return values.reshape(-1, values.shape[-1])
+
+
+def _like(x: torch.Tensor, values: NDArray[Any]) -> torch.Tensor:
+    """Values of the host where `x` is."""
+    found = torch.from_numpy(values)
+    return found if x.is_cpu else found.to(x.device)
 
 
 @loop
@@ -71,6 +78,24 @@ def _within(x: NDArray[Any], low: float, scale: float, bias: float, lines: NDArr
             lines[k, j] = min(max(x[k, j], low), 1.0) * scale
         if lines.shape[1] > x.shape[1]:
             lines[k, x.shape[1]] = bias
+
+
+def ends(x: torch.Tensor) -> tuple[float, float]:
+    """The least and the largest value, of any shape; NaN where one is; 0 where there is none."""
+    known = x if x.dtype in (torch.float32, torch.float64) else x.double()
+    return _ends(on_host(known).reshape(-1))
+
+
+@loop
+def _ends(x: NDArray[Any]) -> tuple[float, float]:
+    if len(x) == 0:
+        return 0.0, 0.0
+    low = high = x[0]
+    strange = 0
+    for k in range(len(x)):
+        low, high = min(low, x[k]), max(high, x[k])
+        strange += int(x[k] != x[k])
+    return (np.nan, np.nan) if strange else (float(low), float(high))
 
 
 PairAmplifiers = Callable[[torch.Tensor], torch.Tensor]
@@ -133,10 +158,10 @@ class Converters:
 
     def __call__(self, total_v: torch.Tensor) -> Codes:
         """Of sums [chip, batch, out]; without a graph."""
-        made = tuple(torch.empty(total_v.shape, dtype=total_v.dtype) for _ in range(3))
         sums = on_host(total_v)
-        _loop(self.neuron)(sums, *self._given, *(one.numpy() for one in made))
-        return Codes(*(made if total_v.is_cpu else (one.to(total_v.device) for one in made)))
+        made = np.empty((3, *sums.shape), sums.dtype)
+        _loop(self.neuron)(sums, *self._given, made[0], made[1], made[2])
+        return Codes(*(_like(total_v, one) for one in made))
 
 
 @lru_cache(32)

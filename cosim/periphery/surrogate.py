@@ -74,8 +74,7 @@ class FittedPeriphery:
         def sums_v(current_a: torch.Tensor) -> torch.Tensor:
             sums = []
             for one, piece in zip(curves, current_a.split(sizes, 1), strict=True):
-                volts, _ = one.with_slope(piece)
-                sums.append((volts[:, :, 1] - volts[:, :, 0]).sum(1))
+                sums.append(one.side_sums(piece))
             return _added(sums)
 
         return sums_v

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from cosim.pulses.jit import loop, part
 from cosim.pulses.random_numbers import L, U, hashed
+from cosim.pulses.visit import lines_by_slot
 
 _DIGITS = 62  # binary ones of a probability: with the place before the point an int64 has them
 _SIGN = U(1 << 31)
@@ -223,12 +224,13 @@ def stochastic(
     rounding: float,
     x_key: np.uint64,
     d_key: np.uint64,
-) -> tuple[NDArray[np.uint32], NDArray[np.uint32], NDArray[np.int64], int, int, bool, bool]:
+) -> tuple[Any, ...]:
     """The trains of a batch: see `largest`, `manage` and `draw_words` for the arguments.
 
     Returns:
-        Words of both sides, lengths, how many probabilities were above 1 and above 0, and whether
-        all of x and all of d are finite: without that the rest means nothing.
+        Whether all of x and all of d are finite: without that the rest means nothing. Lengths, how
+        many probabilities were above 1 and above 0; words of both sides, and what `lines_by_slot`
+        gives for them.
     """
     batch = x.shape[0]
     sizes, scales = np.empty((2, batch)), np.empty((2, batch))
@@ -242,7 +244,9 @@ def stochastic(
         clipped, positive = draw_words(x, scales[0], length, rounding, x_key, words)
         more = draw_words(d, scales[1], length, rounding, d_key, bits)
         clipped, positive = clipped + more[0], positive + more[1]
-    return words, bits, length, clipped, positive, for_x, for_d
+    else:
+        words[:], bits[:] = U(0), U(0)
+    return for_x, for_d, length, clipped, positive, words, bits, lines_by_slot(words, bits)
 
 
 @loop
@@ -254,7 +258,7 @@ def deterministic(
     rate: float,
     max_pulses: int,
     rounding: float,
-) -> tuple[NDArray[np.uint32], NDArray[np.uint32], NDArray[np.int64], int, int, bool, bool]:
+) -> tuple[Any, ...]:
     """As `stochastic`, by `first_slots` and `even_slots`."""
     batch = x.shape[0]
     words, bits = np.empty(x.shape, np.uint32), np.empty(d.shape, np.uint32)
@@ -272,4 +276,6 @@ def deterministic(
         positive = first_slots(x, levels, max_pulses, words)
         clipped, more = even_slots(d, density, max_pulses, rounding, bits)
         positive += more
-    return words, bits, length, clipped, positive, for_x, for_d
+    else:
+        words[:], bits[:] = U(0), U(0)
+    return for_x, for_d, length, clipped, positive, words, bits, lines_by_slot(words, bits)

@@ -19,16 +19,16 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from cosim.pulses.bit_counts import set_bits
 from cosim.pulses.jit import sums
 from cosim.pulses.random_numbers import U
-from cosim.pulses.trains import PulseTrains, on_host
+from cosim.pulses.trains import Slots
 from netlists.pulse import Pulse
 
 _PULSES = U((1 << 31) - 1)
+_NONE = np.empty(0)
 # What a coincidence takes, and a cell of a word line with a pulse; their ratio is what counts.
 _VISIT_NS, _CELL_NS = 8.0, 1.0
 
@@ -42,20 +42,28 @@ class StraightCells:
 
 
 def total_energy_j(
-    w: torch.Tensor, cells: StraightCells, trains: PulseTrains, up: Pulse, down: Pulse
+    w: NDArray[Any],
+    cells: StraightCells,
+    slots: Slots,
+    up: Pulse,
+    down: Pulse,
+    *,
+    beside: NDArray[np.float64] | None = None,
 ) -> float:
     """The heat of all cells of a matrix by the updates of a batch [J].
 
     Args:
         w: weights before the update [row, col].
         cells: what they conduct.
-        trains: of the batch.
+        slots: of the batch's trains.
         up: what a cell sees at a coincidence that steps it up; its lines carry half of it.
         down: the same of a step down.
+        beside: `row_sums` of as many cells on the same word lines whose bit lines rest, such as
+            the minus cells of a reference; their heat is in it.
     """
-    slots, now = trains.slots, on_host(w)
     on_lines, ups, downs, number_up = _sums(
-        now,
+        w,
+        _NONE if beside is None else beside,
         slots.of_word,
         slots.of_bit,
         slots.words,
@@ -65,7 +73,9 @@ def total_energy_j(
         slots.coincidences,
         slots.active,
     )
-    count = len(slots.of_bit) * slots.word_pulses + len(now) * len(slots.lines)
+    rows, cols = w.shape
+    planes = 1 if beside is None else 2
+    count = planes * cols * slots.word_pulses + rows * len(slots.lines)
     number_down = slots.coincidences - number_up
     return _heat_j(
         cells.slope_s * on_lines + cells.zero_s * count,
@@ -76,41 +86,10 @@ def total_energy_j(
     )
 
 
-def half_selected_energy_j(
-    w: torch.Tensor, cells: StraightCells, trains: PulseTrains, up: Pulse, down: Pulse
-) -> float:
-    """The heat of cells whose bit lines have no pulses, such as the minus cells of a reference [J].
-
-    Args:
-        w: their weights [row, col].
-        cells: what they conduct.
-        trains: those on the word lines count.
-        up: see `total_energy_j`.
-        down: likewise.
-    """
-    return heat_of_word_lines_j(row_sums(w), w.shape[1], cells, trains, up, down)
-
-
-def row_sums(w: torch.Tensor) -> NDArray[np.float64]:
-    """Weights of every word line's cells together, [row]."""
-    found: NDArray[np.float64] = on_host(w).sum(1, dtype=np.float64)
+def row_sums(w: NDArray[Any]) -> NDArray[np.float64]:
+    """Weights of every word line's cells together, [row] of [row, col]."""
+    found: NDArray[np.float64] = w.sum(1, dtype=np.float64)
     return found
-
-
-def heat_of_word_lines_j(
-    sums: NDArray[np.float64],
-    cols: int,
-    cells: StraightCells,
-    trains: PulseTrains,
-    up: Pulse,
-    down: Pulse,
-) -> float:
-    """As `half_selected_energy_j`, of cells whose `row_sums` are known."""
-    slots = trains.slots
-    weighted = float(slots.of_word @ sums)
-    return _heat_j(
-        cells.slope_s * weighted + cells.zero_s * cols * slots.word_pulses, 0.0, 0.0, up, down
-    )
 
 
 def _heat_j(on_lines: float, ups: float, downs: float, up: Pulse, down: Pulse) -> float:
@@ -121,6 +100,7 @@ def _heat_j(on_lines: float, ups: float, downs: float, up: Pulse, down: Pulse) -
 @sums
 def _sums(
     w: NDArray[Any],
+    beside: NDArray[np.float64],
     of_word: NDArray[np.int32],
     of_bit: NDArray[np.int32],
     words: NDArray[np.uint32],
@@ -134,6 +114,7 @@ def _sums(
 
     Args:
         w: weights [row, col].
+        beside: sums of more weights of every word line [row], which bit lines do not reach; or [0].
         of_word: pulses on word lines [row].
         of_bit: pulses on bit lines [col].
         words: trains on the word lines [batch, row].
@@ -149,6 +130,8 @@ def _sums(
     on_lines = ups = all_steps = 0.0
     number_up = 0
     per_bit = of_bit.astype(np.float64)
+    for row in range(len(beside)):
+        on_lines += of_word[row] * beside[row]
     for row in range(w.shape[0]):
         pulses = float(of_word[row])
         for col in range(w.shape[1]):

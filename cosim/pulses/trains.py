@@ -45,8 +45,8 @@ PULSES = (1 << LONGEST) - 1  # the bits of a word that are pulses
 _ROUNDING = 16
 # Whole numbers of the same bits, and what rounding may do, by precision.
 _KNOWN = {
-    dtype: (pattern, _ROUNDING * torch.finfo(dtype).eps)
-    for dtype, pattern in ((torch.float32, np.uint32), (torch.float64, np.uint64))
+    np.dtype(dtype).str: (pattern, float(_ROUNDING * np.finfo(dtype).eps))
+    for dtype, pattern in ((np.float32, np.uint32), (np.float64, np.uint64))
 }
 
 
@@ -187,11 +187,22 @@ def drawn_trains(x: torch.Tensor, d: torch.Tensor, rule: UpdateRule, draw: Draw)
             allowed="[batch, row] and [batch, col]",
         )
     dtype = x.dtype
-    if dtype != d.dtype or dtype not in _KNOWN:
+    if dtype != d.dtype or dtype not in (torch.float32, torch.float64):
         dtype = torch.promote_types(torch.promote_types(dtype, d.dtype), torch.float32)
-    pattern, rounding = _KNOWN[dtype]
-    rate = rule.lr / rule.dw_min
-    sides = on_host(x, dtype), on_host(d, dtype)
+    made = trains_on_host(on_host(x, dtype), on_host(d, dtype), rule, draw)
+    if x.is_cpu:
+        return made
+    there = PulseTrains(
+        made.words.to(x.device), made.bits.to(x.device), made.length, made.clipped, made.of
+    )
+    there.__dict__["slots"] = made.slots
+    return there
+
+
+def trains_on_host(x: NDArray[Any], d: NDArray[Any], rule: UpdateRule, draw: Draw) -> PulseTrains:
+    """The same of x and d of one precision, in one piece on the host; nothing is checked."""
+    pattern, rounding = _KNOWN[x.dtype.str]
+    rate, sides = rule.lr / rule.dw_min, (x, d)
     bits_of = sides[0].view(pattern), sides[1].view(pattern)
     if rule.kind == "stochastic":
         x_key, d_key, *_ = draw.keys()
@@ -201,16 +212,14 @@ def drawn_trains(x: torch.Tensor, d: torch.Tensor, rule: UpdateRule, draw: Draw)
         )  # fmt: skip
     else:
         made = deterministic(*sides, *bits_of, rate, rule.max_pulses, rounding)
-    words, bits, length, clipped, positive, *finite = made
-    for name, right in zip("xd", finite, strict=True):
-        if not right:
-            raise InputError("a value is not finite", where=name, allowed="finite numbers")
+    for_x, for_d, length, clipped, positive, words, bits, by_slot = made
+    if not (for_x and for_d):
+        where = "d" if for_x else "x"
+        raise InputError("a value is not finite", where=where, allowed="finite numbers")
     on_word, on_bit = (torch.from_numpy(lines.view(np.int32)) for lines in (words, bits))
-    if not x.is_cpu:
-        on_word, on_bit = on_word.to(x.device), on_bit.to(x.device)
     trains = PulseTrains(on_word, on_bit, torch.from_numpy(length), clipped, positive)
     # Who moves cells by them needs it, and the words are at hand.
-    trains.__dict__["slots"] = Slots(words, bits, *lines_by_slot(words, bits))
+    trains.__dict__["slots"] = Slots(words, bits, *by_slot)
     return trains
 
 

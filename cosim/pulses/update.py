@@ -9,6 +9,7 @@ and variance.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
@@ -165,31 +166,29 @@ def move_cells(
         How many steps went up, and how many down.
     """
     words, bits = slots.words, slots.bits
+    given: tuple[Any, ...]
     keys = noise.keys() if noise is not None else (0, 0, 0, 0)
     cell, shared = cells.on_host
     visits_ns = slots.coincidences * _VISIT_NS
     map_ns = slots.active * (_ROW_NS + now.shape[1] * _CELL_NS)
     if cells.map_noise is not None and visits_ns > map_ns:
         map_keys = _map_keys(keys[3], len(words))
-
-        def move(top: int, end: int) -> tuple[int, int]:
-            return map_rows(
-                now, cell, bool(cells.map_noise), words, bits, map_keys, noise is not None,
-                counted, top, end,
-            )  # fmt: skip
+        move: Callable[..., tuple[int, int]] = map_rows
+        given = (
+            now, cell, bool(cells.map_noise), words, bits, map_keys, noise is not None, counted,
+        )  # fmt: skip
     else:
-
-        def move(top: int, end: int) -> tuple[int, int]:
-            return cells.visit(
-                now, cell, shared, words, slots.starts, slots.lines, np.uint64(keys[2]),
-                noise is not None, counted, top, end,
-            )  # fmt: skip
+        move = cells.visit
+        given = (
+            now, cell, shared, words, slots.starts, slots.lines, np.uint64(keys[2]),
+            noise is not None, counted,
+        )  # fmt: skip
 
     parts = max(1, min(threads, len(now), int(min(visits_ns, map_ns) / _THREAD_NS)))
     if parts == 1:
-        return move(0, len(now))
+        return move(*given, 0, len(now))
     pieces = list(pairwise(len(now) * k // parts for k in range(parts + 1)))
-    done = in_threads(lambda piece: move(*piece), pieces, threads)
+    done = in_threads(lambda piece: move(*given, *piece), pieces, threads)
     ups, downs = (sum(column) for column in zip(*done, strict=True))
     return ups, downs
 

@@ -137,3 +137,47 @@ def pairs_gradient(of_total: Array, slope: Array, edges: NDArray[np.int64], of_x
                     of_x[chip, tile, row, col] = slope[chip, tile, row, col] * by
                 for col in range(live, cols):
                     of_x[chip, tile, row, col] = 0.0
+
+
+@loop
+def read_side_sums(
+    x: Array,
+    scale: Array,
+    shift: Array,
+    out_scale: Array,
+    out_shift: Array,
+    start: float,
+    step: float,
+    polynomials: Array,
+    total: Array,
+) -> None:
+    """As `read_pairs` of planes instead of tiles, without slopes: second sides less first ones.
+
+    Args:
+        x: inputs, [chip, part, side, batch, col].
+        scale: a, [chip, part, side, 1, col]; one chip for all is enough.
+        shift: b, likewise.
+        out_scale: s, likewise.
+        out_shift: t, likewise.
+        start: see `read_curves`, as the next two.
+        step: of samples.
+        polynomials: of one curve.
+        total: to be filled, [chip, batch, col].
+    """
+    chips, parts, sides, batch, cols = x.shape
+    found = np.empty(cols, np.float64)
+    for chip in range(chips):
+        own = chip if len(scale) > 1 else 0
+        for row in range(batch):
+            found[:] = 0.0
+            for block in range(parts):
+                for side in range(sides):
+                    sign = 2.0 * side - 1.0
+                    for col in range(cols):
+                        at = x[chip, block, side, row, col] * scale[own, block, side, 0, col]
+                        at = (at + shift[own, block, side, 0, col] - start) / step
+                        y, _ = _at(at, polynomials, 0)
+                        y = y * out_scale[own, block, side, 0, col]
+                        found[col] += sign * (y + out_shift[own, block, side, 0, col])
+            for col in range(cols):
+                total[chip, row, col] = found[col]

@@ -11,6 +11,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -18,7 +19,7 @@ import torch
 from numpy.typing import NDArray
 
 from cosim.pulses.trains import on_host
-from cosim.surrogate.curve_loops import pairs_gradient, read_pairs
+from cosim.surrogate.curve_loops import Array, pairs_gradient, read_pairs, read_side_sums
 from cosim.surrogate.curves import Curves
 
 
@@ -142,6 +143,33 @@ class PlacedCurves:
         total: torch.Tensor
         total = _PairSums.apply(x, self, edges)  # type: ignore[no-untyped-call]  # torch
         return total
+
+    def side_sums(self, x: torch.Tensor) -> torch.Tensor:
+        """Outputs of second sides less those of first ones, over all parts; without a graph.
+
+        Args:
+            x: inputs [chip, part, side, batch, col], for instances [chip, part, side, 1, col].
+
+        Returns:
+            [chip, batch, col].
+        """
+        chips, _, _, batch, cols = x.shape
+        total = np.empty((chips, batch, cols), on_host(x).dtype)
+        master = self.master
+        read_side_sums(
+            on_host(x), *self._on_host, master.start, master.step, master.polynomials, total
+        )
+        return torch.from_numpy(total).to(x.device)
+
+    @cached_property
+    def _on_host(self) -> tuple[Array, Array, Array, Array]:
+        """Scales and shifts of inputs, and those of outputs."""
+        of_output = self.of_output
+        if of_output is None:
+            of_output = torch.ones_like(self.scale), torch.zeros_like(self.scale)
+        return (
+            on_host(self.scale), on_host(self.shift), on_host(of_output[0]), on_host(of_output[1]),
+        )  # fmt: skip
 
     def _parts(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         """Inputs [part, batch, col], scales and shifts [part, col]."""

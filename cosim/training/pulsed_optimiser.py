@@ -11,6 +11,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import torch
@@ -22,7 +23,9 @@ from cosim.array.parameter import AnalogParameter
 from cosim.array.protocols import Moved
 from cosim.ngspice import Outcome
 from cosim.pulses.spec import Kind
-from cosim.pulses.trains import LONGEST, UpdateRule, drawn_trains
+from cosim.pulses.trains import LONGEST, UpdateRule, on_host, trains_on_host
+
+_rule = lru_cache(64)(UpdateRule)  # the same of every step
 
 
 @dataclass
@@ -183,28 +186,30 @@ class PulsedSGD(torch.optim.Optimizer):
             for parameter in parameters:
                 rows[slice(*parameter.rows)] = 1.0
             x = x * rows
-        dw_min = array.cells.dw_min * array.unit
-        if array.cells.pair == "both":
-            dw_min *= 2.0  # either cell of a pair makes a step
-        rule = UpdateRule(
-            group["lr"],
+        cells = array.cells
+        # Either cell of a pair makes a step where both move.
+        dw_min = cells.dw_min * array.unit * (2.0 if cells.pair == "both" else 1.0)
+        draw = self.stream.at(f"pulsed_sgd/{number}", self.steps)
+        rule = _rule(
+            float(group["lr"]),
             dw_min,
             group["max_pulses"],
             group["update_management"],
             group["update_bl_management"],
             group["kind"],
         )
-        draw = self.stream.at(f"pulsed_sgd/{number}", self.steps)
         trains = [
-            drawn_trains(x[chip], d[chip], rule, draw.part(f"chip_{chip}"))
-            for chip in range(array.chips)
+            trains_on_host(own, errors, rule, draw.part(f"chip_{chip}"))
+            for chip, (own, errors) in enumerate(zip(on_host(x), on_host(d, x.dtype), strict=True))
         ]
         moved: Moved = array.update(trains, draw.part("noise") if group["noisy"] else None)
-        self.counts.coincidences += moved.coincidences
-        self.counts.pulses += moved.pulses
-        self.counts.energy_j += math.nan if moved.energy_j is None else moved.energy_j
-        self.counts.clipped += sum(one.clipped for one in trains)
-        self.counts.probabilities += sum(one.of for one in trains)
+        counts = self.counts
+        counts.coincidences += moved.coincidences
+        counts.pulses += moved.pulses
+        counts.energy_j += math.nan if moved.energy_j is None else moved.energy_j
+        for one in trains:
+            counts.clipped += one.clipped
+            counts.probabilities += one.of
         for parameter in parameters:
             parameter.show()
         if moved.outcome is not Outcome.OK:

@@ -13,7 +13,7 @@ from cosim.array.updates.tile import update_tile
 from cosim.driven.engines import Means
 from cosim.driven.train_pulses import TrainPulses, train_slots
 from cosim.driven.writable import WritableArray
-from cosim.pulses.total_energy import StraightCells, half_selected_energy_j, total_energy_j
+from cosim.pulses.total_energy import StraightCells, row_sums, total_energy_j
 from cosim.pulses.trains import PulseTrains, UpdateRule, pulse_trains
 from netlists.pulse import Pulse
 from netlists.wires import Wires
@@ -50,21 +50,22 @@ def counted_j(g: NDArray[np.float64], one: PulseTrains, *, bits: bool = True) ->
 @pytest.mark.parametrize("dtype", [torch.float64, torch.float32])
 def test_it_is_what_a_count_of_all_slots_and_cells_gives(dtype: torch.dtype) -> None:
     one = trains()
-    w = torch.from_numpy(W).to(dtype)
-    g = CELLS.zero_s + CELLS.slope_s * w.double().numpy()
+    w = torch.from_numpy(W).to(dtype).numpy()
+    g = CELLS.zero_s + CELLS.slope_s * w.astype(np.float64)
     known = counted_j(g, one)
     assert known > 0
-    found = total_energy_j(w, CELLS, one, UP, DOWN)
+    found = total_energy_j(w, CELLS, one.slots, UP, DOWN)
     assert found == pytest.approx(known, rel=1e-12)
     # Cells beside them whose bit lines rest see the pulses of word lines alone.
-    known = counted_j(g, one, bits=False)
-    found = half_selected_energy_j(w, CELLS, one, UP, DOWN)
+    beside = w[:, ::-1] ** 2
+    known += counted_j(CELLS.zero_s + CELLS.slope_s * beside.astype(np.float64), one, bits=False)
+    found = total_energy_j(w, CELLS, one.slots, UP, DOWN, beside=row_sums(beside))
     assert found == pytest.approx(known, rel=1e-12)
 
 
 def test_a_line_without_pulses_costs_nothing() -> None:
     one = trains(lr=0.0)
-    assert total_energy_j(torch.from_numpy(W), CELLS, one, UP, DOWN) == 0.0
+    assert total_energy_j(W, CELLS, one.slots, UP, DOWN) == 0.0
 
 
 def test_the_equations_of_the_cells_through_time_take_as_much() -> None:
@@ -89,5 +90,5 @@ def test_the_equations_of_the_cells_through_time_take_as_much() -> None:
     assert done.outcome == "ok"
     moved = np.abs(done.array.states["w"] - w).max()
     assert 0.001 <= moved <= 0.012
-    found = total_energy_j(torch.from_numpy(w), cells, one, up, down)
+    found = total_energy_j(w, cells, one.slots, up, down)
     assert found == pytest.approx(done.energy_j.sum(), rel=5e-3)

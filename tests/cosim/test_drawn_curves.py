@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 import torch
 
 from cosim.array.layout import TileLayout
@@ -94,3 +95,25 @@ def test_pairs_are_added_up_as_the_layout_adds_them() -> None:
         torch.testing.assert_close(ours, theirs, rtol=1e-12, atol=1e-14)
         gradients = [torch.autograd.grad((y * weight).sum(), free)[0] for y in (ours, theirs)]
         torch.testing.assert_close(*gradients, rtol=1e-12, atol=1e-14)
+
+
+@pytest.mark.parametrize("chips", [1, 2])
+@pytest.mark.parametrize("outputs", [False, True])
+def test_sums_of_pairs_are_those_of_their_curves(outputs: bool, chips: int) -> None:
+    """Of two parts, unequal sides and inputs beyond both ends; what is no number stays so."""
+    rng = np.random.default_rng(2)
+    x = torch.from_numpy(np.linspace(-1.0, 1.0, 9))
+    master = fit_curves(x.numpy(), np.tanh(2 * x.numpy())[:, None])
+    shape = (chips, 2, 2, 1, 3)
+    scale, shift, gain, off = (torch.from_numpy(rng.normal(size=shape)) for _ in range(4))
+    read = PlacedCurves(master, scale, shift, (gain, off) if outputs else None)
+    at = torch.from_numpy(rng.normal(size=(2, 2, 2, 5, 3)))
+    wanted = read(at)
+    wanted = (wanted[:, :, 1] - wanted[:, :, 0]).sum(1)
+    torch.testing.assert_close(read.side_sums(at), wanted, rtol=1e-12, atol=1e-12)
+    single = read.side_sums(at.float())
+    assert single.dtype == torch.float32
+    torch.testing.assert_close(single.double(), wanted, rtol=1e-5, atol=1e-5)
+    at[1, 0, 1, 2, 0] = torch.nan
+    found = read.side_sums(at)
+    assert found.isnan().nonzero().tolist() == [[1, 2, 0]]

@@ -54,6 +54,7 @@ def network(
     managed: ReadRule | None = None,
     straight: bool = True,
     seed: int = 0,
+    chips: int = 1,
 ) -> InSituNetwork:
     """A network of Linear layers in cells, with fine converters and ranges for its weights."""
     model = find_model(device)
@@ -79,10 +80,12 @@ def network(
             (plan.rows, plan.outputs),
             pair=pair,
             seed=seed,
-            samples=(0,),
+            samples=tuple(range(chips)),
             path=plan.name,
         )
-        array = AnalogArray(TileLayout.of(plan), cells, reads or IdealReads(), StepUpdates())
+        array = AnalogArray(
+            TileLayout.of(plan), cells, reads or IdealReads(), StepUpdates(), chips=chips
+        )
         layers.append(
             InSituLayer(
                 plan,

@@ -17,7 +17,6 @@ from cosim.array.pulse_pairs import PulsePairs
 from cosim.pulses.cells import PulseCells, pulse_cells
 from cosim.pulses.total_energy import (
     StraightCells,
-    heat_of_word_lines_j,
     row_sums,
     total_energy_j,
 )
@@ -59,38 +58,31 @@ class StepUpdates:
             if not w.is_cpu:
                 raise InputError("cells are moved on the host", where="w", value=str(w.device))
             sides = [self._side(w, cells, counts, chip, side) for side in cells.sides]
+            slots = [own.slots] if len(sides) == 1 else [own.slots, _opposite(own).slots]
             if energy_j is not None and self.pulses is not None:
-                energy_j += self._energy_j(w, chip, cells, own, *self.pulses)
-            for number, side in enumerate(sides):
-                one = own if number == 0 else _opposite(own)
+                beside = None if len(sides) == 2 else self._beside(w, chip)
+                straight = StraightCells(cells.zero_s, cells.slope_s)
+                for side, one in zip(sides, slots, strict=True):
+                    energy_j += total_energy_j(side.now, straight, one, *self.pulses, beside=beside)
+            for number, (side, one) in enumerate(zip(sides, slots, strict=True)):
                 noise = None if draw is None else draw.part(f"chip_{chip}/side_{number}")
-                ups, downs = move_cells(side.devices, side.now, one.slots, noise, side.counted)
+                ups, downs = move_cells(side.devices, side.now, one, noise, side.counted)
                 coincidences += ups + downs
-                pulses += len(one.slots.lines)
-            pulses += own.slots.word_pulses
+                pulses += len(one.lines)
+            pulses += slots[0].word_pulses
         rows = tuple(own.slots.of_word > 0 for own in trains)
         return Moved(coincidences, pulses, energy_j, rows)
 
-    def _energy_j(
-        self,
-        w: torch.Tensor,
-        chip: int,
-        cells: PulsePairs,
-        trains: PulseTrains,
-        up: Pulse,
-        down: Pulse,
-    ) -> float:
-        """The heat of both planes; word lines have pulses in cells whose bit lines rest, too."""
-        straight = StraightCells(cells.zero_s, cells.slope_s)
-        plus = total_energy_j(w[chip, 0], straight, trains, up, down)
-        if 1 in cells.sides:
-            return plus + total_energy_j(w[chip, 1], straight, _opposite(trains), up, down)
-        # Nothing but torch writes into these: what it has written last is in the version.
+    def _beside(self, w: torch.Tensor, chip: int) -> NDArray[np.float64]:
+        """Sums of the minus cells of a reference, whose word lines have pulses, too.
+
+        Nothing but torch writes into these: what it has written last is in the version.
+        """
         place, kept = (w.data_ptr(), w._version), self._resting.get(chip)
         if kept is None or kept[0] != place:
-            kept = place, row_sums(w[chip, 1])
+            kept = place, row_sums(w[chip, 1].numpy())
             self._resting[chip] = kept
-        return plus + heat_of_word_lines_j(kept[1], w.shape[-1], straight, trains, up, down)
+        return kept[1]
 
     def _side(
         self, w: torch.Tensor, cells: PulsePairs, counts: torch.Tensor, chip: int, side: int
