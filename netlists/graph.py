@@ -335,6 +335,7 @@ def linear_stages(graph: nx.DiGraph) -> tuple[LinearStage, ...]:
                 "layers do not fit together",
                 where=f"network.{after.name}",
                 value=f"{after.weight.shape[1]} inputs after {before.weight.shape[0]} outputs",
+                allowed=f"{before.weight.shape[0]} inputs",
             )
     return tuple(stages)
 

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from compact_models.errors import InputError
+from compact_models.errors import InputError, closest
 
 _SEPARATORS = {";": "semicolons", "\t": "tabs", "|": "bars", " ": "spaces"}
 
@@ -51,7 +51,10 @@ def csv_text(path: Path, what: str) -> FileText:
     try:
         data = path.read_bytes()
     except FileNotFoundError as error:
-        raise InputError("no such file", where=str(path)) from error
+        beside = [one.name for one in path.parent.glob("*.csv")]
+        raise InputError(
+            f"there is no such {what}", where=str(path), hint=closest(path.name, beside)
+        ) from error
     except OSError as error:
         raise InputError(
             f"the {what} cannot be read ({error.strerror})", where=str(path)

@@ -293,8 +293,8 @@ def alike(names: tuple[str, ...]) -> str:
 
 def _one_class(source: str, names: tuple[str, ...]) -> InputError:
     return InputError(
-        "there is one class only", where=source, value=names[0] if names else None,
-        allowed="two or more",
+        "all samples are of one class", where=source, value=names[0] if names else None,
+        allowed="two classes or more", hint="see whether label names the column of the classes",
     )  # fmt: skip
 
 

@@ -45,8 +45,8 @@ def run_command(
     reporter = Reporter()
     if removed := clear_scratch():
         reporter.say(
-            f"spiceloop: removed from {removed[0].parent} what commands that were killed left:"
-            f" {', '.join(path.name for path in removed)}"
+            f"spiceloop: removed from {removed[0].parent} what commands of yours that were killed"
+            f" left: {', '.join(path.name for path in removed)}"
         )
     kept = kept_decks()
     try:

@@ -18,6 +18,11 @@ from workflows.data import Split, alike
 from workflows.user_code import call_factory
 
 # Files that hold a network or its weights in a way that nothing here reads.
+_INSTEAD = {  # of a module, by what a factory returned
+    "NoneType": "end the factory with return",
+    "OrderedDict": "those are weights alone: build the network, network.load_state_dict(them),"
+    " return network",
+}
 _WEIGHTS = (".pt", ".pth", ".bin", ".ckpt", ".pkl", ".pickle", ".safetensors", ".h5", ".keras")
 _LOADING = (
     "write a file my_net.py with a function: def make(): net = MyNet();"
@@ -119,7 +124,9 @@ def load_module(target: str, *, seed: int) -> nn.Module:
             "the factory returned no torch module",
             where=target,
             value=f"the class {network.__name__}" if is_class else type(network).__name__,
-            hint=f"call the class: return {network.__name__}()" if is_class else "",
+            hint=f"call the class: return {network.__name__}()"
+            if is_class
+            else _INSTEAD.get(type(network).__name__, ""),
         )
     return network
 

@@ -24,7 +24,7 @@ CASES: dict[str, tuple[dict[str, Any], list[str]]] = {
     "raw pixels": ({"x": X * 255, "y": Y}, ["share", "scales x"]),
     "no samples": ({"x": X[:0], "y": Y[:0]}, ["nothing to learn", "(0, 3)"]),
     "no features": ({"x": X[:, :0], "y": Y}, ["nothing to learn", "(20, 0)"]),
-    "one class": ({"x": X, "y": 0 * Y}, ["one class"]),
+    "one class": ({"x": X, "y": 0 * Y}, ["of one class"]),
     "a class of one": ({"x": X, "y": np.arange(20) // 19}, ["too few samples", "1 in the small"]),
     "objects": ({"x": X, "y": Y.astype(object)}, ["data.npz", "plain arrays"]),
     "complex": ({"x": X + 0j, "y": Y}, ["data.npz: x", "complex128"]),

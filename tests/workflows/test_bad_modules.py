@@ -50,6 +50,7 @@ def quietly(expression: str) -> str:
 CASES = {
     "Conv2d": (returns("nn.Sequential(nn.Conv2d(1, 1, 3), nn.Flatten(), nn.Linear(4, 2))"),
                ["network.0", "Conv2d", SUPPORTED]),
+    "no return": ("def make():\n    pass\n", ["NoneType", "end the factory with return"]),
     "LSTM": (returns("nn.Sequential(nn.LSTM(3, 2))"), ["network.0", "LSTM", SUPPORTED]),
     "BatchNorm first": (returns("nn.Sequential(nn.BatchNorm1d(3), nn.Linear(3, 2))"),
                         ["network.0", "torch.nn.BatchNorm1d", "the Linear before it"]),

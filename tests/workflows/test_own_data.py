@@ -275,7 +275,7 @@ BAD: dict[str, tuple[str | bytes, str, list[str]]] = {
     "empty": ("", "kind", ["own.csv", "empty"]),
     "no text": (b"\xff\x00a", "kind", ["own.csv:1", "UTF-8"]),
     "measured labels": ("a,y\n0.1,0.25\n0.2,3\n", "y", ["own.csv:2: column 'y'", "classes"]),
-    "one class": ("a,y\n0.1,k\n0.2,k\n", "y", ["one class"]),
+    "one class": ("a,y\n0.1,k\n0.2,k\n", "y", ["of one class", "label names"]),
     "one class in two spellings": (
         "a,y\n" + "0.1,zinc\n0.2,iron\n" * 4 + "0.3,ZINC\n", "y",
         ["too few", "(ZINC)", "'ZINC' and 'zinc' differ in case or blanks alone"]),
@@ -293,6 +293,13 @@ def test_a_bad_table_is_refused_with_file_line_and_column(
     with pytest.raises(InputError) as caught:
         split_of(path, label=label, scale="none", test_share=0.5)
     names_all(caught.value.sentence(), *words)
+
+
+def test_a_table_that_is_not_there_has_its_like_beside_it(tmp_path: Path) -> None:
+    (tmp_path / "train.csv").write_text(CSV)
+    with pytest.raises(InputError) as caught:
+        split_of(tmp_path / "trian.csv", label="kind", scale="none", test_share=0.5)
+    names_all(caught.value.sentence(), "trian.csv", "there is no such", "did you mean 'train.csv'")
 
 
 TEST: dict[str, tuple[str, list[str]]] = {
