@@ -90,6 +90,18 @@ def cell_device(spec: DeviceSpec) -> CellDevice | None:
     return None if model.pulse is not None else CellDevice(model, numbers)
 
 
+def raising_sign_of(spec: DeviceSpec) -> int:
+    """The polarity that raises the conductance of a named device; 1 of one that steps by a law.
+
+    Raises:
+        InputError: there is no such device, or no pulse raises it.
+    """
+    from cosim.network.chip_updates import raising_sign
+
+    device = cell_device(spec)
+    return 1 if device is None else raising_sign(device)
+
+
 def with_places(spec: DeviceSpec, folder: Path) -> DeviceSpec:
     """The same with the paths of files, which are relative to the configuration's folder."""
     found = {

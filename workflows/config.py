@@ -39,7 +39,13 @@ from netlists.readout.tia import TiaSpec
 from netlists.update.spec import PulseSpec
 from netlists.wires import Wires
 from workflows import config_errors
-from workflows.cell_device import cell_device, cells_that_learn, found_device, with_places
+from workflows.cell_device import (
+    cell_device,
+    cells_that_learn,
+    found_device,
+    raising_sign_of,
+    with_places,
+)
 from workflows.layer_sections import LayerSpec, Tables, by_path, layer_spec, within
 from workflows.own_blocks import BlocksSpec, OwnBlocks, load_blocks
 from workflows.wires_file import ReadWires, WiresSpec, load_wires
@@ -187,7 +193,11 @@ class WriteSpec(Spec):
         "", description="its parameter set; empty: that of [device], or sky130 of stanford"
     )
     amplitude_v: float = Field(
-        1.6, ge=-100, le=100, description="usual pulse that raises a conductance [V]"
+        1.6,
+        ge=-100,
+        le=100,
+        description="usual pulse that raises a conductance [V]; left as it is, both have the signs"
+        " that the cells of [device] need",
     )
     amplitude_down_v: float = Field(
         -1.6, ge=-100, le=100, description="usual pulse that lowers it [V]"
@@ -277,7 +287,8 @@ class Config(Spec):
     def writing(self) -> WriteSpec:
         """How the network is written, with the device that it is written into.
 
-        That of `[write]`, else that of `[device]`, else stanford sky130.
+        That of `[write]`, else that of `[device]`, else stanford sky130. Pulses that nobody has
+        named are of the polarity that writes the cells of `[device]`.
         """
         device, own = self.write.device, self.write.parameters
         if not device:
@@ -285,7 +296,15 @@ class Config(Spec):
             own = own or (self.device.parameters if self.device.name else "sky130")
         elif device == self.device.name:
             own = own or self.device.parameters
-        return self.write.model_copy(update={"device": device, "parameters": own})
+        found = self.write.model_copy(update={"device": device, "parameters": own})
+        default = WriteSpec()
+        levels = found.amplitude_v, found.amplitude_down_v
+        if self.device.name != device or levels != (default.amplitude_v, default.amplitude_down_v):
+            return found
+        # As `[pulse]` has it: which sign raises a conductance is the device's.
+        sign = raising_sign_of(self.device.model_copy(update={"parameters": own}))
+        up_v, down_v = sign * default.amplitude_v, sign * default.amplitude_down_v
+        return found.model_copy(update={"amplitude_v": up_v, "amplitude_down_v": down_v})
 
     def with_files(self, folder: Path, *, where: str) -> Config:
         """The same study with the files of its blocks and wires read.

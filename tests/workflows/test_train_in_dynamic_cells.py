@@ -84,6 +84,28 @@ def test_its_update_phase_is_a_netlist(run: Path, tmp_path: Path) -> None:
     assert (tmp_path / "decks" / "layer_0_tile_0.cir").exists()
 
 
+@pytest.mark.slow
+def test_what_was_learnt_is_written_into_a_fresh_chip(run: Path, tmp_path: Path) -> None:
+    """By the device's own polarity; the targets are what the cells had come to."""
+    other = Path(shutil.copytree(run, tmp_path / "run"))
+    ran = spiceloop("write-network", other, "--json")
+    assert ran.code in (0, 1), ran.err
+    found = json.loads(ran.out)
+    assert found["device"] == "vteam symmetric"
+    assert found["write"]["amplitude_v"] == -1.6
+    assert found["pulses"] > 0
+    assert found["failed_target"] == found["failed_written"] == 0
+    assert (other / "chip.npz").read_bytes() == (run / "chip.npz").read_bytes()
+    with np.load(other / "write.npz") as cells, np.load(run / "chip.npz") as chip:
+        held = np.concatenate([chip[one].ravel() for one in chip if "conductance" in one])
+        np.testing.assert_allclose(cells["target_s"], held, rtol=1e-6)
+        moved = np.abs(cells["achieved_s"] - cells["achieved_s"].min()) > 1e-9
+        assert moved.any()
+    for command in ("verify", "report"):
+        ran = spiceloop(command, other)
+        assert ran.code == 0, ran.err
+
+
 def test_stopped_after_an_epoch_it_ends_in_the_same_bytes(run: Path, tmp_path: Path) -> None:
     stopped = shutil.copytree(run.parent / "stopped", tmp_path / "run")
     ran = spiceloop("train", "--resume", stopped)

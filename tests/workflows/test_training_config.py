@@ -245,6 +245,24 @@ def test_what_is_written_into_is_the_device_of_the_cells() -> None:
     assert check.device == "soft_bounds"  # also where every key is written out
 
 
+@pytest.mark.parametrize(
+    ("device", "write", "levels"),
+    [
+        ("vteam", "", (-1.6, 1.6)),  # less current flows through a wider gap, which opens above 0 V
+        ("stanford", "", (1.6, -1.6)),
+        ("soft_bounds", "", (1.6, -1.6)),
+        ("vteam", "[write]\namplitude_v = 1.2\namplitude_down_v = -1.2\n", (1.2, -1.2)),
+        ("vteam", '[write]\ndevice = "stanford"\n', (1.6, -1.6)),
+    ],
+)
+def test_pulses_that_nobody_named_write_the_cells_of_the_device(
+    device: str, write: str, levels: tuple[float, float]
+) -> None:
+    config = parse_config(f'[device]\nname = "{device}"\n{write}', where="x")
+    for one in (config, parse_config(config.to_toml(), where="y")):
+        assert (one.writing.amplitude_v, one.writing.amplitude_down_v) == levels
+
+
 def test_a_configuration_is_read_before_torch_is(tmp_path: Path) -> None:
     (tmp_path / "study.toml").write_text(f"{IN_SITU}{SOFT}")
     script = (
