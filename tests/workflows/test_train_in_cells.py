@@ -210,7 +210,7 @@ def test_stopped_after_an_epoch_it_ends_in_the_same_bytes(run: Path, tmp_path: P
             "",
             ["ohmic cells", "soft_bounds"],
         ),
-        ('"gokmen_vlasov"', '"gokmen_vlasov"\nsigma_step = 0.1', ["sigma_step", "dw_min_std"]),
+        ("[device.d2d]", "sigma_step = 0.1\n[device.d2d]", ["sigma_step", "dw_min_std"]),
         ("dw_min = 0.2", "w_mim = 0.2", ["differ in this parameter", "w_min"]),
     ],
 )

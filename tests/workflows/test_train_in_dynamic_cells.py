@@ -120,7 +120,8 @@ def test_stopped_after_an_epoch_it_ends_in_the_same_bytes(run: Path, tmp_path: P
         ('update = "table"\n', "", ["pulsed_sgd, step, vteam", "table, ode or spice"]),
         ("[data]", "[pulse]\namplitude_v = 0.9\n[data]", ["do not step", "amplitude_v = 1.94"]),
         ('"symmetric"', '"pt_hf_ti"', ["through much of its range", "[pulse] amplitude_v"]),
-        ("[train]", "[device.d2d]\nr_on = 0.1\n[train]", ["all alike", "[device.d2d]"]),
+        ("[train]", "[device.d2d]\nr_on = 0.1\n[train]", ["reads take r_on", "[device.d2d]"]),
+        ("[train]", "[device.d2d]\nk_on = 0.1\n[train]", ["table of a pulse", '"ode" or "spice"']),
         ("[data]", "[cell]\ng_off_s = 2e-6\n[data]", ["1.25e-05 to 5e-05 S", "leave [cell] out"]),
     ],
 )
