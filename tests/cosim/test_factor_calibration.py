@@ -11,14 +11,19 @@ import torch
 from torch import nn
 
 from compact_models.errors import InputError
+from compact_models.library import find_model, find_set
+from compact_models.variation import Stream
 from cosim.calibration.calibrate import Calibration, calibrate
 from cosim.calibration.evidence import HeldOutError
+from cosim.network.build_in_situ import LayerInCells, chip_of, in_situ_network, plan_in_situ
 from cosim.network.chip_cells import stacked_cells
 from cosim.network.module import CrossbarNetwork
+from cosim.network.pulsed_device import PulsedDevice
 from cosim.network.run import drive_voltages
 from cosim.network.surrogate import FittedLayer, SurrogateModel
 from cosim.network.whole_chip import read_chip
 from cosim.ngspice import Ngspice
+from cosim.training.pulsed_optimiser import PulsedSGD
 from netlists.chip import Chip, draw_periphery, programmed_chip
 from netlists.circuit import ForeignSubcircuit
 from netlists.graph import linear_stages, network_graph
@@ -40,12 +45,20 @@ INPUTS = small_inputs(60)
 class LeakyLoop(netlist.SubCircuit):
     """A loop whose feedback has a leak of 30 kohm beside it: its gain does not go with rf."""
 
+    leak_ohm = 3e4
+
     def __init__(self) -> None:
         super().__init__("leaky", "inp", "outp", rf=1e4, vos=0.0)
         self.V("os", "plus", "0", "{vos}")
         self.VCVS("amp", "outp", "0", "plus", "inp", voltage_gain=1e4)
         self.R("f", "inp", "outp", "{rf}")
-        self.R("leak", "inp", "outp", 3e4)
+        self.R("leak", "inp", "outp", self.leak_ohm)
+
+
+class HardlyLeakyLoop(LeakyLoop):
+    """The same for cells of a hundred nanosiemens."""
+
+    leak_ohm = 8e7
 
 
 class NoFeedback(netlist.SubCircuit):
@@ -235,6 +248,37 @@ def test_weights_are_trained_and_fresh_chips_read_through_several_factors(
     told = read_chip(fresh, INPUTS, ngspice, jobs=1).codes
     assert rms(np.rint(sums_lsb(fresh, of_fresh)) - told) <= 0.5
     assert rms(np.rint(sums_lsb(fresh, found.model)) - told) > 1.5
+
+
+@pytest.mark.ngspice
+def test_a_sum_that_learns_in_its_cells_is_the_chip_that_ngspice_reads(ngspice: Ngspice) -> None:
+    """In situ, through the surrogate, behind a user's amplifier that no equation knows."""
+    model = find_model("constant_step")
+    device = PulsedDevice(model, find_set(model, None))
+    hardware = device.chip(hardware_with(own(HardlyLeakyLoop)))
+    stages = linear_stages(network_graph(network()))
+    plans = plan_in_situ(stages, stages, hardware, [device], INPUTS, factors=[(1.0, 0.125)])
+    periphery = draw_periphery(hardware, plans, seed=4, sample=0)
+    none = tuple(np.zeros((tile.rows, tile.cols)) for tile in plans[0].tiles)
+    blank = Chip(hardware, plans, periphery, (none,))
+    found = calibrate(blank, ngspice, arrays=1, held_out=1, seed=0, jobs=2)
+    learns = in_situ_network(
+        hardware, plans, stages, found.model, [LayerInCells(device, "surrogate", 0.002)],
+        stream=Stream(4),
+    )  # fmt: skip
+    x, optimiser = torch.from_numpy(INPUTS), PulsedSGD(learns.parameters(), lr=0.2)
+    before = [one.weight() for one in learns.chain[0].array.each]
+    for _ in range(3):
+        optimiser.zero_grad()
+        learns(x).square().mean().backward()
+        optimiser.step()
+    after = [one.weight() for one in learns.chain[0].array.each]
+    assert all(not torch.equal(*pair) for pair in zip(before, after, strict=True))
+    told = read_chip(chip_of(learns, periphery), INPUTS, ngspice, jobs=1).codes
+    with torch.no_grad():
+        off = learns.codes(x).reshape(told.shape).numpy() - told
+    assert len(np.unique(told)) > 20
+    assert rms(off) <= 0.5
 
 
 def test_an_amplifier_without_feedback_parameter_has_one_factor() -> None:
