@@ -57,9 +57,9 @@ FAULTS = (
     ),
     Fault(
         "the pair of bit lines of a weight swapped in Python",
-        "cosim/network/run.py",
-        "volts[..., 1] - volts[..., 0]",
-        "volts[..., 0] - volts[..., 1]",
+        "cosim/array/layout.py",
+        "sums[..., 1] - sums[..., 0]",
+        "sums[..., 0] - sums[..., 1]",
     ),
     Fault(
         "the sign of an amplifier's offset at its input",

@@ -149,6 +149,7 @@ def _not_there_yet(config: Config) -> None:
     usual: dict[str, tuple[object, object, str]] = {}
     if train.algorithm == "backprop":
         usual["[device.d2d]"] = (", ".join(config.device.d2d), "", "leave it out")
+        usual["[device] sigma_step"] = (config.device.sigma_step, 0.0, "leave it out")
         other = [name for name in config.layer if _other(config, name)]
         usual["[layer]"] = (", ".join(other), "", "all layers have the cells of [device]")
     else:

@@ -128,7 +128,10 @@ def _write(
             folder,
             source.chip,
             source.config.device.pair,
-            sigma=spread_of(source.config.device) if source.config.device.name else {},
+            sigma=[
+                spread_of(own.device) if own.device.name else {}
+                for own in (source.config.of_layer(plan.source) for plan in source.chip.plans)
+            ],
             seed=study.seed,
             sample=study.sample,
             origin=(origin,),

@@ -21,8 +21,12 @@ def check_study(config: Config) -> None:
     elif config.device.name:
         from workflows.cell_device import cells_that_learn
 
-        cells = cells_that_learn(config.device, config.cell, config.driver)
-        cells.check_pulses(config.pulse, str(getattr(config.train, "update", "step")))
+        layers = [config.of_layer(name) for name in config.layer]
+        for train, device in (
+            (config.train, config.device), *((own.train, own.device) for own in layers)
+        ):  # fmt: skip
+            cells = cells_that_learn(device, config.cell, config.driver)
+            cells.check_pulses(config.pulse, str(getattr(train, "update", "step")))
     if "write" in config.model_fields_set:  # who does not write need not load what writes
         from workflows.write_plan import check_writing
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import torch
@@ -31,7 +31,7 @@ def write_update_decks(
     chip: Chip,
     pair: Pair,
     *,
-    sigma: Mapping[str, float],
+    sigma: Sequence[Mapping[str, float]],
     seed: int,
     sample: int,
     origin: tuple[str, ...],
@@ -45,7 +45,7 @@ def write_update_decks(
         folder: where to; it is made.
         chip: the chip; its cells are devices, in the states that they hold.
         pair: which cells of a pair pulses reach.
-        sigma: by how much cells differ in what moves them, by parameter.
+        sigma: by how much cells of each layer differ in what moves them, by parameter.
         seed: the study's seed.
         sample: which chip of the study.
         origin: lines that say where the chip comes from.
@@ -61,15 +61,21 @@ def write_update_decks(
     elements = 0
     for layer, plan in enumerate(chip.plans):
         x, d, trains = _trains(plan, Stream(seed, sample))
-        own: dict[str, torch.Tensor] = {}
+        # As `weight_array` has them of the arrays that hold a layer together.
+        owns: list[dict[str, torch.Tensor]] = [{} for _ in range(plan.arrays)]
         if device is not None:
-            own = draw_cells(
-                device, sigma, (plan.rows, plan.outputs),
-                seed=seed, samples=(sample,), path=f"{plan.name}/cells",
-            )  # fmt: skip
+            owns = [
+                draw_cells(
+                    device, sigma[layer], (plan.rows, plan.outputs),
+                    seed=seed, samples=(sample,),
+                    path=f"{plan.name}/cells" + (f"/array_{k}" if k else ""),
+                )
+                for k in range(plan.arrays)
+            ]  # fmt: skip
         table += _lines(plan, "word", x, trains.words)
         table += _lines(plan, "bit", d, trains.bits)
         for number, part in enumerate(plan.tiles):
+            own = owns[number * plan.arrays // len(plan.tiles)]
             array = writable_tile(chip, layer, number, own)
             rows, outs = (
                 slice(part.row_start, part.row_stop),

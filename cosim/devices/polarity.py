@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 
 from compact_models.emit.torch_model import TorchModel, torch_model
 from compact_models.errors import InputError
+from compact_models.kept_by_content import kept_by_content
 from compact_models.model import CompactModel, ParameterSet
 from cosim.devices.internal import solve_internal
 from cosim.devices.switching_time import switching_state, switching_times
@@ -56,12 +57,27 @@ class Polarity:
         return place if self.rising else 1 - place
 
 
+@dataclass(frozen=True)
+class _Numbers:
+    """Numbers that are equal to all others of the same content."""
+
+    content: str
+    own: ParameterSet = field(compare=False)
+
+
 def polarity(model: CompactModel, numbers: ParameterSet) -> Polarity:
-    """How the device switches with these numbers.
+    """How the device switches with these numbers; kept, for it takes seconds of a stiff model.
 
     Raises:
         InputError: it has no state with bounds, or conducts alike at both.
     """
+    told = (sorted(numbers.values.items()), sorted(numbers.initial.items()), numbers.amplitude_v)
+    return _polarity(model, _Numbers(repr((told, numbers.period_s)), numbers))
+
+
+@kept_by_content(32)
+def _polarity(model: CompactModel, given: _Numbers) -> Polarity:
+    numbers = given.own
     state = switching_state(model)
     functions = torch_model(model)
     read_v = _READ * numbers.amplitude_v

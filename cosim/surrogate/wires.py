@@ -128,7 +128,8 @@ class WireModel:
             The transfer [..., row, col]; currents as `offset_current_a` has them; losses.
         """
         # Resistances that are trained are rare, and autograd knows the way.
-        if self.trained or not conductance_s.is_cpu or torch.compiler.is_compiling():
+        trained = self.trained or sense_v.requires_grad
+        if trained or not conductance_s.is_cpu or torch.compiler.is_compiling():
             terms = self._terms(conductance_s)
             transfer = self._rational(conductance_s, terms)
             # By name: who takes other conductances than his own has them converted by now.
@@ -359,8 +360,9 @@ class _ClosedForm(torch.autograd.Function):
         filled = [one.numpy().reshape(shape) for one in (transfer, a, b)]
         at_rest = held_a.numpy().reshape(-1, cols)
         closed_form(*(*given, filled[0], at_rest, *filled[1:], kept))
-        ctx.given, ctx.filled, ctx.kept, ctx.lead = given, filled, kept, lead
-        ctx.save_for_backward(g)  # so that torch sees when it was written into meanwhile
+        ctx.given, ctx.kept, ctx.lead = given, kept, lead
+        # So that torch sees when one of them was written into meanwhile.
+        ctx.save_for_backward(g, transfer, a, b)
         ctx.mark_non_differentiable(a, b)
         ctx.set_materialize_grads(False)
         return transfer, held_a, a, b
@@ -371,9 +373,10 @@ class _ClosedForm(torch.autograd.Function):
         ctx: Any, of_transfer: torch.Tensor | None, of_held: torch.Tensor | None, *_: None
     ) -> tuple[torch.Tensor | None, None, None]:
         """By the conductances."""
-        (g,) = ctx.saved_tensors
+        g, *outputs = ctx.saved_tensors
         given = ctx.given
         shape = given[0].shape
+        filled = [one.detach().numpy().reshape(shape) for one in outputs]
         if of_transfer is None and of_held is None:
             return None, None, None
         by = [
@@ -381,7 +384,7 @@ class _ClosedForm(torch.autograd.Function):
             for one, like in ((of_transfer, shape), (of_held, (shape[0], shape[-1])))
         ]
         found = torch.empty(shape, dtype=g.dtype)
-        gradient(*(*given, *ctx.filled, ctx.kept, *by, found.numpy()))
+        gradient(*(*given, *filled, ctx.kept, *by, found.numpy()))
         # Of arrays that were taken for several parts, the sum.
         return found.view(*ctx.lead, *g.shape[-2:]).sum_to_size(g.shape), None, None
 

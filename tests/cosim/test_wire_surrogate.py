@@ -465,3 +465,15 @@ def test_the_loop_is_the_formula_written_with_torch(dtype: torch.dtype) -> None:
     torch.testing.assert_close(
         by_one, by_many.sum((0, 1)), rtol=1e-5, atol=1e-5 * float(by_one.abs().max())
     )
+
+
+def test_a_transfer_that_was_written_into_has_no_wrong_gradient() -> None:
+    model = wire_model(4, 3, r_wordline_ohm=50.0, r_bitline_ohm=20.0)
+    g = torch.full((4, 3), 1e-4, dtype=torch.float64, requires_grad=True)
+    transfer, *_ = model.with_losses(g)
+    with pytest.raises(RuntimeError, match="modified by an inplace operation"):
+        transfer.mul_(2).sum().backward()
+    v = torch.zeros(3, dtype=torch.float64, requires_grad=True)
+    held = model.with_held(g.detach(), v)[1]
+    held.sum().backward()
+    assert v.grad is not None

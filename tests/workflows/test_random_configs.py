@@ -78,7 +78,8 @@ def test_values_inside_their_bounds_build(document: dict[str, Any]) -> None:
     data = document.get("data", {})
     paired = data.get("name", "digits") != "file"  # what is drawn names no file
     cells = document.get("device", {})  # whose name is drawn empty
-    named = cells.get("pair", "reference") == "reference" and not cells.get("d2d")
+    spread = cells.get("d2d") or cells.get("sigma_step")
+    named = cells.get("pair", "reference") == "reference" and not spread
     one = cells.get("devices_per_weight", 1) == 1
     counted = not one or cells.get("pulses_reach", "all") == "all"
     good = ordered and buildable and paired and named and counted

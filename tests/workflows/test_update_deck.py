@@ -82,7 +82,13 @@ def trains_of(table: str, layer: str, tile: TilePlan) -> PulseTrains:
 def test_cells_end_where_the_equations_say(chip: Chip, tmp_path: Path, ngspice: Ngspice) -> None:
     sigma = {"k_on": 0.4, "k_off": 0.4, "v_on": 0.05}
     told = write_update_decks(
-        tmp_path / "deck", chip, "both", sigma=sigma, seed=4, sample=1, origin=("here",)
+        tmp_path / "deck",
+        chip,
+        "both",
+        sigma=[sigma] * len(chip.plans),
+        seed=4,
+        sample=1,
+        origin=("here",),
     )
     assert told["tiles"] == sum(len(plan.tiles) for plan in chip.plans)
     tile = chip.plans[0].tiles[1]
@@ -139,3 +145,38 @@ def test_cells_that_are_resistors_are_not_moved(small_config: Path, tmp_path: Pa
     assert "none" not in done.sentence
     assert 'put name = "vteam" into [device]' in done.sentence
     assert not (tmp_path / "deck").exists()
+
+
+SEVERAL = """
+[data]
+name = "iris"
+[network]
+hidden = [3]
+[device]
+name = "vteam"
+parameters = "symmetric"
+devices_per_weight = 2
+[device.d2d]
+k_off = 0.3
+[train]
+algorithm = "pulsed_sgd"
+update = "ode"
+[layer.fc2.device.d2d]
+k_off = 0.0
+"""
+
+
+def test_cells_of_every_array_and_every_layer_have_their_own_spread(tmp_path: Path) -> None:
+    """As those have that learn: drawn array by array, by what each layer says."""
+    (tmp_path / "study.toml").write_text(SEVERAL)
+    deck = tmp_path / "deck"
+    done = spiceloop("netlist", tmp_path / "study.toml", "-o", deck, "--phase", "update")
+    assert done.code == 0, done.err
+    first, second, *last = (
+        set(re.findall(r"xcell\S* .*k_off=(\S+)", (deck / f"layer_{k}_tile_{n}.cir").read_text()))
+        for k in (0, 1)
+        for n in (0, 1)
+    )
+    assert len(first) == len(second) == 2 * 5 * 3
+    assert not first & second
+    assert [len(one) for one in last] in ([0, 0], [1, 1])
