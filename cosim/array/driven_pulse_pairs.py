@@ -9,7 +9,7 @@ half of the level is beyond its threshold.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 
 import torch
 
@@ -25,7 +25,7 @@ class DrivenPulsePairs(PulsePairs):
         widths: how long a pulse is beyond the threshold, in widths of the parameter set.
     """
 
-    widths: float = 1.0
+    widths: float = field(default=1.0, metadata={"told": False})  # of pulses, not of cells
 
     @staticmethod
     def of(pairs: PulsePairs, widths: float) -> DrivenPulsePairs:

@@ -114,7 +114,8 @@ def cells_told(cells: object) -> dict[str, Any]:
         return value
 
     described: Any = cells  # whichever kind of cells: a dataclass each
-    names = [one.name for one in fields(described)] if is_dataclass(described) else []
+    parts = fields(described) if is_dataclass(described) else ()
+    names = [one.name for one in parts if one.metadata.get("told", True)]
     return {name: told(getattr(cells, name)) for name in names}
 
 

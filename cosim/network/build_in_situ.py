@@ -52,6 +52,7 @@ from netlists.tiles import LayerPlan
 Array = NDArray[np.float64]
 READS = ("ideal", "surrogate", "exact", "spice")
 _SIGMAS = 6.0
+_MOST_SIGMA_STEP = 2.0
 
 
 def learning_device(
@@ -79,6 +80,13 @@ def learning_device(
     Raises:
         InputError: cells cannot differ so, or cannot hold weights.
     """
+    if not 0 <= sigma_step <= _MOST_SIGMA_STEP:
+        raise InputError(
+            "a step cannot vary so from pulse to pulse",
+            where="sigma_step",
+            value=sigma_step,
+            allowed=f"0 to {_MOST_SIGMA_STEP:g}, as a part of the step",
+        )
     spread = dict(nominal.d2d if d2d is None else d2d)
     if model.pulse is not None:
         return PulsedDevice(model, nominal, spread, pair, sigma_step)

@@ -163,6 +163,19 @@ def convert(
             sigma_step=sigma_step,
         )  # fmt: skip
     else:
+        for name, given, usual in (
+            ("parameters", parameters, None),
+            ("d2d", d2d, None),
+            ("pair", pair, "reference"),
+            ("sigma_step", sigma_step, 0.0),
+        ):
+            if given != usual:
+                raise InputError(
+                    f"the device that is given has a {name} of its own",
+                    where=name,
+                    value=given,
+                    hint="make the device with it, or name the device by a string",
+                )
         cells = device
     chip = cells.chip(chip)
     typical = _as_they_may_become(stages, cells)

@@ -113,6 +113,13 @@ class InSituNetwork(nn.Module):
         if self.refuse_clipping:
             _check_inputs(x, first.plan)
         chain = self._chain
+        if tuple(self.layers) != chain:
+            raise InputError(
+                "the layers of a network in cells are those that it was made of",
+                where="layers",
+                value=", ".join(type(one).__name__ for one in self.layers),
+                hint="hooks see what goes through a layer: register_forward_hook",
+            )
         if _has_any_global_hook() or any(map(_hooked, chain)):
             return self._one_by_one(x) * times
         own = [parameter for layer in chain for parameter in layer.checked()]
@@ -160,9 +167,11 @@ class InSituNetwork(nn.Module):
 
 
 def _hooked(layer: nn.Module) -> bool:
-    """Somebody wants to see what goes through a layer."""
+    """Somebody wants to see what goes through a layer, or has a way of his own through it."""
+    own = "forward" in layer.__dict__ or type(layer).forward is not InSituLayer.forward
     return bool(
-        layer._forward_hooks
+        own
+        or layer._forward_hooks
         or layer._forward_pre_hooks
         or layer._backward_hooks
         or layer._backward_pre_hooks

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 
+from compact_models.errors import InputError
 from tests.training.in_situ_nets import network, small
 
 RNG = np.random.default_rng(7)
@@ -68,3 +69,19 @@ def test_only_what_has_to_learn_is_read_backward() -> None:
     assert [len(layer.weight.pairs.x) for layer in cells.chain] == [0, 1, 0]
     with pytest.raises(RuntimeError, match="second time"):
         loss.backward()
+
+
+def test_a_way_of_ones_own_through_a_layer_is_taken_and_another_layer_refused() -> None:
+    cells = network(small(6, 5, 4, 3), X, device="soft_bounds")
+    layer, seen = cells.chain[1], []
+
+    def looks(x: torch.Tensor) -> torch.Tensor:
+        seen.append(x)
+        return type(layer).forward(layer, x)
+
+    layer.forward = looks
+    cells(torch.from_numpy(X))
+    assert len(seen) == 1
+    cells.layers[1] = torch.nn.Identity()
+    with pytest.raises(InputError, match="those that it was made of"):
+        cells(torch.from_numpy(X))

@@ -11,7 +11,13 @@ from torch import nn
 
 import cosim
 from compact_models.errors import InputError
+from compact_models.library import find_model, find_set
 from tests.training.in_situ_nets import small
+
+
+def _soft_bounds() -> cosim.PulsedDevice:
+    model = find_model("soft_bounds")
+    return cosim.PulsedDevice(model, find_set(model, None))
 
 
 def blobs() -> tuple[torch.Tensor, torch.Tensor]:
@@ -60,6 +66,8 @@ def test_without_a_device_any_optimiser_of_torch_trains_through_the_chip() -> No
         ({"read": "surrogate"}, "calibrated first"),
         ({"read": "spicy"}, "ideal, surrogate, exact"),
         ({"parameters": "rpu"}, "is of a device"),
+        ({"device": "soft_bounds", "sigma_step": float("nan")}, "allowed: 0 to 2"),
+        ({"device": _soft_bounds(), "d2d": {"dw_min": 0.1}}, "has a d2d of its own"),
     ],
 )
 def test_what_does_not_go_together_is_said(how: dict[str, object], said: str) -> None:

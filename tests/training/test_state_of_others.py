@@ -62,6 +62,9 @@ def test_the_same_cells_take_it_whoever_reads_them_in_whatever_precision() -> No
     again = made(seed=1, read="surrogate", dtype=torch.float64)
     again.load_state_dict(state)
     assert torch.equal(again.chain[1].array.w, made().chain[1].array.w.float().double())
+    by_voltage = made(seed=1, update="table")
+    by_voltage.load_state_dict(made().state_dict())
+    assert torch.equal(by_voltage.chain[1].array.w, made().chain[1].array.w)
     weights = {k: v for k, v in state.items() if k.endswith(("weight", "bias"))}
     other = made(seed=1, device="constant_step")
     other.load_state_dict({k: v.double() for k, v in weights.items()})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import io
 import pickle
 from collections.abc import Callable
@@ -132,3 +133,14 @@ def test_a_penalty_that_was_thrown_away_does_not_stop_the_training() -> None:
     backward(model)
     optimiser.step()
     assert optimiser.counts.pulses > 0
+
+
+def test_a_copy_has_no_views_of_the_cells_that_it_was_copied_from() -> None:
+    """They would be taken for its own where its cells came to lie at the same address."""
+    model = made()
+    backward(model)
+    cosim.PulsedSGD(model.parameters(), lr=0.1).step()
+    assert vars(model.chain[0].array.updates)["_prepared"]
+    for through in (through_torch, through_pickle, copy.deepcopy):
+        for layer in through(model).chain:
+            assert not vars(layer.array.updates)["_prepared"]

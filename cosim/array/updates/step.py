@@ -43,6 +43,10 @@ class StepUpdates:
         default_factory=dict, repr=False
     )
 
+    def __getstate__(self) -> dict[str, Any]:
+        """Of `pickle` and `copy`: without views of a state, which would be none of the copy's."""
+        return {**self.__dict__, "_prepared": {}, "_resting": {}}
+
     def update(
         self,
         w: torch.Tensor,
