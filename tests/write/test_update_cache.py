@@ -255,7 +255,7 @@ def test_it_stays_small_and_keeps_what_is_used(
     os.utime(path(first), ns=(1, 1))
     os.utime(path(second), ns=(2, 2))
     kept(tmp_path)  # the older one is used again
-    monkeypatch.setattr(cache, "MAX_BYTES", 2 * path(first).stat().st_size + 10)
+    monkeypatch.setattr(cache, "MAX_BYTES", int(2.5 * path(first).stat().st_size))
     third = kept(tmp_path, range_v=(-0.1, 0.1))
     assert {one.name for one in tmp_path.iterdir()} == {path(first).name, path(third).name}
 
