@@ -90,6 +90,7 @@ def test_it_learns_through_the_surrogate_and_the_table(pair: Pair) -> None:
     assert torch.equal(other(X), model(X))
 
 
+@pytest.mark.slow
 @pytest.mark.ngspice
 def test_a_step_in_ngspice_and_by_our_own_solvers(
     monkeypatch: pytest.MonkeyPatch,

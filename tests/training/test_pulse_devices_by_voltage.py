@@ -107,6 +107,7 @@ def test_steps_vary_from_pulse_to_pulse_by_the_same_numbers() -> None:
         network(one_tile, "step", sigma_step=0.5)
 
 
+@pytest.mark.slow
 def test_it_learns_and_several_hold_a_weight() -> None:
     x = torch.rand(6, 4, generator=torch.Generator().manual_seed(3), dtype=torch.float64)
     y = torch.tensor([0, 1, 2, 1, 2, 0])
