@@ -16,6 +16,7 @@ from cosim.driven.spice import states_deck
 from cosim.driven.train_pulses import TrainPulses, train_slots
 from cosim.driven.train_waveforms import train_waveforms
 from cosim.network.chip_updates import raising_sign, writable_tile
+from cosim.network.weight_array import name_of_array
 from cosim.pulses.trains import PulseTrains, UpdateRule, has_pulse, pulse_trains
 from netlists.chip import Chip
 from netlists.names import comment
@@ -68,7 +69,7 @@ def write_update_decks(
                 draw_cells(
                     device, sigma[layer], (plan.rows, plan.outputs),
                     seed=seed, samples=(sample,),
-                    path=f"{plan.name}/cells" + (f"/array_{k}" if k else ""),
+                    path=f"{plan.name}/cells" + (f"/{name_of_array(k)}" if k else ""),
                 )
                 for k in range(plan.arrays)
             ]  # fmt: skip

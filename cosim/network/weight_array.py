@@ -61,7 +61,7 @@ def weight_array(
     parts = [
         AnalogArray(
             layout.each,
-            cells if k == 0 else cells.like(stream, f"array_{k}", 1),
+            cells if k == 0 else cells.like(stream, name_of_array(k), 1),
             _of_tiles(reads, slice(k * size, (k + 1) * size)),
             _moving(updates, layout.each, slice(k * size, (k + 1) * size)),
             unit=unit / sum(plan.factors),
@@ -70,6 +70,11 @@ def weight_array(
         for k in range(plan.arrays)
     ]
     return Combined(parts, plan.factors, updates=policy)
+
+
+def name_of_array(number: int) -> str:
+    """What an array after the first is called below the path of the cells of its layer."""
+    return f"array_{number}"
 
 
 def _moving(updates: Updates[Any], layout: TileLayout, some: slice) -> Updates[Any]:

@@ -11,6 +11,7 @@ import pytest
 import torch
 from torch import nn
 
+import cosim
 from compact_models.cell_device import CellDevice
 from compact_models.library import find_model, find_set
 from cosim.array.device_cells import device_cells
@@ -177,6 +178,15 @@ def test_cells_of_every_array_and_every_layer_have_their_own_spread(tmp_path: Pa
         for k in (0, 1)
         for n in (0, 1)
     )
-    assert len(first) == len(second) == 2 * 5 * 3
-    assert not first & second
+    # The very cells that learn in Python: another route to the same draws.
+    net = nn.Sequential(nn.Linear(4, 3), nn.ReLU(), nn.Linear(3, 3)).double()
+    cells = cosim.convert(
+        net, device="vteam", parameters="symmetric", d2d={"k_off": 0.3}, devices_per_weight=2,
+        update="ode", stream=cosim.Stream(0),
+    )  # fmt: skip
+    assert isinstance(cells, cosim.InSituNetwork)
+    one, other = (part.cells.own["k_off"] for part in cells.chain[0].array.each)
+    for found, own in ((first, one), (second, other)):
+        assert own.shape == (1, 2, 5, 3)
+        assert sorted(map(float, found)) == pytest.approx(sorted(own.flatten().tolist()))
     assert [len(one) for one in last] in ([0, 0], [1, 1])
